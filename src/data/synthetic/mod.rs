@@ -1,0 +1,1 @@
+//! Images that the project generates itself, with exact labels: what `sample-data/` and the bundled model are made of.

@@ -1,0 +1,265 @@
+//! What the window (or any other front) and the engine say to each other. Messages are facts and wishes; the engine
+//! never asks back.
+
+use super::Plane;
+use crate::attack::{Method, Reference};
+use crate::data::{Bounds, LabelMap, StoredType};
+use crate::gpu::DeviceChoice;
+use crate::model::ModelCard;
+use crate::study::{CurvePoint, Measure};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A wish. Later wishes of the same kind replace earlier ones that were not yet served where only the last one
+/// matters ([`Request::Epsilon`], [`Request::Slice`], [`Request::Attack`]).
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Show the bundled sample with its label.
+    OpenSample,
+    /// Open an image or stack, at a slice, with a label file if given. The present case stays until it is read.
+    Open {
+        /// The image.
+        image: PathBuf,
+        /// The label, an image of the same size and number of slices (or one slice).
+        label: Option<PathBuf>,
+        /// Slice index from 0.
+        slice: usize,
+    },
+    /// Read a label for the present image.
+    OpenLabel(PathBuf),
+    /// Forget the label: the clean prediction becomes the reference.
+    CloseLabel,
+    /// Show another slice of the present stack.
+    Slice(usize),
+    /// Map label values to classes; `None` guesses by agreement with the clean prediction.
+    LabelMap(Option<LabelMap>),
+    /// Use the bundled model.
+    OpenBundledModel,
+    /// Read a model: a `.safetensors` file with its card (`.toml`) beside it.
+    OpenModel(PathBuf),
+    /// Choose the attack.
+    Attack(Method),
+    /// Choose ε, as a fraction of the bounds' width. Answered by an [`Event::Frame`].
+    Epsilon(f64),
+    /// Compute somewhere else. The case and model stay.
+    Device(DeviceChoice),
+    /// Fill the curve of the present case, model and attack. Started by the engine itself whenever one of these
+    /// changes; a request starts it anew with another plan.
+    Sweep(SweepPlan),
+    /// Pause or go on with the running job.
+    PauseJob(bool),
+    /// Cancel the running job; what it found stays.
+    CancelJob,
+    /// Cancel the file that is being read, if any.
+    CancelOpen,
+    /// Write something to disk.
+    Export(Export),
+}
+
+/// Which ε a curve is measured at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepPlan {
+    /// ε as fractions of the bounds' width, all measured; then the plan refines where the curve bends most.
+    pub epsilons: Vec<f64>,
+    /// At most this many points in all.
+    pub most_points: usize,
+}
+
+/// What to write to disk. Every file is written whole or not at all.
+#[derive(Clone, Debug)]
+pub enum Export {
+    /// The adversarial image at the present ε, quantised to the stored depth (PNG; TIFF for 16-bit and float), read back
+    /// and judged again.
+    Adversarial(PathBuf),
+    /// The present curve with its control (CSV, columns as `epsiloscope sweep`).
+    CurveCsv(PathBuf),
+    /// The present curve as a figure (SVG, or PNG by the file's ending).
+    CurveFigure(PathBuf),
+    /// All views at the present ε, labelled, side by side, as one PNG.
+    Views(PathBuf),
+}
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A file is being read.
+    Opening(PathBuf),
+    /// The case changed. A [`Event::Frame`] with its pictures follows.
+    Case(Arc<CaseInfo>),
+    /// The model changed.
+    Model(Arc<ModelCard>),
+    /// The device changed.
+    Device(DeviceInfo),
+    /// New pictures and numbers.
+    Frame(Arc<Frame>),
+    /// The engine works on a new frame (`true`) or waits for wishes (`false`).
+    Computing(bool),
+    /// A new curve begins; points of older generations are of another case, model or attack.
+    CurveStarted {
+        /// Counts curves.
+        generation: u64,
+        /// The attack.
+        method: Method,
+        /// The clean image's measures: the baseline.
+        clean: Measure,
+    },
+    /// One more point. Points come in any order of ε and are never taken back.
+    CurvePoint {
+        /// The curve that it belongs to.
+        generation: u64,
+        /// The attack's curve or the control's.
+        series: Series,
+        /// The point.
+        point: CurvePoint,
+    },
+    /// The job's progress; also its end.
+    Job(JobStatus),
+    /// Something was written.
+    Exported(ExportReport),
+    /// Something failed; what was there before still is.
+    Failed(Problem),
+}
+
+/// Which of the two curves a point belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// The chosen attack.
+    Attack,
+    /// Random sign noise of the same ε.
+    Control,
+}
+
+/// The state of the job lane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobStatus {
+    /// What runs, for people: `curve`.
+    pub name: String,
+    /// Steps done.
+    pub done: usize,
+    /// Steps in all, as far as known.
+    pub total: usize,
+    /// Estimated seconds left, once known.
+    pub remaining_secs: Option<f64>,
+    /// Whether it runs.
+    pub state: JobState,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It computes.
+    Running,
+    /// It waits to go on.
+    Paused,
+    /// It is done.
+    Finished,
+    /// It was cancelled; what it found stays.
+    Cancelled,
+    /// It failed; what it found stays. An [`Event::Failed`] says why.
+    Failed,
+}
+
+/// What a person should know about the case that is shown.
+#[derive(Clone, Debug)]
+pub struct CaseInfo {
+    /// Short name.
+    pub name: String,
+    /// The image file, if any.
+    pub path: Option<PathBuf>,
+    /// The label file, if any.
+    pub label_path: Option<PathBuf>,
+    /// Slice index from 0, and number of slices.
+    pub slice: usize,
+    /// Number of slices.
+    pub slices: usize,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// How the file stores pixels.
+    pub stored: StoredType,
+    /// Scaled to [0, 1].
+    pub bounds: Bounds,
+    /// What the loss and the measures compare with.
+    pub reference: Reference,
+    /// The map in force if there is a label.
+    pub label_map: Option<LabelMap>,
+    /// Whether the map was guessed.
+    pub label_map_guessed: bool,
+    /// The values that the label file stores, ascending.
+    pub label_values: Vec<u32>,
+    /// The slice in pixel units, for the pixel probe.
+    pub image: crate::data::Image,
+}
+
+/// The device in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceInfo {
+    /// What was asked for.
+    pub choice: DeviceChoice,
+    /// What it is, for people: `CPU (Flex)` or the adapter's name.
+    pub description: String,
+    /// Whether tensors live on the renderer's own device.
+    pub shared: bool,
+}
+
+/// Everything that the window shows at one ε. Planes that do not depend on ε are the same (same id) from frame to frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// ε of this frame, a fraction of the bounds' width.
+    pub epsilon: f64,
+    /// The attack of this frame.
+    pub method: Method,
+    /// Counts cases, models and attacks: frames of one generation differ in ε only.
+    pub generation: u64,
+    /// The image in [0, 1], `[channels, h, w]`.
+    pub original: Plane,
+    /// ∇J where the attack has one, `[channels, h, w]`, in units of the loss per bounds' width.
+    pub gradient: Option<Plane>,
+    /// The direction, entries in [−1, 1], `[channels, h, w]`.
+    pub direction: Plane,
+    /// adversarial − original, after clipping, `[channels, h, w]`.
+    pub noise: Plane,
+    /// The adversarial image in [0, 1], `[channels, h, w]`.
+    pub adversarial: Plane,
+    /// P(positive class) on the original, `[1, h, w]`.
+    pub clean_probability: Plane,
+    /// P(positive class) on the adversarial image, `[1, h, w]`.
+    pub adversarial_probability: Plane,
+    /// 1 where the reference (label or clean prediction) is the positive class, 0 elsewhere, −1 where ignored; `[1, h, w]`.
+    pub reference: Plane,
+    /// Measures of the clean image against the reference.
+    pub clean: Measure,
+    /// Measures of the adversarial image against the reference.
+    pub adversarial_measure: Measure,
+    /// Seconds from the wish to the planes.
+    pub tick_secs: f64,
+}
+
+/// Whether an attack outlived being saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survival {
+    /// Measures of the float image, before saving.
+    pub before: Measure,
+    /// Measures of the file, read back.
+    pub after: Measure,
+    /// Share of the clean image's loss of Dice that is left after saving, in [0, 1] or more; `None` if the
+    /// attack did no harm before saving.
+    pub kept: Option<f64>,
+}
+
+/// Something was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportReport {
+    /// The file.
+    pub path: PathBuf,
+    /// For an adversarial image: whether the attack survived the rounding.
+    pub survival: Option<Survival>,
+}
+
+/// Something failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What was being done: `Open image`.
+    pub what: String,
+    /// Why it failed, and what would work. Names the file.
+    pub why: String,
+}

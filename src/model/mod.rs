@@ -1,0 +1,38 @@
+//! Models: anything that turns images into logits, with a card that says how. Built-in networks and loaded graphs are
+//! the same thing to everyone else. Nothing here knows attacks, workers or windows.
+
+mod card;
+mod error;
+pub mod unet;
+
+pub use card::{ClassInfo, Head, ModelCard, SizeRule};
+pub use error::ModelError;
+
+use burn::tensor::{Device, Tensor};
+use std::sync::Arc;
+
+/// What a model puts out before its final activation.
+#[derive(Clone, Debug)]
+pub enum Logits {
+    /// `[batch, outputs, height, width]`: one output (sigmoid) or one per class (softmax).
+    Dense(Tensor<4>),
+    /// `[batch, classes]`.
+    Class(Tensor<2>),
+}
+
+/// A network in evaluation mode, frozen, with its preprocessing inside, so that gradients flow through all of it.
+pub trait Model: Send + Sync {
+    /// What it is and how to use it.
+    fn card(&self) -> &ModelCard;
+
+    /// Logits for images `x`, `[batch, channels, height, width]`, scaled so that the case's bounds are `[0, 1]`.
+    /// Dense logits have the height and width of `x`, whatever the card's size rule says: padding and tiling
+    /// happen inside and are cut back exactly. `x` may be tracked by autodiff; the weights never are.
+    fn logits(&self, x: Tensor<4>) -> Logits;
+
+    /// Where it computes.
+    fn device(&self) -> Device;
+
+    /// The same model on another device.
+    fn to_device(&self, device: &Device) -> Arc<dyn Model>;
+}

@@ -1,0 +1,280 @@
+//! U-Net (Ronneberger, Fischer, Brox, MICCAI 2015), configurable, with the presets that the papers use.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, PaddingConfig2d};
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Tensor, activation::relu};
+use serde::{Deserialize, Serialize};
+
+/// How a U-Net halves its resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Downsampling {
+    /// 2×2 max pooling (Ronneberger et al.).
+    MaxPool,
+    /// The first convolution of each level has stride 2 (AdvU-Net, table 1).
+    Strided,
+}
+
+/// What happens at the border of a 3×3 convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Zeros: the output is as large as the input.
+    Same,
+    /// None: each convolution loses a pixel on each side, skip connections are cropped (Ronneberger et al.).
+    Valid,
+}
+
+/// The shape of a [`UNet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UNetConfig {
+    /// Input channels.
+    pub channels: usize,
+    /// Output channels (logits).
+    pub outputs: usize,
+    /// How many times the resolution is halved.
+    pub depth: usize,
+    /// Feature maps of the first level; doubled at every level below.
+    pub base: usize,
+    /// Batch normalisation after each 3×3 convolution.
+    pub batch_norm: bool,
+    /// How the resolution is halved.
+    pub downsampling: Downsampling,
+    /// Border rule of the 3×3 convolutions.
+    pub padding: Padding,
+    /// Dropout probability at the end of the contracting path, in training only.
+    pub dropout: f64,
+}
+
+impl UNetConfig {
+    /// The default network of this project: batch norm, max pooling, same padding.
+    pub fn new(base: usize, depth: usize) -> Self {
+        Self {
+            channels: 1,
+            outputs: 1,
+            depth,
+            base,
+            batch_norm: true,
+            downsampling: Downsampling::MaxPool,
+            padding: Padding::Same,
+            dropout: 0.0,
+        }
+    }
+
+    /// The network of Ronneberger et al. 2015, figure 1, with one sigmoid output instead of two softmax outputs:
+    /// 64…1024 feature maps, unpadded convolutions, max pooling, dropout at the end of the contracting path.
+    pub fn ronneberger() -> Self {
+        Self { base: 64, batch_norm: false, padding: Padding::Valid, dropout: 0.5, ..Self::new(64, 4) }
+    }
+
+    /// AdvU-Net, table 1: 3 input channels, 64…1024 feature maps, strided, made for 224×224; dropout from table 2.
+    /// (The table prints 244 once for 224. It has nine levels with 19 convolutions; the up-sampling between them is
+    /// not stated and is a 2×2 transposed convolution here.)
+    pub fn advu_net() -> Self {
+        Self {
+            channels: 3,
+            batch_norm: false,
+            downsampling: Downsampling::Strided,
+            dropout: 0.5,
+            ..Self::new(64, 4)
+        }
+    }
+
+    /// A preset by its name on the command line: `ronneberger` or `advu-net`.
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "ronneberger" => Some(Self::ronneberger()),
+            "advu-net" => Some(Self::advu_net()),
+            _ => None,
+        }
+    }
+
+    /// Feature maps of level `level`, 0 at full resolution.
+    fn width(&self, level: usize) -> usize {
+        self.base << level
+    }
+
+    /// Pixels that an input loses on each side on its way through unpadded convolutions; 0 with same padding.
+    pub fn margin(&self) -> usize {
+        match self.padding {
+            Padding::Same => 0,
+            Padding::Valid => 6 * (1 << self.depth) - 4,
+        }
+    }
+
+    /// The smallest input size that the network takes and whose output covers `size` pixels.
+    pub fn input_size(&self, size: usize) -> usize {
+        let step = 1 << self.depth;
+        let size = size.max(1);
+        match self.padding {
+            Padding::Same => size.div_ceil(step) * step,
+            // The size at the bottleneck is b; each level up it is 2·s + 4, so s₀ = 2ᵈ·b + 4·(2ᵈ − 1).
+            Padding::Valid => {
+                let offset = 4 * (step - 1);
+                let bottleneck = (size + 2 * self.margin()).saturating_sub(offset).div_ceil(step).max(5);
+                step * bottleneck + offset
+            }
+        }
+    }
+
+    /// A network with random weights on `device`. Seed the device first for reproducible weights.
+    pub fn init(&self, device: &Device) -> UNet {
+        let block = |input: usize, output: usize, stride: usize| DoubleConv {
+            first: ConvUnit::new(input, output, stride, self, device),
+            second: ConvUnit::new(output, output, 1, self, device),
+        };
+        let strided = self.downsampling == Downsampling::Strided;
+        let input = |level: usize| if level == 0 { self.channels } else { self.width(level - 1) };
+        let stride = |level: usize| if strided && level > 0 { 2 } else { 1 };
+        let down = (0..self.depth).map(|l| block(input(l), self.width(l), stride(l))).collect();
+        let bottleneck = block(input(self.depth), self.width(self.depth), stride(self.depth));
+        let up = (0..self.depth)
+            .rev()
+            .map(|l| UpBlock {
+                transpose: ConvTranspose2dConfig::new([self.width(l + 1), self.width(l)], [2, 2])
+                    .with_stride([2, 2])
+                    .init(device),
+                block: block(2 * self.width(l), self.width(l), 1),
+            })
+            .collect();
+        UNet {
+            down,
+            bottleneck,
+            dropout: DropoutConfig::new(self.dropout).init(),
+            up,
+            head: Conv2dConfig::new([self.base, self.outputs], [1, 1]).init(device),
+            pool: self.downsampling == Downsampling::MaxPool,
+        }
+    }
+}
+
+/// A 3×3 convolution, batch normalisation if the network has it, and a ReLU.
+#[derive(Module, Debug)]
+pub struct ConvUnit {
+    conv: Conv2d,
+    norm: Option<BatchNorm>,
+}
+
+impl ConvUnit {
+    fn new(input: usize, output: usize, stride: usize, config: &UNetConfig, device: &Device) -> Self {
+        let padding = match config.padding {
+            Padding::Same => PaddingConfig2d::Explicit(1, 1, 1, 1),
+            Padding::Valid => PaddingConfig2d::Valid,
+        };
+        Self {
+            conv: Conv2dConfig::new([input, output], [3, 3])
+                .with_stride([stride, stride])
+                .with_padding(padding)
+                .with_bias(!config.batch_norm)
+                .init(device),
+            norm: config.batch_norm.then(|| BatchNormConfig::new(output).init(device)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.conv.forward(x);
+        relu(match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        })
+    }
+
+    /// The same function in evaluation mode as one convolution with a bias.
+    fn folded(self) -> Self {
+        let Self { mut conv, norm } = self;
+        let Some(norm) = norm else { return Self { conv, norm: None } };
+        // y = γ·(w∗x + b − μ)/√(σ² + ε) + β  =  (s·w)∗x + (s·(b − μ) + β),  s = γ/√(σ² + ε)
+        let scale = norm.gamma.val() / (norm.running_var.value() + norm.epsilon).sqrt();
+        let [outputs] = scale.dims();
+        let shift = match &conv.bias {
+            Some(bias) => bias.val() - norm.running_mean.value(),
+            None => norm.running_mean.value().neg(),
+        };
+        conv.bias = Some(Param::from_tensor(scale.clone() * shift + norm.beta.val()));
+        conv.weight = Param::from_tensor(conv.weight.val() * scale.reshape([outputs, 1, 1, 1]));
+        Self { conv, norm: None }
+    }
+}
+
+/// Two [`ConvUnit`]s.
+#[derive(Module, Debug)]
+pub struct DoubleConv {
+    first: ConvUnit,
+    second: ConvUnit,
+}
+
+impl DoubleConv {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.second.forward(self.first.forward(x))
+    }
+
+    fn folded(self) -> Self {
+        Self { first: self.first.folded(), second: self.second.folded() }
+    }
+}
+
+/// A 2×2 transposed convolution, the skip connection, and a [`DoubleConv`].
+#[derive(Module, Debug)]
+pub struct UpBlock {
+    transpose: ConvTranspose2d,
+    block: DoubleConv,
+}
+
+impl UpBlock {
+    fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
+        let x = self.transpose.forward(x);
+        let [_, _, height, width] = x.dims();
+        let [_, _, skip_height, skip_width] = skip.dims();
+        let (top, left) = ((skip_height - height) / 2, (skip_width - width) / 2);
+        let skip = if top == 0 && left == 0 { skip } else { skip.narrow(2, top, height).narrow(3, left, width) };
+        self.block.forward(Tensor::cat(vec![skip, x], 1))
+    }
+}
+
+/// The network: logits `[batch, outputs, h, w]` from images `[batch, channels, h + 2m, w + 2m]`, where m is
+/// [`UNetConfig::margin`] and the input size is one that [`UNetConfig::input_size`] gives.
+#[derive(Module, Debug)]
+pub struct UNet {
+    down: Vec<DoubleConv>,
+    bottleneck: DoubleConv,
+    dropout: Dropout,
+    up: Vec<UpBlock>,
+    head: Conv2d,
+    pool: bool,
+}
+
+impl UNet {
+    /// Logits for `x`; see [`UNet`] for shapes.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let mut skips = Vec::with_capacity(self.down.len());
+        let mut x = x;
+        for level in &self.down {
+            let features = level.forward(x);
+            x = if self.pool {
+                max_pool2d(features.clone(), MaxPoolOptions::new([2, 2], [2, 2], [0, 0], [1, 1], false))
+            } else {
+                features.clone()
+            };
+            skips.push(features);
+        }
+        x = self.dropout.forward(self.bottleneck.forward(x));
+        for (level, skip) in self.up.iter().zip(skips.into_iter().rev()) {
+            x = level.forward(x, skip);
+        }
+        self.head.forward(x)
+    }
+
+    /// The same function in evaluation mode with batch normalisation folded into the convolutions: exact up to
+    /// rounding, and one pass over the activations less. For frozen models only.
+    pub fn folded(self) -> Self {
+        Self {
+            down: self.down.into_iter().map(DoubleConv::folded).collect(),
+            bottleneck: self.bottleneck.folded(),
+            up: self.up.into_iter().map(|u| UpBlock { transpose: u.transpose, block: u.block.folded() }).collect(),
+            ..self
+        }
+    }
+}

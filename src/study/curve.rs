@@ -1,0 +1,49 @@
+//! What a sweep over ε finds.
+
+use crate::metric::{Distortion, Overlap, PixelError};
+use serde::{Deserialize, Serialize};
+
+/// Everything measured on one (adversarial) image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Soft pixel error and share of wrong pixels.
+    pub error: PixelError,
+    /// Dice and IoU of the positive class.
+    pub overlap: Overlap,
+    /// L∞ and L2 of the perturbation, as fractions of the bounds' width.
+    pub distortion: Distortion,
+}
+
+/// One point of a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// ε as a fraction of the bounds' width.
+    pub epsilon: f64,
+    /// What was measured there.
+    pub measure: Measure,
+    /// Seconds that it took (perturb, forward, judge).
+    pub seconds: f64,
+}
+
+/// A sweep's result: the attack, its control, and the clean baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The attack's name in the catalogue.
+    pub attack: String,
+    /// Measures at ε = 0.
+    pub clean: Measure,
+    /// The attack's points, ascending in ε.
+    pub points: Vec<CurvePoint>,
+    /// The points of random sign noise, ascending in ε.
+    pub control: Vec<CurvePoint>,
+}
+
+impl Curve {
+    /// Adds a point where it belongs in ε; a point at the same ε is replaced.
+    pub fn insert(points: &mut Vec<CurvePoint>, point: CurvePoint) {
+        match points.binary_search_by(|p| p.epsilon.total_cmp(&point.epsilon)) {
+            Ok(at) => points[at] = point,
+            Err(at) => points.insert(at, point),
+        }
+    }
+}
