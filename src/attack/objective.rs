@@ -2,7 +2,7 @@
 
 use crate::data::{IGNORE, Mask};
 use crate::model::{Head, Logits, Model};
-use burn::tensor::activation::{log_softmax};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,7 @@ impl Objective {
                 Head::Softmax => f32::from(if c == IGNORE { 0 } else { c }),
             })
             .collect();
-        let weight: Vec<f32> =
-            mask.classes.iter().map(|&c| if c == IGNORE { 0.0 } else { 1.0 / counted }).collect();
+        let weight: Vec<f32> = mask.classes.iter().map(|&c| if c == IGNORE { 0.0 } else { 1.0 / counted }).collect();
         let shape = [1, 1, mask.height, mask.width];
         Self {
             head,

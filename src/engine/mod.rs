@@ -6,7 +6,7 @@ mod message;
 mod plane;
 
 pub use message::{
-    CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
-    Survival, SweepPlan,
+    CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series, Survival,
+    SweepPlan,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};

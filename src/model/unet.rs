@@ -74,13 +74,7 @@ impl UNetConfig {
     /// (The table prints 244 once for 224. It has nine levels with 19 convolutions; the up-sampling between them is
     /// not stated and is a 2×2 transposed convolution here.)
     pub fn advu_net() -> Self {
-        Self {
-            channels: 3,
-            batch_norm: false,
-            downsampling: Downsampling::Strided,
-            dropout: 0.5,
-            ..Self::new(64, 4)
-        }
+        Self { channels: 3, batch_norm: false, downsampling: Downsampling::Strided, dropout: 0.5, ..Self::new(64, 4) }
     }
 
     /// A preset by its name on the command line: `ronneberger` or `advu-net`.
@@ -254,7 +248,7 @@ impl UNet {
         for level in &self.down {
             let features = level.forward(x);
             x = if self.pool {
-                max_pool2d(features.clone(), MaxPoolOptions::new([2, 2], [2, 2], [0, 0], [1, 1], false))
+                max_pool2d(features.clone(), MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
             } else {
                 features.clone()
             };
