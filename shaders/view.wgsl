@@ -1,0 +1,409 @@
+// One picture: planes of f32 in, an rgba8unorm texture (sRGB bytes) out. `src/view` says what it means and draws the
+// same on the CPU (`cpu.rs`, `sample.rs`, `contour.rs`): change both together.
+
+struct Parameters {
+    mode: u32, // 0 image, 1 noise, 2 mask, 3 overlay, 4 difference
+    flags: u32,
+    size: vec2<u32>, // of the output
+    image: vec2<u32>, // of the planes
+    channels: u32,
+    unused_0: u32,
+    scale: f32, // image pixels per output pixel
+    offset_x: f32,
+    offset_y: f32,
+    gain: f32,
+    window_lower: f32,
+    window_slope: f32,
+    fill: f32,
+    unused_1: u32,
+    first: vec4<u32>, // element at which image, mask and second mask begin
+    phase: vec4<u32>, // of stripes and dashes, x and y
+    colours: array<vec4<f32>, 13>,
+}
+
+const LINEAR = 1u;
+const GRID = 2u;
+const CONTOUR = 4u;
+const MASK_IS_REFERENCE = 8u;
+const SECOND_IS_REFERENCE = 16u;
+const HAS_SECOND = 32u;
+
+const IMAGE_MODE = 0u;
+const NOISE_MODE = 1u;
+const MASK_MODE = 2u;
+const OVERLAY_MODE = 3u;
+const DIFFERENCE_MODE = 4u;
+
+const BACKGROUND = 0;
+const ZERO = 1;
+const LOW = 2;
+const HIGH = 3;
+const NEGATIVE = 4;
+const POSITIVE = 5;
+const SECOND = 6;
+const APPEARED = 7;
+const VANISHED = 8;
+const AGREED = 9;
+const IGNORED = 10;
+const NOT_FINITE = 11;
+const EDGE = 12;
+
+@group(0) @binding(0) var<uniform> p: Parameters;
+@group(0) @binding(1) var<storage, read> image_plane: array<f32>;
+@group(0) @binding(2) var<storage, read> mask_plane: array<f32>;
+@group(0) @binding(3) var<storage, read> second_plane: array<f32>;
+@group(0) @binding(4) var picture: texture_storage_2d<rgba8unorm, write>;
+
+// ---- one output pixel's worth of a plane ----
+
+const IMAGE = 0u;
+const MASK = 1u;
+const SECOND_MASK = 2u;
+
+fn is_on(yes: bool) -> f32 {
+    return select(0.0, 1.0, yes);
+}
+
+// What is averaged, by kind of picture: RGB, the mean of channels, or a mask's (field, share, ignored).
+fn value(layer: u32, index: u32) -> vec3<f32> {
+    if layer == IMAGE {
+        let size = p.image.x * p.image.y;
+        let at = p.first.x + index;
+        if p.mode == NOISE_MODE {
+            var sum = 0.0;
+            for (var channel = 0u; channel < p.channels; channel++) {
+                sum += image_plane[at + channel * size];
+            }
+            return vec3(sum / f32(p.channels));
+        }
+        if p.channels >= 3u {
+            return vec3(image_plane[at], image_plane[at + size], image_plane[at + 2u * size]);
+        }
+        return vec3(image_plane[at]);
+    }
+    var v: f32;
+    var reference: bool;
+    if layer == MASK {
+        v = mask_plane[p.first.y + index];
+        reference = (p.flags & MASK_IS_REFERENCE) != 0u;
+    } else {
+        v = second_plane[p.first.z + index];
+        reference = (p.flags & SECOND_IS_REFERENCE) != 0u;
+    }
+    if reference {
+        let positive = is_on(v > 0.5);
+        return vec3(positive, positive, is_on(v < -0.5));
+    }
+    return vec3(v, is_on(v >= 0.5), 0.0);
+}
+
+fn index_at(position: f32, length: u32) -> u32 {
+    return u32(clamp(position, 0.0, f32(length - 1u)));
+}
+
+struct Taps {
+    low: f32,
+    high: f32,
+    first: f32,
+    count: u32,
+}
+
+fn taps_around(centre: f32) -> Taps {
+    let low = centre - 0.5 * p.scale;
+    let high = centre + 0.5 * p.scale;
+    if p.scale > 7.0 {
+        return Taps(low, high, 0.0, 8u);
+    }
+    let first = floor(low);
+    return Taps(low, high, first, min(u32(floor(high) - first) + 1u, 8u));
+}
+
+fn tap_index(taps: Taps, k: u32, length: u32) -> u32 {
+    if p.scale > 7.0 {
+        return index_at(floor(taps.low + (f32(k) + 0.5) * (p.scale / 8.0)), length);
+    }
+    return index_at(taps.first + f32(k), length);
+}
+
+fn tap_weight(taps: Taps, k: u32) -> f32 {
+    if p.scale > 7.0 {
+        return 0.125;
+    }
+    let left = taps.first + f32(k);
+    return max(min(left + 1.0, taps.high) - max(left, taps.low), 0.0) / p.scale;
+}
+
+fn area(layer: u32, at: vec2<f32>) -> vec3<f32> {
+    let x = taps_around(at.x);
+    let y = taps_around(at.y);
+    var sum = vec3(0.0);
+    for (var j = 0u; j < y.count; j++) {
+        let start = tap_index(y, j, p.image.y) * p.image.x;
+        var row = vec3(0.0);
+        for (var i = 0u; i < x.count; i++) {
+            row += value(layer, start + tap_index(x, i, p.image.x)) * tap_weight(x, i);
+        }
+        sum += row * tap_weight(y, j);
+    }
+    return sum;
+}
+
+fn nearest(layer: u32, at: vec2<f32>) -> vec3<f32> {
+    return value(layer, index_at(floor(at.y), p.image.y) * p.image.x + index_at(floor(at.x), p.image.x));
+}
+
+fn bilinear(layer: u32, at: vec2<f32>) -> vec3<f32> {
+    let low = floor(at - 0.5);
+    let fraction = at - 0.5 - low;
+    let left = index_at(low.x, p.image.x);
+    let right = index_at(low.x + 1.0, p.image.x);
+    let upper = index_at(low.y, p.image.y) * p.image.x;
+    let lower = index_at(low.y + 1.0, p.image.y) * p.image.x;
+    let a = value(layer, upper + left);
+    let b = value(layer, upper + right);
+    let c = value(layer, lower + left);
+    let d = value(layer, lower + right);
+    let top = a + (b - a) * fraction.x;
+    let bottom = c + (d - c) * fraction.x;
+    return top + (bottom - top) * fraction.y;
+}
+
+fn sample_image(at: vec2<f32>) -> vec3<f32> {
+    if p.scale >= 1.0 {
+        return area(IMAGE, at);
+    }
+    if (p.flags & LINEAR) != 0u {
+        return bilinear(IMAGE, at);
+    }
+    return nearest(IMAGE, at);
+}
+
+fn is_reference(layer: u32) -> bool {
+    return (p.flags & select(SECOND_IS_REFERENCE, MASK_IS_REFERENCE, layer == MASK)) != 0u;
+}
+
+// (field whose ½-contour is drawn, share that is positive, share that is ignored)
+fn sample_mask(layer: u32, at: vec2<f32>) -> vec3<f32> {
+    if p.scale >= 1.0 {
+        return area(layer, at);
+    }
+    if is_reference(layer) {
+        return nearest(layer, at);
+    }
+    let field = bilinear(layer, at).x;
+    return vec3(field, is_on(field >= 0.5), 0.0);
+}
+
+// ---- distance to a mask's contour, in output pixels: marching squares over the workgroup's tile ----
+
+const REACH = 3u;
+const FAR = 4.0;
+const SIDE = 16u;
+const NODES = 22u; // SIDE + 2 REACH
+const SQUARES = 21u;
+
+var<workgroup> field: array<f32, 484>;
+var<workgroup> squares: array<vec4<f32>, 441>;
+
+fn position(x: f32, y: f32) -> vec2<f32> {
+    return (vec2(x, y) + 0.5) * p.scale + vec2(p.offset_x, p.offset_y);
+}
+
+fn crossing(a: f32, b: f32) -> f32 {
+    let low = a - 0.5;
+    let high = b - 0.5;
+    if (low >= 0.0) == (high >= 0.0) {
+        return -1.0;
+    }
+    return low / (low - high);
+}
+
+fn to_segment(a: vec2<f32>, b: vec2<f32>) -> f32 {
+    let along = b - a;
+    let t = clamp(-dot(a, along) / max(dot(along, along), 1e-12), 0.0, 1.0);
+    return length(a + along * t);
+}
+
+fn to_square(at: vec2<f32>, sides: vec4<f32>) -> f32 {
+    let crossed = sides >= vec4(0.0);
+    let top = at + vec2(sides.x, 0.0);
+    let right = at + vec2(1.0, sides.y);
+    let bottom = at + vec2(sides.z, 1.0);
+    let left = at + vec2(0.0, sides.w);
+    if all(crossed) {
+        return min(to_segment(top, right), to_segment(left, bottom));
+    }
+    var a = right;
+    if crossed.x {
+        a = top;
+    } else if !crossed.y {
+        a = bottom;
+    }
+    var b = bottom;
+    if crossed.w {
+        b = left;
+    } else if !crossed.z {
+        b = right;
+    }
+    // From right to left and from bottom to left `b` is left already; from top, it is the only other one.
+    return to_segment(a, b);
+}
+
+fn distance_to_contour(layer: u32, group: vec2<u32>, local: vec2<u32>, lane: u32) -> f32 {
+    workgroupBarrier();
+    for (var n = lane; n < NODES * NODES; n += SIDE * SIDE) {
+        let x = f32(group.x * SIDE + n % NODES) - f32(REACH);
+        let y = f32(group.y * SIDE + n / NODES) - f32(REACH);
+        field[n] = sample_mask(layer, position(x, y)).x;
+    }
+    workgroupBarrier();
+    for (var n = lane; n < SQUARES * SQUARES; n += SIDE * SIDE) {
+        let at = n / SQUARES * NODES + n % SQUARES;
+        let a = field[at];
+        let b = field[at + 1u];
+        let c = field[at + NODES];
+        let d = field[at + NODES + 1u];
+        squares[n] = vec4(crossing(a, b), crossing(b, d), crossing(c, d), crossing(a, c));
+    }
+    workgroupBarrier();
+    var nearest_piece = FAR;
+    for (var j = 0u; j < 2u * REACH; j++) {
+        for (var i = 0u; i < 2u * REACH; i++) {
+            let sides = squares[(local.y + j) * SQUARES + local.x + i];
+            if any(sides >= vec4(0.0)) {
+                let at = vec2(f32(i), f32(j)) - f32(REACH);
+                nearest_piece = min(nearest_piece, to_square(at, sides));
+            }
+        }
+    }
+    return nearest_piece;
+}
+
+// ---- colours ----
+
+fn colour(index: i32) -> vec3<f32> {
+    return p.colours[index].rgb;
+}
+
+// By bits, since a compiler may take every number to be finite.
+fn is_finite(v: f32) -> bool {
+    return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u;
+}
+
+fn stripe(at: vec2<u32>) -> bool {
+    return (at.x + at.y + 16u - p.phase.x - p.phase.y) % 8u < 3u;
+}
+
+fn falling_stripe(at: vec2<u32>) -> bool {
+    return (at.x + 16u - p.phase.x - (at.y + 8u - p.phase.y) % 8u) % 8u < 3u;
+}
+
+fn dash(at: vec2<u32>) -> bool {
+    return (at.x + 8u - p.phase.x + 2u * (at.y + 8u - p.phase.y)) % 8u < 5u;
+}
+
+fn with_line(under: vec3<f32>, line: vec3<f32>, distance: f32) -> vec3<f32> {
+    let edged = mix(under, colour(EDGE), 0.8 * clamp(2.5 - distance, 0.0, 1.0));
+    return mix(edged, line, clamp(1.5 - distance, 0.0, 1.0));
+}
+
+// The share smoothed over the border's output pixel where the mask is magnified.
+fn smoothed(layer: u32, sample: vec3<f32>, distance: f32) -> vec3<f32> {
+    if p.scale < 1.0 && !is_reference(layer) {
+        let signed_distance = select(-distance, distance, sample.x >= 0.5);
+        return vec3(sample.x, clamp(0.5 + signed_distance, 0.0, 1.0), sample.z);
+    }
+    return sample;
+}
+
+fn windowed(v: vec3<f32>) -> vec3<f32> {
+    return clamp((v - p.window_lower) * p.window_slope, vec3(0.0), vec3(1.0));
+}
+
+fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask_distance: f32, second_distance: f32) -> vec3<f32> {
+    var under = vec3(0.0);
+    if p.mode != MASK_MODE {
+        let v = sample_image(at);
+        if !(is_finite(v.x) && is_finite(v.y) && is_finite(v.z)) {
+            return colour(NOT_FINITE);
+        }
+        if p.mode == NOISE_MODE {
+            let t = clamp(v.x * p.gain, -1.0, 1.0);
+            return mix(colour(ZERO), select(colour(HIGH), colour(LOW), t < 0.0), abs(t));
+        }
+        under = windowed(v);
+    }
+    if p.mode == IMAGE_MODE {
+        return under;
+    }
+    let a = smoothed(MASK, sample_mask(MASK, at), mask_distance);
+    var b = vec3(0.0);
+    if (p.flags & HAS_SECOND) != 0u {
+        b = smoothed(SECOND_MASK, sample_mask(SECOND_MASK, at), second_distance);
+    }
+    if !(is_finite(a.x) && is_finite(b.x)) {
+        return colour(NOT_FINITE);
+    }
+    let falling = falling_stripe(pixel);
+    if p.mode == MASK_MODE {
+        let shown = mix(colour(NEGATIVE), colour(POSITIVE), a.y);
+        return mix(shown, select(colour(NEGATIVE), colour(IGNORED), falling), a.z);
+    }
+    if p.mode == OVERLAY_MODE {
+        var shown = mix(under, colour(POSITIVE), p.fill * a.y);
+        shown = mix(shown, select(shown, colour(IGNORED), falling), 0.6 * a.z);
+        if (p.flags & HAS_SECOND) != 0u {
+            shown = with_line(shown, select(colour(EDGE), colour(SECOND), dash(pixel)), second_distance);
+        }
+        if (p.flags & CONTOUR) != 0u {
+            shown = with_line(shown, colour(POSITIVE), mask_distance);
+        }
+        return shown;
+    }
+    let ignored = max(a.z, b.z);
+    var shown = mix(under, colour(ZERO), 0.45);
+    shown = mix(shown, colour(AGREED), 0.3 * min(a.y, b.y));
+    let appeared = max(a.y - b.y, 0.0) * (1.0 - ignored);
+    let vanished = max(b.y - a.y, 0.0) * (1.0 - ignored);
+    let outline = clamp(1.75 - min(mask_distance, second_distance), 0.0, 1.0);
+    let striped = select(0.2, 0.95, stripe(pixel));
+    shown = mix(shown, colour(APPEARED), 0.9 * appeared);
+    shown = mix(shown, colour(VANISHED), vanished * (striped + (0.95 - striped) * outline));
+    return mix(shown, select(shown, colour(IGNORED), falling), 0.6 * ignored);
+}
+
+@compute @workgroup_size(16, 16)
+fn main(
+    @builtin(global_invocation_id) global: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    var mask_distance = FAR;
+    var second_distance = FAR;
+    // The same for every invocation: the barriers are met by all of them.
+    let has_second = (p.flags & HAS_SECOND) != 0u;
+    let magnified = p.scale < 1.0;
+    let contour = (p.flags & CONTOUR) != 0u || has_second;
+    if p.mode >= MASK_MODE && (contour || (magnified && !is_reference(MASK))) {
+        mask_distance = distance_to_contour(MASK, group.xy, local.xy, lane);
+    }
+    if p.mode >= OVERLAY_MODE && has_second {
+        second_distance = distance_to_contour(SECOND_MASK, group.xy, local.xy, lane);
+    }
+    if global.x >= p.size.x || global.y >= p.size.y {
+        return;
+    }
+    let at = position(f32(global.x), f32(global.y));
+    var shown = colour(BACKGROUND);
+    if all(at >= vec2(0.0)) && all(at < vec2<f32>(p.image)) {
+        shown = picture_at(at, global.xy, mask_distance, second_distance);
+        if (p.flags & GRID) != 0u {
+            let before = position(f32(global.x) - 1.0, f32(global.y) - 1.0);
+            if any(floor(at) != floor(before)) {
+                shown = mix(shown, vec3(0.5), 0.35);
+            }
+        }
+    }
+    textureStore(picture, vec2<i32>(global.xy), vec4(shown, 1.0));
+}
