@@ -2,9 +2,7 @@
 //! [`Parameters::words`] is that of `struct Parameters` in `shaders/view.wgsl`.
 
 use super::palette::{self, Rgb};
-use super::{
-    Content, GRID_ZOOM, Layers, MOST_PIXELS_A_SIDE, MaskKind, PlaneView, Sampling, ViewError, ViewSpec,
-};
+use super::{Content, GRID_ZOOM, Layers, MOST_PIXELS_A_SIDE, MaskKind, PlaneView, Sampling, ViewError, ViewSpec};
 
 /// Number of colours in [`Parameters`].
 pub const COLOURS: usize = 13;
