@@ -1,2 +1,5 @@
-#[test]
-fn t() {}
+//! One binary, one module a promise.
+
+mod devices;
+mod display;
+mod shaders;

@@ -1,0 +1,495 @@
+//! Pictures: the shader's texture equals the CPU renderer's picture, for every content, position and kind of plane.
+
+use burn::tensor::{Tensor, TensorData};
+use eframe::egui_wgpu::{self, RenderState, RendererOptions, wgpu};
+use epsiloscope::engine::Plane;
+use epsiloscope::gpu::{Compute, DeviceChoice, Display, GpuError, Planes, Slot, wgpu_setup};
+use epsiloscope::view::{
+    Content, Layers, MaskKind, PlaneView, Sampling, Theme, Transform, ViewError, ViewSpec, Window, palette, render,
+};
+use image::RgbaImage;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// What a window would have, without one. Fails where no adapter is: install lavapipe.
+pub fn render_state() -> &'static RenderState {
+    static STATE: OnceLock<RenderState> = OnceLock::new();
+    STATE.get_or_init(|| {
+        let setup = wgpu_setup();
+        let instance = wait(setup.new_instance());
+        let configuration = egui_wgpu::WgpuConfiguration { wgpu_setup: setup, ..Default::default() };
+        wait(RenderState::create(&configuration, &instance, None, RendererOptions::default())).unwrap()
+    })
+}
+
+/// Waits for a future of wgpu's.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+/// The texture's pixels.
+fn read(state: &RenderState, texture: &wgpu::Texture) -> RgbaImage {
+    let (width, height) = (texture.width(), texture.height());
+    let row = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+    let buffer = state.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: u64::from(row * height),
+        usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+        mapped_at_creation: false,
+    });
+    let mut encoder = state.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    encoder.copy_texture_to_buffer(
+        texture.as_image_copy(),
+        wgpu::TexelCopyBufferInfo {
+            buffer: &buffer,
+            layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None },
+        },
+        wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+    );
+    state.queue.submit([encoder.finish()]);
+    buffer.slice(..).map_async(wgpu::MapMode::Read, |mapped| mapped.unwrap());
+    state.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let bytes = buffer.slice(..).get_mapped_range().unwrap();
+    let pixels = bytes.chunks_exact(row as usize).flat_map(|r| r[..width as usize * 4].to_vec()).collect();
+    RgbaImage::from_raw(width, height, pixels).unwrap()
+}
+
+/// Equal up to rounding: at most 1/255 per channel on at least 99.9 % of the pixels.
+fn assert_same(found: &RgbaImage, wanted: &RgbaImage, what: &str) {
+    assert_eq!(found.dimensions(), wanted.dimensions(), "{what}");
+    let far = |a: &image::Rgba<u8>, b: &image::Rgba<u8>| a.0.iter().zip(b.0).any(|(&a, b)| a.abs_diff(b) > 1);
+    let differing = found.pixels().zip(wanted.pixels()).filter(|(a, b)| far(a, b)).count();
+    let most = (found.width() * found.height()) as usize / 1000;
+    if differing > most {
+        let folder = std::env::temp_dir();
+        found.save(folder.join("epsiloscope-found.png")).unwrap();
+        wanted.save(folder.join("epsiloscope-wanted.png")).unwrap();
+        panic!("{what}: {differing} pixels differ, {most} may; see epsiloscope-{{found,wanted}}.png in {folder:?}");
+    }
+}
+
+const WIDTH: usize = 61;
+const HEIGHT: usize = 47;
+
+/// Planes of an odd size with edges, ramps, noise and values outside of [0, 1].
+struct Scene {
+    grey: Vec<f32>,
+    rgb: Vec<f32>,
+    noise: Vec<f32>,
+    noise_rgb: Vec<f32>,
+    probability: Vec<f32>,
+    other: Vec<f32>,
+    reference: Vec<f32>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        // A small generator, so that a failure can be seen again.
+        let mut state = 12345_u32;
+        let mut random = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32
+        };
+        let mut plane = |value: &mut dyn FnMut(f32, f32, f32) -> f32| -> Vec<f32> {
+            (0..WIDTH * HEIGHT).map(|i| value((i % WIDTH) as f32, (i / WIDTH) as f32, random())).collect()
+        };
+        let grey = plane(&mut |x, y, r| 0.5 + 0.5 * (x * 0.2).sin() * (y * 0.13).cos() + 0.2 * (r - 0.5));
+        let green = plane(&mut |x, _, r| x / WIDTH as f32 + 0.1 * r);
+        let blue = plane(&mut |_, y, r| y / HEIGHT as f32 + 0.1 * r);
+        let noise = plane(&mut |_, _, r| if r < 0.5 { -4.0 / 255.0 } else { 4.0 / 255.0 });
+        let circle =
+            |x: f32, y: f32, cx: f32, cy: f32, radius: f32| radius - ((x - cx).powi(2) + (y - cy).powi(2)).sqrt();
+        let probability = plane(&mut |x, y, _| {
+            let inside = circle(x, y, 20.0, 20.0, 12.3).max(circle(x, y, 45.0, 30.0, 7.1));
+            1.0 / (1.0 + (-2.0 * inside).exp())
+        });
+        let other = plane(&mut |x, y, _| {
+            let inside = circle(x, y, 25.0, 22.0, 11.0).max(circle(x, y, 50.0, 10.0, 5.0));
+            1.0 / (1.0 + (-1.5 * inside).exp())
+        });
+        let reference = plane(&mut |x, y, _| {
+            if y > 40.0 {
+                -1.0
+            } else if circle(x, y, 24.0, 18.0, 13.0) > 0.0 {
+                1.0
+            } else {
+                0.0
+            }
+        });
+        Self {
+            rgb: [grey.clone(), green.clone(), blue].concat(),
+            noise_rgb: [noise.clone(), green.iter().map(|v| v * 0.02).collect(), noise.clone()].concat(),
+            grey,
+            noise,
+            probability,
+            other,
+            reference,
+        }
+    }
+}
+
+fn plane(values: &[f32]) -> Plane {
+    Plane::from_host(values.len() / (WIDTH * HEIGHT), HEIGHT, WIDTH, values.to_vec())
+}
+
+fn view(values: &[f32]) -> PlaneView<'_> {
+    PlaneView { channels: values.len() / (WIDTH * HEIGHT), height: HEIGHT, width: WIDTH, values }
+}
+
+/// Every content with the planes that it needs.
+struct Case<'a> {
+    name: &'static str,
+    content: Content,
+    image: Option<&'a [f32]>,
+    mask: Option<(&'a [f32], MaskKind)>,
+    second: Option<(&'a [f32], MaskKind)>,
+}
+
+fn cases(scene: &Scene) -> Vec<Case<'_>> {
+    use MaskKind::{Probability, Reference};
+    let window = Window { lower: 0.2, upper: 0.7 };
+    let full = Window::FULL;
+    let case = |name, content, image, mask, second| Case { name, content, image, mask, second };
+    let probability = (&scene.probability[..], Probability);
+    let other = (&scene.other[..], Probability);
+    let reference = (&scene.reference[..], Reference);
+    let grey = Some(&scene.grey[..]);
+    let overlay = |fill, contour| Content::Overlay { window: full, fill, contour };
+    vec![
+        case("grey", Content::Image { window: full }, grey, None, None),
+        case("grey, windowed", Content::Image { window }, grey, None, None),
+        case("RGB, windowed", Content::Image { window }, Some(&scene.rgb), None, None),
+        case("noise", Content::Noise { gain: 30.0 }, Some(&scene.noise), None, None),
+        case("noise, saturated", Content::Noise { gain: 500.0 }, Some(&scene.noise), None, None),
+        case("noise of three channels", Content::Noise { gain: 40.0 }, Some(&scene.noise_rgb), None, None),
+        case("mask", Content::Mask, None, Some(probability), None),
+        case("reference", Content::Mask, None, Some(reference), None),
+        case("overlay", overlay(0.4, true), grey, Some(probability), None),
+        case("overlay, contour only", overlay(0.0, true), grey, Some(probability), None),
+        case("overlay, fill only", overlay(0.7, false), Some(&scene.rgb), Some(reference), None),
+        case("overlay of two masks", overlay(0.3, true), grey, Some(probability), Some(reference)),
+        case("difference", Content::Difference { window: full }, grey, Some(probability), Some(other)),
+        case("difference to a reference", Content::Difference { window }, grey, Some(probability), Some(reference)),
+    ]
+}
+
+fn positions() -> Vec<(&'static str, Transform, [usize; 2])> {
+    let image = [WIDTH, HEIGHT];
+    vec![
+        ("1:1", Transform::IDENTITY, [WIDTH, HEIGHT]),
+        ("fitted, 2.6 times", Transform::fit(image, [161, 133]), [161, 133]),
+        ("magnified 14.3 times and moved", Transform { scale: 1.0 / 14.3, offset: [13.27, 9.81] }, [127, 251]),
+        ("minified 1.3 times", Transform::with_zoom(image, [70, 50], 1.0 / 1.3), [70, 50]),
+        ("minified 3.7 times", Transform::with_zoom(image, [33, 29], 1.0 / 3.7), [33, 29]),
+        ("minified 9.1 times", Transform { scale: 9.1, offset: [-11.3, -4.7] }, [17, 17]),
+        ("one pixel", Transform { scale: 0.5, offset: [20.0, 20.0] }, [1, 1]),
+        ("outside", Transform { scale: 0.5, offset: [500.0, 0.0] }, [40, 3]),
+    ]
+}
+
+#[test]
+fn textures_equal_the_cpu_renderer() {
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let scene = Scene::new();
+    for case in cases(&scene) {
+        let planes = Planes {
+            image: case.image.map(plane),
+            mask: case.mask.map(|(values, kind)| (plane(values), kind)),
+            second: case.second.map(|(values, kind)| (plane(values), kind)),
+        };
+        let layers = Layers {
+            image: case.image.map(view),
+            mask: case.mask.map(|(values, kind)| (view(values), kind)),
+            second: case.second.map(|(values, kind)| (view(values), kind)),
+        };
+        for (position, transform, size) in positions() {
+            for (theme, sampling) in [(Theme::Dark, Sampling::Nearest), (Theme::Light, Sampling::Linear)] {
+                let mut spec = ViewSpec::new(case.content, transform).themed(theme);
+                spec.sampling = sampling;
+                spec.grid = theme == Theme::Light;
+                display.show(Slot(1), &spec, &planes, size).unwrap();
+                let found = read(state, display.texture(Slot(1)).unwrap());
+                let wanted = render(&spec, &layers, size).unwrap();
+                assert_same(&found, &wanted, &format!("{}, {position}, {theme:?}, {sampling:?}", case.name));
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_marked_not_shown_as_grey() {
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let mut grey = Scene::new().grey;
+    grey[20 * WIDTH + 30] = f32::NAN;
+    grey[21 * WIDTH + 40] = f32::INFINITY;
+    let spec = ViewSpec::new(Content::Image { window: Window::FULL }, Transform::IDENTITY);
+    let planes = Planes { image: Some(plane(&grey)), ..Planes::default() };
+    display.show(Slot(0), &spec, &planes, [WIDTH, HEIGHT]).unwrap();
+    let found = read(state, display.texture(Slot(0)).unwrap());
+    let layers = Layers { image: Some(view(&grey)), ..Layers::default() };
+    let wanted = render(&spec, &layers, [WIDTH, HEIGHT]).unwrap();
+    let [r, g, b] = palette::NOT_FINITE;
+    assert_eq!(wanted.get_pixel(30, 20).0, [r, g, b, 255]);
+    assert_eq!(wanted.get_pixel(40, 21).0, [r, g, b, 255]);
+    assert_same(&found, &wanted, "not finite");
+}
+
+#[test]
+fn tensors_on_the_shared_device_are_shown_without_an_upload() {
+    let state = render_state();
+    let compute = Compute::for_window(state, DeviceChoice::Gpu).unwrap();
+    let mut display = Display::new(state).unwrap();
+    let scene = Scene::new();
+    let tensor = |values: &[f32], shape: [usize; 4]| {
+        Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &compute.device)
+    };
+    let shape = [1, 1, HEIGHT, WIDTH];
+    let rgb = tensor(&scene.rgb, [1, 3, HEIGHT, WIDTH]);
+    // The second image of a batch begins at an offset that no alignment divides.
+    let batch = Tensor::cat(vec![tensor(&scene.other, shape), tensor(&scene.probability, shape)], 0);
+    // Columns first, so that the values lie in another order than the shape says.
+    let turned = tensor(&scene.reference, shape).swap_dims(2, 3) * 1.0;
+    let planes = Planes {
+        image: Some((compute.publish)(rgb.clone()).unwrap()),
+        mask: Some(((compute.publish)(batch.narrow(0, 1, 1)).unwrap(), MaskKind::Probability)),
+        second: Some(((compute.publish)(turned.swap_dims(2, 3)).unwrap(), MaskKind::Reference)),
+    };
+    // Would be computed in place if the plane did not hold the tensor.
+    let darker = rgb * 0.01;
+    let spec = ViewSpec::new(
+        Content::Overlay { window: Window::FULL, fill: 0.3, contour: true },
+        Transform::fit([WIDTH, HEIGHT], [183, 141]),
+    );
+    display.show(Slot(7), &spec, &planes, [183, 141]).unwrap();
+    let found = read(state, display.texture(Slot(7)).unwrap());
+    let layers = Layers {
+        image: Some(view(&scene.rgb)),
+        mask: Some((view(&scene.probability), MaskKind::Probability)),
+        second: Some((view(&scene.reference), MaskKind::Reference)),
+    };
+    assert_same(&found, &render(&spec, &layers, [183, 141]).unwrap(), "shared tensors");
+    assert_eq!(display.uploaded_bytes(), 0);
+    assert!(darker.max().try_into_vec_as::<f32>().unwrap()[0] < 0.1);
+}
+
+#[test]
+fn a_picture_is_drawn_only_when_something_changed_and_a_plane_uploaded_once() {
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let scene = Scene::new();
+    let planes = Planes { image: Some(plane(&scene.noise)), ..Planes::default() };
+    let spec = |gain| ViewSpec::new(Content::Noise { gain }, Transform::IDENTITY);
+    let first = display.show(Slot(1), &spec(1.0), &planes, [40, 40]).unwrap();
+    for _ in 0..5 {
+        display.end_frame();
+        assert_eq!(display.show(Slot(1), &spec(1.0), &planes, [40, 40]).unwrap(), first);
+    }
+    assert_eq!(display.passes(), 1);
+    let uploaded = display.uploaded_bytes();
+    assert_eq!(uploaded, (WIDTH * HEIGHT * 4) as u64);
+    // Another gain, another size, another slot: a pass each, the same texture id for the same slot, no upload.
+    assert_eq!(display.show(Slot(1), &spec(2.0), &planes, [40, 40]).unwrap(), first);
+    assert_eq!(display.show(Slot(1), &spec(2.0), &planes, [50, 40]).unwrap(), first);
+    assert_ne!(display.show(Slot(2), &spec(2.0), &planes, [50, 40]).unwrap(), first);
+    assert_eq!(display.passes(), 4);
+    assert_eq!(display.uploaded_bytes(), uploaded);
+    // What is not shown any more gives its memory back.
+    for _ in 0..1000 {
+        display.end_frame();
+    }
+    assert_eq!(display.held_bytes(), 0);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_an_error_and_the_next_picture_is_right() {
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let scene = Scene::new();
+    let spec = ViewSpec::new(Content::Image { window: Window::FULL }, Transform::IDENTITY);
+    let good = Planes { image: Some(plane(&scene.grey)), ..Planes::default() };
+    let missing = display.show(Slot(1), &spec, &Planes::default(), [30, 30]);
+    assert!(matches!(missing, Err(GpuError::View(ViewError::Missing(_)))), "{missing:?}");
+    let foreign = Plane::from_shared(1, HEIGHT, WIDTH, Arc::new(()));
+    let foreign = display.show(Slot(1), &spec, &Planes { image: Some(foreign), ..Planes::default() }, [30, 30]);
+    assert!(matches!(foreign, Err(GpuError::ForeignPlane)), "{foreign:?}");
+    let short = Plane::from_host(1, HEIGHT, WIDTH, vec![0.0; 7]);
+    assert!(display.show(Slot(1), &spec, &Planes { image: Some(short), ..Planes::default() }, [30, 30]).is_err());
+    assert!(display.show(Slot(1), &spec, &good, [0, 30]).is_err());
+    assert!(display.show(Slot(1), &spec, &good, [100_000, 30]).is_err());
+    let small = Planes { mask: Some((Plane::from_host(1, 2, 2, vec![0.0; 4]), MaskKind::Probability)), ..good.clone() };
+    let overlay = Content::Overlay { window: Window::FULL, fill: 0.5, contour: true };
+    let mismatch = display.show(Slot(1), &ViewSpec { content: overlay, ..spec }, &small, [30, 30]);
+    assert!(matches!(mismatch, Err(GpuError::View(ViewError::Mismatch { .. }))), "{mismatch:?}");
+    display.show(Slot(1), &spec, &good, [30, 30]).unwrap();
+    let found = read(state, display.texture(Slot(1)).unwrap());
+    let layers = Layers { image: Some(view(&scene.grey)), ..Layers::default() };
+    assert_same(&found, &render(&spec, &layers, [30, 30]).unwrap(), "after errors");
+}
+
+/// The gain's map is that of the legend: zero in the theme's colour, the ends in blue and orange.
+#[test]
+fn the_noise_map_is_the_legends() {
+    let values: Vec<f32> = (0..11).map(|i| (i as f32 - 5.0) / 5.0 / 20.0).collect();
+    let image = Some(PlaneView { channels: 1, height: 1, width: 11, values: &values });
+    for theme in [Theme::Dark, Theme::Light] {
+        let spec = ViewSpec::new(Content::Noise { gain: 20.0 }, Transform::IDENTITY).themed(theme);
+        let picture = render(&spec, &Layers { image, ..Layers::default() }, [11, 1]).unwrap();
+        for (i, pixel) in picture.pixels().enumerate() {
+            let wanted = palette::diverging(theme, (i as f32 - 5.0) / 5.0);
+            assert!(pixel.0.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 1), "{theme:?} {i} {pixel:?} {wanted:?}");
+        }
+    }
+}
+
+/// A straight border's contour is two output pixels wide at any zoom, with a dark edge on both sides.
+#[test]
+fn contours_are_two_output_pixels_wide_at_any_zoom() {
+    let values: Vec<f32> = (0..64 * 64).map(|i| if i % 64 < 32 { 0.0 } else { 1.0 }).collect();
+    let bright = vec![0.9; 64 * 64];
+    let layer = |values| PlaneView { channels: 1, height: 64, width: 64, values };
+    for zoom in [0.5, 1.0, 2.0, 5.0, 16.0] {
+        let size = (64.0 * zoom) as usize;
+        let spec = ViewSpec::new(
+            Content::Overlay { window: Window::FULL, fill: 0.0, contour: true },
+            Transform::with_zoom([64, 64], [size, size], zoom),
+        );
+        let layers =
+            Layers { image: Some(layer(&bright)), mask: Some((layer(&values), MaskKind::Probability)), second: None };
+        let picture = render(&spec, &layers, [size, size]).unwrap();
+        let row: Vec<[u8; 4]> = (0..size as u32).map(|x| picture.get_pixel(x, size as u32 / 2).0).collect();
+        let [r, g, b] = palette::POSITIVE;
+        let lit = row.iter().filter(|&&pixel| pixel == [r, g, b, 255]).count();
+        let dark = row.iter().filter(|pixel| pixel[0] < 90).count();
+        assert_eq!((lit, dark), (2, 2), "zoom {zoom}: {row:?}");
+    }
+}
+
+/// Real serial sections, every content side by side, saved for a look: `cargo test contact_sheet -- --nocapture` prints
+/// where. Also measures the compute pass.
+#[test]
+fn contact_sheet_of_real_sections() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/isbi2012");
+    let (Some(section), Some(label)) =
+        (first_slice(&folder, "train-volume.tif"), first_slice(&folder, "train-labels.tif"))
+    else {
+        println!("skipped: {} is not there", folder.display());
+        return;
+    };
+    let side = 512;
+    let reference: Vec<f32> = label.iter().map(|&v| if v < 0.5 { 1.0 } else { 0.0 }).collect();
+    // Two predictions as a model would make them: dark and smooth is membrane; the second one is misled in a part.
+    let predict = |threshold: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+        let smooth = blurred(&section, side, 2);
+        let at = |i: usize| threshold(i % side, i / side) - smooth[i];
+        (0..side * side).map(|i| 1.0 / (1.0 + (-30.0 * at(i)).exp())).collect()
+    };
+    let clean = predict(&|_, _| 0.42);
+    let broken = predict(&|x, y| 0.42 + 0.12 * ((x as f32 / 70.0).sin() * (y as f32 / 90.0).cos()));
+    let noise: Vec<f32> = clean
+        .iter()
+        .zip(&section)
+        .map(|(&p, &v)| if (p * 37.0 + v * 91.0) as i32 % 2 == 0 { 4.0 / 255.0 } else { -4.0 / 255.0 })
+        .collect();
+    let ignored: Vec<f32> = reference.iter().enumerate().map(|(i, &v)| if i / side > 420 { -1.0 } else { v }).collect();
+    let image_plane = Plane::from_host(1, side, side, section.clone());
+    let mask = |values: &[f32], kind| Some((Plane::from_host(1, side, side, values.to_vec()), kind));
+    use MaskKind::{Probability, Reference};
+    let (full, window) = (Window::FULL, Window { lower: 0.15, upper: 0.85 });
+    let image_only = || Planes { image: Some(image_plane.clone()), ..Planes::default() };
+    let with = |mask, second| Planes { image: Some(image_plane.clone()), mask, second };
+    let overlay = |fill, contour| Content::Overlay { window: full, fill, contour };
+    let rows = [
+        (Content::Image { window }, image_only()),
+        (
+            Content::Noise { gain: 30.0 },
+            Planes { image: Some(Plane::from_host(1, side, side, noise)), ..Planes::default() },
+        ),
+        (Content::Mask, Planes { image: None, mask: mask(&clean, Probability), second: None }),
+        (overlay(0.35, true), with(mask(&clean, Probability), None)),
+        (overlay(0.0, true), with(mask(&clean, Probability), mask(&reference, Reference))),
+        (Content::Difference { window: full }, with(mask(&broken, Probability), mask(&clean, Probability))),
+        (Content::Difference { window: full }, with(mask(&broken, Probability), mask(&ignored, Reference))),
+        (Content::Mask, Planes { image: None, mask: mask(&ignored, Reference), second: None }),
+    ];
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let tile = [360, 360];
+    let positions = [
+        Transform::fit([side, side], tile),
+        Transform::with_zoom([side, side], tile, 3.0),
+        Transform { scale: 1.0 / 14.0, offset: [200.0, 220.0] },
+    ];
+    let (across, down) = (rows.len() as u32, 2 * positions.len() as u32);
+    let mut sheet = RgbaImage::from_pixel(across * 364 + 4, down * 364 + 4, image::Rgba([60, 60, 64, 255]));
+    for (t, theme) in [Theme::Dark, Theme::Light].into_iter().enumerate() {
+        for (j, &transform) in positions.iter().enumerate() {
+            for (i, (content, planes)) in rows.iter().enumerate() {
+                let spec = ViewSpec { grid: true, ..ViewSpec::new(*content, transform).themed(theme) };
+                display.show(Slot(i as u64), &spec, planes, tile).unwrap();
+                let picture = read(state, display.texture(Slot(i as u64)).unwrap());
+                let (x, y) = (i as i64 * 364 + 4, (t * positions.len() + j) as i64 * 364 + 4);
+                image::imageops::replace(&mut sheet, &picture, x, y);
+            }
+        }
+    }
+    let path = std::env::temp_dir().join("epsiloscope-contact-sheet.png");
+    sheet.save(&path).unwrap();
+    println!("saved {}", path.display());
+    let has = |colour: [u8; 3]| sheet.pixels().any(|p| p.0[..3] == colour);
+    assert!(has(palette::POSITIVE) && has(palette::SECOND), "no contour is to be seen");
+    measure(state, &mut display, &rows);
+}
+
+/// Prints the seconds from a changed view to a finished texture.
+fn measure(state: &RenderState, display: &mut Display, rows: &[(Content, Planes)]) {
+    for (content, planes) in rows {
+        let mut seconds = Vec::new();
+        for run in 0..9 {
+            let transform = Transform { scale: 512.0 / 400.0, offset: [run as f32 * 0.01, 0.0] };
+            let spec = ViewSpec::new(*content, transform);
+            let start = Instant::now();
+            display.show(Slot(99), &spec, planes, [400, 400]).unwrap();
+            let submitted = start.elapsed();
+            state.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+            seconds.push((start.elapsed(), submitted));
+        }
+        seconds.sort();
+        println!("{content:?}: 512² to 400² in {:?}, of which submitting takes {:?}", seconds[4].0, seconds[4].1);
+    }
+}
+
+fn first_slice(folder: &std::path::Path, name: &str) -> Option<Vec<f32>> {
+    let file = std::fs::File::open(folder.join(name)).ok()?;
+    let mut decoder = tiff::decoder::Decoder::new(std::io::BufReader::new(file)).unwrap();
+    match decoder.read_image().unwrap() {
+        tiff::decoder::DecodingResult::U8(values) => Some(values.iter().map(|&v| f32::from(v) / 255.0).collect()),
+        _ => panic!("{name} is not of 8 bits"),
+    }
+}
+
+/// A box blur of the given radius, twice.
+fn blurred(values: &[f32], side: usize, radius: usize) -> Vec<f32> {
+    let once = |values: &[f32], step: usize, across: &dyn Fn(usize) -> usize| -> Vec<f32> {
+        let place = |i: usize, k: usize| {
+            let at = across(i) as i64 + k as i64 - radius as i64;
+            (i as i64 + (at.clamp(0, side as i64 - 1) - across(i) as i64) * step as i64) as usize
+        };
+        (0..values.len())
+            .map(|i| (0..=2 * radius).map(|k| values[place(i, k)]).sum::<f32>() / (2 * radius + 1) as f32)
+            .collect()
+    };
+    let mut values = values.to_vec();
+    for _ in 0..2 {
+        values = once(&values, 1, &|i| i % side);
+        values = once(&values, side, &|i| i / side);
+    }
+    values
+}

@@ -1,0 +1,41 @@
+//! Every shader in `shaders/` compiles on the adapter at hand.
+
+use crate::display::render_state;
+use eframe::egui_wgpu::wgpu;
+use std::path::Path;
+
+#[test]
+fn every_shader_compiles() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "wgsl"));
+    assert!(!files.is_empty(), "no shader in {}", folder.display());
+    for path in files {
+        if let Some(error) = compile(&std::fs::read_to_string(&path).unwrap()) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_broken_shader_would_be_noticed() {
+    assert!(compile("@compute @workgroup_size(1) fn main() { let x: u32 = 1.5; }").is_some());
+}
+
+fn compile(source: &str) -> Option<String> {
+    let device = &render_state().device;
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: None,
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    });
+    let _pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    });
+    crate::display::wait(scope.pop()).map(|error| error.to_string())
+}
