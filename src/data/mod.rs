@@ -9,9 +9,11 @@ mod image;
 mod label;
 mod stack;
 pub mod synthetic;
+mod write;
 
 pub use case::{Case, Provenance};
 pub use error::DataError;
 pub use image::{Bounds, Image, StoredType};
 pub use label::{IGNORE, LabelMap, Mask};
 pub use stack::{Pixels, Stack};
+pub use write::{write_atomic, write_bytes_atomic};
