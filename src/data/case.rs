@@ -1,6 +1,6 @@
 //! A case: one image, what is known about it, and its label if there is one.
 
-use super::{Bounds, Image, Mask, StoredType};
+use super::{Bounds, DataError, Image, Mask, Stack, StoredType};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -35,8 +35,58 @@ pub struct Case {
 }
 
 impl Case {
+    /// Slice `slice` (from 0) of `stack`, without a label. Bounds are 0–255 for 8-bit data, else the stack's
+    /// percentiles widened to contain the slice; a constant image gets bounds of positive width.
+    ///
+    /// # Errors
+    /// If the stack has no such slice.
+    pub fn from_slice(stack: &Stack, slice: usize, name: impl Into<String>) -> Result<Self, DataError> {
+        let image = stack.slice(slice).ok_or_else(|| {
+            let path = stack.path.clone().unwrap_or_else(|| stack.name().into());
+            let last = stack.slices - 1;
+            DataError::new(path, format!("has no slice {slice}"), format!("Choose a slice from 0 to {last}"))
+        })?;
+        let bounds = match stack.stored() {
+            StoredType::U8 => Bounds::EIGHT_BIT,
+            _ => image.range().map_or(stack.bounds, |range| stack.bounds.union(range)).with_width(),
+        };
+        let provenance = Provenance { path: stack.path.clone(), slice, slices: stack.slices };
+        Ok(Self { name: name.into(), image, bounds, stored: stack.stored(), label: None, spacing: None, provenance })
+    }
+
     /// Height and width in pixels.
     pub fn size(&self) -> [usize; 2] {
         [self.image.height, self.image.width]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pixels;
+    use super::*;
+
+    #[test]
+    fn bounds_contain_the_slice_and_have_a_width() {
+        let mut values = vec![100u16; 1000];
+        values[999] = 60_000;
+        values[..10].fill(99);
+        let stack = Stack::new([10, 1, 10, 10], Pixels::U16(values.into())).unwrap();
+        let first = Case::from_slice(&stack, 0, "a").unwrap();
+        assert_eq!(first.bounds, Bounds { lower: 99.0, upper: 100.0 });
+        let last = Case::from_slice(&stack, 9, "a").unwrap();
+        assert_eq!(last.bounds, Bounds { lower: 99.0, upper: 60_000.0 });
+        let error = Case::from_slice(&stack, 10, "a").unwrap_err().to_string();
+        assert!(error.contains("no slice 10") && error.contains("0 to 9"), "{error}");
+    }
+
+    #[test]
+    fn constant_images_have_bounds_of_positive_width() {
+        for value in [0.0, -7.5, 1e-35, 12_345.0, 1e20, f32::MAX, f32::MIN] {
+            let stack = Stack::new([1, 1, 2, 2], Pixels::F32([value; 4].into())).unwrap();
+            let bounds = Case::from_slice(&stack, 0, "constant").unwrap().bounds;
+            assert!(bounds.width() > 0.0 && bounds.width().is_finite(), "{value}: {bounds:?}");
+            assert!((1.0 / bounds.width()).is_finite());
+            assert!(bounds.lower <= value && value <= bounds.upper);
+        }
     }
 }

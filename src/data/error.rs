@@ -18,9 +18,21 @@ fn hint_suffix(hint: &str) -> String {
     if hint.is_empty() { String::new() } else { format!(". {hint}") }
 }
 
+/// The cause of an error that is none: a person cancelled.
+const CANCELLED: &str = "reading was cancelled";
+
 impl DataError {
     /// An error about `path` with a cause and, if it helps, a hint (may be empty).
     pub fn new(path: impl AsRef<Path>, cause: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { path: path.as_ref().to_owned(), cause: cause.into(), hint: hint.into() }
+    }
+    /// Reading `path` was cancelled.
+    pub fn cancelled(path: impl AsRef<Path>) -> Self {
+        Self::new(path, CANCELLED, "")
+    }
+
+    /// Whether this is no failure: a person cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.cause == CANCELLED
     }
 }

@@ -26,6 +26,19 @@ impl Bounds {
     pub fn union(self, other: Self) -> Self {
         Self { lower: self.lower.min(other.lower), upper: self.upper.max(other.upper) }
     }
+
+    /// These bounds, or for a constant image bounds with a width that can be divided by: upwards from the value by 1, or
+    /// by a thousandth of the value if that is more.
+    pub fn with_width(self) -> Self {
+        // The reciprocal of a narrower width overflows.
+        const NARROWEST: f32 = 1e-30;
+        if self.width() >= NARROWEST {
+            return self;
+        }
+        let step = (self.lower.abs() * 1e-3).max(1.0);
+        let upper = self.lower + step;
+        if upper.is_finite() { Self { upper, ..self } } else { Self { lower: self.lower - step, ..self } }
+    }
 }
 
 /// How a pixel is stored in the file that it came from.

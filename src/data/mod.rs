@@ -1,19 +1,29 @@
 //! Files in, host arrays out: images, stacks, labels and the [`Case`] that binds them. One file a format.
 //!
+//! [`open()`] reads, [`write_image`] and [`write_atomic`] write, and [`LabelStack`] and [`LabelMap`] make masks of label files.
 //! Everything here is plain host memory in the file's own (pixel) units; no tensor, no burn, no egui. Every reader
 //! returns a [`DataError`] that names the file, the cause and what would work, and caps what it allocates.
 
 mod case;
 mod error;
+mod export;
 mod image;
 mod label;
+mod label_map;
+mod open;
+mod percentile;
+mod raster;
 mod stack;
 pub mod synthetic;
+mod tiff;
 mod write;
 
 pub use case::{Case, Provenance};
 pub use error::DataError;
+pub use export::{file_ending, quantise, write_image, write_png, write_tiff};
 pub use image::{Bounds, Image, StoredType};
-pub use label::{IGNORE, LabelMap, Mask};
+pub use label::{IGNORE, LabelStack, MOST_LABEL_VALUES, Mask};
+pub use label_map::{LabelMap, LabelMapError};
+pub use open::{LARGEST_DECODED_BYTES, open, open_bytes, open_with_progress};
 pub use stack::{Pixels, Stack};
 pub use write::{write_atomic, write_bytes_atomic};

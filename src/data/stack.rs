@@ -1,6 +1,7 @@
 //! A file's slices, kept in the type that the file stores.
 
-use super::{Bounds, Image, StoredType};
+use super::percentile::percentile_bounds;
+use super::{Bounds, DataError, Image, StoredType};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,22 @@ pub enum Pixels {
     U16(Arc<[u16]>),
     /// 32-bit float, all finite.
     F32(Arc<[f32]>),
+}
+
+impl Pixels {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(p) => p.len(),
+            Self::U16(p) => p.len(),
+            Self::F32(p) => p.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A decoded file: one image, or the slices of a multi-page file, all of one shape. Cheap to clone.
@@ -28,14 +45,39 @@ pub struct Stack {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Bounds of the whole stack: 0–255 for 8-bit data, else the 0.5–99.5 percentile of all its values.
-    /// A case widens them to contain its slice.
+    /// Bounds of the whole stack: 0–255 for 8-bit data, else the 0.5–99.5 percentile of all its values (exact, by
+    /// nearest rank). A case widens them to contain its slice.
     pub bounds: Bounds,
     /// The pixels.
     pub pixels: Pixels,
 }
 
 impl Stack {
+    /// A stack of `[slices, channels, height, width]` pixels. RGB whose channels are equal everywhere becomes grey.
+    ///
+    /// # Errors
+    /// If the number of pixels does not fit the shape, channels are neither 1 nor 3, or values are not finite.
+    pub fn new(shape: [usize; 4], pixels: Pixels) -> Result<Self, DataError> {
+        let error = |cause: String, hint: &str| DataError::new("image", cause, hint);
+        let [slices, channels, height, width] = shape;
+        if pixels.is_empty() || pixels.len() != shape.iter().product::<usize>() {
+            return Err(error(format!("{} values do not make {shape:?} pixels", pixels.len()), ""));
+        }
+        if channels != 1 && channels != 3 {
+            let hint = "Save it with 1 channel (grey) or 3 channels (RGB)";
+            return Err(error(format!("has {channels} channels"), hint));
+        }
+        if let Pixels::F32(values) = &pixels {
+            check_finite(shape, values).map_err(|cause| error(cause, "Replace those values and save it again"))?;
+        }
+        let (channels, pixels) = grey_if_equal(channels, height * width, pixels);
+        let bounds = match &pixels {
+            Pixels::U8(_) => Bounds::EIGHT_BIT,
+            _ => percentile_bounds(&pixels).unwrap_or(Bounds::EIGHT_BIT),
+        };
+        Ok(Self { path: None, slices, channels, height, width, bounds, pixels })
+    }
+
     /// The stored type of the pixels.
     pub fn stored(&self) -> StoredType {
         match self.pixels {
@@ -55,5 +97,98 @@ impl Stack {
             Pixels::F32(p) => p.get(range)?.into(),
         };
         Image::new(self.channels, self.height, self.width, pixels)
+    }
+
+    /// A short name: the file's, without its ending, or `image`.
+    pub fn name(&self) -> String {
+        let stem = self.path.as_deref().and_then(|path| path.file_stem());
+        stem.map_or_else(|| "image".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    }
+}
+
+/// Says how many values are not finite and where the first is; also refuses a range too wide for a float.
+fn check_finite([_, channels, height, width]: [usize; 4], values: &[f32]) -> Result<(), String> {
+    let plane = height * width;
+    let mut broken = values.iter().enumerate().filter(|(_, v)| !v.is_finite());
+    if let Some((first, value)) = broken.next() {
+        let count = 1 + broken.count();
+        let (slice, row, column) = (first / (channels * plane), first % plane / width, first % width);
+        let all = values.len();
+        return Err(format!(
+            "{count} of its {all} values are not finite numbers (NaN or infinite); the first, {value}, is in row {row}, \
+             column {column} of slice {slice}, counted from 0"
+        ));
+    }
+    let (lower, upper) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+    if (upper - lower).is_finite() {
+        Ok(())
+    } else {
+        Err(format!("its values, {lower:e} to {upper:e}, span more than a 32-bit float can hold"))
+    }
+}
+
+fn grey_if_equal(channels: usize, plane: usize, pixels: Pixels) -> (usize, Pixels) {
+    fn first_planes<T: Copy + PartialEq>(plane: usize, values: &[T]) -> Option<Arc<[T]>> {
+        let grey = |rgb: &[T]| rgb[..plane] == rgb[plane..2 * plane] && rgb[..plane] == rgb[2 * plane..];
+        values
+            .chunks_exact(3 * plane)
+            .all(grey)
+            .then(|| values.chunks_exact(3 * plane).flat_map(|rgb| &rgb[..plane]).copied().collect())
+    }
+    if channels != 3 {
+        return (channels, pixels);
+    }
+    let grey = match &pixels {
+        Pixels::U8(p) => first_planes(plane, p).map(Pixels::U8),
+        Pixels::U16(p) => first_planes(plane, p).map(Pixels::U16),
+        Pixels::F32(p) => first_planes(plane, p).map(Pixels::F32),
+    };
+    grey.map_or((3, pixels), |grey| (1, grey))
+}
+
+/// `len` zeros in one allocation that becomes a stack's pixels without a copy.
+pub(super) fn zeros<T: Copy + bytemuck::Zeroable>(len: usize) -> Arc<[T]> {
+    std::iter::repeat_n(T::zeroed(), len).collect()
+}
+
+/// `[pixels, samples]` → `[channels, pixels]`, as many channels as fit into `planes`; further samples are dropped.
+pub(super) fn deinterleave<T: Copy>(interleaved: &[T], samples: usize, planes: &mut [T]) {
+    let plane = interleaved.len() / samples.max(1);
+    for (channel, plane) in planes.chunks_exact_mut(plane.max(1)).enumerate() {
+        for (to, from) in plane.iter_mut().zip(interleaved.chunks_exact(samples)) {
+            *to = from[channel];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_channels_become_grey() {
+        let grey = Stack::new([2, 3, 1, 2], Pixels::U8([1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4].into())).unwrap();
+        assert_eq!(grey.channels, 1);
+        assert_eq!(&grey.slice(1).unwrap().pixels[..], [3.0, 4.0]);
+        let colour = Stack::new([1, 3, 1, 2], Pixels::U8([1, 2, 1, 2, 1, 3].into())).unwrap();
+        assert_eq!(colour.channels, 3);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_counted_and_found() {
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0, f32::NAN, 6.0, f32::INFINITY];
+        let error = Stack::new([2, 1, 2, 2], Pixels::F32(values.into())).unwrap_err().to_string();
+        assert!(error.contains("2 of its 8 values") && error.contains("row 0, column 1 of slice 1"), "{error}");
+        let error = Stack::new([1, 1, 1, 2], Pixels::F32([-3e38, 3e38].into())).unwrap_err().to_string();
+        assert!(error.contains("span more"), "{error}");
+    }
+
+    #[test]
+    fn bounds_follow_the_stored_type() {
+        let values: Vec<u16> = (0..=1000).collect();
+        let stack = Stack::new([1, 1, 1, 1001], Pixels::U16(values.into())).unwrap();
+        assert_eq!(stack.bounds, Bounds { lower: 5.0, upper: 995.0 });
+        let stack = Stack::new([1, 1, 1, 2], Pixels::U8([3, 4].into())).unwrap();
+        assert_eq!(stack.bounds, Bounds::EIGHT_BIT);
     }
 }

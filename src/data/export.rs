@@ -1,0 +1,137 @@
+//! Images back to files, in the type that their case was stored in: PNG for integers, TIFF for everything.
+
+use super::{DataError, Image, StoredType, write_atomic};
+use ::image::codecs::png::PngEncoder;
+use ::image::{ExtendedColorType, ImageEncoder};
+use ::tiff::TiffResult;
+use ::tiff::encoder::{TiffEncoder, colortype};
+use std::io::{self, Seek, Write};
+use std::path::Path;
+
+/// The image as a file of type `stored` would hold it: rounded to the nearest step, clipped to what the type can
+/// hold (0–255, 0–65 535). Floats stay as they are. Doing it twice changes nothing.
+pub fn quantise(image: &Image, stored: StoredType) -> Image {
+    let most = match stored {
+        StoredType::U8 => 255.0,
+        StoredType::U16 => 65_535.0,
+        StoredType::F32 => return image.clone(),
+    };
+    let pixels = image.pixels.iter().map(|v| v.round().clamp(0.0, most)).collect();
+    Image { pixels, ..*image }
+}
+
+/// The file ending in which an image of this type is saved unless a person chooses: PNG for 8-bit, TIFF for the others.
+pub fn file_ending(stored: StoredType) -> &'static str {
+    match stored {
+        StoredType::U8 => "png",
+        StoredType::U16 | StoredType::F32 => "tif",
+    }
+}
+
+/// Writes `image`, [quantised](quantise) to `stored`, as PNG or TIFF by the ending of `path`; whole or not at all.
+///
+/// # Errors
+/// If the ending is neither `.png`, `.tif` nor `.tiff`, the image is 32-bit float and the file PNG, or as [`write_atomic`].
+pub fn write_image(path: &Path, image: &Image, stored: StoredType) -> Result<(), DataError> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    match ending.as_deref() {
+        Some("png") => write_png(path, image, stored),
+        Some("tif" | "tiff") => write_tiff(path, image, stored),
+        _ => Err(DataError::new(path, "has no ending of an image file", "Let the name end in .png, .tif or .tiff")),
+    }
+}
+
+/// Writes `image`, [quantised](quantise) to 8 or 16 bits, as PNG; whole or not at all.
+///
+/// # Errors
+/// If `stored` is float, which PNG cannot hold, the image has neither 1 nor 3 channels or no pixels, or as [`write_atomic`].
+pub fn write_png(path: &Path, image: &Image, stored: StoredType) -> Result<(), DataError> {
+    let [width, height] = size(path, image)?;
+    let grey = image.channels == 1;
+    let encode = |bytes: &[u8], color: ExtendedColorType| {
+        write_atomic(path, |file| {
+            PngEncoder::new(file).write_image(bytes, width, height, color).map_err(io::Error::other)
+        })
+    };
+    match stored {
+        StoredType::U8 => {
+            let color = if grey { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+            encode(&interleave(image, |v| v.round() as u8), color)
+        }
+        StoredType::U16 => {
+            let color = if grey { ExtendedColorType::L16 } else { ExtendedColorType::Rgb16 };
+            encode(bytemuck::cast_slice(&interleave(image, |v| v.round() as u16)), color)
+        }
+        StoredType::F32 => {
+            let hint = "Save it as TIFF: let the name end in .tif";
+            Err(DataError::new(path, "cannot hold a 32-bit float image, because PNG stores integers", hint))
+        }
+    }
+}
+
+/// Writes `image`, [quantised](quantise) to `stored`, as uncompressed TIFF; whole or not at all.
+///
+/// # Errors
+/// If the image has neither 1 nor 3 channels or no pixels, or as [`write_atomic`].
+pub fn write_tiff(path: &Path, image: &Image, stored: StoredType) -> Result<(), DataError> {
+    let size = size(path, image)?;
+    let grey = image.channels == 1;
+    write_atomic(path, |file| {
+        match stored {
+            StoredType::U8 => {
+                let values = interleave(image, |v| v.round() as u8);
+                if grey {
+                    encode::<colortype::Gray8>(file, size, &values)
+                } else {
+                    encode::<colortype::RGB8>(file, size, &values)
+                }
+            }
+            StoredType::U16 => {
+                let values = interleave(image, |v| v.round() as u16);
+                if grey {
+                    encode::<colortype::Gray16>(file, size, &values)
+                } else {
+                    encode::<colortype::RGB16>(file, size, &values)
+                }
+            }
+            StoredType::F32 => {
+                let values = interleave(image, |v| v);
+                if grey {
+                    encode::<colortype::Gray32Float>(file, size, &values)
+                } else {
+                    encode::<colortype::RGB32Float>(file, size, &values)
+                }
+            }
+        }
+        .map_err(io::Error::other)
+    })
+}
+
+fn encode<C: colortype::ColorType>(
+    file: impl Write + Seek,
+    [width, height]: [u32; 2],
+    values: &[C::Inner],
+) -> TiffResult<()>
+where
+    [C::Inner]: ::tiff::encoder::TiffValue,
+{
+    TiffEncoder::new(file)?.write_image::<C>(width, height, values)
+}
+
+/// Width and height of an image that can be written.
+fn size(path: &Path, image: &Image) -> Result<[u32; 2], DataError> {
+    if !matches!(image.channels, 1 | 3) {
+        return Err(DataError::new(path, format!("cannot hold an image of {} channels", image.channels), ""));
+    }
+    match (u32::try_from(image.width), u32::try_from(image.height)) {
+        (Ok(width), Ok(height)) if width > 0 && height > 0 => Ok([width, height]),
+        _ => Err(DataError::new(path, format!("cannot hold {} × {} pixels", image.width, image.height), "")),
+    }
+}
+
+/// `[channels, height, width]` → `[height, width, channels]`. A conversion to integers by `as` clips to what they hold.
+fn interleave<T>(image: &Image, convert: impl Fn(f32) -> T) -> Vec<T> {
+    let plane = image.height * image.width;
+    let channels = image.channels;
+    (0..plane * channels).map(|i| convert(image.pixels[i % channels * plane + i / channels])).collect()
+}

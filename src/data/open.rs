@@ -1,0 +1,203 @@
+//! Opening a file: what it is, by its content, and which reader reads it.
+
+use super::{DataError, Pixels, Stack, raster, tiff};
+use ::image::ImageFormat;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// No file may take more than this when decoded, in bytes: 2 GiB. Checked from the header, before any allocation.
+pub const LARGEST_DECODED_BYTES: u64 = 2 << 30;
+
+/// What would work instead of a file of an unknown format.
+const FORMATS: &str = "Open a PNG, JPEG, BMP, WebP or TIFF file";
+
+/// Reads an image or a stack: PNG, JPEG, BMP, WebP, or a TIFF with one or more pages. The format follows from the
+/// file's content, whatever its name. Pixels are taken as stored: colour profiles, gamma and the orientation tag are
+/// not applied (a mask drawn on the stored pixels would no longer fit), an alpha channel is dropped, and an RGB image whose
+/// channels are all equal becomes grey. Samples of 1, 2 and 4 bits are spread over 0–255.
+///
+/// Set `cancel` to stop between pages.
+///
+/// # Errors
+/// If the file is missing, unreadable, malformed, of a format, depth or colour that is not read, larger than
+/// [`LARGEST_DECODED_BYTES`], holds values that are not finite, or `cancel` was set ([`DataError::is_cancelled`]).
+pub fn open(path: &Path, cancel: &AtomicBool) -> Result<Stack, DataError> {
+    open_with_progress(path, cancel, &mut |_| {})
+}
+
+/// As [`open`]; `progress` is called with the share done, in `[0, 1]`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn FnMut(f32)) -> Result<Stack, DataError> {
+    // A named pipe would block and a device never end: look before opening.
+    let metadata = fs::metadata(path).map_err(|error| read_error(path, &error))?;
+    if metadata.is_dir() {
+        return Err(DataError::new(path, "is a folder", "Choose a file in it"));
+    }
+    if !metadata.is_file() {
+        return Err(DataError::new(path, "is not a regular file", FORMATS));
+    }
+    let file = File::open(path).map_err(|error| read_error(path, &error))?;
+    let mut stack = decode(path, BufReader::new(file), metadata.len(), cancel, progress)?;
+    stack.path = Some(path.to_owned());
+    Ok(stack)
+}
+
+/// As [`open`], of bytes in memory; `name` stands for the file in errors. The stack has no path.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Stack, DataError> {
+    decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, &AtomicBool::new(false), &mut |_| {})
+}
+
+fn decode(
+    path: &Path,
+    mut source: impl Read + Seek,
+    length: u64,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Stack, DataError> {
+    let mut head = Vec::new();
+    source.by_ref().take(512).read_to_end(&mut head).map_err(|error| read_error(path, &error))?;
+    source.rewind().map_err(|error| read_error(path, &error))?;
+    let format = sniff(&head).map_err(|what| DataError::new(path, what, FORMATS))?;
+    check_cancelled(path, cancel)?;
+    // Decoders are other people's code on hostile input: a panic in one of them is a malformed file to us.
+    let decoded: Result<([usize; 4], Pixels), DataError> = catch_unwind(AssertUnwindSafe(|| match format {
+        ImageFormat::Tiff => tiff::decode(path, source, length, cancel, progress),
+        _ => {
+            if length > LARGEST_DECODED_BYTES {
+                return Err(too_large(path, format!("the file has {length} bytes")));
+            }
+            let mut bytes = Vec::new();
+            source.take(LARGEST_DECODED_BYTES).read_to_end(&mut bytes).map_err(|error| read_error(path, &error))?;
+            raster::decode(path, format, &bytes)
+        }
+    }))
+    .unwrap_or_else(|_| {
+        Err(DataError::new(path, "is malformed: its decoder failed", "Open it in another program and save it again"))
+    });
+    let (shape, pixels) = decoded?;
+    check_cancelled(path, cancel)?;
+    let stack = Stack::new(shape, pixels).map_err(|error| DataError { path: path.to_owned(), ..error })?;
+    progress(1.0);
+    Ok(stack)
+}
+
+/// The format by content, or what the file seems to be instead.
+fn sniff(head: &[u8]) -> Result<ImageFormat, &'static str> {
+    const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
+    let starts = |magic: &[u8]| head.starts_with(magic);
+    Err(if head.is_empty() {
+        "is empty"
+    } else if is_text(head) {
+        "is a text file, not an image"
+    } else if TIFF.iter().any(|magic| starts(magic)) {
+        return Ok(ImageFormat::Tiff);
+    } else if starts(b"\x89PNG\r\n\x1a\n") {
+        return Ok(ImageFormat::Png);
+    } else if starts(b"\xff\xd8\xff") {
+        return Ok(ImageFormat::Jpeg);
+    } else if starts(b"BM") {
+        return Ok(ImageFormat::Bmp);
+    } else if starts(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+        return Ok(ImageFormat::WebP);
+    } else if head.get(128..132) == Some(b"DICM") {
+        "is a DICOM file, which is not read yet"
+    } else if matches!(head.get(344..347), Some(b"n+1" | b"ni1")) {
+        "is a NIfTI volume, which is not read yet"
+    } else if starts(b"\x1f\x8b") {
+        "is compressed with gzip (perhaps a NIfTI volume), which is not read yet"
+    } else if starts(b"GIF8") {
+        "is a GIF image, which is not read"
+    } else if starts(b"\0\0\0\x0cjP  ") || starts(b"\xff\x4f\xff\x51") {
+        "is a JPEG 2000 image, which is not read"
+    } else if starts(b"\x93NUMPY") {
+        "is a NumPy array, which is not read"
+    } else if starts(b"PK\x03\x04") {
+        "is a ZIP archive, not an image"
+    } else if starts(b"\x89HDF") {
+        "is an HDF5 file, which is not read"
+    } else {
+        "is not an image of a known format"
+    })
+}
+
+/// Whether these first bytes of a file read as text: UTF-8 (its last character may be cut) without control characters.
+fn is_text(head: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !valid.is_empty() && !valid.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\x0c'))
+}
+
+/// The error of a file that decodes to more than [`LARGEST_DECODED_BYTES`].
+pub(super) fn too_large(path: &Path, what: impl std::fmt::Display) -> DataError {
+    let limit = LARGEST_DECODED_BYTES >> 30;
+    DataError::new(
+        path,
+        format!("is too large: {what}, and at most {limit} GiB may be decoded"),
+        "Crop it, or split the stack into several files",
+    )
+}
+
+/// Checks from the header that `values` of `bytes` each may be decoded, `[slices, samples, height, width]`, before
+/// anything is allocated. Returns the number of values.
+pub(super) fn check_size(path: &Path, shape: [u64; 4], bytes: u64) -> Result<usize, DataError> {
+    let [slices, samples, height, width] = shape;
+    if shape.contains(&0) {
+        return Err(DataError::new(path, format!("has no pixels ({width} × {height})"), ""));
+    }
+    let values = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n));
+    let fits = |&n: &u64| n.checked_mul(bytes).is_some_and(|total| total <= LARGEST_DECODED_BYTES);
+    values.filter(fits).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
+        let of = if slices > 1 { format!(" in {slices} pages") } else { String::new() };
+        let unit = if samples == 1 { "value" } else { "values" };
+        too_large(path, format!("{width} × {height} pixels{of} of {samples} {unit} with {bytes} bytes"))
+    })
+}
+
+pub(super) fn check_cancelled(path: &Path, cancel: &AtomicBool) -> Result<(), DataError> {
+    if cancel.load(Ordering::Relaxed) { Err(DataError::cancelled(path)) } else { Ok(()) }
+}
+
+pub(super) fn read_error(path: &Path, error: &io::Error) -> DataError {
+    match error.kind() {
+        io::ErrorKind::NotFound => DataError::new(path, "does not exist", "Check the name and the folder"),
+        io::ErrorKind::PermissionDenied => DataError::new(path, "may not be read", "Ask for the right to read it"),
+        _ => DataError::new(path, format!("cannot be read: {error}"), ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_counts() {
+        assert_eq!(sniff(b"BM\x36\0\0\0"), Ok(ImageFormat::Bmp));
+        assert_eq!(sniff(b"BMI of all patients\n"), Err("is a text file, not an image"));
+        assert_eq!(sniff("größer".as_bytes().split_last().unwrap().1), Err("is a text file, not an image"));
+        assert_eq!(sniff(b""), Err("is empty"));
+        assert_eq!(sniff(b"\xff\xfe\xfd"), Err("is not an image of a known format"));
+    }
+
+    #[test]
+    fn sizes_are_checked_without_overflow() {
+        let path = Path::new("x");
+        assert_eq!(check_size(path, [1, 1, 2, 3], 4).ok(), Some(6));
+        assert!(check_size(path, [1, 1, 0, 3], 1).is_err());
+        assert!(check_size(path, [u64::MAX, u64::MAX, 2, 2], 4).is_err());
+        assert!(check_size(path, [1, 1, 1 << 16, 1 << 15], 1).is_ok());
+        assert!(check_size(path, [1, 1, 1 << 16, 1 << 15], 2).is_err());
+    }
+}

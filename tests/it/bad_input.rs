@@ -1,0 +1,395 @@
+//! Bad input gets a clear error: which file, what is wrong, what would work. Never a panic, never half a file.
+
+use epsiloscope::data::{
+    Image, LabelStack, Stack, StoredType, open, open_bytes, write_atomic, write_bytes_atomic, write_image,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::io::{self, Cursor, Write};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use tiff::encoder::{Compression, TiffEncoder, colortype};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// The message of the error that `bytes` must give.
+fn refused(name: &str, bytes: &[u8]) -> String {
+    match open_bytes(name, bytes) {
+        Ok(stack) => panic!("{name} opened: {stack:?}"),
+        Err(error) => {
+            let message = error.to_string();
+            assert!(message.starts_with(name) && !message.contains("decoder failed"), "{message}");
+            message
+        }
+    }
+}
+
+fn assert_says(message: &str, words: &[&str]) {
+    for word in words {
+        assert!(message.contains(word), "‘{word}’ is not in: {message}");
+    }
+}
+
+#[test]
+fn other_files_are_named() {
+    assert_says(&refused("notes.png", b"name,age\nA,3\n"), &["text file", "PNG", "TIFF"]);
+    assert_says(&refused("empty.tif", b""), &["is empty"]);
+    assert_says(&refused("noise.jpg", &[7, 0, 1, 255, 9]), &["not an image"]);
+    assert_says(&refused("film.gif", b"GIF89a\x01\0\x01\0\0\0\0"), &["GIF"]);
+    let mut dicom = vec![0; 128];
+    dicom.extend(b"DICM\x02\0");
+    assert_says(&refused("slice.dcm", &dicom), &["DICOM"]);
+}
+
+#[test]
+fn paths_that_are_no_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |path: &Path| open(path, &GO).unwrap_err().to_string();
+    assert_says(&error(&folder.path().join("none.png")), &["none.png", "does not exist"]);
+    assert_says(&error(folder.path()), &["is a folder"]);
+    if Path::new("/dev/zero").exists() {
+        assert_says(&error(Path::new("/dev/zero")), &["not a regular file"]);
+    }
+    // The content decides, not the name.
+    let path = folder.path().join("stack.tif");
+    let image = Image::new(1, 1, 2, vec![3.0, 4.0]).unwrap();
+    write_image(&folder.path().join("a.png"), &image, StoredType::U8).unwrap();
+    std::fs::rename(folder.path().join("a.png"), &path).unwrap();
+    assert_eq!(open(&path, &GO).unwrap().slice(0).unwrap(), image);
+}
+
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 0, 0, 0, 0]);
+    let crc = !header.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    });
+    let mut file = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    file.extend(header);
+    file.extend(crc.to_be_bytes());
+    file.extend(b"\0\0\0\x04IDAT\x78\x9c\0\0");
+    file
+}
+
+fn bmp(width: i32, height: i32, bits: u16) -> Vec<u8> {
+    let mut file = b"BM".to_vec();
+    file.extend([70, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0]);
+    file.extend(width.to_le_bytes());
+    file.extend(height.to_le_bytes());
+    file.extend([1, 0]);
+    file.extend(bits.to_le_bytes());
+    file.resize(70, 0);
+    file
+}
+
+/// A little-endian TIFF of one page with 4-byte tags, over a body of 16 bytes at offset 8.
+fn tiff(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut file = b"II*\0\x18\0\0\0".to_vec();
+    file.extend([7; 16]);
+    file.extend((entries.len() as u16).to_le_bytes());
+    for &(tag, kind, value) in entries {
+        file.extend(tag.to_le_bytes());
+        file.extend(kind.to_le_bytes());
+        file.extend(1u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+/// The tags of a grey page in one strip.
+fn grey(width: u32, height: u32, bits: u32, compression: u32) -> Vec<(u16, u16, u32)> {
+    vec![
+        (256, 4, width),
+        (257, 4, height),
+        (258, 3, bits),
+        (259, 3, compression),
+        (262, 3, 1),
+        (273, 4, 8),
+        (277, 3, 1),
+        (278, 4, height.max(1)),
+        (279, 4, 16),
+        (339, 3, if bits == 32 { 3 } else { 1 }),
+    ]
+}
+
+fn with(mut entries: Vec<(u16, u16, u32)>, tag: u16, value: u32) -> Vec<(u16, u16, u32)> {
+    match entries.iter_mut().find(|entry| entry.0 == tag) {
+        Some(entry) => entry.2 = value,
+        None => entries.push((tag, 4, value)),
+    }
+    entries.sort_unstable();
+    entries
+}
+
+#[test]
+fn images_without_pixels_are_refused() {
+    assert_says(&refused("a.png", &png(0, 0)), &["a.png"]);
+    assert_says(&refused("a.bmp", &bmp(0, 0, 24)), &["a.bmp"]);
+    assert_says(&refused("a.tif", &tiff(&grey(0, 0, 8, 1))), &["no pixels", "0 × 0"]);
+}
+
+#[test]
+fn huge_images_are_refused_before_they_are_allocated() {
+    let start = std::time::Instant::now();
+    assert_says(&refused("a.png", &png(100_000, 100_000)), &["too large", "2 GiB"]);
+    assert_says(&refused("a.bmp", &bmp(100_000, 100_000, 24)), &["a.bmp"]);
+    for compression in [1, 5, 8, 32_773] {
+        let message = refused("a.tif", &tiff(&grey(100_000, 100_000, 8, compression)));
+        assert_says(&message, &["too large", "100000 × 100000", "2 GiB"]);
+    }
+    // Below the limit, but not to be found in a body of 16 bytes.
+    assert_says(&refused("a.png", &png(40_000, 40_000)), &["cut short"]);
+    assert_says(&refused("a.tif", &tiff(&grey(40_000, 40_000, 8, 1))), &["cut short"]);
+    assert_says(&refused("a.tif", &tiff(&grey(40_000, 40_000, 8, 8))), &["cut short"]);
+    let tile = |width| [(322, 4, width), (323, 4, 16), (324, 4, 8), (325, 4, 16)];
+    let mut tiled = grey(4, 4, 8, 5);
+    tiled.retain(|entry| !matches!(entry.0, 273 | 278 | 279));
+    tiled.extend(tile(u32::MAX));
+    tiled.sort_unstable();
+    assert_says(&refused("a.tif", &tiff(&tiled)), &["too large", "tiles"]);
+    assert!(start.elapsed().as_secs_f64() < 2.0, "{:?}", start.elapsed());
+}
+
+#[test]
+fn depths_and_colours_that_are_not_read_are_named() {
+    let good = grey(4, 4, 8, 1);
+    assert_eq!(open_bytes("a.tif", &tiff(&good)).unwrap().slice(0).unwrap().pixels[..], [7.0; 16]);
+    let says = |entries: Vec<(u16, u16, u32)>, words: &[&str]| {
+        let message = refused("a.tif", &tiff(&entries));
+        assert_says(&message, words);
+        assert_says(&message, &["16-bit"]);
+    };
+    says(with(grey(2, 2, 16, 1), 339, 2), &["16-bit signed integers"]);
+    says(with(grey(2, 2, 32, 1), 339, 1), &["32-bit unsigned integers"]);
+    says(with(grey(1, 2, 64, 1), 339, 3), &["64-bit floats"]);
+    says(grey(2, 2, 12, 1), &["12-bit unsigned integers"]);
+    says(with(good.clone(), 262, 3), &["RGBPalette"]);
+    says(with(good.clone(), 259, 50_000), &["ZSTD"]);
+    says(with(with(grey(2, 2, 8, 1), 277, 4), 262, 5), &["CMYK"]);
+    says(with(grey(2, 2, 8, 1), 277, 4), &["4 channels"]);
+}
+
+#[test]
+fn pages_that_differ_are_named() {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file).unwrap();
+    encoder.write_image::<colortype::Gray8>(4, 2, &[0; 8]).unwrap();
+    encoder.write_image::<colortype::Gray16>(2, 4, &[0; 8]).unwrap();
+    let message = refused("a.tif", &file.into_inner());
+    assert_says(&message, &["page 1 has 4 × 2 pixels of 8-bit grey", "page 2 has 2 × 4 pixels of 16-bit grey"]);
+}
+
+#[test]
+fn a_loop_of_pages_ends() {
+    let mut file = tiff(&grey(4, 4, 8, 1));
+    let end = file.len() - 4;
+    file[end..].copy_from_slice(&24u32.to_le_bytes());
+    assert_says(&refused("a.tif", &file), &["malformed", "cycle"]);
+}
+
+#[test]
+fn values_that_are_no_numbers_are_counted() {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file).unwrap();
+    encoder.write_image::<colortype::Gray32Float>(3, 2, &[0.0; 6]).unwrap();
+    let broken = [0.0, 1.0, 2.0, 3.0, f32::NAN, f32::NEG_INFINITY];
+    encoder.write_image::<colortype::Gray32Float>(3, 2, &broken).unwrap();
+    let message = refused("a.tif", &file.into_inner());
+    assert_says(&message, &["2 of its 12 values", "NaN", "row 1, column 1 of slice 1"]);
+}
+
+#[test]
+fn labels_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, channels: usize, height: usize, width: usize| {
+        let pixels: Vec<f32> = (0..channels * height * width).map(|i| (i % 256) as f32).collect();
+        let path = folder.path().join(name);
+        write_image(&path, &Image::new(channels, height, width, pixels).unwrap(), StoredType::U8).unwrap();
+        path
+    };
+    let image = open(&write("image.png", 1, 20, 30), &GO).unwrap();
+    let label = LabelStack::open(&write("small.png", 1, 5, 6), &GO).unwrap();
+    let message = label.check_fits(&image).unwrap_err().to_string();
+    assert_says(&message, &["small.png", "6 × 5 pixels in 1 slice", "30 × 20 pixels in 1 slice"]);
+    let error = |path| LabelStack::open(path, &GO).unwrap_err().to_string();
+    assert_says(&error(&write("photo.png", 1, 20, 30)), &["photo.png", "different values", "not a mask"]);
+    assert_says(&error(&write("colour.png", 3, 5, 5)), &["colour.png", "colour image"]);
+}
+
+/// Small files of every format that is read, with their names.
+fn small_files() -> Vec<(String, Vec<u8>)> {
+    let grey = image::GrayImage::from_fn(24, 17, |x, y| image::Luma([(x * 9 + y * y) as u8]));
+    let rgb = image::RgbImage::from_fn(24, 17, |x, y| image::Rgb([(x * 9) as u8, (y * 11) as u8, 90]));
+    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(24, 17, |x, y| image::Luma([(x * y * 150) as u16]));
+    let mut files = Vec::new();
+    for (image, name) in [
+        (image::DynamicImage::from(grey), "grey"),
+        (image::DynamicImage::from(rgb), "rgb"),
+        (image::DynamicImage::from(deep), "deep"),
+    ] {
+        use image::ImageFormat as F;
+        for (format, ending) in [(F::Png, "png"), (F::Jpeg, "jpg"), (F::Bmp, "bmp"), (F::WebP, "webp")] {
+            let mut file = Cursor::new(Vec::new());
+            if image.write_to(&mut file, format).is_ok() {
+                files.push((format!("{name}.{ending}"), file.into_inner()));
+            }
+        }
+    }
+    let deflate = Compression::Deflate(tiff::encoder::DeflateLevel::Balanced);
+    for (compression, name) in [
+        (Compression::Uncompressed, "plain"),
+        (Compression::Lzw, "lzw"),
+        (deflate, "deflate"),
+        (Compression::Packbits, "packbits"),
+    ] {
+        let mut file = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut file).unwrap().with_compression(compression);
+        for page in 0..3u16 {
+            let values: Vec<u16> = (0..24 * 17).map(|i| i / 5 * 7 + page).collect();
+            encoder.write_image::<colortype::Gray16>(24, 17, &values).unwrap();
+        }
+        files.push((format!("{name}.tif"), file.into_inner()));
+        let mut file = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new_big(&mut file).unwrap().with_compression(compression);
+        let values: Vec<f32> = (0..24 * 17 * 3).map(|i| (i / 5) as f32 * 0.1).collect();
+        encoder.write_image::<colortype::RGB32Float>(24, 17, &values).unwrap();
+        files.push((format!("{name}-float-rgb.tif"), file.into_inner()));
+    }
+    files
+}
+
+fn same_pixels(a: &Stack, b: &Stack) -> bool {
+    a.slices == b.slices && (0..a.slices).all(|slice| a.slice(slice) == b.slice(slice))
+}
+
+#[test]
+fn truncated_files_are_refused_or_whole() {
+    let mut refused = 0;
+    for (name, bytes) in small_files() {
+        let whole = open_bytes(&name, &bytes).unwrap();
+        for percent in (0..100).step_by(3) {
+            let end = bytes.len() * percent / 100;
+            match open_bytes(&name, &bytes[..end]) {
+                // What was cut off may have held no pixels: the end marker of a PNG.
+                Ok(stack) => assert!(same_pixels(&stack, &whole), "{name} cut at {percent} %"),
+                Err(error) => {
+                    refused += 1;
+                    assert!(!error.cause.is_empty() && error.to_string().starts_with(&name), "{error}");
+                }
+            }
+        }
+    }
+    assert!(refused > 500, "{refused}");
+}
+
+#[test]
+fn flipped_bytes_are_refused_or_make_sound_images() {
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let (mut opened, mut refused) = (0, 0);
+    for (name, bytes) in small_files() {
+        for _ in 0..60 {
+            let mut broken = bytes.clone();
+            for _ in 0..random.random_range(1..4) {
+                // Headers are short: aim at them half of the time.
+                let end = if random.random() { broken.len().min(64) } else { broken.len() };
+                let place = random.random_range(0..end);
+                broken[place] ^= random.random_range(1..=255u8);
+            }
+            match open_bytes(&name, &broken) {
+                Ok(stack) => {
+                    opened += 1;
+                    let len = stack.slices * stack.channels * stack.height * stack.width;
+                    assert!(len > 0 && stack.pixels.len() == len && matches!(stack.channels, 1 | 3), "{name}");
+                    assert!(stack.slice(stack.slices - 1).unwrap().pixels.iter().all(|v| v.is_finite()), "{name}");
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(!error.cause.is_empty(), "{name}");
+                }
+            }
+        }
+    }
+    println!("{opened} opened, {refused} refused");
+    assert!(opened > 100 && refused > 100, "{opened} opened, {refused} refused");
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_are_written_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("curve.csv");
+    write_bytes_atomic(&path, b"old").unwrap();
+    let error = write_atomic(&path, |file| {
+        file.write_all(b"half of the new")?;
+        Err(io::Error::from(io::ErrorKind::StorageFull))
+    });
+    assert_says(&error.unwrap_err().to_string(), &["curve.csv", "could not be written", "space"]);
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(names(folder.path()), ["curve.csv"]);
+    write_bytes_atomic(&path, b"new").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    assert_eq!(names(folder.path()), ["curve.csv"]);
+}
+
+#[test]
+fn places_that_cannot_be_written_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let error = |path: &Path| write_bytes_atomic(path, b"x").unwrap_err().to_string();
+    assert_says(&error(&folder.path().join("none/curve.csv")), &["curve.csv", "does not exist", "Choose a folder"]);
+    assert_says(&error(&file.join("curve.csv")), &["curve.csv", "not a folder"]);
+    assert_says(&error(folder.path()), &["is a folder"]);
+    if Path::new("/dev/null").exists() {
+        assert_says(&error(Path::new("/dev/null")), &["not a regular file"]);
+    }
+    let mut permissions = std::fs::metadata(&file).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&file, permissions).unwrap();
+    assert_says(&error(&file), &["read-only"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"x");
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_without_the_right_to_write_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
+    if std::fs::File::create(folder.path().join("probe")).is_ok() {
+        println!("skipped: this user may write everywhere");
+        return;
+    }
+    let error = write_bytes_atomic(&folder.path().join("a.csv"), b"x").unwrap_err().to_string();
+    assert_says(&error, &["a.csv", "not writable"]);
+    assert!(names(folder.path()).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn written_files_keep_links_and_rights() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let [target, link] = ["target", "link"].map(|name| folder.path().join(name));
+    std::fs::write(&target, b"old").unwrap();
+    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    write_bytes_atomic(&link, b"new").unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::read(&target).unwrap(), b"new");
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    let fresh = folder.path().join("fresh");
+    write_bytes_atomic(&fresh, b"x").unwrap();
+    std::fs::write(folder.path().join("plain"), b"x").unwrap();
+    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+    assert_eq!(mode("fresh"), mode("plain"));
+}
