@@ -136,16 +136,16 @@ impl LabelStack {
 }
 
 enum NotAMask {
-    Value(f64),
+    Value(String),
     TooMany,
 }
 
 /// The different values of `pixels`, ascending, and each pixel's index into them.
-fn index<T: Copy + PartialEq + Into<f64>>(
+fn index<T: Copy + PartialEq + ToString>(
     pixels: &[T],
     value: impl Fn(T) -> Option<u32>,
 ) -> Result<(Vec<u32>, Arc<[u8]>), NotAMask> {
-    let convert = |pixel: T| value(pixel).ok_or_else(|| NotAMask::Value(pixel.into()));
+    let convert = |pixel: T| value(pixel).ok_or_else(|| NotAMask::Value(pixel.to_string()));
     let mut values: Vec<u32> = Vec::new();
     let mut last = None;
     for &pixel in pixels {

@@ -318,7 +318,10 @@ fn tiff_error(path: &Path, error: &TiffError) -> DataError {
         TiffError::FormatError(TiffFormatError::InvalidDimensions(width, height)) => {
             DataError::new(path, format!("has no pixels ({width} × {height})"), "")
         }
-        TiffError::LimitsExceeded | TiffError::IntSizeError => too_large(path, "its header promises more"),
+        TiffError::LimitsExceeded => too_large(path, "its header promises more"),
+        TiffError::IntSizeError => {
+            DataError::new(path, "has a number in its header that is too large for its kind of TIFF", READABLE)
+        }
         TiffError::UnsupportedError(what) => {
             DataError::new(path, format!("is a TIFF of a kind that is not read: {what}"), READABLE)
         }

@@ -214,7 +214,7 @@ fn labels_that_do_not_fit_are_refused() {
     let label = LabelStack::open(&write("small.png", 1, 5, 6), &GO).unwrap();
     let message = label.check_fits(&image).unwrap_err().to_string();
     assert_says(&message, &["small.png", "6 × 5 pixels in 1 slice", "30 × 20 pixels in 1 slice"]);
-    let error = |path| LabelStack::open(path, &GO).unwrap_err().to_string();
+    let error = |path: &Path| LabelStack::open(path, &GO).unwrap_err().to_string();
     assert_says(&error(&write("photo.png", 1, 20, 30)), &["photo.png", "different values", "not a mask"]);
     assert_says(&error(&write("colour.png", 3, 5, 5)), &["colour.png", "colour image"]);
 }

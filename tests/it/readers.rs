@@ -85,6 +85,9 @@ fn format_suites_decode_as_in_other_programs() {
         let (name, expected) = line.split_once('\t').unwrap();
         match open(&folder.join(name), &GO) {
             Ok(stack) if summary(&stack) == expected => read += 1,
+            Ok(stack) if expected.strip_suffix("lossy").is_some_and(|shape| summary(&stack).starts_with(shape)) => {
+                read += 1
+            }
             Ok(stack) => problems.push(format!("{name}: {} instead of {expected}", summary(&stack))),
             Err(error) if expected == "refused" => check_message(&error, name),
             Err(error) => problems.push(error.to_string()),
