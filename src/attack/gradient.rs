@@ -43,6 +43,15 @@ impl Direction {
 }
 
 impl Method {
+    /// Its name in the catalogue, on the command line and in CSV files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GradientSign { ascend: true } => "fgsm",
+            Self::GradientSign { ascend: false } => "inverse-fgsm",
+            Self::RandomSign { .. } => "random-sign",
+        }
+    }
+
     /// Whether the method reads the true label in order to lower the loss: meant for training images only.
     pub fn lowers_the_loss(self) -> bool {
         matches!(self, Self::GradientSign { ascend: false })

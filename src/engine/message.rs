@@ -6,7 +6,7 @@ use crate::attack::{Method, Reference};
 use crate::data::{Bounds, LabelMap, StoredType};
 use crate::gpu::DeviceChoice;
 use crate::model::ModelCard;
-use crate::study::{CurvePoint, Measure};
+use crate::study::{CurvePoint, Measure, SweepPlan};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,15 +54,6 @@ pub enum Request {
     CancelOpen,
     /// Write something to disk.
     Export(Export),
-}
-
-/// Which ε a curve is measured at.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SweepPlan {
-    /// ε as fractions of the bounds' width, all measured; then the plan refines where the curve bends most.
-    pub epsilons: Vec<f64>,
-    /// At most this many points in all.
-    pub most_points: usize,
 }
 
 /// What to write to disk. Every file is written whole or not at all.
@@ -230,6 +221,8 @@ pub struct Frame {
     pub clean: Measure,
     /// Measures of the adversarial image against the reference.
     pub adversarial_measure: Measure,
+    /// The loss J of the clean image, where the attack computed it.
+    pub loss: Option<f32>,
     /// Seconds from the wish to the planes.
     pub tick_secs: f64,
 }

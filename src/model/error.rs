@@ -15,6 +15,14 @@ pub enum ModelError {
         /// What would work.
         hint: String,
     },
+    /// The card contradicts itself.
+    #[error("the model card of {name} cannot be used: {cause}")]
+    Card {
+        /// The model's name.
+        name: String,
+        /// What is wrong.
+        cause: String,
+    },
     /// The image has a number of channels that the model does not take.
     #[error(
         "the image has {image} channels and the model takes {model}. Open a grey image, or one with {model} channels"
@@ -24,6 +32,15 @@ pub enum ModelError {
         image: usize,
         /// Of the model.
         model: usize,
+    },
+    /// The label is not of the image's size.
+    #[error("the label is {}×{} and the image {}×{} (width × height). Open a label of the image's size",
+        .label[1], .label[0], .image[1], .image[0])]
+    LabelSize {
+        /// Height and width of the image.
+        image: [usize; 2],
+        /// Height and width of the label.
+        label: [usize; 2],
     },
     /// The model classifies whole images where a segmentation is needed.
     #[error("the model classifies whole images; choose a segmentation model")]

@@ -1,10 +1,13 @@
 //! Models: anything that turns images into logits, with a card that says how. Built-in networks and loaded graphs are
 //! the same thing to everyone else. Nothing here knows attacks, workers or windows.
 
+mod built_in;
 mod card;
 mod error;
+mod fit;
 pub mod unet;
 
+pub use built_in::{BuiltIn, read_network};
 pub use card::{ClassInfo, Head, ModelCard, SizeRule};
 pub use error::ModelError;
 

@@ -2,6 +2,8 @@
 
 mod curve;
 mod subject;
+mod sweep;
 
 pub use curve::{Curve, CurvePoint, Measure};
 pub use subject::{Judged, Subject};
+pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};

@@ -18,6 +18,8 @@ pub struct Subject {
     pub model: Arc<dyn Model>,
     /// The image, `[1, channels, h, w]` in `[0, 1]`, on the model's device.
     pub x: Tensor<4>,
+    /// The same values on the host.
+    original: Vec<f32>,
     /// The clean image, judged.
     pub clean: Judged,
     /// What the loss and the measures compare with.
@@ -41,7 +43,7 @@ impl Subject {
     /// Runs the model on the clean image. With no label, the clean prediction becomes the reference.
     ///
     /// # Errors
-    /// If the image does not fit the model (channels), or the device fails.
+    /// If the image does not fit the model (channels, size of the label), or the device fails.
     pub fn new(case: Arc<Case>, model: Arc<dyn Model>) -> Result<Self, ModelError> {
         let card = model.card();
         if case.image.channels != 1 && case.image.channels != card.channels {
@@ -49,13 +51,38 @@ impl Subject {
         }
         let x = tensor::image_to_unit(&case.image, case.bounds, &model.device());
         let (probability, predicted) = predict(model.as_ref(), x.clone())?;
+        let original = tensor::to_host(x.clone())?;
+        Self::judged(case, model, x, original, probability, predicted)
+    }
+
+    /// The same image with another label (or none), without running the model again.
+    ///
+    /// # Errors
+    /// If the label is not of the image's size, or the device fails.
+    pub fn relabel(&self, label: Option<Mask>) -> Result<Self, ModelError> {
+        let case = Arc::new(Case { label, ..(*self.case).clone() });
+        let Judged { probability, predicted, .. } = self.clean.clone();
+        Self::judged(case, self.model.clone(), self.x.clone(), self.original.clone(), probability, predicted)
+    }
+
+    fn judged(
+        case: Arc<Case>,
+        model: Arc<dyn Model>,
+        x: Tensor<4>,
+        original: Vec<f32>,
+        probability: Tensor<4>,
+        predicted: Mask,
+    ) -> Result<Self, ModelError> {
         let (reference, reference_kind) = match &case.label {
-            Some(label) => (label.clone(), Reference::Label),
+            Some(label) if [label.height, label.width] == case.size() => (label.clone(), Reference::Label),
+            Some(label) => {
+                return Err(ModelError::LabelSize { image: case.size(), label: [label.height, label.width] });
+            }
             None => (predicted.clone(), Reference::CleanPrediction),
         };
-        let original = tensor::to_host(x.clone())?;
-        let measure = measure(card.positive_class, &reference, &probability, &predicted, &original, &original)?;
-        Ok(Self { x, clean: Judged { probability, predicted, measure }, reference, reference_kind, case, model })
+        let positive = model.card().positive_class;
+        let measure = measure(positive, &reference, &probability, &predicted, &original, &original)?;
+        Ok(Self { x, original, clean: Judged { probability, predicted, measure }, reference, reference_kind, case, model })
     }
 
     /// The loss that attacks raise.
@@ -78,10 +105,9 @@ impl Subject {
     /// If the device fails.
     pub fn judge(&self, image: &Tensor<4>) -> Result<Judged, ModelError> {
         let (probability, predicted) = predict(self.model.as_ref(), image.clone())?;
-        let original = tensor::to_host(self.x.clone())?;
         let changed = tensor::to_host(image.clone())?;
         let positive = self.model.card().positive_class;
-        let measure = measure(positive, &self.reference, &probability, &predicted, &original, &changed)?;
+        let measure = measure(positive, &self.reference, &probability, &predicted, &self.original, &changed)?;
         Ok(Judged { probability, predicted, measure })
     }
 }

@@ -1,0 +1,104 @@
+//! Reading files on threads of their own, so that neither the window nor a tick waits for a disk or a decoder.
+
+use super::mailbox::{Letter, Mailbox};
+use super::panic_text;
+use crate::data::{self, DataError, LabelStack, Stack};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a file thread brings back.
+pub(super) struct Opened {
+    /// Which wish it answers: later wishes outdate earlier ones.
+    pub ticket: u64,
+    /// What was read.
+    pub content: Result<Content, DataError>,
+}
+
+/// What was read.
+pub(super) enum Content {
+    /// An image with its label if one was asked for.
+    Image {
+        /// The image.
+        stack: Arc<Stack>,
+        /// The label and the file that it came from.
+        label: Option<(Arc<LabelStack>, Option<PathBuf>)>,
+        /// The slice to show.
+        slice: usize,
+        /// A short name.
+        name: String,
+    },
+    /// A label for the present image.
+    Label(Arc<LabelStack>, PathBuf),
+}
+
+/// Starts a thread at a time; a newer wish cancels an older one.
+#[derive(Default)]
+pub(super) struct Files {
+    ticket: u64,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Files {
+    /// Whether `ticket` is that of the last wish.
+    pub(super) fn is_current(&self, ticket: u64) -> bool {
+        ticket == self.ticket
+    }
+
+    /// Outdates whatever is being read.
+    pub(super) fn cancel(&mut self) {
+        self.cancel.store(true, Ordering::Relaxed);
+        self.ticket += 1;
+    }
+
+    /// Runs `read` on a thread of its own; its result comes as a letter.
+    pub(super) fn start(
+        &mut self,
+        mailbox: &Arc<Mailbox>,
+        path: &Path,
+        read: impl FnOnce(&AtomicBool) -> Result<Content, DataError> + Send + 'static,
+    ) -> std::io::Result<()> {
+        self.cancel();
+        self.cancel = Arc::new(AtomicBool::new(false));
+        let (ticket, cancel, mailbox, path) = (self.ticket, self.cancel.clone(), mailbox.clone(), path.to_owned());
+        std::thread::Builder::new().name("files".to_owned()).spawn(move || {
+            let content = catch_unwind(AssertUnwindSafe(|| read(&cancel)))
+                .unwrap_or_else(|panic| Err(DataError::new(path, panic_text(panic.as_ref()), "")));
+            mailbox.push(Letter::Opened(Opened { ticket, content }));
+        })?;
+        Ok(())
+    }
+}
+
+/// Reads an image and, if given, its label.
+pub(super) fn read_image(
+    image: &Path,
+    label: Option<&Path>,
+    slice: usize,
+    cancel: &AtomicBool,
+) -> Result<Content, DataError> {
+    let stack = Arc::new(data::open(image, cancel)?);
+    if slice >= stack.slices {
+        let cause = format!("has {} slices, and slice {slice} was asked for", stack.slices);
+        return Err(DataError::new(image, cause, "Slices count from 0"));
+    }
+    let label = match label {
+        Some(path) => Some((Arc::new(data::open_label(path, &stack, cancel)?), Some(path.to_owned()))),
+        None => None,
+    };
+    let name = image.file_stem().map_or_else(|| "image".to_owned(), |n| n.to_string_lossy().into_owned());
+    Ok(Content::Image { stack, label, slice, name })
+}
+
+/// Reads a label for `stack`.
+pub(super) fn read_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Content, DataError> {
+    Ok(Content::Label(Arc::new(data::open_label(path, stack, cancel)?), path.to_owned()))
+}
+
+/// The bundled sample.
+pub(super) fn read_sample() -> Result<Content, DataError> {
+    let (stack, label) = data::bundled_sample()?;
+    let (stack, label) = (Arc::new(stack), Arc::new(label));
+    Ok(Content::Image { stack, label: Some((label, None)), slice: 0, name: data::BUNDLED_SAMPLE_NAME.to_owned() })
+}

@@ -1,0 +1,164 @@
+//! The job lane: one thread, one job at a time, in steps between which it can be paused, cancelled or replaced.
+
+use super::{Event, JobState, JobStatus, Outbox, Problem, Series};
+use crate::study::{Curve, Sweep};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// Makes the sweep, on the job's thread.
+type Prepare = Box<dyn FnOnce() -> Result<Sweep, String> + Send>;
+
+/// A curve to be measured.
+pub(super) struct CurveJob {
+    /// The curve's generation.
+    pub generation: u64,
+    /// Makes the sweep (which may compute).
+    pub prepare: Prepare,
+}
+
+#[derive(Default)]
+struct State {
+    next: Option<CurveJob>,
+    paused: bool,
+    /// The running job is to stop; it clears this.
+    cancel: bool,
+    closed: bool,
+    curve: Option<(u64, Curve)>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lane's handle; dropping it ends the thread after its present step.
+pub(super) struct JobLane {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl JobLane {
+    pub(super) fn start(outbox: Outbox) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let worker = shared.clone();
+        let thread = std::thread::Builder::new().name("jobs".to_owned()).spawn(move || run(&worker, &outbox))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Cancels what runs and starts `job`.
+    pub(super) fn replace(&self, job: CurveJob) {
+        let mut state = self.shared.lock();
+        state.next = Some(job);
+        state.paused = false;
+        self.shared.changed.notify_all();
+    }
+
+    pub(super) fn pause(&self, paused: bool) {
+        self.shared.lock().paused = paused;
+        self.shared.changed.notify_all();
+    }
+
+    pub(super) fn cancel(&self) {
+        let mut state = self.shared.lock();
+        state.cancel = true;
+        state.next = None;
+        self.shared.changed.notify_all();
+    }
+
+    /// The curve of `generation`, as far as it is measured.
+    pub(super) fn curve(&self, generation: u64) -> Option<Curve> {
+        self.shared.lock().curve.as_ref().filter(|(g, _)| *g == generation).map(|(_, c)| c.clone())
+    }
+}
+
+impl Drop for JobLane {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            state.cancel = true;
+            self.shared.changed.notify_all();
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, outbox: &Outbox) {
+    loop {
+        let job = {
+            let mut state = shared.lock();
+            loop {
+                if state.closed {
+                    return;
+                }
+                if let Some(job) = state.next.take() {
+                    state.cancel = false;
+                    break job;
+                }
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        // A kernel that panics (out of memory on a GPU) must not take the lane with it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| curve(shared, outbox, job)))
+            .unwrap_or_else(|panic| Err(super::panic_text(panic.as_ref())));
+        if let Err(why) = outcome {
+            outbox.send(Event::Failed(Problem { what: "Measure the curve".to_owned(), why }));
+            outbox.send(Event::Job(status(0, 0, None, JobState::Failed)));
+        }
+    }
+}
+
+fn status(done: usize, total: usize, remaining_secs: Option<f64>, state: JobState) -> JobStatus {
+    JobStatus { name: "curve".to_owned(), done, total, remaining_secs, state }
+}
+
+fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> {
+    let mut sweep = (job.prepare)()?;
+    let mut busy_secs = 0.0;
+    loop {
+        let (done, total) = sweep.progress();
+        let remaining = (done > 0).then(|| busy_secs / done as f64 * total.saturating_sub(done) as f64);
+        let mut told_pause = false;
+        {
+            let mut state = shared.lock();
+            loop {
+                if state.cancel || state.next.is_some() || state.closed {
+                    state.cancel = false;
+                    drop(state);
+                    outbox.send(Event::Job(status(done, total, None, JobState::Cancelled)));
+                    return Ok(());
+                }
+                if !state.paused {
+                    break;
+                }
+                if !told_pause {
+                    outbox.send(Event::Job(status(done, total, remaining, JobState::Paused)));
+                    told_pause = true;
+                }
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        outbox.send(Event::Job(status(done, total, remaining, JobState::Running)));
+        let start = Instant::now();
+        let Some(step) = sweep.step().map_err(|e| e.to_string())? else {
+            outbox.send(Event::Job(status(done, done, None, JobState::Finished)));
+            return Ok(());
+        };
+        busy_secs += start.elapsed().as_secs_f64();
+        shared.lock().curve = Some((job.generation, sweep.curve().clone()));
+        for (series, point) in [(Series::Attack, step.attack), (Series::Control, step.control)] {
+            outbox.send(Event::CurvePoint { generation: job.generation, series, point });
+        }
+    }
+}

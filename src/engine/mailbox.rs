@@ -1,0 +1,98 @@
+//! The interactive lane's letter box: in order, but where only the last wish of a kind matters it replaces the ones
+//! before it that were not read yet.
+
+use super::Request;
+use super::files::Opened;
+use std::collections::VecDeque;
+use std::mem::discriminant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What the interactive worker reads.
+pub(super) enum Letter {
+    /// From the window.
+    Request(Request),
+    /// From a thread that read a file.
+    Opened(Opened),
+}
+
+#[derive(Default)]
+struct State {
+    letters: VecDeque<Letter>,
+    closed: bool,
+}
+
+/// Shared by the window, the file threads and the worker.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere cannot leave a queue half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, letter: Letter) {
+        let mut state = self.lock();
+        if let Letter::Request(new) = &letter
+            && matches!(new, Request::Epsilon(_) | Request::Slice(_) | Request::Attack(_))
+        {
+            state.letters.retain(|old| !matches!(old, Letter::Request(r) if discriminant(r) == discriminant(new)));
+        }
+        state.letters.push_back(letter);
+        self.arrived.notify_one();
+    }
+
+    /// Everything that has arrived, waiting for at least one letter; `None` once closed.
+    pub(super) fn take(&self) -> Option<VecDeque<Letter>> {
+        let mut state = self.lock();
+        while state.letters.is_empty() && !state.closed {
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed { None } else { Some(std::mem::take(&mut state.letters)) }
+    }
+
+    /// Whether something waits to be read.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.lock().letters.is_empty()
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_epsilon_replaces_an_unread_one_and_nothing_else() {
+        let mailbox = Mailbox::default();
+        for request in [
+            Request::Epsilon(0.1),
+            Request::CloseLabel,
+            Request::Slice(3),
+            Request::Epsilon(0.2),
+            Request::CloseLabel,
+            Request::Slice(4),
+        ] {
+            mailbox.push(Letter::Request(request));
+        }
+        let read: Vec<String> = mailbox
+            .take()
+            .unwrap()
+            .into_iter()
+            .map(|l| match l {
+                Letter::Request(r) => format!("{r:?}"),
+                Letter::Opened(_) => unreachable!(),
+            })
+            .collect();
+        assert_eq!(read, ["CloseLabel", "Epsilon(0.2)", "CloseLabel", "Slice(4)"]);
+        mailbox.close();
+        assert!(mailbox.take().is_none());
+    }
+}
