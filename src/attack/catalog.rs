@@ -31,7 +31,7 @@ pub const CATALOG: &[Entry] = &[
         title: "Inverse FGSM",
         description: "One step of ε in the direction that lowers the loss, x − ε·sign(∇J): made for augmentation on \
                       training images, since it uses the true label.",
-        source: "Inverse FGSM (adversarial augmentation), equation of the method section",
+        source: "Inverse FGSM (adversarial augmentation), equation 3",
         method: Method::GradientSign { ascend: false },
     },
     Entry {

@@ -3,5 +3,6 @@
 mod bad_input;
 mod devices;
 mod display;
+mod engine;
 mod readers;
 mod shaders;

@@ -1,0 +1,187 @@
+//! The engine without a window: wishes in, facts out, and nothing good is lost when something fails.
+
+use epsiloscope::attack::{Method, Reference};
+use epsiloscope::data::LabelMap;
+use epsiloscope::engine::{Backend, DeviceInfo, Engine, Event, Export, Frame, JobState, Request, Series, host_plane};
+use epsiloscope::gpu::DeviceChoice;
+use epsiloscope::study::SweepPlan;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn engine() -> Engine {
+    let backends = Arc::new(|choice: DeviceChoice| {
+        let info = DeviceInfo { choice, description: "CPU (Flex)".to_owned(), shared: false };
+        Ok(Backend { device: burn::tensor::Device::flex(), info, publish: Arc::new(host_plane) })
+    });
+    let engine = Engine::start(DeviceChoice::Cpu, backends, Arc::new(|| ())).unwrap();
+    engine.send(Request::OpenSample);
+    engine
+}
+
+/// The first event that `wanted` accepts, within a minute.
+fn wait<T>(engine: &Engine, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        if let Some(found) = engine.wait(Duration::from_secs(1)).and_then(&mut wanted) {
+            return found;
+        }
+    }
+    panic!("nothing of the kind within a minute");
+}
+
+fn frame_at(engine: &Engine, epsilon: f64) -> Arc<Frame> {
+    wait(engine, |e| match e {
+        Event::Frame(f) if f.epsilon == epsilon => Some(f),
+        _ => None,
+    })
+}
+
+fn failure(engine: &Engine) -> String {
+    wait(engine, |e| match e {
+        Event::Failed(problem) => Some(problem.why),
+        _ => None,
+    })
+}
+
+fn host(plane: &epsiloscope::engine::Plane) -> Vec<f32> {
+    match &plane.storage {
+        epsiloscope::engine::Storage::Host(values) => values.to_vec(),
+        epsiloscope::engine::Storage::Shared(_) => panic!("not on the host"),
+    }
+}
+
+#[test]
+fn a_slider_tick_gives_pictures_that_keep_to_epsilon() {
+    let engine = engine();
+    engine.send(Request::Epsilon(8.0 / 255.0));
+    let frame = frame_at(&engine, 8.0 / 255.0);
+    let (original, noise, adversarial) = (host(&frame.original), host(&frame.noise), host(&frame.adversarial));
+    let most = noise.iter().fold(0f32, |m, v| m.max(v.abs()));
+    assert!((most - 8.0 / 255.0).abs() < 1e-6, "‖noise‖∞ is {most}");
+    for ((o, n), a) in original.iter().zip(&noise).zip(&adversarial) {
+        assert!((o + n - a).abs() < 1e-6 && (0.0..=1.0).contains(a));
+    }
+    assert!(frame.adversarial_measure.overlap.dice < frame.clean.overlap.dice);
+    engine.send(Request::Epsilon(0.0));
+    let clean = frame_at(&engine, 0.0);
+    assert_eq!(clean.adversarial_measure.overlap, clean.clean.overlap);
+    assert_eq!(clean.original.id, frame.original.id, "what does not depend on ε is not made again");
+    assert_eq!(clean.generation, frame.generation);
+}
+
+#[test]
+fn the_curve_fills_in_on_its_own_with_its_control() {
+    let engine = engine();
+    let mut counts = [0, 0];
+    let mut dice_at_4 = [None, None];
+    wait(&engine, |e| match e {
+        Event::CurvePoint { series, point, .. } => {
+            let at = usize::from(series == Series::Control);
+            counts[at] += 1;
+            if (point.epsilon - 4.0 / 255.0).abs() < 1e-12 {
+                dice_at_4[at] = Some(point.measure.overlap.dice);
+            }
+            None
+        }
+        Event::Job(status) if status.state == JobState::Finished => Some(()),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    assert!(counts[0] >= 11 && counts[0] == counts[1], "{counts:?}");
+    let (attack, control) = (dice_at_4[0].unwrap(), dice_at_4[1].unwrap());
+    println!("membrane Dice of the sample at 4/255: FGSM {attack:.3}, random sign {control:.3}");
+    assert!(attack < control - 0.2, "FGSM {attack}, random sign {control}");
+}
+
+#[test]
+fn a_bad_file_is_a_message_and_the_picture_stays() {
+    let engine = engine();
+    let first = frame_at(&engine, 4.0 / 255.0);
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("notes.png");
+    std::fs::write(&bad, "not a picture").unwrap();
+    engine.send(Request::Open { image: bad, label: None, slice: 0 });
+    let why = failure(&engine);
+    assert!(why.contains("notes.png"), "{why}");
+    engine.send(Request::OpenModel(folder.path().join("none.safetensors")));
+    let why = failure(&engine);
+    assert!(why.contains("none.safetensors"), "{why}");
+    engine.send(Request::Epsilon(0.01));
+    let frame = frame_at(&engine, 0.01);
+    assert_eq!(frame.original.id, first.original.id);
+}
+
+#[test]
+fn labels_are_guessed_set_and_closed() {
+    let engine = engine();
+    let mut infos = Vec::new();
+    let info = wait(&engine, |e| match e {
+        Event::Case(info) => Some(info),
+        _ => None,
+    });
+    assert_eq!(info.reference, Reference::Label);
+    assert!(info.label_map_guessed);
+    assert_eq!(info.label_map, Some(LabelMap { entries: vec![(0, 1), (255, 0)] }), "0 is membrane, 255 is cell");
+    infos.push(info);
+    frame_at(&engine, 4.0 / 255.0);
+    engine.send(Request::LabelMap(Some(LabelMap { entries: vec![(0, 0), (255, 1)] })));
+    let frame = frame_at(&engine, 4.0 / 255.0);
+    assert!(frame.clean.overlap.dice < 0.5, "with the classes swapped the model is wrong nearly everywhere");
+    engine.send(Request::CloseLabel);
+    let info = wait(&engine, |e| match e {
+        Event::Case(info) if info.reference == Reference::CleanPrediction => Some(info),
+        _ => None,
+    });
+    assert_eq!(info.label_map, None);
+    let frame = frame_at(&engine, 4.0 / 255.0);
+    assert_eq!(frame.clean.overlap.dice, 1.0, "the clean prediction agrees with itself");
+}
+
+#[test]
+fn a_job_pauses_goes_on_and_is_cancelled() {
+    let engine = engine();
+    let state = |wanted: JobState| {
+        wait(&engine, |e| match e {
+            Event::Job(status) if status.state == wanted => Some(status),
+            _ => None,
+        })
+    };
+    state(JobState::Running);
+    engine.send(Request::PauseJob(true));
+    let paused = state(JobState::Paused);
+    engine.send(Request::PauseJob(false));
+    state(JobState::Running);
+    engine.send(Request::CancelJob);
+    let cancelled = state(JobState::Cancelled);
+    assert!(cancelled.done >= paused.done);
+    engine.send(Request::Sweep(SweepPlan::exactly(vec![0.0, 0.5])));
+    let finished = state(JobState::Finished);
+    assert_eq!((finished.done, finished.total), (2, 2));
+}
+
+#[test]
+fn a_saved_adversarial_image_is_read_back_and_judged() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    engine.send(Request::Attack(Method::GradientSign { ascend: true }));
+    for (level, survives) in [(8.0, true), (0.25, false)] {
+        engine.send(Request::Epsilon(level / 255.0));
+        let frame = frame_at(&engine, level / 255.0);
+        let path = folder.path().join(format!("adversarial-{level}.png"));
+        engine.send(Request::Export(Export::Adversarial(path.clone())));
+        let report = wait(&engine, |e| match e {
+            Event::Exported(report) => Some(report),
+            Event::Failed(problem) => panic!("{problem:?}"),
+            _ => None,
+        });
+        let survival = report.survival.unwrap();
+        assert_eq!(survival.before, frame.adversarial_measure);
+        // A quarter of a grey level rounds away; eight are exact.
+        assert_eq!(survival.after.distortion.linf > 1e-3, survives, "{survival:?}");
+        assert!(image::open(&path).is_ok());
+    }
+    let nowhere = folder.path().join("no such folder").join("x.png");
+    engine.send(Request::Export(Export::Adversarial(nowhere)));
+    let why = failure(&engine);
+    assert!(why.contains("no such folder"), "{why}");
+}
