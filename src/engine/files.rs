@@ -84,7 +84,7 @@ pub(super) fn read_image(
         return Err(DataError::new(image, cause, "Slices count from 0"));
     }
     let label = match label {
-        Some(path) => Some((Arc::new(data::open_label(path, &stack, cancel)?), Some(path.to_owned()))),
+        Some(path) => Some((open_label(path, &stack, cancel)?, Some(path.to_owned()))),
         None => None,
     };
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |n| n.to_string_lossy().into_owned());
@@ -93,12 +93,18 @@ pub(super) fn read_image(
 
 /// Reads a label for `stack`.
 pub(super) fn read_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Content, DataError> {
-    Ok(Content::Label(Arc::new(data::open_label(path, stack, cancel)?), path.to_owned()))
+    Ok(Content::Label(open_label(path, stack, cancel)?, path.to_owned()))
 }
 
-/// The bundled sample.
+fn open_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Arc<LabelStack>, DataError> {
+    let label = LabelStack::open(path, cancel)?;
+    label.check_fits(stack)?;
+    Ok(Arc::new(label))
+}
+
+/// The bundled sample: synthetic membranes with their exact mask.
 pub(super) fn read_sample() -> Result<Content, DataError> {
     let (stack, label) = data::bundled_sample()?;
-    let (stack, label) = (Arc::new(stack), Arc::new(label));
-    Ok(Content::Image { stack, label: Some((label, None)), slice: 0, name: data::BUNDLED_SAMPLE_NAME.to_owned() })
+    let label = Some((Arc::new(label), None));
+    Ok(Content::Image { stack: Arc::new(stack), label, slice: 0, name: data::BUNDLED_SAMPLE_NAME.to_owned() })
 }

@@ -221,7 +221,11 @@ impl Worker {
         if !self.files.is_current(opened.ticket) {
             return Ok(());
         }
-        match opened.content.map_err(text)? {
+        let content = match opened.content {
+            Err(error) if error.is_cancelled() => return Ok(()),
+            content => content.map_err(text)?,
+        };
+        match content {
             Content::Image { stack, label, slice, name } => {
                 self.replace_scene(Scene { stack, name, label, slice, label_map: None }, Stale::Case)
             }
@@ -301,7 +305,7 @@ impl Worker {
     }
 
     fn build(&self, scene: &Scene, model: Arc<dyn Model>, stale: Stale) -> Result<(Subject, CaseInfo), String> {
-        let case = Case::from_slice(&scene.stack, scene.slice, &scene.name).map_err(text)?;
+        let case = Case::from_slice(&scene.stack, scene.slice, scene.name.as_str()).map_err(text)?;
         let plain = match &self.subject {
             Some(subject) if stale < Stale::Case => subject.relabel(None),
             _ => Subject::new(Arc::new(case), model),
@@ -325,7 +329,7 @@ impl Worker {
             reference: subject.reference_kind,
             label_map: map,
             label_map_guessed: guessed,
-            label_values: scene.label.as_ref().map(|(l, _)| l.distinct().to_vec()).unwrap_or_default(),
+            label_values: scene.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
             image: case.image.clone(),
         };
         Ok((subject, info))
@@ -334,13 +338,13 @@ impl Worker {
     /// The label map in force, whether it was guessed, and the mask that it gives.
     fn label(&self, scene: &Scene, plain: &Subject) -> Result<(Option<LabelMap>, bool, Option<Mask>), String> {
         let Some((label, _)) = &scene.label else { return Ok((None, false, None)) };
-        let values = label.slice(scene.slice).ok_or("the label has fewer slices than the image")?;
+        let lacking = "the label has no such slice";
         let classes = plain.model.card().classes.len();
         let (map, guessed) = match &scene.label_map {
             Some(map) => (map.clone(), false),
-            None => (LabelMap::guess(values, classes, &plain.clean.predicted), true),
+            None => (label.guess(scene.slice, classes, &plain.clean.predicted).ok_or(lacking)?, true),
         };
-        let mask = map.apply(values, plain.case.image.height, plain.case.image.width);
+        let mask = label.mask(scene.slice, &map).ok_or(lacking)?;
         Ok((Some(map), guessed, Some(mask)))
     }
 
