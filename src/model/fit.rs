@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn padded(values: &[f32], before: usize, after: usize) -> Vec<f32> {
-        pad_axis(row(values), 3, before, after).into_data().to_vec().unwrap()
+        pad_axis(row(values), 3, before, after).into_data().try_to_vec().unwrap()
     }
 
     #[test]
@@ -111,6 +111,6 @@ mod tests {
             t
         });
         assert_eq!(y.dims(), [1, 1, 37, 61]);
-        assert_eq!(y.into_data().to_vec::<f32>().unwrap(), values);
+        assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), values);
     }
 }
