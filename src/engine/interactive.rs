@@ -4,9 +4,7 @@
 use super::files::{self, Content, Files, Opened};
 use super::job::{CurveJob, JobLane};
 use super::mailbox::{Letter, Mailbox};
-use super::{
-    Backend, Backends, CaseInfo, Event, Frame, Outbox, Plane, Problem, Request, export, panic_text,
-};
+use super::{Backend, Backends, CaseInfo, Event, Frame, Outbox, Plane, Problem, Request, export, panic_text};
 use crate::attack::{Direction, Method};
 use crate::data::{Case, IGNORE, LabelMap, LabelStack, Mask, Stack};
 use crate::gpu::DeviceChoice;
@@ -372,11 +370,8 @@ impl Worker {
         let prepared = self.prepared.as_ref().ok_or("nothing is prepared")?;
         let subject = &prepared.subject;
         let adversarial = prepared.direction.adversarial(&subject.x, self.epsilon);
-        let judged = if self.epsilon == 0.0 {
-            subject.clean.clone()
-        } else {
-            subject.judge(&adversarial).map_err(text)?
-        };
+        let judged =
+            if self.epsilon == 0.0 { subject.clean.clone() } else { subject.judge(&adversarial).map_err(text)? };
         let frame = Frame {
             epsilon: self.epsilon,
             method: prepared.method,

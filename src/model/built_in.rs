@@ -51,8 +51,8 @@ impl BuiltIn {
     /// If a file is missing or malformed, or the weights are those of another network.
     pub fn load(weights: &Path, device: &Device) -> Result<Self, ModelError> {
         let hint = "A model is a .safetensors file with its card, a .toml of the same name, beside it";
-        let size = std::fs::metadata(weights)
-            .map_err(|e| ModelError::file(weights, format!("cannot be read ({e})"), hint))?;
+        let size =
+            std::fs::metadata(weights).map_err(|e| ModelError::file(weights, format!("cannot be read ({e})"), hint))?;
         if !size.is_file() {
             return Err(ModelError::file(weights, "is not a file", hint));
         }
@@ -63,8 +63,8 @@ impl BuiltIn {
         let text = std::fs::read_to_string(&card_path)
             .map_err(|e| ModelError::file(&card_path, format!("the model card cannot be read ({e})"), hint))?;
         let card = parse_card(&card_path, &text)?;
-        let bytes = std::fs::read(weights)
-            .map_err(|e| ModelError::file(weights, format!("cannot be read ({e})"), hint))?;
+        let bytes =
+            std::fs::read(weights).map_err(|e| ModelError::file(weights, format!("cannot be read ({e})"), hint))?;
         Self::from_bytes(weights, card, bytes, device)
     }
 
@@ -117,8 +117,11 @@ pub fn read_network(path: &Path, card: &ModelCard, bytes: Vec<u8>, device: &Devi
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    crate::data::write_bytes_atomic(path, bytes)
-        .map_err(|DataError { path, cause, hint }| ModelError::File { path, cause, hint })
+    crate::data::write_bytes_atomic(path, bytes).map_err(|DataError { path, cause, hint }| ModelError::File {
+        path,
+        cause,
+        hint,
+    })
 }
 
 fn parse_card(path: &Path, text: &str) -> Result<ModelCard, ModelError> {
@@ -178,10 +181,6 @@ impl Model for BuiltIn {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
-        Arc::new(Self {
-            card: self.card.clone(),
-            network: self.network.clone().fork(device),
-            device: device.clone(),
-        })
+        Arc::new(Self { card: self.card.clone(), network: self.network.clone().fork(device), device: device.clone() })
     }
 }

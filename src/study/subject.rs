@@ -82,7 +82,15 @@ impl Subject {
         };
         let positive = model.card().positive_class;
         let measure = measure(positive, &reference, &probability, &predicted, &original, &original)?;
-        Ok(Self { x, original, clean: Judged { probability, predicted, measure }, reference, reference_kind, case, model })
+        Ok(Self {
+            x,
+            original,
+            clean: Judged { probability, predicted, measure },
+            reference,
+            reference_kind,
+            case,
+            model,
+        })
     }
 
     /// The loss that attacks raise.

@@ -78,12 +78,8 @@ impl Sweep {
             None => subject.direction(method)?,
         };
         let control = subject.direction(Method::RandomSign { seed: plan.control_seed })?;
-        let curve = Curve {
-            attack: name.to_owned(),
-            clean: subject.clean.measure,
-            points: Vec::new(),
-            control: Vec::new(),
-        };
+        let curve =
+            Curve { attack: name.to_owned(), clean: subject.clean.measure, points: Vec::new(), control: Vec::new() };
         let mut pending = VecDeque::new();
         for &epsilon in &plan.epsilons {
             if !pending.contains(&epsilon) {
