@@ -1,5 +1,7 @@
 //! One binary, one module a promise.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod bad_input;
 mod devices;
 mod display;
