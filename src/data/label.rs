@@ -66,7 +66,7 @@ impl LabelStack {
             Pixels::U16(pixels) => index(pixels, |v| Some(u32::from(v))),
             Pixels::F32(pixels) => index(pixels, |v| {
                 // 2³² is the first float past the last u32.
-                let whole = v >= 0.0 && v < 4_294_967_296.0 && v.fract() == 0.0;
+                let whole = (0.0..4_294_967_296.0).contains(&v) && v.fract() == 0.0;
                 whole.then_some(v as u32)
             }),
         }
