@@ -3,7 +3,8 @@
 use super::adapter::{Headless, is_software, open_headless};
 use super::error::{GpuError, watch};
 use super::share::publish_shared;
-use crate::engine::{DeviceInfo, Publish, host_plane};
+pub use crate::engine::Backend as Compute;
+use crate::engine::{DeviceInfo, host_plane};
 use burn::tensor::Device;
 use burn::tensor::wgpu::WgpuSetup;
 use eframe::egui_wgpu::{RenderState, wgpu};
@@ -52,17 +53,6 @@ impl std::str::FromStr for DeviceChoice {
             .find(|choice| choice.name().eq_ignore_ascii_case(text.trim()))
             .ok_or_else(|| format!("no device is called {text:?}; auto, cpu and gpu are"))
     }
-}
-
-/// Where tensors live, what to call it, and how their values get to the screen.
-#[derive(Clone)]
-pub struct Compute {
-    /// burn's device.
-    pub device: Device,
-    /// What it is.
-    pub info: DeviceInfo,
-    /// Turns a tensor of this device into a plane, on the worker's thread.
-    pub publish: Publish,
 }
 
 impl Compute {
