@@ -1,1 +1,4 @@
-//! Not yet.
+//! The command line, one file a subcommand: parse, call, print.
+
+pub mod synth;
+pub mod train;
