@@ -44,15 +44,19 @@ impl Synth {
     pub fn run(self) -> anyhow::Result<()> {
         let pixels = u64::from(self.size) * u64::from(self.size) * u64::from(self.slices);
         if pixels > 1 << 30 {
-            bail!("a stack of {0}×{0}×{1} pixels is larger than 1 GiB. Use a smaller --size or fewer --slices", self.size, self.slices);
+            bail!(
+                "a stack of {0}×{0}×{1} pixels is larger than 1 GiB. Use a smaller --size or fewer --slices",
+                self.size,
+                self.slices
+            );
         }
         let (images, masks) = (self.out.join("images"), self.out.join("masks"));
         for folder in [&images, &masks] {
-            std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder cannot be made", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("{}: the folder cannot be made", folder.display()))?;
         }
         let Kind::Membranes = self.kind;
-        let config =
-            MembranesConfig { slices: self.slices as usize, ..MembranesConfig::sized(self.size as usize) };
+        let config = MembranesConfig { slices: self.slices as usize, ..MembranesConfig::sized(self.size as usize) };
         let mut share = 0.0;
         for i in 0..u64::from(self.count) {
             let stack = config.stack(self.seed.wrapping_add(i));

@@ -151,11 +151,8 @@ impl Train {
         let data = self.training_data()?;
         let about = data.train.describe();
         let checkpoint = out.with_extension("checkpoint");
-        let mut trainer = if self.resume {
-            Trainer::resume(&checkpoint, data, device)?
-        } else {
-            Trainer::new(recipe, data, device)?
-        };
+        let mut trainer =
+            if self.resume { Trainer::resume(&checkpoint, data, device)? } else { Trainer::new(recipe, data, device)? };
         eprintln!("training on {about}; checkpoint in {}", checkpoint.display());
         let terminal = std::io::stderr().is_terminal();
         let (mut loss, mut last) = (0f32, None);
@@ -169,7 +166,12 @@ impl Train {
             if report.epoch_ended {
                 let best = if report.improved { ", the best so far" } else { "" };
                 let validation = report.validation.as_ref().map_or_else(String::new, |v| {
-                    format!("; held out: Dice {:.4}, wrong {:.2} %, V_rand {:.4}{best}", v.dice, 100.0 * v.wrong, v.rand.score)
+                    format!(
+                        "; held out: Dice {:.4}, wrong {:.2} %, V_rand {:.4}{best}",
+                        v.dice,
+                        100.0 * v.wrong,
+                        v.rand.score
+                    )
                 });
                 eprintln!("{}{}{validation}", if terminal { "\r" } else { "" }, progress_line(&report, loss));
                 trainer.save_checkpoint(&checkpoint)?;
@@ -193,7 +195,9 @@ impl Train {
         let name = out.file_stem().map_or_else(|| "model".into(), |s| s.to_string_lossy().into_owned());
         let best = trainer.best_dice().map_or_else(String::new, |d| format!(" Held-out membrane Dice {d:.4}."));
         let rand = match last {
-            Some(v) if Some(v.dice) == trainer.best_dice() => format!(" Held-out V_rand {:.4} at threshold ½.", v.rand.score),
+            Some(v) if Some(v.dice) == trainer.best_dice() => {
+                format!(" Held-out V_rand {:.4} at threshold ½.", v.rand.score)
+            }
             _ => String::new(),
         };
         let recipe = trainer.recipe();
@@ -236,11 +240,8 @@ impl Train {
             if self.slices.is_some() || self.validate.is_some() {
                 bail!("--slices and --validate choose among files; synthetic data validate on held-out seeds");
             }
-            let source = Source::Synthetic {
-                config: Box::new(MembranesConfig::default()),
-                seed,
-                count: count.unwrap_or(512),
-            };
+            let source =
+                Source::Synthetic { config: Box::new(MembranesConfig::default()), seed, count: count.unwrap_or(512) };
             let validate = sections(seed.wrapping_add(HELD_OUT), HELD_OUT_SECTIONS);
             return Ok(TrainingData { train: source, validate: validate.into() });
         }
@@ -304,7 +305,8 @@ fn synthetic(data: Option<&str>) -> anyhow::Result<Option<(u64, Option<usize>)>>
     let wrong = || format!("‘synthetic{rest}’: write synthetic:SEED or synthetic:SEED:SECTIONS with whole numbers");
     let mut parts = rest.strip_prefix(':').with_context(wrong)?.split(':');
     let seed = parts.next().and_then(|s| s.parse().ok()).with_context(wrong)?;
-    let count = parts.next().map(|s| s.parse::<usize>().ok().filter(|n| (1..=10_000_000).contains(n)).with_context(wrong));
+    let count =
+        parts.next().map(|s| s.parse::<usize>().ok().filter(|n| (1..=10_000_000).contains(n)).with_context(wrong));
     if parts.next().is_some() {
         bail!(wrong());
     }
@@ -314,7 +316,9 @@ fn synthetic(data: Option<&str>) -> anyhow::Result<Option<(u64, Option<usize>)>>
 /// Sections for validation and evaluation.
 fn sections(seed: u64, count: u64) -> Vec<Case> {
     let config = MembranesConfig::sized(HELD_OUT_SIZE);
-    (0..count).map(|i| config.section(seed.wrapping_add(i)).case(format!("synthetic {}", seed.wrapping_add(i)))).collect()
+    (0..count)
+        .map(|i| config.section(seed.wrapping_add(i)).case(format!("synthetic {}", seed.wrapping_add(i))))
+        .collect()
 }
 
 /// `3-7` as 3..8, `3` as 3..4.
@@ -330,7 +334,12 @@ fn parse_range(text: &str) -> anyhow::Result<Range<usize>> {
 fn progress_line(report: &StepReport, loss: f32) -> String {
     format!(
         "epoch {}/{}, step {}/{}: loss {loss:.4}, {:.1} crops/s, {} left",
-        report.epoch, report.epochs, report.step, report.steps, report.crops_per_second, clock(report.remaining)
+        report.epoch,
+        report.epochs,
+        report.step,
+        report.steps,
+        report.crops_per_second,
+        clock(report.remaining)
     )
 }
 

@@ -159,8 +159,17 @@ mod tests {
     fn thinning_leaves_a_line_and_merges_nothing() {
         // Two cells with a border of five columns between them.
         let width = 11;
-        let mut labels: Vec<u32> =
-            (0..4 * width).map(|i| if i % width < 3 { 1 } else if i % width > 7 { 2 } else { 0 }).collect();
+        let mut labels: Vec<u32> = (0..4 * width)
+            .map(|i| {
+                if i % width < 3 {
+                    1
+                } else if i % width > 7 {
+                    2
+                } else {
+                    0
+                }
+            })
+            .collect();
         thin_borders(&mut labels, width);
         for row in labels.chunks(width) {
             assert_eq!(row, [1, 1, 1, 1, 1, 0, 2, 2, 2, 2, 2]);

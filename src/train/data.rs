@@ -80,7 +80,10 @@ impl Source {
             }
             if case.image.channels != 1 && case.image.channels != channels {
                 let found = case.image.channels;
-                return Err(TrainError::Recipe(format!("{} has {found} channels and the network takes {channels}", case.name)));
+                return Err(TrainError::Recipe(format!(
+                    "{} has {found} channels and the network takes {channels}",
+                    case.name
+                )));
             }
         }
         Ok(())
@@ -123,7 +126,11 @@ pub fn stack_cases(
             let values: Vec<String> = label.values.iter().map(u32::to_string).collect();
             return Err(DataError::new(
                 path(&label.path),
-                format!("has no pixel of {}; its values are {}", ["cell", "membrane"][usize::from(class)], values.join(", ")),
+                format!(
+                    "has no pixel of {}; its values are {}",
+                    ["cell", "membrane"][usize::from(class)],
+                    values.join(", ")
+                ),
                 "Say what they mean, e.g. --label-map 0=membrane,255=cell",
             ));
         }
@@ -135,13 +142,11 @@ pub fn stack_cases(
 ///
 /// # Errors
 /// If a folder or a mask is missing, or a pair does not fit.
-pub fn folder_cases(
-    folder: &Path,
-    map: &LabelMap,
-) -> Result<Vec<Case>, DataError> {
+pub fn folder_cases(folder: &Path, map: &LabelMap) -> Result<Vec<Case>, DataError> {
     let hint = "A data folder has images/ and masks/ with files of the same names, as synth writes them";
     let images = folder.join("images");
-    let entries = std::fs::read_dir(&images).map_err(|e| DataError::new(&images, format!("cannot be read ({e})"), hint))?;
+    let entries =
+        std::fs::read_dir(&images).map_err(|e| DataError::new(&images, format!("cannot be read ({e})"), hint))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
     files.sort();
     if files.is_empty() {
@@ -160,4 +165,3 @@ pub fn folder_cases(
     }
     Ok(cases)
 }
-

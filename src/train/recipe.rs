@@ -105,15 +105,27 @@ impl Recipe {
             ));
         }
         if self.epochs == 0 || self.batch == 0 || self.batch > 1024 {
-            return wrong(format!("{} epochs of batches of {}: use at least 1, at most 1024 a batch", self.epochs, self.batch));
+            return wrong(format!(
+                "{} epochs of batches of {}: use at least 1, at most 1024 a batch",
+                self.epochs, self.batch
+            ));
         }
         let step = 1usize << n.depth;
         if self.crop < 2 * step || self.crop > 2048 {
-            return wrong(format!("a crop of {} pixels: use {} to 2048 for a network of depth {}", self.crop, 2 * step, n.depth));
+            return wrong(format!(
+                "a crop of {} pixels: use {} to 2048 for a network of depth {}",
+                self.crop,
+                2 * step,
+                n.depth
+            ));
         }
         if n.margin() == 0 && self.crop % step != 0 {
             let down = self.crop / step * step;
-            return wrong(format!("a crop of {} pixels is not a multiple of {step}. Use {down} or {}", self.crop, down + step));
+            return wrong(format!(
+                "a crop of {} pixels is not a multiple of {step}. Use {down} or {}",
+                self.crop,
+                down + step
+            ));
         }
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return wrong(format!("a learning rate of {}: use one above 0, at most 1", self.learning_rate));

@@ -107,9 +107,9 @@ impl Trainer {
         best: Option<(f64, UNet)>,
     ) -> Result<Self, TrainError> {
         data.train.check(recipe.network.channels)?;
-        Source::Cases(data.validate.clone()).check(recipe.network.channels).or_else(|e| {
-            if data.validate.is_empty() { Ok(()) } else { Err(e) }
-        })?;
+        Source::Cases(data.validate.clone())
+            .check(recipe.network.channels)
+            .or_else(|e| if data.validate.is_empty() { Ok(()) } else { Err(e) })?;
         let steps_per_epoch = data.train.crops(recipe.crop).div_ceil(recipe.batch);
         let steps = steps_per_epoch * recipe.epochs;
         Ok(Self {

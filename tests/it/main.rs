@@ -8,3 +8,5 @@ mod display;
 mod engine;
 mod readers;
 mod shaders;
+mod synthetic;
+mod training;

@@ -77,7 +77,7 @@ impl Default for MembranesConfig {
             warp: [2.0, 9.0],
             half_thickness: [2.1, 3.4],
             oblique: [0.04, 0.25],
-            membrane_level: [0.2, 0.36],
+            membrane_level: [0.2, 0.34],
             cell_level: [0.5, 0.62],
             cell_level_spread: [0.02, 0.06],
             texture: [0.09, 0.22],
@@ -86,7 +86,7 @@ impl Default for MembranesConfig {
             stains: [0.2, 2.0],
             light: [0.0, 0.12],
             blur: [0.5, 1.5],
-            noise: [0.03, 0.1],
+            noise: [0.03, 0.085],
             noise_correlation: [0.3, 1.0],
             contrast: [0.9, 1.4],
             brightness: [-0.05, 0.06],
@@ -114,8 +114,7 @@ impl MembranesConfig {
 
     /// All slices that follow from `seed`. Sizes outside their documented range are brought into it.
     pub fn stack(&self, seed: u64) -> Vec<Section> {
-        let config =
-            Self { size: self.size.clamp(16, 8192), slices: self.slices.clamp(1, 1024), ..self.clone() };
+        let config = Self { size: self.size.clamp(16, 8192), slices: self.slices.clamp(1, 1024), ..self.clone() };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let scale = rng.within(config.scale).max(0.2);
         let tissue = Tissue::new(&config, scale, &mut rng);

@@ -97,9 +97,9 @@ impl Mitochondrion {
                 *pixel += self.halo * bump(within / (5.0 * scale)) * clear;
             }
             let stripes = wave((v + 4.0 * scale * bend.at(x, y, depth)) / self.spacing + self.phase);
-            let body = self.level + self.cristae * stripes * ramp(1.0, 4.0, within)
-                + self.grain * grain.at(x, y, depth)
-                - self.rim * bump((within - 1.2 * scale) / (2.2 * scale));
+            let body =
+                self.level + self.cristae * stripes * ramp(1.0, 4.0, within) + self.grain * grain.at(x, y, depth)
+                    - self.rim * bump((within - 1.2 * scale) / (2.2 * scale));
             *pixel += (body - *pixel) * ramp(-1.0, 1.0, within) * clear;
         }
     }
@@ -129,7 +129,11 @@ pub fn draw_small(cut: &mut Cut, cells: &[Cell], scale: f32, rng: &mut ChaCha8Rn
             let solid = kind > 0.85;
             paint(cut, [x, y], radius + width, |dx, dy| {
                 let d = (dx * dx + dy * dy).sqrt();
-                if solid { -strength * bump(d / (radius + width)) } else { lumen * bump(d / radius) - strength * bump((d - radius) / width) }
+                if solid {
+                    -strength * bump(d / (radius + width))
+                } else {
+                    lumen * bump(d / radius) - strength * bump((d - radius) / width)
+                }
             });
         } else if keep > 9.75 {
             // A tubule: an arc of a circle.

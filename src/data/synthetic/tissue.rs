@@ -365,7 +365,8 @@ fn pack(config: &MembranesConfig, scale: f32, elongation: f32, seed: u64, rng: &
     let count = ((side * side * per_area) as usize).max(3);
     let mut radii: Vec<f32> = (0..count).map(|_| rng.mostly_small(config.cell_radius) * scale).collect();
     radii.sort_by(|a, b| b.total_cmp(a));
-    let (turn_x, turn_y) = (Field::new(seed.wrapping_add(51), 130.0 * scale), Field::new(seed.wrapping_add(52), 130.0 * scale));
+    let (turn_x, turn_y) =
+        (Field::new(seed.wrapping_add(51), 130.0 * scale), Field::new(seed.wrapping_add(52), 130.0 * scale));
     let level = rng.within(config.cell_level);
     let spread = rng.within(config.cell_level_spread);
     let texture = rng.within(config.texture);
@@ -388,7 +389,8 @@ fn pack(config: &MembranesConfig, scale: f32, elongation: f32, seed: u64, rng: &
         for _ in 0..10 {
             cell.centre = [rng.unit() * side - margin, rng.unit() * side - margin];
             // Neighbours lie roughly parallel, as in bundles of neurites.
-            let (a, b) = (turn_x.at(cell.centre[0], cell.centre[1], 0.0), turn_y.at(cell.centre[0], cell.centre[1], 0.0));
+            let (a, b) =
+                (turn_x.at(cell.centre[0], cell.centre[1], 0.0), turn_y.at(cell.centre[0], cell.centre[1], 0.0));
             let jitter = rng.direction();
             let (a, b) = (a + 0.25 * jitter[0], b + 0.25 * jitter[1]);
             let length = (a * a + b * b).sqrt();

@@ -1,0 +1,138 @@
+//! Generated membranes: exact masks, the same bytes for the same seed, and statistics like those of real sections.
+
+use epsiloscope::data::synthetic::membranes::{CELL, MEMBRANE};
+use epsiloscope::data::synthetic::{MembranesConfig, Section};
+use epsiloscope::metric::components;
+
+fn sections(count: u64) -> Vec<Section> {
+    (0..count).map(|seed| MembranesConfig::sized(128).section(500 + seed)).collect()
+}
+
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_every_machine() {
+    let section = MembranesConfig::sized(96).section(42);
+    assert_eq!(section, MembranesConfig::sized(96).section(42));
+    assert_ne!(section.image, MembranesConfig::sized(96).section(43).image);
+    // Only integer hashes and basic IEEE operations are used, so these hold everywhere. A change of the synthesis
+    // changes them, and the sample data and the bundled model then no longer follow from the code.
+    assert_eq!((fnv(&section.image), fnv(&section.label)), FINGERPRINT, "the synthesis has changed");
+}
+
+const FINGERPRINT: (u64, u64) = (0xf8b0_adc5_54bc_8488, 0xf63c_eee6_b0da_fd1b);
+
+#[test]
+fn labels_hold_cell_and_membrane_in_the_share_of_real_sections() {
+    let mut shares = Vec::new();
+    for section in sections(40) {
+        assert!(section.label.iter().all(|&v| v == CELL || v == MEMBRANE));
+        assert_eq!((section.image.len(), section.label.len()), (128 * 128, 128 * 128));
+        shares.push(section.membrane_share());
+    }
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+    // ISBI 2012: 17 to 27 %, on average 22 %.
+    assert!((0.18..0.28).contains(&mean), "mean share {mean}");
+    assert!(shares.iter().all(|s| (0.08..0.45).contains(s)), "{shares:?}");
+}
+
+#[test]
+fn membranes_are_darker_than_cells_and_cells_are_closed() {
+    for section in sections(12) {
+        let mean = |class: u8| {
+            let of: Vec<f64> = section
+                .image
+                .iter()
+                .zip(&section.label)
+                .filter(|(_, l)| **l == class)
+                .map(|(v, _)| f64::from(*v))
+                .collect();
+            of.iter().sum::<f64>() / of.len() as f64
+        };
+        assert!(mean(CELL) - mean(MEMBRANE) > 15.0, "cell {}, membrane {}", mean(CELL), mean(MEMBRANE));
+        let cells: Vec<bool> = section.label.iter().map(|&l| l == CELL).collect();
+        let labels = components(&cells, section.size);
+        let mut areas = vec![0usize; 1 + labels.iter().copied().max().unwrap_or(0) as usize];
+        labels.iter().for_each(|&l| areas[l as usize] += 1);
+        let large = areas[1..].iter().filter(|a| **a > 20).count();
+        // One leak would join nearly everything into one component.
+        assert!(large >= 4, "{large} cells");
+        assert!(areas[1..].iter().all(|&a| a < 128 * 128 * 3 / 4));
+    }
+}
+
+#[test]
+fn organelles_do_not_touch_the_mask() {
+    let plain = MembranesConfig {
+        mitochondria: [0.0, 0.0],
+        vesicles: [0.0, 0.0],
+        stains: [0.0, 0.0],
+        noise: [0.0, 0.0],
+        blur: [0.0, 0.0],
+        ..MembranesConfig::sized(128)
+    };
+    let full = MembranesConfig { vesicles: [8.0, 8.0], ..plain.clone() };
+    let (a, b) = (plain.section(9), full.section(9));
+    assert_eq!(a.label, b.label);
+    assert_ne!(a.image, b.image);
+}
+
+#[test]
+fn slices_of_a_stack_continue_each_other() {
+    let stack = MembranesConfig { slices: 4, ..MembranesConfig::sized(128) }.stack(11);
+    assert_eq!(stack.len(), 4);
+    let differ = |a: &Section, b: &Section| {
+        a.label.iter().zip(&b.label).filter(|(x, y)| x != y).count() as f64 / a.label.len() as f64
+    };
+    let stranger = MembranesConfig::sized(128).section(12);
+    for pair in stack.windows(2) {
+        let near = differ(&pair[0], &pair[1]);
+        assert!(
+            near > 0.0 && near < 0.6 * differ(&pair[0], &stranger),
+            "{near} against {}",
+            differ(&pair[0], &stranger)
+        );
+    }
+}
+
+#[test]
+fn any_size_and_absurd_ranges_give_an_image() {
+    for size in [0, 16, 17, 63, 200] {
+        let section = MembranesConfig::sized(size).section(1);
+        assert_eq!(section.image.len(), section.size * section.size);
+    }
+    let absurd = MembranesConfig {
+        scale: [0.0, 0.0],
+        elongation: [0.0, 50.0],
+        half_thickness: [0.0, 30.0],
+        noise: [-1.0, 5.0],
+        blur: [-3.0, 9.0],
+        gamma: [-9.0, 9.0],
+        ..MembranesConfig::sized(48)
+    };
+    for seed in 0..4 {
+        assert_eq!(absurd.section(seed).image.len(), 48 * 48);
+    }
+}
+
+#[test]
+fn the_sample_data_follow_from_their_seeds() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data");
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let read = |name: &str, slice: usize| -> Vec<u8> {
+        let stack = epsiloscope::data::open(&folder.join(name), &never).unwrap();
+        stack.slice(slice).unwrap().pixels.iter().map(|&v| v as u8).collect()
+    };
+    for (name, seed) in [("membranes", 704), ("membranes-2", 709), ("membranes-3", 710)] {
+        let section = MembranesConfig::sized(256).section(seed);
+        assert_eq!(section.image, read(&format!("{name}.png"), 0), "{name}");
+        assert_eq!(section.label, read(&format!("{name}-mask.png"), 0), "{name}");
+    }
+    let stack = MembranesConfig { slices: 4, ..MembranesConfig::sized(192) }.stack(724);
+    for (slice, section) in stack.iter().enumerate() {
+        assert_eq!(section.image, read("membranes-stack.tif", slice));
+        assert_eq!(section.label, read("membranes-stack-mask.tif", slice));
+    }
+}

@@ -1,0 +1,202 @@
+//! Training learns, goes on exactly where it stopped, and leaves a frozen network behind.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use epsiloscope::data::Case;
+use epsiloscope::data::synthetic::MembranesConfig;
+use epsiloscope::model::BuiltIn;
+use epsiloscope::model::unet::{UNet, UNetConfig};
+use epsiloscope::train::{Augmentation, Recipe, Source, Trainer, TrainingData, evaluate};
+
+fn clean(size: usize, seed: u64) -> Case {
+    let config = MembranesConfig {
+        noise: [0.0, 0.0],
+        stains: [0.0, 0.0],
+        mitochondria: [0.0, 0.0],
+        ..MembranesConfig::sized(size)
+    };
+    config.section(seed).case(format!("section {seed}"))
+}
+
+fn recipe(epochs: usize) -> Recipe {
+    Recipe {
+        batch: 4,
+        crop: 32,
+        learning_rate: 1e-2,
+        seed: 5,
+        augmentation: Augmentation::NONE,
+        ..Recipe::new(UNetConfig::new(4, 2), epochs)
+    }
+}
+
+fn weights(network: &UNet) -> Vec<u8> {
+    // A network's record holds parameter identities, which differ between networks: compare outputs of the
+    // weights file instead, which holds names and values only.
+    use burn_store::{ModuleSnapshot, SafetensorsStore};
+    let mut store = SafetensorsStore::from_bytes(None);
+    network.valid().save_into(&mut store).unwrap();
+    store.get_bytes().unwrap().to_vec()
+}
+
+#[test]
+fn one_image_is_learned_by_heart() {
+    let case = clean(32, 3);
+    let data = TrainingData { train: Source::Cases(vec![case.clone()].into()), validate: vec![case.clone()].into() };
+    let device = Device::flex();
+    let mut trainer = Trainer::new(Recipe { batch: 5, ..recipe(120) }, data, &device).unwrap();
+    let first = trainer.step().unwrap();
+    let mut last = first.clone();
+    while !trainer.finished() {
+        last = trainer.step().unwrap();
+    }
+    let validation = last.validation.unwrap();
+    println!("loss {:.3} → {:.3}, Dice {:.3}", first.loss, last.loss, validation.dice);
+    assert!(last.loss < 0.3 * first.loss, "{} → {}", first.loss, last.loss);
+    assert!(trainer.best_dice().unwrap() > 0.93, "Dice {}", validation.dice);
+    assert_eq!(last.remaining.as_secs(), 0);
+    // The network that is handed out is the one that was validated.
+    let model = BuiltIn::new(trainer.card("m", ""), &trainer.network(), &device).unwrap();
+    let again = evaluate(&model, &[case], &mut |_| true).unwrap();
+    assert!((again.dice - trainer.best_dice().unwrap()).abs() < 1e-6);
+}
+
+#[test]
+fn a_resumed_training_is_the_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.checkpoint");
+    let device = Device::flex();
+    let data = || TrainingData {
+        train: Source::Synthetic { config: Box::default(), seed: 7, count: 8 },
+        validate: vec![clean(32, 1)].into(),
+    };
+    let recipe = Recipe { augmentation: Augmentation::default(), ..recipe(3) };
+    let recipe = Recipe { network: UNetConfig { dropout: 0.0, ..recipe.network.clone() }, ..recipe };
+    let mut whole = Trainer::new(recipe, data(), &device).unwrap();
+    for _ in 0..3 {
+        whole.step().unwrap();
+    }
+    whole.save_checkpoint(&path).unwrap();
+    let mut resumed = Trainer::resume(&path, data(), &device).unwrap();
+    assert_eq!(weights(whole.current()), weights(resumed.current()));
+    while !whole.finished() {
+        let (a, b) = (whole.step().unwrap(), resumed.step().unwrap());
+        assert_eq!((a.step, a.loss.to_bits()), (b.step, b.loss.to_bits()));
+    }
+    assert!(resumed.finished());
+    assert_eq!(weights(whole.current()), weights(resumed.current()));
+    assert_eq!(whole.best_dice(), resumed.best_dice());
+    assert_eq!(weights(&whole.network()), weights(&resumed.network()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights() {
+    let train = |seed: u64| {
+        let case = clean(48, 2);
+        let data = TrainingData { train: Source::Cases(vec![case].into()), validate: Vec::new().into() };
+        let mut trainer = Trainer::new(Recipe { seed, ..recipe(2) }, data, &Device::flex()).unwrap();
+        while !trainer.finished() {
+            trainer.step().unwrap();
+        }
+        weights(trainer.current())
+    };
+    assert_eq!(train(1), train(1));
+    assert_ne!(train(1), train(2));
+}
+
+#[test]
+fn damaged_and_foreign_checkpoints_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.checkpoint");
+    let device = Device::flex();
+    let data = |seed| TrainingData {
+        train: Source::Synthetic { config: Box::default(), seed, count: 4 },
+        validate: Vec::new().into(),
+    };
+    let refuse = |seed: u64, says: &str| {
+        let error = Trainer::resume(&path, data(seed), &device).err().expect("must be refused").to_string();
+        assert!(error.contains("a.checkpoint") && error.contains(says), "{error}");
+    };
+    refuse(7, "cannot be read");
+    let mut trainer = Trainer::new(recipe(1), data(7), &device).unwrap();
+    trainer.step().unwrap();
+    trainer.save_checkpoint(&path).unwrap();
+    refuse(8, "from seed 7");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    refuse(7, "checkpoint");
+    std::fs::write(&path, b"not a checkpoint").unwrap();
+    refuse(7, "no checkpoint");
+    // Cut inside a record whose container is whole.
+    let whole = {
+        std::fs::write(&path, &bytes).unwrap();
+        epsiloscope::train::Checkpoint::read(&path).unwrap()
+    };
+    let cut = epsiloscope::train::Checkpoint { network: whole.network[..100].to_vec(), ..whole };
+    cut.write(&path).unwrap();
+    refuse(7, "damaged");
+}
+
+#[test]
+fn impossible_trainings_are_refused() {
+    let device = Device::flex();
+    let cases = |cases: Vec<Case>| TrainingData { train: Source::Cases(cases.into()), validate: Vec::new().into() };
+    let refuse = |recipe: Recipe, data: TrainingData, says: &str| {
+        let error = Trainer::new(recipe, data, &device).err().expect("must be refused").to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    refuse(recipe(1), cases(Vec::new()), "no images");
+    refuse(recipe(1), cases(vec![Case { label: None, ..clean(32, 1) }]), "has no label");
+    refuse(Recipe { crop: 33, ..recipe(1) }, cases(vec![clean(48, 1)]), "multiple of 4");
+    refuse(Recipe { learning_rate: 0.0, ..recipe(1) }, cases(vec![clean(48, 1)]), "learning rate");
+}
+
+#[test]
+fn a_frozen_network_has_no_dropout_and_fixed_statistics() {
+    let device = Device::flex();
+    let network = UNetConfig { dropout: 0.5, ..UNetConfig::new(4, 2) };
+    let case = clean(32, 3);
+    let data = TrainingData { train: Source::Cases(vec![case].into()), validate: Vec::new().into() };
+    let mut trainer = Trainer::new(Recipe { network, ..recipe(2) }, data, &device).unwrap();
+    trainer.step().unwrap();
+    let frozen = trainer.network();
+    let before = weights(&frozen);
+    let values: Vec<f32> = (0..2 * 32 * 32).map(|i| (i * 37 % 101) as f32 / 100.0).collect();
+    let x = || Tensor::<4>::from_data(TensorData::new(values.clone(), [2, 1, 32, 32]), &device);
+    let host = |t: Tensor<4>| t.without_autodiff().try_into_vec_as::<f32>().unwrap();
+    // Plain and tracked inputs give the same, twice.
+    let a = host(frozen.forward(x()));
+    let b = host(frozen.forward(x().autodiff().require_grad()));
+    assert_eq!(a, host(frozen.forward(x())));
+    let largest = a.iter().zip(&b).map(|(p, q)| (p - q).abs()).fold(0f32, f32::max);
+    assert!(largest < 1e-5, "{largest}");
+    // An image does not depend on its neighbour in the batch, as it does in training.
+    let alone = host(frozen.forward(x().narrow(0, 0, 1)));
+    let difference = alone.iter().zip(&a).map(|(p, q)| (p - q).abs()).fold(0f32, f32::max);
+    assert!(difference < 1e-5, "{difference}");
+    assert_eq!(before, weights(&frozen));
+    // Training goes on without touching what was handed out.
+    trainer.step().unwrap();
+    assert_eq!(before, weights(&frozen));
+    assert_ne!(before, weights(trainer.current()));
+    // The network in training does change with the neighbour and with every pass.
+    let train = |t: Tensor<4>| host(trainer.current().forward(t.autodiff()));
+    assert_ne!(train(x()), train(x()));
+}
+
+#[test]
+fn published_presets_take_a_step() {
+    for (network, crop) in [
+        (UNetConfig { base: 2, depth: 2, ..UNetConfig::ronneberger() }, 40),
+        (UNetConfig { base: 2, depth: 2, ..UNetConfig::advu_net() }, 32),
+    ] {
+        let recipe = Recipe { network, crop, batch: 2, learning_rate: 1e-3, ..Recipe::new(UNetConfig::new(1, 1), 1) };
+        let data =
+            TrainingData { train: Source::Cases(vec![clean(64, 1)].into()), validate: vec![clean(50, 2)].into() };
+        let mut trainer = Trainer::new(recipe, data, &Device::flex()).unwrap();
+        let mut report = trainer.step().unwrap();
+        while !trainer.finished() {
+            report = trainer.step().unwrap();
+        }
+        assert!(report.loss.is_finite() && report.validation.unwrap().images == 1);
+    }
+}
