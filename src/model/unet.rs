@@ -243,10 +243,17 @@ pub struct UNet {
 impl UNet {
     /// Logits for `x`; see [`UNet`] for shapes.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_seen(x, |_| ())
+    }
+
+    /// [`Self::forward`], showing the feature maps `[batch, channels, h, w]` of every level to `see` on the way:
+    /// down the contracting path, the bottleneck, and up the expansive path.
+    pub fn forward_seen(&self, x: Tensor<4>, mut see: impl FnMut(&Tensor<4>)) -> Tensor<4> {
         let mut skips = Vec::with_capacity(self.down.len());
         let mut x = x;
         for level in &self.down {
             let features = level.forward(x);
+            see(&features);
             x = if self.pool {
                 max_pool2d(features.clone(), MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
             } else {
@@ -254,9 +261,12 @@ impl UNet {
             };
             skips.push(features);
         }
-        x = self.dropout.forward(self.bottleneck.forward(x));
+        x = self.bottleneck.forward(x);
+        see(&x);
+        x = self.dropout.forward(x);
         for (level, skip) in self.up.iter().zip(skips.into_iter().rev()) {
             x = level.forward(x, skip);
+            see(&x);
         }
         self.head.forward(x)
     }

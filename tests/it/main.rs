@@ -1,12 +1,19 @@
-//! One binary, one module a promise.
+//! Every promise of the program, one module each, in one binary.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod attacks;
 mod bad_input;
 mod devices;
 mod display;
 mod engine;
+mod fixture;
+mod frozen;
+mod gradients;
 mod readers;
 mod shaders;
 mod synthetic;
 mod training;
+mod unet;

@@ -1,0 +1,123 @@
+"""Times this program and PyTorch at the same work, turn by turn in one run, and prints a table with their ratios.
+
+    python3 benches/peers/compare.py [--rounds 3] [--threads 2]
+
+Same weights, same images, same number of threads; each item is timed for the program and then for PyTorch before the
+next item, and the median over the rounds is taken, so that a busy machine hurts both alike. `setup.sh` makes PyTorch's
+environment. Needs nothing but the Python standard library itself.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent.parent
+ITEMS = [
+    ("gradient", "gradient"),
+    ("forward", "forward"),
+    ("tick", "ε tick: perturb, forward, read"),
+    ("texture", "tick to texture"),
+    ("curve", "curve of 10 points with its gradient"),
+]
+SIZES = (256, 512)
+
+
+def build(environment):
+    """Builds the bench and returns the program."""
+    command = ["cargo", "bench", "--bench", "ticks", "--no-run", "--message-format", "json"]
+    output = subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
+    programs = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "ticks"]
+    return programs[-1]
+
+
+def ours(program, item, environment, folder):
+    """The median seconds of one item by criterion, or None if this machine cannot do it."""
+    environment = {**environment, "CRITERION_HOME": str(folder / "criterion")}
+    command = [program, "--bench", "--noplot", "--measurement-time", "3", "--warm-up-time", "0.5", f"^{item}$"]
+    subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    estimates = folder / "criterion" / item / "new" / "estimates.json"
+    return json.loads(estimates.read_text())["median"]["point_estimate"] * 1e-9 if estimates.exists() else None
+
+
+def processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--python", help="a Python with torch and safetensors, in place of the environment of setup.sh")
+    arguments = parser.parse_args()
+    folder = Path(os.environ.get("EPSILOSCOPE_PEERS", root / "target" / "peers")).absolute()
+    environment = {
+        **os.environ,
+        "EPSILOSCOPE_PEERS": str(folder),
+        "RAYON_NUM_THREADS": str(arguments.threads),
+        "OMP_NUM_THREADS": str(arguments.threads),
+        "MKL_NUM_THREADS": str(arguments.threads),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    python = arguments.python or subprocess.run(
+        [root / "benches" / "peers" / "setup.sh"], env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
+    program = build(environment)
+    subprocess.run([program, "--test", "^prepare$"], cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
+    peer = subprocess.Popen(
+        [python, root / "benches" / "peers" / "run.py", str(folder), str(arguments.threads)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )
+
+    def theirs(item):
+        peer.stdin.write(item + "\n")
+        peer.stdin.flush()
+        answer = peer.stdout.readline()
+        if not answer:
+            sys.exit("PyTorch's side ended; its message is above")
+        return json.loads(answer)
+
+    version = theirs("version/0")
+    load_before = os.getloadavg()[0]
+    found = {}
+    for round_number in range(arguments.rounds):
+        for size in SIZES:
+            for item, _ in ITEMS:
+                name = f"{item}/{size}"
+                print(f"round {round_number + 1} of {arguments.rounds}: {name}", file=sys.stderr)
+                mine = ours(program, name, environment, folder)
+                if mine is None:
+                    continue
+                found.setdefault(name, []).append((mine, theirs(name)["seconds"]))
+    peer.stdin.close()
+    peer.wait()
+
+    rustc = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, cwd=root).stdout.split()[1]
+    print(
+        f"{processor()}, {arguments.threads} threads; rustc {rustc}, PyTorch {version['torch']}; "
+        f"load {load_before:.1f} before; medians of {arguments.rounds} rounds.\n"
+    )
+    print("| U-Net, base 16, depth 4 | size | Epsiloscope | PyTorch | ratio |\n|---|---|---|---|---|")
+    for item, title in ITEMS:
+        for size in SIZES:
+            pairs = found.get(f"{item}/{size}")
+            if pairs:
+                mine, other = (statistics.median(side) for side in zip(*pairs))
+                print(f"| {title} | {size}² | {milliseconds(mine)} | {milliseconds(other)} | {mine / other:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

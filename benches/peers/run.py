@@ -1,0 +1,118 @@
+"""Times PyTorch at the work of benches/ticks.rs. Reads lines `ITEM/SIZE` and answers each with a line of JSON.
+
+    python benches/peers/run.py FOLDER THREADS
+
+FOLDER holds what `cargo bench --bench ticks` left there: the weights with their card, and one image and label a size.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from unet import load
+
+# The same ten as in benches/ticks.rs.
+EPSILONS = [levels / 255 for levels in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)]
+
+
+class Work:
+    def __init__(self, folder, size):
+        self.network = load(folder / "unet16.safetensors").folded()
+        case = load_file(folder / f"case-{size}.safetensors")
+        self.x, self.target = case["x"], case["target"]
+        self.direction = self.gradient().sign()
+
+    def gradient(self):
+        x = self.x.clone().requires_grad_(True)
+        loss = F.binary_cross_entropy_with_logits(self.network(x), self.target)
+        (gradient,) = torch.autograd.grad(loss, x)
+        return gradient
+
+    def forward(self):
+        with torch.inference_mode():
+            return self.network(self.x)
+
+    def perturbed(self, epsilon):
+        return (self.x + epsilon * self.direction).clamp(0, 1)
+
+    def tick(self, epsilon=4 / 255):
+        """The probability at ε, as numbers on the host."""
+        with torch.inference_mode():
+            return torch.sigmoid(self.network(self.perturbed(epsilon))).numpy()
+
+    def texture(self):
+        """A tick, and the changed pictures (adversarial, noise, overlay) as RGBA."""
+        with torch.inference_mode():
+            image = self.perturbed(4 / 255)
+            probability = torch.sigmoid(self.network(image))[0, 0].numpy()
+        image = image[0, 0].numpy()
+        noise = numpy.clip((image - self.x[0, 0].numpy()) * 32, -1, 1)
+        grey = (image * 255).astype(numpy.uint8)
+        alpha = numpy.full_like(grey, 255)
+        adversarial = numpy.stack([grey, grey, grey, alpha], -1)
+        up, down = numpy.maximum(noise, 0), numpy.maximum(-noise, 0)
+        rgb = [255 * (1 - down), 255 * (1 - 0.4 * up - 0.4 * down), 255 * (1 - up)]
+        diverging = numpy.stack([c.astype(numpy.uint8) for c in rgb] + [alpha], -1)
+        overlay = adversarial.copy()
+        overlay[probability >= 0.5] = overlay[probability >= 0.5] // 2 + numpy.array([115, 79, 0, 128], numpy.uint8)
+        return adversarial, diverging, overlay
+
+    def curve(self):
+        """Gradient, then the measures at ten ε of the attack and of its control, random signs."""
+        reference = self.target[0, 0].numpy()
+        original = self.x.numpy()
+        for direction in (self.gradient().sign(), torch.where(torch.rand_like(self.x) < 0.5, -1.0, 1.0)):
+            self.direction = direction
+            for epsilon in EPSILONS:
+                with torch.inference_mode():
+                    image = self.perturbed(epsilon)
+                    probability = torch.sigmoid(self.network(image))[0, 0].numpy()
+                predicted = probability >= 0.5
+                truth = reference >= 0.5
+                both = (predicted & truth).sum()
+                dice = 2 * both / max(1, predicted.sum() + truth.sum())
+                change = image.numpy() - original
+                rmse = numpy.sqrt(((reference - probability) ** 2).mean())
+                forget(dice, (predicted != truth).mean(), rmse, abs(change).max(), numpy.linalg.norm(change))
+
+
+def forget(*_measures):
+    """Takes measures and forgets them."""
+
+
+def median_seconds(function, least_runs=9, least_secs=3.0):
+    for _ in range(2):
+        function()
+    times = []
+    begin = time.perf_counter()
+    while len(times) < least_runs or time.perf_counter() - begin < least_secs:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2], len(times)
+
+
+def main():
+    folder, threads = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(threads)
+    works = {}
+    for line in sys.stdin:
+        item, size = line.strip().split("/")
+        if item == "version":
+            answer = {"torch": torch.__version__, "python": sys.version.split()[0], "threads": torch.get_num_threads()}
+        else:
+            if size not in works:
+                works[size] = Work(folder, int(size))
+            seconds, runs = median_seconds(getattr(works[size], item))
+            answer = {"seconds": seconds, "runs": runs}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+//! One-step attacks do what their papers say, and what Foolbox and torchattacks do.
+
+use crate::fixture::{Bare, Fixture, NETWORKS, dense, devices, host, max_difference};
+use burn::tensor::{Device, Tensor, TensorData};
+use epsiloscope::attack::{CATALOG, Method, Objective, input_gradient};
+use epsiloscope::data::{IGNORE, Mask};
+use epsiloscope::model::unet::UNetConfig;
+use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, SizeRule};
+use std::sync::Arc;
+
+const FGSM: Method = Method::GradientSign { ascend: true };
+const INVERSE: Method = Method::GradientSign { ascend: false };
+
+/// A gradient smaller than this share of the mean |g| may change its sign by rounding.
+const NEAR_ZERO: f32 = 1e-4;
+/// At most this share of pixels may be left out of a comparison for that reason.
+const MOST_NEAR_ZERO: f64 = 0.01;
+
+#[test]
+fn fgsm_is_foolboxs_and_torchattacks() {
+    for (device_name, device) in devices() {
+        for name in NETWORKS {
+            let fixture = Fixture::open(name);
+            let model = Bare::new(&fixture, &device).folded();
+            for index in 0..2 {
+                let x = fixture.tensor("x", index, &device);
+                let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
+                let direction = FGSM.direction(&model, &x, &objective);
+                let gradient = fixture.values("gradient", index);
+                let mean = gradient.iter().map(|g| g.abs()).sum::<f32>() / gradient.len() as f32;
+                let clear: Vec<bool> = gradient.iter().map(|g| g.abs() >= NEAR_ZERO * mean).collect();
+                let unclear = clear.iter().filter(|&&c| !c).count();
+                println!("{device_name}, {name}: {unclear} of {} pixels near zero, left out", clear.len());
+                assert!((unclear as f64) < MOST_NEAR_ZERO * clear.len() as f64);
+                for levels in [1, 4, 8] {
+                    let ours = host(direction.adversarial(&x, f64::from(levels) / 255.0));
+                    for peer in ["foolbox", "torchattacks"] {
+                        let theirs = fixture.values(&format!("{peer}.{levels}"), index);
+                        for (pixel, (a, b)) in ours.iter().zip(theirs).enumerate() {
+                            let off = (a - b).abs();
+                            assert!(
+                                off <= 1e-6 || !clear[pixel],
+                                "{device_name}, {name}, {levels}/255, pixel {pixel}: {a}, {peer} has {b}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn fgsm_raises_the_loss_and_its_inverse_lowers_it() {
+    let device = Device::flex();
+    for name in ["same", "strided", "softmax"] {
+        let fixture = Fixture::open(name);
+        let model = fixture.model(&device);
+        for index in 0..2 {
+            let x = fixture.tensor("x", index, &device);
+            let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
+            let loss = |x: Tensor<4>| objective.loss(model.logits(x)).into_scalar::<f32>();
+            let clean = loss(x.clone());
+            let (up, down) = (FGSM.direction(&model, &x, &objective), INVERSE.direction(&model, &x, &objective));
+            assert_eq!(up.loss, Some(clean));
+            assert_eq!(host(up.direction.clone().neg()), host(down.direction.clone()));
+            for levels in [0.25, 0.5, 1.0] {
+                let raised = loss(up.adversarial(&x, levels / 255.0));
+                let lowered = loss(down.adversarial(&x, levels / 255.0));
+                println!("{name}, {levels}/255: J {lowered} < {clean} < {raised}");
+                assert!(raised > clean && lowered < clean, "{name}, {levels}/255: {lowered}, {clean}, {raised}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_zero_gradient_has_sign_zero() {
+    for (device_name, device) in devices() {
+        let model = Bare::new(&Fixture::open("strided"), &device);
+        let x = Fixture::open("strided").tensor("x", 0, &device);
+        let [_, _, height, width] = x.dims();
+        // Nothing is counted, so that the gradient is zero everywhere.
+        let mask = Mask { height, width, classes: vec![IGNORE; height * width].into() };
+        let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
+        for method in [FGSM, INVERSE] {
+            let direction = method.direction(&model, &x, &objective);
+            assert!(host(direction.direction.clone()).iter().all(|&d| d == 0.0), "{device_name}");
+            assert_eq!(host(direction.adversarial(&x, 0.3)), host(x.clone()), "{device_name}");
+        }
+    }
+}
+
+#[test]
+fn adversarial_images_stay_within_epsilon_and_bounds() {
+    for (device_name, device) in devices() {
+        let fixture = Fixture::open("same");
+        let model = fixture.model(&device);
+        let x = fixture.tensor("x", 0, &device);
+        let objective = Objective::segmentation(Head::Sigmoid, 1, &fixture.target(0), &device);
+        let original = fixture.values("x", 0);
+        for entry in CATALOG {
+            let direction = entry.method.direction(&model, &x, &objective);
+            let signs = host(direction.direction.clone());
+            assert_eq!(host(direction.adversarial(&x, 0.0)), original, "{device_name}, {}: ε 0", entry.name);
+            for epsilon in [0.1 / 255.0, 4.0 / 255.0, 0.3, 1.0] {
+                let changed = host(direction.adversarial(&x, epsilon));
+                let expected: Vec<f32> =
+                    original.iter().zip(&signs).map(|(x, s)| (x + s * epsilon as f32).clamp(0.0, 1.0)).collect();
+                assert!(max_difference(&changed, &expected) <= 1e-6, "{device_name}, {}, ε {epsilon}", entry.name);
+                assert!(changed.iter().all(|v| (0.0..=1.0).contains(v)), "{device_name}, {}", entry.name);
+            }
+            // At ε 1 every pixel with a sign has reached a bound.
+            let far = host(direction.adversarial(&x, 1.0));
+            assert!(far.iter().zip(&signs).all(|(v, s)| *s == 0.0 || *v == 0.0 || *v == 1.0));
+        }
+    }
+}
+
+#[test]
+fn random_signs_are_fair_and_come_from_their_seed() {
+    for (device_name, device) in devices() {
+        let fixture = Fixture::open("same");
+        let model = fixture.model(&device);
+        let x = Tensor::<4>::full([1, 1, 200, 300], 0.5, &device);
+        let mask = Mask { height: 200, width: 300, classes: vec![0; 60_000].into() };
+        let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
+        let signs = |seed| host(Method::RandomSign { seed }.direction(&model, &x, &objective).direction);
+        let first = signs(1);
+        assert!(first.iter().all(|&s| s == 1.0 || s == -1.0), "{device_name}");
+        assert_eq!(first, signs(1), "{device_name}");
+        // Of 60 000 fair signs the mean has standard deviation 0.0041; so has the correlation of two such sets, and
+        // of one with itself moved by a pixel or a row.
+        let mean = |v: &mut dyn Iterator<Item = f32>| v.sum::<f32>() / 60_000.0;
+        assert!(mean(&mut first.iter().copied()).abs() < 0.02, "{device_name}");
+        let second = signs(2);
+        assert!(mean(&mut first.iter().zip(&second).map(|(a, b)| a * b)).abs() < 0.02, "{device_name}");
+        for shift in [1, 300] {
+            assert!(mean(&mut first.iter().zip(&first[shift..]).map(|(a, b)| a * b)).abs() < 0.02, "{device_name}");
+        }
+        let control = Method::RandomSign { seed: 1 }.direction(&model, &x, &objective);
+        assert!(control.gradient.is_none() && control.loss.is_none());
+    }
+}
+
+/// z = w·x + b at each pixel: the strongest δ with ‖δ‖∞ ≤ ε is known.
+struct Linear {
+    card: ModelCard,
+    weight: [f32; 3],
+    bias: f32,
+    device: Device,
+}
+
+impl Linear {
+    fn new(weight: [f32; 3], bias: f32, device: &Device) -> Self {
+        let card = ModelCard {
+            name: "linear".into(),
+            description: "One 1×1 convolution.".into(),
+            channels: 3,
+            head: Head::Sigmoid,
+            size_rule: SizeRule::MultipleOf(1),
+            positive_class: 1,
+            classes: ["no", "yes"].map(|name| ClassInfo { name: name.into() }).into(),
+            network: UNetConfig { channels: 3, ..UNetConfig::new(1, 1) },
+        };
+        Self { card, weight, bias, device: device.clone() }
+    }
+}
+
+impl Model for Linear {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn logits(&self, x: Tensor<4>) -> Logits {
+        let weight = Tensor::<1>::from_data(TensorData::from(self.weight), &self.device).reshape([1, 3, 1, 1]);
+        Logits::Dense((x * weight).sum_dim(1) + self.bias)
+    }
+
+    fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn Model> {
+        Arc::new(Self::new(self.weight, self.bias, device))
+    }
+}
+
+#[test]
+fn fgsm_reaches_the_known_optimum_of_a_linear_model() {
+    for (device_name, device) in devices() {
+        let (weight, bias) = ([1.5f32, -0.75, 0.25], -0.4f32);
+        let model = Linear::new(weight, bias, &device);
+        // Far enough from the bounds that nothing is clipped.
+        let values: Vec<f32> = (0..3 * 8 * 8).map(|i| 0.3 + 0.4 * ((i * 37 % 101) as f32 / 101.0)).collect();
+        let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, 3, 8, 8]), &device);
+        let classes: Vec<u8> = (0..64).map(|i| (i * 7 % 3 == 0).into()).collect();
+        let mask = Mask { height: 8, width: 8, classes: classes.clone().into() };
+        let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
+        let (_, gradient) = input_gradient(&model, &x, &objective);
+        for (epsilon, method, sign) in [(0.02, FGSM, 1.0), (0.1, FGSM, 1.0), (0.1, INVERSE, -1.0)] {
+            let adversarial = method.direction(&model, &x, &objective).adversarial(&x, epsilon);
+            let reached = f64::from(objective.loss(model.logits(adversarial)).into_scalar::<f32>());
+            // A pixel's logit can be moved by ε·‖w‖₁, and its loss is log(1 + e^(−margin)).
+            let reach = f64::from(weight.iter().map(|w| w.abs()).sum::<f32>()) * epsilon;
+            let optimum = (0..64)
+                .map(|pixel| {
+                    let z =
+                        (0..3).map(|c| f64::from(weight[c] * values[c * 64 + pixel])).sum::<f64>() + f64::from(bias);
+                    let margin = if classes[pixel] == 1 { z } else { -z };
+                    (1.0 + (-(margin - sign * reach)).exp()).ln() / 64.0
+                })
+                .sum::<f64>();
+            assert!((reached - optimum).abs() < 1e-5, "{device_name}, ε {epsilon}: {reached}, best is {optimum}");
+        }
+        // ∂J/∂x_c = w_c·(σ(z) − y)/N: also known.
+        let z = host(dense(model.logits(x.clone())));
+        let expected: Vec<f32> = (0..192)
+            .map(|i| {
+                let (c, pixel) = (i / 64, i % 64);
+                weight[c] * (1.0 / (1.0 + (-z[pixel]).exp()) - f32::from(classes[pixel])) / 64.0
+            })
+            .collect();
+        assert!(max_difference(&host(gradient), &expected) < 1e-7, "{device_name}");
+    }
+}

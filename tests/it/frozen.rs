@@ -1,0 +1,116 @@
+//! A model that is attacked is frozen: batch normalisation and dropout are in evaluation mode and stay as they were.
+
+use crate::fixture::{Bare, Fixture, NETWORKS, cosine, dense, devices, host, max_difference, parameters};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use epsiloscope::attack::{Objective, input_gradient};
+use epsiloscope::model::{BuiltIn, Model};
+
+/// The same values, bit for bit.
+#[track_caller]
+fn assert_same(what: &str, a: &Tensor<4>, b: &Tensor<4>) {
+    assert_eq!(host(a.clone()), host(b.clone()), "{what}");
+}
+
+#[test]
+fn training_mode_would_show() {
+    // The tests below mean something only if a network in training mode fails them.
+    let device = Device::flex().autodiff();
+    let x = |fixture: &Fixture| fixture.tensor("x", 0, &device);
+    let dropping = Fixture::open("strided");
+    let network = dropping.network(&device).train();
+    let twice = [network.forward(x(&dropping)), network.forward(x(&dropping))].map(host);
+    assert_ne!(twice[0], twice[1], "dropout is on in training");
+    let normed = Fixture::open("same");
+    let network = normed.network(&device).train();
+    let before = parameters(&network);
+    let in_training = host(network.forward(x(&normed)));
+    assert!(max_difference(&in_training, normed.values("logits", 0)) > 1e-2, "batch statistics are used in training");
+    assert_ne!(parameters(&network), before, "running statistics move in training");
+}
+
+#[test]
+fn the_same_image_gives_the_same_logits_and_gradient() {
+    for (device_name, device) in devices() {
+        for name in ["same", "strided", "softmax"] {
+            let fixture = Fixture::open(name);
+            // As it comes out of a training loop, on the training device.
+            let trained = fixture.network(&device.clone().autodiff()).train();
+            let before = parameters(&trained);
+            let model = BuiltIn::new(fixture.card.clone(), &trained, &device).unwrap();
+            let x = fixture.tensor("x", 0, &device);
+            let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(0), &device);
+            let logits = [dense(model.logits(x.clone())), dense(model.logits(x.clone()))];
+            let gradients = [input_gradient(&model, &x, &objective).1, input_gradient(&model, &x, &objective).1];
+            let after = dense(model.logits(x.clone()));
+            let what = format!("{device_name}, {name}");
+            assert_same(&what, &logits[0], &logits[1]);
+            assert_same(&what, &logits[0], &after);
+            assert_same(&what, &gradients[0], &gradients[1]);
+            assert_eq!(parameters(&trained), before, "{what}: the network that it was made from changed");
+            assert!(!model.device().is_autodiff(), "{what}: weights are tracked");
+        }
+    }
+}
+
+#[test]
+fn an_attack_leaves_running_statistics_alone() {
+    for (device_name, device) in devices() {
+        let fixture = Fixture::open("same");
+        let network = fixture.network(&device).valid();
+        let before = parameters(&network);
+        let running = before.keys().filter(|name| name.contains("running_")).count();
+        assert_eq!(running, 2 * 10, "two per 3×3 convolution");
+        let x = fixture.tensor("x", 0, &device).autodiff().require_grad();
+        let gradients = network.forward(x.clone()).sum().backward();
+        assert!(x.grad(&gradients).is_some());
+        assert_eq!(parameters(&network), before, "{device_name}");
+    }
+}
+
+#[test]
+fn other_images_of_the_batch_do_not_matter() {
+    for (device_name, device) in devices() {
+        for name in ["same", "strided", "softmax"] {
+            let fixture = Fixture::open(name);
+            let bare = Bare::new(&fixture, &device);
+            let built_in = fixture.model(&device);
+            let models: [(&str, &dyn Model); 2] = [("unfolded", &bare), ("folded", &built_in)];
+            for (variant, model) in models {
+                let [a, b] = [0, 1].map(|index| fixture.tensor("x", index, &device));
+                let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(0), &device);
+                let alone = host(dense(model.logits(a.clone())));
+                let (_, gradient_alone) = input_gradient(model, &a, &objective);
+                let gradient_alone = host(gradient_alone);
+                let scale = gradient_alone.iter().fold(0f32, |m, g| m.max(g.abs()));
+                for other in [b.clone(), b.clone() * 5.0 - 2.0] {
+                    let batch = Tensor::cat(vec![a.clone(), other], 0);
+                    let together = host(dense(model.logits(batch.clone())).narrow(0, 0, 1));
+                    let (_, gradient) = input_gradient(model, &batch, &objective);
+                    let gradient = host(gradient.narrow(0, 0, 1));
+                    let what = format!("{device_name}, {name}, {variant}");
+                    assert!(max_difference(&alone, &together) <= 1e-5, "{what}");
+                    assert!(max_difference(&gradient_alone, &gradient) <= 1e-5 * scale, "{what}: gradient");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn folding_changes_rounding_only() {
+    for (device_name, device) in devices() {
+        for name in NETWORKS {
+            let fixture = Fixture::open(name);
+            let (plain, folded) = (Bare::new(&fixture, &device), Bare::new(&fixture, &device).folded());
+            let x = fixture.tensor("x", 0, &device);
+            let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(0), &device);
+            let off = max_difference(&host(dense(plain.logits(x.clone()))), &host(dense(folded.logits(x.clone()))));
+            let [a, b] = [&plain, &folded].map(|model| host(input_gradient(model, &x, &objective).1));
+            let cosine = cosine(&a, &b);
+            println!("{device_name}, {name}: folded logits off by {off:.1e}, gradient cosine {cosine:.9}");
+            assert!(off <= 2e-5, "{device_name}, {name}: {off}");
+            assert!(cosine >= 0.999_999, "{device_name}, {name}: {cosine}");
+        }
+    }
+}
