@@ -111,7 +111,7 @@ class UNet(nn.Module):
         """The same function with batch normalisation folded into the convolutions, as our frozen models run."""
         if not self.config.batch_norm:
             return self
-        network = UNet(Config(**{**vars(self.config), "batch_norm": False})).eval()
+        network = UNet(Config(**{**vars(self.config), "batch_norm": False})).eval().requires_grad_(False)
         ours, theirs = dict(self.named_modules()), dict(network.named_modules())
         with torch.no_grad():
             for name, module in theirs.items():
