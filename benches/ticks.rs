@@ -12,7 +12,7 @@ use criterion::{BatchSize, Criterion};
 use epsiloscope::attack::{Direction, Method, input_gradient};
 use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
 use epsiloscope::model::unet::UNetConfig;
-use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, SizeRule};
+use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, ModelCard, SizeRule};
 use epsiloscope::study::{Subject, Sweep, SweepPlan};
 use epsiloscope::tensor::to_host;
 use std::cell::OnceCell;

@@ -4,12 +4,13 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use epsiloscope::data::Mask;
+use epsiloscope::gpu::{Compute, DeviceChoice};
 use epsiloscope::model::unet::UNet;
 use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard, read_network};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Every network of the fixtures.
 pub const NETWORKS: [&str; 4] = ["same", "strided", "valid", "softmax"];
@@ -151,19 +152,9 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// One wgpu device for all tests (lavapipe where there is no GPU), or `None`, with the reason printed, where there is
-/// no adapter at all.
+/// The tests' wgpu device (lavapipe where there is no GPU), or `None`, with the reason printed, without any adapter.
 pub fn wgpu() -> Option<Device> {
-    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    DEVICE
-        .get_or_init(|| match Device::wgpu_options().init() {
-            Ok(device) => Some(device),
-            Err(error) => {
-                eprintln!("skipped on wgpu: {error}");
-                None
-            }
-        })
-        .clone()
+    Compute::headless(DeviceChoice::Gpu).map_err(|error| println!("skipped on wgpu: {error}")).ok().map(|c| c.device)
 }
 
 /// Flex, and wgpu where there is an adapter.

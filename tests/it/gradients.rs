@@ -29,7 +29,8 @@ fn logits_loss_and_gradient_are_pytorchs() {
                 ("folded", Box::new(Bare::new(&fixture, &device).folded())),
             ];
             for (variant, model) in bare {
-                for index in 0..2 {
+                // Kernels are compiled for each shape and batch normalisation: one image is enough on a GPU.
+                for index in 0..if device_name == "Flex" { 2 } else { 1 } {
                     let x = fixture.tensor("x", index, &device);
                     let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
                     let logits = host(dense(model.logits(x.clone())));
@@ -144,9 +145,12 @@ fn loss(model: &dyn Model, x: &Tensor<4>, mask: &Mask) -> f64 {
 }
 
 /// Central differences of J along the gradient and along random directions agree with ⟨∇J, d⟩ to 0.1 % of ‖∇J‖·‖d‖
-/// at one step size, and to 1 % at all of them: large steps suffer from curvature and small ones from rounding.
-fn check_differences(what: &str, model: &dyn Model, x: &Tensor<4>, mask: &Mask, steps: &[f64]) {
+/// at one step size, and to 2 % at all of them: large steps suffer from curvature and small ones from rounding.
+fn check_differences(what: &str, model: &dyn Model, x: &Tensor<4>, mask: &Mask) {
     let device = x.device();
+    // A software GPU takes a second for what Flex does in a millisecond.
+    let (random_directions, steps): (usize, &[f64]) =
+        if device == Device::flex() { (3, &[0.1, 0.05, 0.025]) } else { (1, &[0.05]) };
     let head = model.card().head;
     let objective = Objective::segmentation(head, 1, mask, &device);
     let (reported, gradient) = input_gradient(model, x, &objective);
@@ -159,11 +163,12 @@ fn check_differences(what: &str, model: &dyn Model, x: &Tensor<4>, mask: &Mask, 
     let along = gradient / norm;
     let mut directions = vec![along.clone()];
     // A random direction is nearly orthogonal to the gradient: half of each keeps the derivative above rounding.
-    directions.extend((0..3).map(|_| {
+    directions.extend((0..random_directions).map(|_| {
         let noise = uniform(x.dims(), &mut random, &device);
         let length = f64::from(noise.clone().powf_scalar(2.0).sum().into_scalar::<f32>()).sqrt();
         along.clone() + noise / length
     }));
+    let mut all = Vec::new();
     for (number, d) in directions.into_iter().enumerate() {
         let d64: Vec<f64> = host(d.clone()).into_iter().map(f64::from).collect();
         let expected: f64 = values.iter().zip(&d64).map(|(g, d)| g * d).sum();
@@ -176,27 +181,29 @@ fn check_differences(what: &str, model: &dyn Model, x: &Tensor<4>, mask: &Mask, 
                 ((ahead - behind) / (2.0 * h) - expected).abs() / scale
             })
             .collect();
-        println!("{what}, direction {number}: relative errors {errors:.1e?} at steps {steps:?}");
         let (least, most) = errors.iter().fold((f64::MAX, 0.0f64), |(l, m), &e| (l.min(e), m.max(e)));
-        assert!(least < 1e-3 && most < 1e-2, "{what}, direction {number}: relative errors {errors:?} at {steps:?}");
+        assert!(least < 1e-3 && most < 2e-2, "{what}, direction {number}: relative errors {errors:?} at {steps:?}");
+        all.extend(errors);
     }
+    let largest = all.iter().fold(0.0f64, |m, &e| m.max(e));
+    println!("{what}: largest relative error {largest:.1e} over {} differences", all.len());
 }
-
-const STEPS: [f64; 3] = [0.1, 0.05, 0.025];
 
 #[test]
 fn a_smooth_model_agrees_with_finite_differences() {
     for (device_name, device) in devices() {
-        for (head, channels) in [(Head::Sigmoid, 1), (Head::Softmax, 1), (Head::Sigmoid, 3), (Head::Softmax, 3)] {
+        let mut cases = vec![(Head::Softmax, 3), (Head::Sigmoid, 1), (Head::Softmax, 1), (Head::Sigmoid, 3)];
+        cases.truncate(if device_name == "Flex" { 4 } else { 2 });
+        for (head, channels) in cases {
             let mut random = ChaCha8Rng::seed_from_u64(7);
             let model = Smooth::new(head, channels, &device);
             let x = (uniform([1, channels, 13, 18], &mut random, &device) + 1.0) / 2.0;
             let classes = if head == Head::Sigmoid { 2 } else { 3 };
             let whole = random_mask(13, 18, classes, usize::MAX, &mut random);
             let what = format!("{device_name}, {head:?}, {channels} channels");
-            check_differences(&what, &model, &x, &whole, &STEPS);
+            check_differences(&what, &model, &x, &whole);
             let partly = random_mask(13, 18, classes, 3, &mut random);
-            check_differences(&format!("{what}, a third ignored"), &model, &x, &partly, &STEPS);
+            check_differences(&format!("{what}, a third ignored"), &model, &x, &partly);
         }
     }
 }
@@ -241,13 +248,14 @@ fn open_unet(head: Head, channels: usize, rule: SizeRule, device: &Device) -> Bu
 #[test]
 fn gradients_flow_through_padding_tiles_and_channels() {
     for (device_name, device) in devices() {
-        let cases = [
-            (Head::Sigmoid, 1, SizeRule::MultipleOf(4), [1, 1, 13, 22]),
+        let mut cases = vec![
             (Head::Sigmoid, 3, SizeRule::MultipleOf(4), [1, 1, 17, 9]),
+            (Head::Sigmoid, 1, SizeRule::Tile(16), [1, 1, 5, 27]),
+            (Head::Sigmoid, 1, SizeRule::MultipleOf(4), [1, 1, 13, 22]),
             (Head::Softmax, 3, SizeRule::MultipleOf(4), [1, 3, 10, 11]),
-            (Head::Sigmoid, 1, SizeRule::Tile(16), [1, 1, 21, 30]),
-            (Head::Softmax, 3, SizeRule::Tile(16), [1, 1, 5, 27]),
+            (Head::Softmax, 3, SizeRule::Tile(16), [1, 1, 21, 30]),
         ];
+        cases.truncate(if device_name == "Flex" { 5 } else { 2 });
         for (head, channels, rule, shape) in cases {
             let mut random = ChaCha8Rng::seed_from_u64(13);
             let model = open_unet(head, channels, rule, &device);
@@ -255,7 +263,7 @@ fn gradients_flow_through_padding_tiles_and_channels() {
             let classes = if head == Head::Sigmoid { 2 } else { 3 };
             let mask = random_mask(shape[2], shape[3], classes, 4, &mut random);
             let what = format!("{device_name}, U-Net of {channels} channels, {head:?}, {rule:?}, {shape:?}");
-            check_differences(&what, &model, &x, &mask, &STEPS);
+            check_differences(&what, &model, &x, &mask);
         }
     }
 }

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 mod attacks;
 mod bad_input;
 mod devices;
