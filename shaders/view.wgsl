@@ -1,8 +1,12 @@
 // One picture: planes of f32 in, an rgba8unorm texture (sRGB bytes) out. `src/view` says what it means and draws the
 // same on the CPU (`cpu.rs`, `sample.rs`, `contour.rs`): change both together.
 
+// Known when the pipeline is made, so that a plain image pays nothing for contours: there is one pipeline for each pair.
+override MODE: u32 = 0u; // 0 image, 1 noise, 2 mask, 3 overlay, 4 difference
+override REGIME: u32 = 0u; // 0 magnified, 1 averaged over an area, 2 the same beyond 7 image pixels a side
+
 struct Parameters {
-    mode: u32, // 0 image, 1 noise, 2 mask, 3 overlay, 4 difference
+    mode: u32, // as MODE
     flags: u32,
     size: vec2<u32>, // of the output
     image: vec2<u32>, // of the planes
@@ -33,6 +37,9 @@ const NOISE_MODE = 1u;
 const MASK_MODE = 2u;
 const OVERLAY_MODE = 3u;
 const DIFFERENCE_MODE = 4u;
+
+const MAGNIFIED = 0u;
+const SPREAD = 2u;
 
 const BACKGROUND = 0;
 const ZERO = 1;
@@ -69,7 +76,7 @@ fn value(layer: u32, index: u32) -> vec3<f32> {
     if layer == IMAGE {
         let size = p.image.x * p.image.y;
         let at = p.first.x + index;
-        if p.mode == NOISE_MODE {
+        if MODE == NOISE_MODE {
             var sum = 0.0;
             for (var channel = 0u; channel < p.channels; channel++) {
                 sum += image_plane[at + channel * size];
@@ -111,7 +118,7 @@ struct Taps {
 fn taps_around(centre: f32) -> Taps {
     let low = centre - 0.5 * p.scale;
     let high = centre + 0.5 * p.scale;
-    if p.scale > 7.0 {
+    if REGIME == SPREAD {
         return Taps(low, high, 0.0, 8u);
     }
     let first = floor(low);
@@ -119,18 +126,19 @@ fn taps_around(centre: f32) -> Taps {
 }
 
 fn tap_index(taps: Taps, k: u32, length: u32) -> u32 {
-    if p.scale > 7.0 {
+    if REGIME == SPREAD {
         return index_at(floor(taps.low + (f32(k) + 0.5) * (p.scale / 8.0)), length);
     }
     return index_at(taps.first + f32(k), length);
 }
 
-fn tap_weight(taps: Taps, k: u32) -> f32 {
-    if p.scale > 7.0 {
-        return 0.125;
+// Image pixels that the tap stands for.
+fn tap_overlap(taps: Taps, k: u32) -> f32 {
+    if REGIME == SPREAD {
+        return 0.125 * p.scale;
     }
     let left = taps.first + f32(k);
-    return max(min(left + 1.0, taps.high) - max(left, taps.low), 0.0) / p.scale;
+    return max(min(left + 1.0, taps.high) - max(left, taps.low), 0.0);
 }
 
 fn area(layer: u32, at: vec2<f32>) -> vec3<f32> {
@@ -141,11 +149,11 @@ fn area(layer: u32, at: vec2<f32>) -> vec3<f32> {
         let start = tap_index(y, j, p.image.y) * p.image.x;
         var row = vec3(0.0);
         for (var i = 0u; i < x.count; i++) {
-            row += value(layer, start + tap_index(x, i, p.image.x)) * tap_weight(x, i);
+            row += value(layer, start + tap_index(x, i, p.image.x)) * tap_overlap(x, i);
         }
-        sum += row * tap_weight(y, j);
+        sum += row * tap_overlap(y, j);
     }
-    return sum;
+    return sum / (p.scale * p.scale);
 }
 
 fn nearest(layer: u32, at: vec2<f32>) -> vec3<f32> {
@@ -169,7 +177,7 @@ fn bilinear(layer: u32, at: vec2<f32>) -> vec3<f32> {
 }
 
 fn sample_image(at: vec2<f32>) -> vec3<f32> {
-    if p.scale >= 1.0 {
+    if REGIME != MAGNIFIED {
         return area(IMAGE, at);
     }
     if (p.flags & LINEAR) != 0u {
@@ -184,7 +192,7 @@ fn is_reference(layer: u32) -> bool {
 
 // (field whose ½-contour is drawn, share that is positive, share that is ignored)
 fn sample_mask(layer: u32, at: vec2<f32>) -> vec3<f32> {
-    if p.scale >= 1.0 {
+    if REGIME != MAGNIFIED {
         return area(layer, at);
     }
     if is_reference(layer) {
@@ -202,8 +210,12 @@ const SIDE = 16u;
 const NODES = 22u; // SIDE + 2 REACH
 const SQUARES = 21u;
 
-var<workgroup> field: array<f32, 484>;
+// What sample_mask gives at every node.
+var<workgroup> nodes: array<vec4<f32>, 484>;
+// Where the contour crosses the sides of every square: top, right, bottom, left; negative where it does not.
 var<workgroup> squares: array<vec4<f32>, 441>;
+// One bit for each square of a row that the contour crosses.
+var<workgroup> crossed_squares: array<atomic<u32>, 21>;
 
 fn position(x: f32, y: f32) -> vec2<f32> {
     return (vec2(x, y) + 0.5) * p.scale + vec2(p.offset_x, p.offset_y);
@@ -245,38 +257,45 @@ fn to_square(at: vec2<f32>, sides: vec4<f32>) -> f32 {
     } else if !crossed.z {
         b = right;
     }
-    // From right to left and from bottom to left `b` is left already; from top, it is the only other one.
     return to_segment(a, b);
 }
 
-fn distance_to_contour(layer: u32, group: vec2<u32>, local: vec2<u32>, lane: u32) -> f32 {
+// The mask at the invocation's pixel, and the distance to its contour, at most FAR.
+fn mask_and_distance(layer: u32, group: vec2<u32>, local: vec2<u32>, lane: u32) -> vec4<f32> {
     workgroupBarrier();
+    if lane < SQUARES {
+        atomicStore(&crossed_squares[lane], 0u);
+    }
     for (var n = lane; n < NODES * NODES; n += SIDE * SIDE) {
         let x = f32(group.x * SIDE + n % NODES) - f32(REACH);
         let y = f32(group.y * SIDE + n / NODES) - f32(REACH);
-        field[n] = sample_mask(layer, position(x, y)).x;
+        nodes[n] = vec4(sample_mask(layer, position(x, y)), 0.0);
     }
     workgroupBarrier();
     for (var n = lane; n < SQUARES * SQUARES; n += SIDE * SIDE) {
         let at = n / SQUARES * NODES + n % SQUARES;
-        let a = field[at];
-        let b = field[at + 1u];
-        let c = field[at + NODES];
-        let d = field[at + NODES + 1u];
-        squares[n] = vec4(crossing(a, b), crossing(b, d), crossing(c, d), crossing(a, c));
-    }
-    workgroupBarrier();
-    var nearest_piece = FAR;
-    for (var j = 0u; j < 2u * REACH; j++) {
-        for (var i = 0u; i < 2u * REACH; i++) {
-            let sides = squares[(local.y + j) * SQUARES + local.x + i];
-            if any(sides >= vec4(0.0)) {
-                let at = vec2(f32(i), f32(j)) - f32(REACH);
-                nearest_piece = min(nearest_piece, to_square(at, sides));
-            }
+        let a = nodes[at].x;
+        let b = nodes[at + 1u].x;
+        let c = nodes[at + NODES].x;
+        let d = nodes[at + NODES + 1u].x;
+        let sides = vec4(crossing(a, b), crossing(b, d), crossing(c, d), crossing(a, c));
+        squares[n] = sides;
+        if any(sides >= vec4(0.0)) {
+            atomicOr(&crossed_squares[n / SQUARES], 1u << (n % SQUARES));
         }
     }
-    return nearest_piece;
+    workgroupBarrier();
+    var distance = FAR;
+    for (var j = 0u; j < 2u * REACH; j++) {
+        var row = (atomicLoad(&crossed_squares[local.y + j]) >> local.x) & 63u; // 2 REACH bits
+        while row != 0u {
+            let i = firstTrailingBit(row);
+            row &= row - 1u;
+            let at = vec2(f32(i), f32(j)) - f32(REACH);
+            distance = min(distance, to_square(at, squares[(local.y + j) * SQUARES + local.x + i]));
+        }
+    }
+    return vec4(nodes[(local.y + REACH) * NODES + local.x + REACH].xyz, distance);
 }
 
 // ---- colours ----
@@ -291,15 +310,15 @@ fn is_finite(v: f32) -> bool {
 }
 
 fn stripe(at: vec2<u32>) -> bool {
-    return (at.x + at.y + 16u - p.phase.x - p.phase.y) % 8u < 3u;
+    return (at.x + at.y + 32u - p.phase.x - p.phase.y) % 8u < 3u;
 }
 
 fn falling_stripe(at: vec2<u32>) -> bool {
-    return (at.x + 16u - p.phase.x - (at.y + 8u - p.phase.y) % 8u) % 8u < 3u;
+    return (at.x + 24u - p.phase.x - (at.y + 16u - p.phase.y) % 8u) % 8u < 3u;
 }
 
 fn dash(at: vec2<u32>) -> bool {
-    return (at.x + 8u - p.phase.x + 2u * (at.y + 8u - p.phase.y)) % 8u < 5u;
+    return (at.x + 16u - p.phase.x + 2u * (at.y + 16u - p.phase.y)) % 16u < 10u;
 }
 
 fn with_line(under: vec3<f32>, line: vec3<f32>, distance: f32) -> vec3<f32> {
@@ -309,7 +328,7 @@ fn with_line(under: vec3<f32>, line: vec3<f32>, distance: f32) -> vec3<f32> {
 
 // The share smoothed over the border's output pixel where the mask is magnified.
 fn smoothed(layer: u32, sample: vec3<f32>, distance: f32) -> vec3<f32> {
-    if p.scale < 1.0 && !is_reference(layer) {
+    if REGIME == MAGNIFIED && !is_reference(layer) {
         let signed_distance = select(-distance, distance, sample.x >= 0.5);
         return vec3(sample.x, clamp(0.5 + signed_distance, 0.0, 1.0), sample.z);
     }
@@ -320,36 +339,35 @@ fn windowed(v: vec3<f32>) -> vec3<f32> {
     return clamp((v - p.window_lower) * p.window_slope, vec3(0.0), vec3(1.0));
 }
 
-fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask_distance: f32, second_distance: f32) -> vec3<f32> {
+fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask: vec4<f32>, second: vec4<f32>) -> vec3<f32> {
     var under = vec3(0.0);
-    if p.mode != MASK_MODE {
+    if MODE != MASK_MODE {
         let v = sample_image(at);
         if !(is_finite(v.x) && is_finite(v.y) && is_finite(v.z)) {
             return colour(NOT_FINITE);
         }
-        if p.mode == NOISE_MODE {
+        if MODE == NOISE_MODE {
             let t = clamp(v.x * p.gain, -1.0, 1.0);
             return mix(colour(ZERO), select(colour(HIGH), colour(LOW), t < 0.0), abs(t));
         }
         under = windowed(v);
     }
-    if p.mode == IMAGE_MODE {
+    if MODE == IMAGE_MODE {
         return under;
     }
-    let a = smoothed(MASK, sample_mask(MASK, at), mask_distance);
-    var b = vec3(0.0);
-    if (p.flags & HAS_SECOND) != 0u {
-        b = smoothed(SECOND_MASK, sample_mask(SECOND_MASK, at), second_distance);
-    }
+    let mask_distance = mask.w;
+    let second_distance = second.w;
+    let a = smoothed(MASK, mask.xyz, mask_distance);
+    let b = smoothed(SECOND_MASK, second.xyz, second_distance);
     if !(is_finite(a.x) && is_finite(b.x)) {
         return colour(NOT_FINITE);
     }
     let falling = falling_stripe(pixel);
-    if p.mode == MASK_MODE {
+    if MODE == MASK_MODE {
         let shown = mix(colour(NEGATIVE), colour(POSITIVE), a.y);
         return mix(shown, select(colour(NEGATIVE), colour(IGNORED), falling), a.z);
     }
-    if p.mode == OVERLAY_MODE {
+    if MODE == OVERLAY_MODE {
         var shown = mix(under, colour(POSITIVE), p.fill * a.y);
         shown = mix(shown, select(shown, colour(IGNORED), falling), 0.6 * a.z);
         if (p.flags & HAS_SECOND) != 0u {
@@ -362,12 +380,12 @@ fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask_distance: f32, second_distan
     }
     let ignored = max(a.z, b.z);
     var shown = mix(under, colour(ZERO), 0.45);
-    shown = mix(shown, colour(AGREED), 0.3 * min(a.y, b.y));
+    shown = mix(shown, colour(AGREED), 0.2 * min(a.y, b.y));
     let appeared = max(a.y - b.y, 0.0) * (1.0 - ignored);
     let vanished = max(b.y - a.y, 0.0) * (1.0 - ignored);
     let outline = clamp(1.75 - min(mask_distance, second_distance), 0.0, 1.0);
     let striped = select(0.2, 0.95, stripe(pixel));
-    shown = mix(shown, colour(APPEARED), 0.9 * appeared);
+    shown = mix(shown, colour(APPEARED), 0.8 * appeared);
     shown = mix(shown, colour(VANISHED), vanished * (striped + (0.95 - striped) * outline));
     return mix(shown, select(shown, colour(IGNORED), falling), 0.6 * ignored);
 }
@@ -379,25 +397,24 @@ fn main(
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    var mask_distance = FAR;
-    var second_distance = FAR;
+    var mask = vec4(0.0, 0.0, 0.0, FAR);
+    var second = vec4(0.0, 0.0, 0.0, FAR);
+    let at = position(f32(global.x), f32(global.y));
     // The same for every invocation: the barriers are met by all of them.
-    let has_second = (p.flags & HAS_SECOND) != 0u;
-    let magnified = p.scale < 1.0;
-    let contour = (p.flags & CONTOUR) != 0u || has_second;
-    if p.mode >= MASK_MODE && (contour || (magnified && !is_reference(MASK))) {
-        mask_distance = distance_to_contour(MASK, group.xy, local.xy, lane);
+    if MODE >= OVERLAY_MODE || (MODE == MASK_MODE && REGIME == MAGNIFIED) {
+        mask = mask_and_distance(MASK, group.xy, local.xy, lane);
+    } else if MODE == MASK_MODE {
+        mask = vec4(sample_mask(MASK, at), FAR);
     }
-    if p.mode >= OVERLAY_MODE && has_second {
-        second_distance = distance_to_contour(SECOND_MASK, group.xy, local.xy, lane);
+    if MODE >= OVERLAY_MODE && (p.flags & HAS_SECOND) != 0u {
+        second = mask_and_distance(SECOND_MASK, group.xy, local.xy, lane);
     }
     if global.x >= p.size.x || global.y >= p.size.y {
         return;
     }
-    let at = position(f32(global.x), f32(global.y));
     var shown = colour(BACKGROUND);
     if all(at >= vec2(0.0)) && all(at < vec2<f32>(p.image)) {
-        shown = picture_at(at, global.xy, mask_distance, second_distance);
+        shown = picture_at(at, global.xy, mask, second);
         if (p.flags & GRID) != 0u {
             let before = position(f32(global.x) - 1.0, f32(global.y) - 1.0);
             if any(floor(at) != floor(before)) {

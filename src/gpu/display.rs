@@ -83,8 +83,9 @@ pub struct Display {
     device: wgpu::Device,
     queue: wgpu::Queue,
     renderer: Arc<RwLock<Renderer>>,
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
+    shader: Shader,
+    /// By [`Parameters::variant`], made when first needed.
+    pipelines: HashMap<[u32; 2], wgpu::ComputePipeline>,
     /// Bound where a picture has no such layer.
     nothing: wgpu::Buffer,
     pictures: HashMap<Slot, Picture>,
@@ -101,14 +102,21 @@ impl Display {
     pub fn new(render_state: &RenderState) -> Result<Self, GpuError> {
         let device = render_state.device.clone();
         watch(&device);
-        let (pipeline, layout, nothing) =
-            checked(&device, "compiling the display's shader", || Ok(make_pipeline(&device)))?;
+        let (shader, nothing) = checked(&device, "compiling the display's shader", || {
+            let nothing = wgpu::BufferDescriptor {
+                label: Some("no plane"),
+                size: 16,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            };
+            Ok((Shader::new(&device), device.create_buffer(&nothing)))
+        })?;
         Ok(Self {
             device,
             queue: render_state.queue.clone(),
             renderer: render_state.renderer.clone(),
-            pipeline,
-            layout,
+            shader,
+            pipelines: HashMap::new(),
             nothing,
             pictures: HashMap::new(),
             uploads: Uploads::default(),
@@ -156,7 +164,8 @@ impl Display {
                 Ok(id)
             }
             Err(error) => {
-                // What failed may be a buffer or the texture: make them anew next time.
+                // What failed may be a buffer, the texture or the pipeline: make them anew next time.
+                self.pipelines.remove(&parameters.variant());
                 for plane in planes.all().into_iter().flatten() {
                     self.uploads.forget(plane.id);
                 }
@@ -219,6 +228,8 @@ impl Display {
         if self.pictures.get(&slot).is_none_or(|picture| picture.size != size) {
             self.resize(slot, size);
         }
+        let variant = parameters.variant();
+        let pipeline = self.pipelines.entry(variant).or_insert_with(|| self.shader.pipeline(&self.device, variant));
         let Some(picture) = self.pictures.get(&slot) else { return Err(GpuError::ForeignPlane) };
         self.queue.write_buffer(&picture.uniform, 0, bytemuck::cast_slice(&parameters.words(first)));
         let plane = |i: usize| match &bindings[i] {
@@ -232,7 +243,7 @@ impl Display {
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("view"),
-            layout: &self.layout,
+            layout: &self.shader.bindings,
             entries: &[
                 entry(0, picture.uniform.as_entire_binding()),
                 entry(1, plane(0)),
@@ -244,7 +255,7 @@ impl Display {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("view") });
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&self.pipeline);
+            pass.set_pipeline(pipeline);
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups(size[0].div_ceil(WORKGROUP_SIDE), size[1].div_ceil(WORKGROUP_SIDE), 1);
         }
@@ -345,25 +356,59 @@ impl Bound {
     }
 }
 
-fn make_pipeline(device: &wgpu::Device) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout, wgpu::Buffer) {
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some("view.wgsl"),
-        source: wgpu::ShaderSource::Wgsl(VIEW_SHADER.into()),
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some("view"),
-        layout: None,
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
-        cache: None,
-    });
-    let layout = pipeline.get_bind_group_layout(0);
-    let nothing = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("no plane"),
-        size: 16,
-        usage: wgpu::BufferUsages::STORAGE,
-        mapped_at_creation: false,
-    });
-    (pipeline, layout, nothing)
+/// The shader and what all of its variants share.
+struct Shader {
+    module: wgpu::ShaderModule,
+    bindings: wgpu::BindGroupLayout,
+    layout: wgpu::PipelineLayout,
+}
+
+impl Shader {
+    fn new(device: &wgpu::Device) -> Self {
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("view.wgsl"),
+            source: wgpu::ShaderSource::Wgsl(VIEW_SHADER.into()),
+        });
+        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty,
+            count: None,
+        };
+        let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+        let plane = buffer(wgpu::BufferBindingType::Storage { read_only: true });
+        let picture = wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::WriteOnly,
+            format: wgpu::TextureFormat::Rgba8Unorm,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        };
+        let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("view"),
+            entries: &[
+                entry(0, buffer(wgpu::BufferBindingType::Uniform)),
+                entry(1, plane),
+                entry(2, plane),
+                entry(3, plane),
+                entry(4, picture),
+            ],
+        });
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("view"),
+            bind_group_layouts: &[Some(&bindings)],
+            immediate_size: 0,
+        });
+        Self { module, bindings, layout }
+    }
+
+    fn pipeline(&self, device: &wgpu::Device, [mode, regime]: [u32; 2]) -> wgpu::ComputePipeline {
+        let constants = [("MODE", f64::from(mode)), ("REGIME", f64::from(regime))];
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("view"),
+            layout: Some(&self.layout),
+            module: &self.module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
+            cache: None,
+        })
+    }
 }

@@ -57,8 +57,8 @@ pub(super) struct Contour {
 }
 
 impl Contour {
-    /// Of `field`, `[height + 2 × REACH, width + 2 × REACH]`.
-    pub fn new(field: &[f32], width: usize, height: usize) -> Self {
+    /// Of `field(index)`, `[height + 2 × REACH, width + 2 × REACH]`.
+    pub fn new(field: impl Fn(usize) -> f32 + Sync, width: usize, height: usize) -> Self {
         use rayon::prelude::*;
         let nodes = width + 2 * REACH;
         let stride = nodes - 1;
@@ -67,7 +67,7 @@ impl Contour {
         squares.par_chunks_mut(stride).enumerate().for_each(|(j, row)| {
             for (i, square) in row.iter_mut().enumerate() {
                 let at = j * nodes + i;
-                *square = crossings(field[at], field[at + 1], field[at + nodes], field[at + nodes + 1]);
+                *square = crossings(field(at), field(at + 1), field(at + nodes), field(at + nodes + 1));
             }
         });
         Self { stride, squares }
@@ -107,7 +107,7 @@ mod tests {
             .map(|n| ((n % nodes) as f32 - REACH as f32, (n / nodes) as f32 - REACH as f32))
             .map(|(x, y)| (0.5 + 0.1 * signed(x, y)).clamp(0.0, 1.0))
             .collect();
-        let contour = Contour::new(&field, width, height);
+        let contour = Contour::new(|i| field[i], width, height);
         let mut row = vec![0.0; width];
         for y in 0..height {
             contour.distances(y, &mut row);

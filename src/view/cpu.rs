@@ -2,7 +2,7 @@
 
 use super::contour::{Contour, FAR, REACH};
 use super::parameters::{Colours, Mode};
-use super::sample::{self, MaskSample};
+use super::sample::{self, Filter, MaskSample, Taps};
 use super::{Layers, Layout, MaskKind, Parameters, PlaneView, ViewError, ViewSpec};
 use image::RgbaImage;
 use rayon::prelude::*;
@@ -25,28 +25,22 @@ use rayon::prelude::*;
 pub fn render(spec: &ViewSpec, layers: &Layers<'_>, size: [usize; 2]) -> Result<RgbaImage, ViewError> {
     let parameters = Parameters::new(spec, &Layout::of(layers)?, size)?;
     let [width, height] = size;
-    let [_, reads_mask, reads_second] = parameters.reads();
-    let first = reads_mask.then_some(layers.mask).flatten().map(|(p, kind)| MaskLayer::new(&parameters, p, kind));
-    let second = reads_second.then_some(layers.second).flatten().map(|(p, kind)| MaskLayer::new(&parameters, p, kind));
+    let grid = Grid::new(&parameters);
+    let [reads_image, reads_mask, reads_second] = parameters.reads();
+    let image = layers.image.as_ref().filter(|_| reads_image);
+    let layer = |mask: Option<(PlaneView<'_>, MaskKind)>| {
+        mask.map(|(plane, kind)| MaskLayer::new(&parameters, &grid, &plane, kind))
+    };
+    let first = layer(layers.mask.filter(|_| reads_mask));
+    let second = layer(layers.second.filter(|_| reads_second));
     let mut pixels = vec![0; width * height * 4];
     pixels.par_chunks_mut(width * 4).enumerate().for_each(|(y, row)| {
-        let mut first_distances = vec![FAR; width];
-        let mut second_distances = vec![FAR; width];
-        if let Some(contour) = first.as_ref().and_then(|layer| layer.contour.as_ref()) {
-            contour.distances(y, &mut first_distances);
-        }
-        if let Some(contour) = second.as_ref().and_then(|layer| layer.contour.as_ref()) {
-            contour.distances(y, &mut second_distances);
-        }
+        let first = first.as_ref().map(|layer| layer.row(&parameters, y));
+        let second = second.as_ref().map(|layer| layer.row(&parameters, y));
         for (x, out) in row.chunks_exact_mut(4).enumerate() {
-            let pixel = Pixel {
-                parameters: &parameters,
-                image: layers.image.as_ref(),
-                first: first.as_ref().map(|layer| (layer, first_distances[x])),
-                second: second.as_ref().map(|layer| (layer, second_distances[x])),
-                x,
-                y,
-            };
+            let at = grid.at(x + REACH, y + REACH);
+            let mask = |row: &Option<Vec<(MaskSample, f32)>>| row.as_ref().map(|row| row[x]).unwrap_or_default();
+            let pixel = Pixel { parameters: &parameters, image, at, first: mask(&first), second: mask(&second), x, y };
             for (to, value) in out.iter_mut().zip(pixel.colour()) {
                 *to = (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
             }
@@ -56,45 +50,69 @@ pub fn render(spec: &ViewSpec, layers: &Layers<'_>, size: [usize; 2]) -> Result<
     RgbaImage::from_raw(width as u32, height as u32, pixels).ok_or(ViewError::Size(width, height))
 }
 
-/// The image position of the centre of the output pixel `x`, `y`.
-fn position(p: &Parameters, x: f32, y: f32) -> [f32; 2] {
-    [(x + 0.5) * p.scale + p.offset[0], (y + 0.5) * p.scale + p.offset[1]]
+/// Where every output column and row, and [`REACH`] more on all sides, finds its image columns and rows.
+struct Grid {
+    columns: Vec<Taps>,
+    rows: Vec<Taps>,
 }
 
-/// A mask and, where needed, its contour.
-struct MaskLayer<'a> {
-    plane: PlaneView<'a>,
-    kind: MaskKind,
-    contour: Option<Contour>,
-}
-
-impl<'a> MaskLayer<'a> {
-    fn new(p: &Parameters, plane: PlaneView<'a>, kind: MaskKind) -> Self {
-        // Smooth borders of fills need distances too.
-        let needed = p.contour || (p.scale < 1.0 && kind == MaskKind::Probability) || p.second.is_some();
-        let contour = needed.then(|| {
-            let [width, height] = p.size.map(|n| n as usize);
-            let nodes = width + 2 * REACH;
-            let mut field = vec![0.0; nodes * (height + 2 * REACH)];
-            field.par_chunks_mut(nodes).enumerate().for_each(|(j, row)| {
-                for (i, value) in row.iter_mut().enumerate() {
-                    let at = position(p, i as f32 - REACH as f32, j as f32 - REACH as f32);
-                    *value = sample::mask(at, p.scale, &plane, kind).field;
-                }
-            });
-            Contour::new(&field, width, height)
-        });
-        Self { plane, kind, contour }
+impl Grid {
+    fn new(p: &Parameters) -> Self {
+        let axis = |i: usize| {
+            (0..p.size[i] as usize + 2 * REACH)
+                .map(|n| (n as f32 - REACH as f32 + 0.5) * p.scale + p.offset[i])
+                .map(|centre| Taps::new(centre, p.scale, p.image[i] as usize))
+                .collect()
+        };
+        Self { columns: axis(0), rows: axis(1) }
     }
 
-    /// The sample, with the share smoothed over the border's output pixel where the mask is magnified.
-    fn sample(&self, p: &Parameters, at: [f32; 2], distance: f32) -> MaskSample {
-        let mut sample = sample::mask(at, p.scale, &self.plane, self.kind);
-        if p.scale < 1.0 && self.kind == MaskKind::Probability {
-            let signed = if sample.field >= 0.5 { distance } else { -distance };
-            sample.share = (0.5 + signed).clamp(0.0, 1.0);
+    fn at(&self, column: usize, row: usize) -> [&Taps; 2] {
+        [&self.columns[column], &self.rows[row]]
+    }
+}
+
+/// A mask at every output pixel and around the output, and, where it is needed, its contour.
+struct MaskLayer {
+    samples: Vec<MaskSample>,
+    contour: Option<Contour>,
+    /// Whether fills are smoothed over the border's output pixel.
+    smooth: bool,
+}
+
+impl MaskLayer {
+    fn new(p: &Parameters, grid: &Grid, plane: &PlaneView<'_>, kind: MaskKind) -> Self {
+        let [width, height] = p.size.map(|n| n as usize);
+        let nodes = width + 2 * REACH;
+        let mut samples = vec![MaskSample::default(); nodes * (height + 2 * REACH)];
+        samples.par_chunks_mut(nodes).enumerate().for_each(|(j, row)| {
+            for (i, sample) in row.iter_mut().enumerate() {
+                *sample = sample::mask(grid.at(i, j), p.scale >= 1.0, plane, kind);
+            }
+        });
+        let smooth = p.scale < 1.0 && kind == MaskKind::Probability;
+        let needed = smooth || p.contour || p.second.is_some();
+        let contour = needed.then(|| Contour::new(|i| samples[i].field, width, height));
+        Self { samples, contour, smooth }
+    }
+
+    /// Samples and distances to the contour along output row `y`.
+    fn row(&self, p: &Parameters, y: usize) -> Vec<(MaskSample, f32)> {
+        let width = p.size[0] as usize;
+        let mut distances = vec![FAR; width];
+        if let Some(contour) = &self.contour {
+            contour.distances(y, &mut distances);
         }
-        sample
+        let samples = &self.samples[(y + REACH) * (width + 2 * REACH) + REACH..][..width];
+        let pair = |(&sample, distance): (&MaskSample, f32)| {
+            let mut sample = sample;
+            if self.smooth {
+                let signed = if sample.field >= 0.5 { distance } else { -distance };
+                sample.share = (0.5 + signed).clamp(0.0, 1.0);
+            }
+            (sample, distance)
+        };
+        samples.iter().zip(distances).map(pair).collect()
     }
 }
 
@@ -102,8 +120,10 @@ impl<'a> MaskLayer<'a> {
 struct Pixel<'a> {
     parameters: &'a Parameters,
     image: Option<&'a PlaneView<'a>>,
-    first: Option<(&'a MaskLayer<'a>, f32)>,
-    second: Option<(&'a MaskLayer<'a>, f32)>,
+    at: [&'a Taps; 2],
+    /// The mask and the distance to its contour.
+    first: (MaskSample, f32),
+    second: (MaskSample, f32),
     x: usize,
     y: usize,
 }
@@ -111,53 +131,61 @@ struct Pixel<'a> {
 impl Pixel<'_> {
     fn colour(&self) -> [f32; 3] {
         let p = self.parameters;
-        let at = position(p, self.x as f32, self.y as f32);
+        let at = self.at.map(|taps| taps.centre);
         let inside = |v: f32, length: u32| v >= 0.0 && v < length as f32;
         if !inside(at[0], p.image[0]) || !inside(at[1], p.image[1]) {
             return p.colours.background;
         }
-        let colour = self.inside(at).unwrap_or(p.colours.not_finite);
+        let colour = self.inside().unwrap_or(p.colours.not_finite);
         if !p.grid {
             return colour;
         }
-        let before = position(p, self.x as f32 - 1.0, self.y as f32 - 1.0);
-        let on_line = at[0].floor() != before[0].floor() || at[1].floor() != before[1].floor();
+        let before = |i: usize, n: usize| (n as f32 - 1.0 + 0.5) * p.scale + p.offset[i];
+        let on_line = at[0].floor() != before(0, self.x).floor() || at[1].floor() != before(1, self.y).floor();
         if on_line { mix(colour, [0.5; 3], 0.35) } else { colour }
     }
 
     /// `None` where a value is not finite.
-    fn inside(&self, at: [f32; 2]) -> Option<[f32; 3]> {
+    fn inside(&self) -> Option<[f32; 3]> {
         let p = self.parameters;
         match p.mode {
-            Mode::Image => self.grey(at),
-            Mode::Noise => self.noise(at),
+            Mode::Image => self.grey(),
+            Mode::Noise => self.noise(),
             Mode::Mask => {
-                let (layer, distance) = self.first?;
-                let mask = finite(layer.sample(p, at, distance))?;
                 let c = &p.colours;
+                let mask = finite(self.first.0)?;
                 let colour = mix(c.negative, c.positive, mask.share);
                 Some(mix(colour, self.ignored_stripe(c.negative), mask.ignored))
             }
-            Mode::Overlay => self.overlay(at),
-            Mode::Difference => self.difference(at),
+            Mode::Overlay => self.overlay(),
+            Mode::Difference => self.difference(),
         }
     }
 
-    fn grey(&self, at: [f32; 2]) -> Option<[f32; 3]> {
+    fn filter(&self) -> Filter {
+        match (self.parameters.scale >= 1.0, self.parameters.linear) {
+            (true, _) => Filter::Area,
+            (false, true) => Filter::Linear,
+            (false, false) => Filter::Nearest,
+        }
+    }
+
+    fn grey(&self) -> Option<[f32; 3]> {
         let p = self.parameters;
         let plane = self.image?;
         let size = plane.width * plane.height;
         let colour = if plane.channels >= 3 {
             let value = |i: usize| [plane.values[i], plane.values[i + size], plane.values[i + 2 * size]];
-            sample::image(at, p.scale, p.linear, plane, value)
+            sample::filtered(self.at, self.filter(), plane.width, value)
         } else {
-            sample::image(at, p.scale, p.linear, plane, |i| [plane.values[i]; 3])
+            let [grey] = sample::filtered(self.at, self.filter(), plane.width, |i| [plane.values[i]]);
+            [grey; 3]
         };
         colour.iter().all(|v| v.is_finite()).then_some(())?;
         Some(colour.map(|v| ((v - p.window_lower) * p.window_slope).clamp(0.0, 1.0)))
     }
 
-    fn noise(&self, at: [f32; 2]) -> Option<[f32; 3]> {
+    fn noise(&self) -> Option<[f32; 3]> {
         let p = self.parameters;
         let plane = self.image?;
         let size = plane.width * plane.height;
@@ -165,41 +193,38 @@ impl Pixel<'_> {
             let sum = (0..plane.channels).fold(0.0, |sum, channel| sum + plane.values[channel * size + i]);
             [sum / plane.channels as f32]
         };
-        let [value] = sample::image(at, p.scale, p.linear, plane, mean);
+        let [value] = sample::filtered(self.at, self.filter(), plane.width, mean);
         value.is_finite().then_some(())?;
         let t = (value * p.gain).clamp(-1.0, 1.0);
         Some(mix(p.colours.zero, if t < 0.0 { p.colours.low } else { p.colours.high }, t.abs()))
     }
 
-    fn overlay(&self, at: [f32; 2]) -> Option<[f32; 3]> {
+    fn overlay(&self) -> Option<[f32; 3]> {
         let p = self.parameters;
         let c = &p.colours;
-        let (layer, distance) = self.first?;
-        let mask = finite(layer.sample(p, at, distance))?;
-        let mut colour = mix(self.grey(at)?, c.positive, p.fill * mask.share);
+        let (mask, distance) = (finite(self.first.0)?, self.first.1);
+        let mut colour = mix(self.grey()?, c.positive, p.fill * mask.share);
         colour = mix(colour, self.ignored_stripe(colour), 0.6 * mask.ignored);
-        if let Some((second, second_distance)) = self.second {
-            finite(second.sample(p, at, second_distance))?;
-            colour = line(colour, c, if self.dash() { c.second } else { c.edge }, second_distance);
+        if p.second.is_some() {
+            finite(self.second.0)?;
+            colour = line(colour, c, if self.dash() { c.second } else { c.edge }, self.second.1);
         }
         Some(if p.contour { line(colour, c, c.positive, distance) } else { colour })
     }
 
-    fn difference(&self, at: [f32; 2]) -> Option<[f32; 3]> {
+    fn difference(&self) -> Option<[f32; 3]> {
         let p = self.parameters;
         let c = &p.colours;
-        let (first, first_distance) = self.first?;
-        let (second, second_distance) = self.second?;
-        let (a, b) = (finite(first.sample(p, at, first_distance))?, finite(second.sample(p, at, second_distance))?);
+        let (a, b) = (finite(self.first.0)?, finite(self.second.0)?);
         let ignored = a.ignored.max(b.ignored);
-        let mut colour = mix(self.grey(at)?, c.zero, 0.45);
-        colour = mix(colour, c.agreed, 0.3 * a.share.min(b.share));
+        let mut colour = mix(self.grey()?, c.zero, 0.45);
+        colour = mix(colour, c.agreed, 0.2 * a.share.min(b.share));
         // Differences of shares, so that two equal borders leave nothing between them.
         let appeared = (a.share - b.share).max(0.0) * (1.0 - ignored);
         let vanished = (b.share - a.share).max(0.0) * (1.0 - ignored);
-        let outline = (1.75 - first_distance.min(second_distance)).clamp(0.0, 1.0);
+        let outline = (1.75 - self.first.1.min(self.second.1)).clamp(0.0, 1.0);
         let stripe = if self.stripe() { 0.95 } else { 0.2 };
-        colour = mix(colour, c.appeared, 0.9 * appeared);
+        colour = mix(colour, c.appeared, 0.8 * appeared);
         colour = mix(colour, c.vanished, vanished * (stripe + (0.95 - stripe) * outline));
         Some(mix(colour, self.ignored_stripe(colour), 0.6 * ignored))
     }
@@ -207,20 +232,20 @@ impl Pixel<'_> {
     /// Stripes rising to the right with a period of eight output pixels, fixed to the image.
     fn stripe(&self) -> bool {
         let [px, py] = self.parameters.phase;
-        (self.x + self.y + 16 - px as usize - py as usize) % 8 < 3
+        (self.x + self.y + 32 - px as usize - py as usize) % 8 < 3
     }
 
     /// Stripes falling to the right: grey, and `between`.
     fn ignored_stripe(&self, between: [f32; 3]) -> [f32; 3] {
         let [px, py] = self.parameters.phase;
-        let x = self.x + 8 - px as usize;
-        let y = (self.y + 8 - py as usize) % 8;
+        let x = self.x + 16 - px as usize;
+        let y = (self.y + 16 - py as usize) % 8;
         if (x + 8 - y) % 8 < 3 { self.parameters.colours.ignored } else { between }
     }
 
     fn dash(&self) -> bool {
         let [px, py] = self.parameters.phase;
-        (self.x + 8 - px as usize + 2 * (self.y + 8 - py as usize)) % 8 < 5
+        (self.x + 16 - px as usize + 2 * (self.y + 16 - py as usize)) % 16 < 10
     }
 }
 

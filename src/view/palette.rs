@@ -25,10 +25,6 @@ pub const REDDISH_PURPLE: Rgb = [0xcc, 0x79, 0xa7];
 pub const POSITIVE: Rgb = YELLOW;
 /// The dashed contour of a second mask.
 pub const SECOND: Rgb = SKY_BLUE;
-/// Positive in the mask, not in the one that it is compared with.
-pub const APPEARED: Rgb = ORANGE;
-/// Positive in the one that it is compared with, not in the mask; always hatched as well.
-pub const VANISHED: Rgb = SKY_BLUE;
 /// Positive in both.
 pub const AGREED: Rgb = BLUISH_GREEN;
 /// Stripes over ignored pixels.
@@ -56,6 +52,22 @@ pub fn negative(theme: Theme) -> Rgb {
 pub fn positive_alone(theme: Theme) -> Rgb {
     match theme {
         Theme::Dark => POSITIVE,
+        Theme::Light => BLUE,
+    }
+}
+
+/// Positive in the mask, not in the one that it is compared with.
+pub fn appeared(theme: Theme) -> Rgb {
+    match theme {
+        Theme::Dark => ORANGE,
+        Theme::Light => VERMILLION,
+    }
+}
+
+/// Positive in the one that it is compared with, not in the mask; always hatched as well.
+pub fn vanished(theme: Theme) -> Rgb {
+    match theme {
+        Theme::Dark => SKY_BLUE,
         Theme::Light => BLUE,
     }
 }

@@ -108,8 +108,8 @@ impl Colours {
             negative: unit(palette::negative(spec.theme)),
             positive: unit(if alone { palette::positive_alone(spec.theme) } else { palette::POSITIVE }),
             second: unit(palette::SECOND),
-            appeared: unit(palette::APPEARED),
-            vanished: unit(palette::VANISHED),
+            appeared: unit(palette::appeared(spec.theme)),
+            vanished: unit(palette::vanished(spec.theme)),
             agreed: unit(palette::AGREED),
             ignored: unit(palette::IGNORED),
             not_finite: unit(palette::NOT_FINITE),
@@ -195,8 +195,8 @@ impl Parameters {
             Content::Difference { window } => (window, 0.0, 0.0, true),
         };
         let transform = spec.transform;
-        // The image's origin in output pixels; any multiple of the patterns' periods (8) may be added.
-        let phase = |i: usize| (-(transform.offset[i] / transform.scale)).round().rem_euclid(8.0) as u32 % 8;
+        // The image's origin in output pixels; any multiple of the patterns' periods (8, 16) may be added.
+        let phase = |i: usize| (-(transform.offset[i] / transform.scale)).round().rem_euclid(16.0) as u32 % 16;
         Ok(Self {
             mode,
             linear: spec.sampling == Sampling::Linear,
@@ -216,6 +216,11 @@ impl Parameters {
             fill,
             colours: Colours::new(spec),
         })
+    }
+
+    /// What the shader is specialised to: its `MODE` and `REGIME`.
+    pub fn variant(&self) -> [u32; 2] {
+        [self.mode as u32, if self.scale < 1.0 { 0 } else { 1 + u32::from(self.scale > 7.0) }]
     }
 
     /// Output width and height.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use eframe::egui_wgpu::{self, RenderState, RendererOptions, wgpu};
-use epsiloscope::engine::Plane;
+use epsiloscope::engine::{Plane, Storage};
 use epsiloscope::gpu::{Compute, DeviceChoice, Display, GpuError, Planes, Slot, wgpu_setup};
 use epsiloscope::view::{
     Content, Layers, MaskKind, PlaneView, Sampling, Theme, Transform, ViewError, ViewSpec, Window, palette, render,
@@ -448,8 +448,15 @@ fn contact_sheet_of_real_sections() {
     measure(state, &mut display, &rows);
 }
 
-/// Prints the seconds from a changed view to a finished texture.
+/// Prints the seconds from a changed view to a finished texture, and those of the CPU renderer.
 fn measure(state: &RenderState, display: &mut Display, rows: &[(Content, Planes)]) {
+    let host = |plane: &Plane| match &plane.storage {
+        Storage::Host(values) => values.clone(),
+        Storage::Shared(_) => panic!("on the host, all of them"),
+    };
+    fn square(values: &[f32]) -> PlaneView<'_> {
+        PlaneView { channels: 1, height: 512, width: 512, values }
+    }
     for (content, planes) in rows {
         let mut seconds = Vec::new();
         for run in 0..9 {
@@ -462,7 +469,24 @@ fn measure(state: &RenderState, display: &mut Display, rows: &[(Content, Planes)
             seconds.push((start.elapsed(), submitted));
         }
         seconds.sort();
-        println!("{content:?}: 512² to 400² in {:?}, of which submitting takes {:?}", seconds[4].0, seconds[4].1);
+        let image = planes.image.as_ref().map(host);
+        let mask = planes.mask.as_ref().map(|(plane, kind)| (host(plane), *kind));
+        let second = planes.second.as_ref().map(|(plane, kind)| (host(plane), *kind));
+        let layers = Layers {
+            image: image.as_deref().map(square),
+            mask: mask.as_ref().map(|(values, kind)| (square(values), *kind)),
+            second: second.as_ref().map(|(values, kind)| (square(values), *kind)),
+        };
+        let spec = ViewSpec::new(*content, Transform { scale: 512.0 / 400.0, offset: [0.0, 0.0] });
+        let mut on_cpu = Vec::new();
+        for _ in 0..9 {
+            let start = Instant::now();
+            render(&spec, &layers, [400, 400]).unwrap();
+            on_cpu.push(start.elapsed());
+        }
+        on_cpu.sort();
+        let (whole, submitted) = seconds[4];
+        println!("{content:?}: 512² to 400² in {whole:.1?} (submitted after {submitted:.1?}); CPU {:.1?}", on_cpu[4]);
     }
 }
 
