@@ -1,5 +1,5 @@
 //! A training's state in one file: weights with running statistics, optimiser, best weights so far, and where it stood.
-//! Stored as safetensors whose tensors are the byte arrays of burn's records.
+//! Stored as safetensors whose tensors are the bytes of safetensors files.
 
 use super::{Recipe, TrainError};
 use crate::data::{DataError, write_bytes_atomic};
@@ -18,11 +18,11 @@ const HINT: &str = "Give the checkpoint that a training wrote, or start anew wit
 pub struct Checkpoint {
     /// What was said about the training.
     pub header: Header,
-    /// The network's record.
+    /// The network's weights and statistics, a safetensors file.
     pub network: Vec<u8>,
-    /// The optimiser's record.
+    /// The optimiser's moments, a safetensors file.
     pub optimizer: Vec<u8>,
-    /// The record of the network that did best in validation; empty before the first validation.
+    /// The network that did best in validation; empty before the first validation.
     pub best: Vec<u8>,
 }
 

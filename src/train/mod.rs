@@ -3,6 +3,7 @@
 //! between two of them. Batches depend only on the seed and the step, so a resumed training is the uninterrupted one.
 //! No window, no command line here.
 
+mod adam;
 mod batch;
 mod checkpoint;
 mod data;

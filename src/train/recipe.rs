@@ -119,7 +119,7 @@ impl Recipe {
                 n.depth
             ));
         }
-        if n.margin() == 0 && self.crop % step != 0 {
+        if n.margin() == 0 && !self.crop.is_multiple_of(step) {
             let down = self.crop / step * step;
             return wrong(format!(
                 "a crop of {} pixels is not a multiple of {step}. Use {down} or {}",

@@ -1,15 +1,16 @@
 //! The training itself, one batch at a time.
 
+use super::adam::NetworkAdam;
 use super::batch::{self, Batch};
 use super::checkpoint::{Checkpoint, Header};
 use super::{Evaluation, Recipe, Source, TrainError, TrainingData, bce_dice, evaluate, he_normal};
 use crate::data::{Case, DataError};
-use crate::model::unet::UNet;
-use crate::model::{BuiltIn, ClassInfo, Head, ModelCard, ModelError, SizeRule};
+use crate::model::unet::{UNet, UNetConfig};
+use crate::model::{BuiltIn, ClassInfo, Head, ModelCard, ModelError, SizeRule, read_network};
 use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_store::{ModuleSnapshot, SafetensorsStore};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -22,7 +23,7 @@ pub struct Trainer {
     validate: Arc<[Case]>,
     device: Device,
     network: UNet,
-    optimizer: ModuleOptimizer,
+    optimizer: NetworkAdam,
     batches: Receiver<Batch>,
     step: usize,
     steps: usize,
@@ -67,7 +68,7 @@ impl Trainer {
     pub fn new(recipe: Recipe, data: TrainingData, device: &Device) -> Result<Self, TrainError> {
         recipe.check()?;
         let network = he_normal(recipe.network.init(device), recipe.seed);
-        Self::start(recipe, data, device, network, optimizer(), 0, None)
+        Self::start(recipe, data, device, network, NetworkAdam::new(), 0, None)
     }
 
     /// Goes on where a checkpoint stands. The data must be those that it was trained on.
@@ -82,17 +83,14 @@ impl Trainer {
             return Err(fail(format!("was trained on {}, not on {found}", header.data)).into());
         }
         header.recipe.check()?;
-        let damaged = |e: burn::store::RecordError| fail(format!("is damaged ({e})"));
-        let load = |bytes: Vec<u8>| -> Result<UNet, DataError> {
-            let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(damaged)?;
-            header.recipe.network.init(device).try_load_record(record).map_err(damaged)
-        };
-        let network = load(network)?;
+        let card = card(&header.recipe.network, "checkpoint", "");
+        let network = read_network(path, &card, network, device)?;
         let best = match header.best_dice {
-            Some(dice) => Some((dice, load(best)?)),
+            Some(dice) => Some((dice, read_network(path, &card, best, device)?.valid())),
             None => None,
         };
-        let optimizer = optimizer().from_bytes(Bytes::from_bytes_vec(state)).map_err(damaged)?;
+        let optimizer =
+            NetworkAdam::from_bytes(&state, &network, device).map_err(|e| fail(format!("is damaged: {e}")))?;
         let step = header.step;
         Self::start(header.recipe, data, device, network, optimizer, step, best)
     }
@@ -102,7 +100,7 @@ impl Trainer {
         data: TrainingData,
         device: &Device,
         network: UNet,
-        optimizer: ModuleOptimizer,
+        optimizer: NetworkAdam,
         step: usize,
         best: Option<(f64, UNet)>,
     ) -> Result<Self, TrainError> {
@@ -193,7 +191,7 @@ impl Trainer {
             crops_per_second: done * self.recipe.batch as f64 / elapsed.max(1e-9),
             remaining: Duration::from_secs_f64(elapsed / done * (self.steps - self.step) as f64),
             validation: None,
-            epoch_ended: self.step > 0 && self.step % self.steps_per_epoch == 0,
+            epoch_ended: self.step > 0 && self.step.is_multiple_of(self.steps_per_epoch),
             improved: false,
         }
     }
@@ -227,17 +225,7 @@ impl Trainer {
 
     /// A card for the trained network: cells are class 0, membranes class 1 and positive.
     pub fn card(&self, name: &str, description: &str) -> ModelCard {
-        let class = |name: &str| ClassInfo { name: name.to_owned() };
-        ModelCard {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            channels: self.recipe.network.channels,
-            head: Head::Sigmoid,
-            size_rule: SizeRule::MultipleOf(1 << self.recipe.network.depth),
-            positive_class: 1,
-            classes: vec![class("cell"), class("membrane")],
-            network: self.recipe.network.clone(),
-        }
+        card(&self.recipe.network, name, description)
     }
 
     /// Writes all that [`Self::resume`] needs, whole or not at all.
@@ -245,10 +233,12 @@ impl Trainer {
     /// # Errors
     /// If the file cannot be written.
     pub fn save_checkpoint(&self, path: &Path) -> Result<(), TrainError> {
-        let fail = |e: burn::store::RecordError| DataError::new(path, format!("cannot be encoded ({e})"), "");
         // `valid` brings the running statistics up to date, which the network in training keeps per thread.
         let encode = |network: &UNet| -> Result<Vec<u8>, DataError> {
-            Ok(network.valid().into_record().into_bytes().map_err(fail)?.to_vec())
+            let fail = |e: &dyn std::fmt::Display| DataError::new(path, format!("cannot be encoded ({e})"), "");
+            let mut store = SafetensorsStore::from_bytes(None);
+            network.valid().save_into(&mut store).map_err(|e| fail(&e))?;
+            Ok(store.get_bytes().map_err(|e| fail(&e))?.to_vec())
         };
         let checkpoint = Checkpoint {
             header: Header {
@@ -258,13 +248,24 @@ impl Trainer {
                 best_dice: self.best.as_ref().map(|(dice, _)| *dice),
             },
             network: encode(&self.network)?,
-            optimizer: self.optimizer.into_bytes().map_err(fail)?.to_vec(),
+            optimizer: self.optimizer.to_bytes()?,
             best: self.best.as_ref().map(|(_, best)| encode(best)).transpose()?.unwrap_or_default(),
         };
         checkpoint.write(path)
     }
 }
 
-fn optimizer() -> ModuleOptimizer {
-    AdamConfig::new().with_epsilon(1e-8).init()
+/// Cells are class 0, membranes class 1 and positive.
+fn card(network: &UNetConfig, name: &str, description: &str) -> ModelCard {
+    let class = |name: &str| ClassInfo { name: name.to_owned() };
+    ModelCard {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        channels: network.channels,
+        head: Head::Sigmoid,
+        size_rule: SizeRule::MultipleOf(1 << network.depth),
+        positive_class: 1,
+        classes: vec![class("cell"), class("membrane")],
+        network: network.clone(),
+    }
 }
