@@ -146,13 +146,14 @@ mod tests {
     fn agrees_with_scikit_image() {
         // import numpy as np; from skimage.metrics import adapted_rand_error
         // i = np.arange(400); a = (i * 7919 // 13) % 5; b = (i * 104729 // 29) % 7 + 1; a[i < 100] = 1; b[i < 60] = 3
-        // are, precision, recall = adapted_rand_error(a, b); print(1 - are, precision, recall)
+        // are, split, merge = adapted_rand_error(a, b); print(1 - are, split, merge)
+        // (scikit-image 0.26 calls the share of the first argument's pairs its precision.)
         let a: Vec<u32> = (0..400u32).map(|i| if i < 100 { 1 } else { i * 7919 / 13 % 5 }).collect();
         let b: Vec<u32> = (0..400u32).map(|i| if i < 60 { 3 } else { i * 104_729 / 29 % 7 + 1 }).collect();
         let s = rand_score(&a, &b);
-        let (score, precision, recall) = (0.291588243810627, 0.22413889043458907, 0.41710676193434815);
+        let (score, split, merge) = (0.291588243810627, 0.22413889043458907, 0.41710676193434815);
         assert!((s.score - score).abs() < 1e-12, "{s:?}");
-        assert!((s.merge - precision).abs() < 1e-12 && (s.split - recall).abs() < 1e-12, "{s:?}");
+        assert!((s.merge - merge).abs() < 1e-12 && (s.split - split).abs() < 1e-12, "{s:?}");
     }
 
     #[test]
