@@ -1,3 +1,7 @@
-fn main() {
-    println!("hi");
+//! The program: see [`epsiloscope::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    epsiloscope::cli::main()
 }

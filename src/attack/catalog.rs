@@ -17,6 +17,9 @@ pub struct Entry {
     pub method: Method,
 }
 
+/// The name of the control.
+pub const RANDOM_SIGN: &str = "random-sign";
+
 /// Every attack, in the order of the menu. The control, random sign, is last.
 pub const CATALOG: &[Entry] = &[
     Entry {
@@ -35,7 +38,7 @@ pub const CATALOG: &[Entry] = &[
         method: Method::GradientSign { ascend: false },
     },
     Entry {
-        name: "random-sign",
+        name: RANDOM_SIGN,
         title: "Random sign",
         description: "The control of every curve: x + ε·random signs. It has the L∞ and L2 norm of FGSM and knows \
                       nothing of the model.",

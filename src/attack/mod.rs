@@ -6,6 +6,6 @@ mod catalog;
 mod gradient;
 mod objective;
 
-pub use catalog::{CATALOG, Entry, find};
+pub use catalog::{CATALOG, Entry, RANDOM_SIGN, find};
 pub use gradient::{Direction, Method};
 pub use objective::{Objective, Reference, input_gradient};

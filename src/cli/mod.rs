@@ -1,4 +1,158 @@
-//! The command line, one file a subcommand: parse, call, print.
+//! The command line. Thin: it reads arguments, calls the library and prints. With no subcommand it opens the window.
+//!
+//! Whatever fails becomes one line on the error stream that names the file, the cause and what would work, and an exit
+//! code that is not 0.
 
+mod attacks;
+mod devices;
+mod options;
+mod progress;
+mod sweep;
 pub mod synth;
 pub mod train;
+
+use crate::workbench;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use options::{CaseOptions, DeviceOptions, ModelOptions};
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use sweep::SweepOptions;
+
+/// Where the headless run leaves its report when nothing else is asked for.
+const DEFAULT_REPORT: &str = "epsiloscope-report";
+
+/// How small a change ε breaks a medical-image segmentation model, and whether a person can see it.
+#[derive(Debug, Parser)]
+#[command(name = "epsiloscope", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    window: WindowOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure an image along ε without a window: table, figure, pictures and a report, into a folder.
+    Sweep(SweepOptions),
+    /// Write synthetic images with exact masks.
+    Synth(synth::Synth),
+    /// Train a U-Net on images and masks.
+    Train(Box<train::Train>),
+    /// List the devices that can compute.
+    Devices,
+    /// List the attacks: names, definitions, sources.
+    Attacks,
+}
+
+/// Without a subcommand: what the window opens with.
+#[derive(Debug, clap::Args)]
+struct WindowOptions {
+    /// An image to open: PNG, JPEG, BMP, WebP, or TIFF with one or more slices. Without it, the bundled sample.
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    case: CaseOptions,
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Write a picture of the window to this PNG file once everything is shown, and quit.
+    #[arg(long, value_name = "FILE")]
+    screenshot: Option<PathBuf>,
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // One line instead of a backtrace: a panic is a mistake of the program, and workers recover from theirs.
+    panic::set_hook(Box::new(|panic| eprintln!("internal error: {}", one_line(&panic.to_string()))));
+    match panic::catch_unwind(|| run(arguments)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("error: {}", one_line(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Some(Command::Sweep(options)) => sweep::run(&options),
+        Some(Command::Synth(synth)) => synth.run(),
+        Some(Command::Train(train)) => train.run(),
+        Some(Command::Devices) => devices::run(),
+        Some(Command::Attacks) => attacks::run(),
+        None => window(arguments.window),
+    }
+}
+
+/// Opens the window or, where there can be none, says so and does its main job without it.
+fn window(options: WindowOptions) -> anyhow::Result<()> {
+    let problem = if display_exists() {
+        match workbench::run(options.workbench()) {
+            Ok(()) => return Ok(()),
+            Err(error) => format!("the window cannot be opened ({})", one_line(&error.to_string())),
+        }
+    } else {
+        "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)".to_owned()
+    };
+    if let Some(path) = options.screenshot {
+        anyhow::bail!("{}: {problem}. A picture of the window needs a display, for example `xvfb-run`", path.display());
+    }
+    let what = options.image.as_ref().map_or("the bundled sample".to_owned(), |path| path.display().to_string());
+    eprintln!("{problem}: measuring {what} without a window, into the folder {DEFAULT_REPORT}");
+    let WindowOptions { image, case, model, device, .. } = options;
+    sweep::run(&SweepOptions::new(image, case, model, device, Path::new(DEFAULT_REPORT)))
+        .context("the run without a window failed")
+}
+
+/// Whether a window has somewhere to be.
+fn display_exists() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(all(unix, not(target_os = "macos"))) || set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WAYLAND_SOCKET")
+}
+
+impl WindowOptions {
+    fn workbench(&self) -> workbench::Options {
+        workbench::Options {
+            image: self.image.clone(),
+            label: self.case.label.clone(),
+            label_map: self.case.label_map.clone(),
+            slice: self.case.slice,
+            model: self.model.model.clone(),
+            device: self.device.device,
+            screenshot: self.screenshot.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_image_or_a_subcommand() {
+        let window = Arguments::parse_from(["epsiloscope", "cells.tif", "--slice", "3", "--device", "cpu"]);
+        assert_eq!(window.window.image.as_deref(), Some(Path::new("cells.tif")));
+        assert_eq!(window.window.case.slice, 3);
+        assert!(window.command.is_none());
+        let sweep = Arguments::parse_from(["epsiloscope", "sweep", "cells.tif", "--out", "there"]);
+        assert!(matches!(sweep.command, Some(Command::Sweep(_))));
+        assert!(Arguments::try_parse_from(["epsiloscope", "sweep", "cells.tif"]).is_err(), "--out is needed");
+        let no_such_attack = ["epsiloscope", "sweep", "a.png", "--out", "b", "--attack", "magic"];
+        assert!(Arguments::try_parse_from(no_such_attack).is_err());
+    }
+}

@@ -1,6 +1,7 @@
 //! Measured experiments: a case on a model, judged along ε, and the reports that say what was found.
 
 mod curve;
+pub mod report;
 mod subject;
 mod sweep;
 

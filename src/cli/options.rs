@@ -1,0 +1,46 @@
+//! Arguments that several subcommands share.
+
+use crate::gpu::DeviceChoice;
+use std::path::PathBuf;
+
+/// What belongs to an image.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct CaseOptions {
+    /// Its label mask: an image of the same size and number of slices. Without one, the model's own clean prediction
+    /// is the reference.
+    #[arg(long, value_name = "MASK")]
+    pub label: Option<PathBuf>,
+    /// What the mask's values mean, in the classes of the model: `0=membrane,255=cell`; values left out are ignored.
+    /// Without it, guessed by agreement with the clean prediction.
+    #[arg(long, value_name = "VALUE=CLASS,…", requires = "label")]
+    pub label_map: Option<String>,
+    /// Slice of a stack, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub slice: usize,
+}
+
+/// Which model.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct ModelOptions {
+    /// Weights (.safetensors) with their model card (.toml) of the same name beside them. Without it, the bundled
+    /// membrane model.
+    #[arg(long, value_name = "WEIGHTS")]
+    pub model: Option<PathBuf>,
+}
+
+/// Where to compute.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct DeviceOptions {
+    /// Where to compute: a real GPU if there is one (auto), the CPU, or the GPU even if it is emulated.
+    #[arg(long, value_name = "DEVICE", value_enum, default_value_t)]
+    pub device: DeviceChoice,
+}
+
+/// Prints to the standard output; a reader that has heard enough (`| head`) is no error.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,310 @@
+//! `epsiloscope sweep`: the window's main job without a window.
+
+use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
+use super::progress::Progress;
+use crate::attack::{self, CATALOG, Method, Reference};
+use crate::data::{self, Case, LabelMap, LabelStack, Mask, Stack};
+use crate::gpu::Compute;
+use crate::model::{BuiltIn, Model, ModelCard};
+use crate::study::report::{
+    Criterion, Provenance, Settings, broken_intervals, build_report, check_writable, epsilon, utc_now,
+};
+use crate::study::{Curve, Subject, SweepPlan, sweep};
+use anyhow::Context;
+use burn::tensor::Device;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The default grid of `methods` and the clean image.
+const DEFAULT_EPSILONS: &str = "0,0.25/255,0.5/255,1/255,2/255,4/255,8/255,16/255,32/255";
+
+/// Arguments of `epsiloscope sweep`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SweepOptions {
+    /// The image: PNG, JPEG, BMP, WebP, or TIFF with one or more slices. Without it, the bundled sample with its label.
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    case: CaseOptions,
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// The attack; `epsiloscope attacks` explains them.
+    #[arg(long, default_value = "fgsm", value_parser = attack_parser())]
+    attack: &'static str,
+    /// ε as fractions of the bounds' width: decimals, fractions (2/255) and inclusive ranges (0..0.9:0.1), separated by
+    /// commas. 0 is always measured.
+    #[arg(long, value_name = "LIST", default_value = DEFAULT_EPSILONS)]
+    epsilons: String,
+    /// What counts as broken: Dice below a share of the clean Dice (50%), or below a value (0.7).
+    #[arg(long, value_name = "DICE", default_value = "50%")]
+    broken_below: Criterion,
+    /// Seed of the random signs.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The folder for curve.csv, curve.svg, curve.png, a panel-….png for each ε and report.html. Made if it does not exist;
+    /// files of an earlier run in it are replaced.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl SweepOptions {
+    /// The defaults for a case.
+    pub fn new(
+        image: Option<PathBuf>,
+        case: CaseOptions,
+        model: ModelOptions,
+        device: DeviceOptions,
+        out: &Path,
+    ) -> Self {
+        Self {
+            image,
+            case,
+            model,
+            device,
+            attack: "fgsm",
+            epsilons: DEFAULT_EPSILONS.to_owned(),
+            broken_below: Criterion::default(),
+            seed: 0,
+            out: out.to_owned(),
+        }
+    }
+
+    fn method(&self) -> anyhow::Result<Method> {
+        let entry = attack::find(self.attack).with_context(|| format!("there is no attack {}", self.attack))?;
+        Ok(match entry.method {
+            Method::RandomSign { .. } => Method::RandomSign { seed: self.seed },
+            method => method,
+        })
+    }
+
+    /// The command that does the same again.
+    fn command(&self) -> String {
+        let mut words = vec!["epsiloscope".to_owned(), "sweep".to_owned()];
+        let mut option = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                words.extend((!name.is_empty()).then(|| name.to_owned()));
+                words.push(quoted(&value));
+            }
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+        option("", path(&self.image));
+        option("--label", path(&self.case.label));
+        option("--label-map", self.case.label_map.clone());
+        option("--slice", (self.case.slice > 0).then(|| self.case.slice.to_string()));
+        option("--model", path(&self.model.model));
+        option("--attack", Some(self.attack.to_owned()));
+        option("--epsilons", Some(self.epsilons.clone()));
+        let criterion = match self.broken_below {
+            Criterion::ShareOfCleanDice(share) => format!("{}%", share * 100.0),
+            Criterion::Dice(dice) => dice.to_string(),
+        };
+        option("--broken-below", Some(criterion));
+        option("--seed", Some(self.seed.to_string()));
+        option("--out", Some(self.out.display().to_string()));
+        words.join(" ")
+    }
+}
+
+/// As a shell wants it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn attack_parser() -> impl TypedValueParser<Value = &'static str> {
+    PossibleValuesParser::new(CATALOG.iter().map(|entry| entry.name))
+        .map(|name| attack::find(&name).map_or("fgsm", |entry| entry.name))
+}
+
+/// Runs the sweep and writes its report.
+pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
+    let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
+    if epsilons.first().is_none_or(|&e| e > 0.0) {
+        epsilons.insert(0, 0.0);
+    }
+    let method = options.method()?;
+    // Before anything is computed: a mistake should not cost a sweep.
+    check_writable(&options.out)?;
+    let opened = Opened::read(options)?;
+    let backend = Compute::headless(options.device.device)?;
+    let model = load_model(options.model.model.as_deref(), &backend.device)?;
+    let (subject, label) = opened.subject(options, model)?;
+    let subject = Arc::new(subject);
+
+    let plan = SweepPlan { control_seed: options.seed, ..SweepPlan::exactly(epsilons) };
+    let mut progress = Progress::new("measured");
+    let curve = sweep(subject.clone(), method, &plan, |done, total| progress.step(done, total))?;
+    let mut progress = Progress::new("drawn");
+    let provenance = provenance(options, &subject, &label, &backend.info.description);
+    let settings = Settings { criterion: options.broken_below, provenance, notes: label.notes() };
+    let report = build_report(&subject, method, &curve, settings, |done, total| progress.step(done, total))?;
+    report.write(&options.out)?;
+    print(&summary(&curve, options))
+}
+
+fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Model>> {
+    Ok(match path {
+        Some(path) => Arc::new(BuiltIn::load(path, device)?),
+        None => Arc::new(BuiltIn::bundled(device)?),
+    })
+}
+
+/// An image with its label, before a model has seen them.
+struct Opened {
+    stack: Stack,
+    label: Option<LabelStack>,
+    name: String,
+}
+
+/// What became of the label.
+#[derive(Default)]
+struct LabelUse {
+    /// The map in force, as text.
+    map: Option<String>,
+    guessed: bool,
+}
+
+impl LabelUse {
+    fn notes(&self) -> Vec<String> {
+        match &self.map {
+            Some(map) if self.guessed => vec![format!(
+                "What the label’s values mean was guessed by agreement with the clean prediction: {map}. If that is \
+                 wrong, all numbers are: say it with --label-map."
+            )],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Opened {
+    fn read(options: &SweepOptions) -> anyhow::Result<Self> {
+        let never = AtomicBool::new(false);
+        let (stack, mut label) = match &options.image {
+            Some(path) => (data::open(path, &never)?, None),
+            None => {
+                let (stack, label) = data::bundled_sample()?;
+                (stack, Some(label))
+            }
+        };
+        if let Some(path) = &options.case.label {
+            label = Some(LabelStack::open(path, &never)?);
+        }
+        if let Some(label) = &label {
+            label.check_fits(&stack)?;
+        }
+        let name = match &options.image {
+            Some(path) => path.file_stem().map_or("image".to_owned(), |n| n.to_string_lossy().into_owned()),
+            None => data::BUNDLED_SAMPLE_NAME.to_owned(),
+        };
+        let name = if stack.slices > 1 { format!("{name}, slice {}", options.case.slice) } else { name };
+        Ok(Self { stack, label, name })
+    }
+
+    /// The case on the model, with the label's values matched to the model's classes.
+    fn subject(&self, options: &SweepOptions, model: Arc<dyn Model>) -> anyhow::Result<(Subject, LabelUse)> {
+        let case = Arc::new(Case::from_slice(&self.stack, options.case.slice, self.name.clone())?);
+        let on = || self.name.clone();
+        let plain = Subject::new(case, model).with_context(on)?;
+        let Some(label) = &self.label else { return Ok((plain, LabelUse::default())) };
+        let (mask, used) = matched(label, options, &plain)?;
+        Ok((plain.relabel(Some(mask)).with_context(on)?, used))
+    }
+}
+
+/// The label's mask in the model's classes.
+fn matched(label: &LabelStack, options: &SweepOptions, plain: &Subject) -> anyhow::Result<(Mask, LabelUse)> {
+    let classes: Vec<&str> = plain.model.card().classes.iter().map(|c| c.name.as_str()).collect();
+    let slice = options.case.slice;
+    let few = "the label has fewer slices than the image, or another size";
+    let map = match &options.case.label_map {
+        Some(text) => LabelMap::parse(text, &classes).context("--label-map")?,
+        None => label.guess(slice, classes.len(), &plain.clean.predicted).context(few)?,
+    };
+    let mask = label.mask(slice, &map).context(few)?;
+    let used = LabelUse { map: Some(map.to_text(&classes)), guessed: options.case.label_map.is_none() };
+    anyhow::ensure!(
+        mask.classes.iter().any(|&c| c != data::IGNORE),
+        "no pixel of the label is of a class: the map {} leaves out every value of slice {slice}",
+        map.to_text(&classes)
+    );
+    Ok((mask, used))
+}
+
+fn provenance(options: &SweepOptions, subject: &Subject, label: &LabelUse, device: &str) -> Provenance {
+    let case = &subject.case;
+    let image = &case.image;
+    let card: &ModelCard = subject.model.card();
+    let entry = attack::find(options.attack);
+    let shown = |path: &Option<PathBuf>, bundled: &str| {
+        path.as_ref().map_or(bundled.to_owned(), |path| path.display().to_string())
+    };
+    let mut facts = Provenance { command: options.command(), ..Provenance::default() };
+    facts.add("image", shown(&options.image, &format!("{} (bundled with the program)", data::BUNDLED_SAMPLE_NAME)));
+    let stored = if case.provenance.slices > 1 {
+        format!("slice {} of {} (from 0), ", case.provenance.slice, case.provenance.slices)
+    } else {
+        String::new()
+    };
+    let channels = if image.channels == 1 { "grey".to_owned() } else { format!("{} channels", image.channels) };
+    facts.add(
+        "pixels",
+        format!(
+            "{stored}{}×{} {channels}, {}; bounds {} to {}",
+            image.width,
+            image.height,
+            case.stored.name(),
+            case.bounds.lower,
+            case.bounds.upper
+        ),
+    );
+    if let Some(map) = &label.map {
+        facts.add("label", shown(&options.case.label, "bundled with the sample"));
+        let how = if label.guessed { "guessed by agreement with the clean prediction" } else { "as given" };
+        facts.add("label values", format!("{map} ({how})"));
+    }
+    facts.add(
+        "reference",
+        match subject.reference_kind {
+            Reference::Label => "the label: the attack raises the loss against it, and all measures compare with it",
+            Reference::CleanPrediction => "the model’s own prediction on the original, since there is no label",
+        },
+    );
+    facts.add("model", format!("{}: {}", card.name, card.description));
+    facts.add("weights", shown(&options.model.model, "bundled with the program"));
+    facts.add("device", device);
+    let title = entry.map_or(options.attack, |e| e.title);
+    facts.add("attack", format!("{title}, L∞, one step of ε; clipped to the bounds"));
+    facts.add("ε", options.epsilons.clone());
+    facts.add("control", format!("random sign, seed {}", options.seed));
+    facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
+    facts
+}
+
+/// What is said at the end, on the standard output.
+fn summary(curve: &Curve, options: &SweepOptions) -> String {
+    let title = attack::find(options.attack).map_or(options.attack, |e| e.title);
+    let clean = curve.clean.overlap.dice;
+    let intervals = broken_intervals(curve, options.broken_below);
+    let verdict = match intervals.first() {
+        Some(first) => {
+            let dice = |points: &[crate::study::CurvePoint]| {
+                points.iter().find(|p| p.epsilon == first.first).map_or(f64::NAN, |p| p.measure.overlap.dice)
+            };
+            format!(
+                "{title} breaks it at ε = {}: Dice {clean:.3} → {:.3}, random sign {:.3}",
+                epsilon::both(first.first),
+                dice(&curve.points),
+                dice(&curve.control)
+            )
+        }
+        None => format!("{title} breaks it at none of the measured ε (clean Dice {clean:.3})"),
+    };
+    format!("{verdict}\nbroken: {}\nreport: {}\n", options.broken_below, options.out.join("report.html").display())
+}

@@ -1,0 +1,167 @@
+//! When a segmentation counts as broken, and at which ε it is.
+
+use super::epsilon::SAME;
+use crate::study::{Curve, CurvePoint, Measure};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// What counts as broken. An image *fails* if its segmentation is worse than this.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Criterion {
+    /// Dice below this share of the clean image's Dice.
+    ShareOfCleanDice(f64),
+    /// Dice below this value.
+    Dice(f64),
+}
+
+impl Default for Criterion {
+    /// Half of the clean Dice is lost: a mask that nobody would use, whatever the model scores on the clean image.
+    fn default() -> Self {
+        Self::ShareOfCleanDice(0.5)
+    }
+}
+
+impl Criterion {
+    /// The Dice below which an image fails.
+    pub fn threshold(self, clean: &Measure) -> f64 {
+        match self {
+            Self::ShareOfCleanDice(share) => share * clean.overlap.dice,
+            Self::Dice(dice) => dice,
+        }
+    }
+
+    /// Whether an image with `measure` fails.
+    pub fn fails(self, clean: &Measure, measure: &Measure) -> bool {
+        measure.overlap.dice < self.threshold(clean)
+    }
+}
+
+impl fmt::Display for Criterion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ShareOfCleanDice(share) => write!(f, "Dice below {} % of the clean Dice", share * 100.0),
+            Self::Dice(dice) => write!(f, "Dice below {dice}"),
+        }
+    }
+}
+
+/// Why a criterion could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a criterion: write a share of the clean Dice such as 50%, or a Dice such as 0.7")]
+pub struct ParseCriterionError(String);
+
+impl FromStr for Criterion {
+    type Err = ParseCriterionError;
+
+    /// `50%`: Dice below half of the clean Dice; `0.7`: Dice below 0.7.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let trimmed = text.trim();
+        let (digits, share) = match trimmed.strip_suffix('%') {
+            Some(rest) => (rest.trim(), true),
+            None => (trimmed, false),
+        };
+        let scale = if share { 100.0 } else { 1.0 };
+        match digits.parse::<f64>().map(|value| value / scale) {
+            Ok(value) if value > 0.0 && value <= 1.0 => {
+                Ok(if share { Self::ShareOfCleanDice(value) } else { Self::Dice(value) })
+            }
+            _ => Err(ParseCriterionError(text.to_owned())),
+        }
+    }
+}
+
+/// The judgement of one ε ("broken at ε" of `methods`: the clean case passes, the adversarial fails, and random
+/// sign at the same ε does not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The clean image fails already: nothing can be said.
+    CleanFails,
+    /// The adversarial image passes.
+    Holds,
+    /// The adversarial image fails and random sign noise of the same ε does not.
+    Broken,
+    /// The adversarial image fails, and so does random sign noise: the noise is too strong, not the attack too good.
+    NoiseToo,
+    /// The adversarial image fails, and there is no control at this ε.
+    NoControl,
+}
+
+impl Verdict {
+    /// For tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CleanFails => "clean fails",
+            Self::Holds => "holds",
+            Self::Broken => "broken",
+            Self::NoiseToo => "noise breaks it too",
+            Self::NoControl => "fails, no control",
+        }
+    }
+}
+
+/// The control's point at `epsilon`, if it was measured there.
+pub(super) fn control_at(curve: &Curve, epsilon: f64) -> Option<&CurvePoint> {
+    curve.control.iter().find(|p| (p.epsilon - epsilon).abs() < SAME)
+}
+
+/// The judgement of each of the attack's points.
+pub fn verdicts(curve: &Curve, criterion: Criterion) -> Vec<Verdict> {
+    let fails = |measure| criterion.fails(&curve.clean, measure);
+    let of = |point: &CurvePoint| {
+        if fails(&curve.clean) {
+            Verdict::CleanFails
+        } else if !fails(&point.measure) {
+            Verdict::Holds
+        } else {
+            match control_at(curve, point.epsilon) {
+                Some(control) if fails(&control.measure) => Verdict::NoiseToo,
+                Some(_) => Verdict::Broken,
+                None => Verdict::NoControl,
+            }
+        }
+    };
+    curve.points.iter().map(of).collect()
+}
+
+/// Neighbouring measured ε at all of which the model is broken. Between them nothing was measured, and along ε there may
+/// be several.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BrokenInterval {
+    /// The smallest measured ε of the interval.
+    pub first: f64,
+    /// The largest.
+    pub last: f64,
+    /// How many were measured in it.
+    pub points: usize,
+    /// The measured ε just below, where it is not broken.
+    pub below: Option<f64>,
+    /// The measured ε just above, where it is not broken.
+    pub above: Option<f64>,
+}
+
+/// All intervals of ε at which `curve` is broken, ascending.
+pub fn broken_intervals(curve: &Curve, criterion: Criterion) -> Vec<BrokenInterval> {
+    let verdicts = verdicts(curve, criterion);
+    let mut intervals: Vec<BrokenInterval> = Vec::new();
+    let mut open = false;
+    let mut previous = None;
+    for (point, verdict) in curve.points.iter().zip(verdicts) {
+        let epsilon = point.epsilon;
+        match (verdict == Verdict::Broken, intervals.last_mut()) {
+            (true, Some(interval)) if open => {
+                interval.last = epsilon;
+                interval.points += 1;
+            }
+            (true, _) => {
+                intervals.push(BrokenInterval { first: epsilon, last: epsilon, points: 1, below: previous, above: None })
+            }
+            (false, Some(interval)) if open => interval.above = Some(epsilon),
+            (false, _) => {}
+        }
+        open = verdict == Verdict::Broken;
+        previous = Some(epsilon);
+    }
+    intervals
+}

@@ -1,0 +1,50 @@
+//! The curve as a table.
+
+use super::ReportError;
+use crate::attack;
+use crate::data::write_bytes_atomic;
+use crate::study::{Curve, CurvePoint, Measure};
+use std::path::Path;
+
+/// The columns of `curve.csv`, in order. ε, L∞ and L2 are fractions of the bounds' width; Dice and IoU are of the
+/// model's positive class; seconds are of one point (perturb, forward, judge), empty where nothing was timed.
+pub const COLUMNS: [&str; 10] =
+    ["attack", "epsilon", "pixel_error_l2", "rmse", "wrong_pixels", "dice", "iou", "linf", "l2", "seconds"];
+
+/// The curve as CSV: first the attack, then the control (unless the attack is the control itself), each ascending in
+/// ε from the clean image at ε = 0.
+pub fn curve_csv(curve: &Curve) -> String {
+    let mut text = COLUMNS.join(",") + "\n";
+    series(&mut text, &curve.attack, &curve.clean, &curve.points);
+    if curve.attack != attack::RANDOM_SIGN && !curve.control.is_empty() {
+        series(&mut text, attack::RANDOM_SIGN, &curve.clean, &curve.control);
+    }
+    text
+}
+
+fn series(text: &mut String, attack: &str, clean: &Measure, points: &[CurvePoint]) {
+    if points.first().is_none_or(|p| p.epsilon != 0.0) {
+        row(text, attack, 0.0, clean, None);
+    }
+    for point in points {
+        row(text, attack, point.epsilon, &point.measure, Some(point.seconds));
+    }
+}
+
+/// Attack names come from the catalogue and numbers have no comma: nothing needs quotes.
+fn row(text: &mut String, attack: &str, epsilon: f64, measure: &Measure, seconds: Option<f64>) {
+    let Measure { error, overlap, distortion } = measure;
+    let seconds = seconds.map(|s| format!("{s:.6}")).unwrap_or_default();
+    text.push_str(&format!(
+        "{attack},{epsilon},{},{},{},{},{},{},{},{seconds}\n",
+        error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou, distortion.linf, distortion.l2
+    ));
+}
+
+/// Writes [`curve_csv`] to `path`, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_curve_csv(curve: &Curve, path: &Path) -> Result<(), ReportError> {
+    Ok(write_bytes_atomic(path, curve_csv(curve).as_bytes())?)
+}

@@ -1,0 +1,339 @@
+//! The curve as a figure: overlap above, errors below, over ε, each with the clean baseline and the control.
+//!
+//! Drawn as SVG with classes, so that a report can recolour it for dark screens; colours are Okabe–Ito, and every line
+//! also differs in dash and marker.
+
+use super::criterion::{BrokenInterval, Criterion, broken_intervals};
+use super::plot::{EpsilonScale, Marker, at, value_name, value_ticks};
+use super::raster::{FONT_FAMILY, encode_png, rasterise};
+use super::{ReportError, epsilon};
+use crate::attack;
+use crate::data::write_bytes_atomic;
+use crate::study::{Curve, CurvePoint, Measure};
+use maud::{Markup, PreEscaped, html};
+use std::path::Path;
+
+const WIDTH: f64 = 1040.0;
+const HEIGHT: f64 = 860.0;
+const LEFT: f64 = 92.0;
+const RIGHT: f64 = WIDTH - 92.0;
+/// Room between the frame and the first and last point.
+const INSET: f64 = 26.0;
+/// Pixels of the PNG per unit of the SVG.
+const PNG_SCALE: f32 = 2.0;
+
+/// One line of a plot: what it shows, and how it looks.
+struct Line {
+    name: &'static str,
+    class: &'static str,
+    marker: Marker,
+    value: fn(&Measure) -> f64,
+}
+
+const OVERLAP: [Line; 2] = [
+    Line { name: "Dice", class: "a", marker: Marker::Circle, value: |m| m.overlap.dice },
+    Line { name: "IoU", class: "b", marker: Marker::Square, value: |m| m.overlap.iou },
+];
+
+const ERRORS: [Line; 2] = [
+    Line { name: "pixel error: RMSE (left), L2 (right)", class: "c", marker: Marker::Triangle, value: |m| m.error.rmse },
+    Line { name: "share of wrong pixels", class: "d", marker: Marker::Diamond, value: |m| m.error.wrong },
+];
+
+/// Presentation of the classes; the report overrides colours for dark screens.
+const STYLE: &str = "
+.fig-back{fill:#ffffff}.fig-text{fill:#1a1a1a;font-size:16px}.fig-title{fill:#1a1a1a;font-size:22px;font-weight:600}
+.fig-soft{fill:#5f6368;font-size:14px}.fig-strong{fill:#1a1a1a;font-size:16px;font-weight:600}
+.fig-frame{fill:none;stroke:#5f6368;stroke-width:1}.fig-grid{stroke:#e3e5e8;stroke-width:1}
+.fig-tick{stroke:#5f6368;stroke-width:1}.fig-band{fill:#d55e00;fill-opacity:0.11}.fig-edge{stroke:#a64700;stroke-width:1.2;stroke-dasharray:3 3}
+.fig-bandtext{fill:#a64700;font-size:14px;font-weight:600}
+.fig-line{fill:none;stroke-width:2.6;stroke-linejoin:round;stroke-linecap:round}
+.fig-base{fill:none;stroke-width:1.4;stroke-dasharray:1.5 5;stroke-linecap:round}
+.fig-a{stroke:#0072b2}.fig-b{stroke:#d55e00;stroke-dasharray:11 5}.fig-c{stroke:#008a64}.fig-d{stroke:#a8538a;stroke-dasharray:11 4 2.5 4}
+.fig-ma{fill:#0072b2}.fig-mb{fill:#d55e00}.fig-mc{fill:#008a64}.fig-md{fill:#a8538a}
+.fig-control{fill:none;stroke:#80868b;stroke-width:1.8;stroke-dasharray:6 4.5}
+.fig-mcontrol{fill:#ffffff;stroke:#80868b;stroke-width:1.6}
+.fig-cut{stroke:#ffffff;stroke-width:4}
+";
+
+/// A curve with what is said above it.
+#[derive(Debug)]
+pub struct Figure<'a> {
+    /// What is drawn.
+    pub curve: &'a Curve,
+    /// Where the attack breaks the model is shaded.
+    pub criterion: Criterion,
+    /// In the first line.
+    pub title: String,
+    /// In the second line.
+    pub subtitle: String,
+    /// Part of an HTML document: without what only a file of its own needs, and with a line at each ε (class
+    /// `fig-here`, hidden) for the document to show.
+    pub inline: bool,
+}
+
+impl<'a> Figure<'a> {
+    /// The figure of a curve on its own, with the default criterion.
+    pub fn of(curve: &'a Curve) -> Self {
+        Self { curve, criterion: Criterion::default(), title: title(&curve.attack), subtitle: String::new(), inline: false }
+    }
+
+    /// The figure as an SVG document.
+    pub fn svg(&self) -> String {
+        self.markup().into_string()
+    }
+
+    /// The figure as pixels.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
+    pub fn png(&self) -> Result<Vec<u8>, ReportError> {
+        encode_png(&rasterise(&self.svg(), PNG_SCALE)?)
+    }
+
+    fn markup(&self) -> Markup {
+        let points = self.curve.points.iter().chain(&self.curve.control);
+        let scale = EpsilonScale::fitting(points.map(|p| p.epsilon), LEFT + INSET, RIGHT - INSET);
+        let bands = broken_intervals(self.curve, self.criterion);
+        let errors_top = self
+            .measures()
+            .flat_map(|m| [m.error.rmse, m.error.wrong])
+            .filter(|v| v.is_finite())
+            .fold(0.05, f64::max);
+        let root_n = (self.curve.clean.error.pixels as f64).sqrt();
+        let overlap = Plot { scale, top: 146.0, bottom: 420.0, largest: 1.0, bands: &bands, curve: self.curve };
+        let errors = Plot {
+            scale,
+            top: 508.0,
+            bottom: 750.0,
+            largest: (errors_top * 1.06).min(1.02),
+            bands: &bands,
+            curve: self.curve,
+        };
+        let description = format!("{}. {}", self.title, self.subtitle);
+        html! {
+            svg xmlns=[(!self.inline).then_some("http://www.w3.org/2000/svg")] class="fig" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) }
+                width=(WIDTH) height=(HEIGHT) role="img" aria-label=(description) font-family=(FONT_FAMILY) {
+                style { (PreEscaped(STYLE)) }
+                rect class="fig-back" width=(WIDTH) height=(HEIGHT) {}
+                text class="fig-title" x=(LEFT) y="40" { (self.title) }
+                text class="fig-soft" x=(LEFT) y="64" { (self.subtitle) }
+                (legend(&OVERLAP, 104.0, "Overlap with the reference", self.has_control()))
+                (overlap.draw(&OVERLAP, None))
+                (legend(&ERRORS, 466.0, "Errors", self.has_control()))
+                (errors.draw(&ERRORS, Some(root_n)))
+                (epsilon_names(scale, errors.bottom))
+                @if self.inline {
+                    @for point in &self.curve.points {
+                        @let x = at(scale.x(point.epsilon));
+                        line class="fig-here" x1=(x) x2=(x) y1=(at(overlap.top)) y2=(at(errors.bottom)) {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_control(&self) -> bool {
+        !self.curve.control.is_empty() && self.curve.attack != attack::RANDOM_SIGN
+    }
+
+    fn measures(&self) -> impl Iterator<Item = &Measure> {
+        let points = self.curve.points.iter().chain(&self.curve.control);
+        points.map(|p| &p.measure).chain(std::iter::once(&self.curve.clean))
+    }
+}
+
+/// `FGSM against random sign noise`.
+pub(super) fn title(attack: &str) -> String {
+    let name = attack::find(attack).map_or(attack, |entry| entry.title);
+    if attack == attack::RANDOM_SIGN { name.to_owned() } else { format!("{name} against random sign noise") }
+}
+
+/// Line samples with their names, above a plot.
+fn legend(lines: &[Line], y: f64, heading: &str, control: bool) -> Markup {
+    // Text is not measured here: half the font size is a fair width of a character.
+    let mut x = LEFT;
+    let mut place = |name: &str, sample: bool| {
+        let start = x;
+        x += name.chars().count() as f64 * 8.1 + if sample { 44.0 + 22.0 } else { 26.0 };
+        start
+    };
+    html! {
+        text class="fig-strong" x=(at(place(heading, false))) y=(at(y + 5.0)) { (heading) }
+        @for line in lines {
+            @let start = place(line.name, true);
+            line class={ "fig-line fig-" (line.class) } x1=(at(start)) x2=(at(start + 36.0)) y1=(at(y)) y2=(at(y)) {}
+            (line.marker.draw(&format!("fig-m{}", line.class), start + 18.0, y))
+            text class="fig-text" x=(at(start + 44.0)) y=(at(y + 5.5)) { (line.name) }
+        }
+        @if control {
+            @let start = place("random sign", true);
+            line class="fig-control" x1=(at(start)) x2=(at(start + 36.0)) y1=(at(y)) y2=(at(y)) {}
+            (Marker::Circle.draw("fig-mcontrol", start + 18.0, y))
+            text class="fig-text" x=(at(start + 44.0)) y=(at(y + 5.5)) { "random sign" }
+        }
+    }
+}
+
+/// Ticks of ε in both units, under the lower plot.
+fn epsilon_names(scale: EpsilonScale, bottom: f64) -> Markup {
+    let [unit, other] = scale.units();
+    html! {
+        @for tick in scale.ticks() {
+            @let [name, second] = scale.tick_names(tick);
+            text class="fig-text" x=(at(scale.x(tick))) y=(at(bottom + 25.0)) text-anchor="middle" { (name) }
+            @if tick > 0.0 {
+                text class="fig-soft" x=(at(scale.x(tick))) y=(at(bottom + 44.0)) text-anchor="middle" { (second) }
+            }
+        }
+        text class="fig-strong" x=(at((LEFT + RIGHT) / 2.0)) y=(at(bottom + 74.0)) text-anchor="middle" { (unit) }
+        text class="fig-soft" x=(at((LEFT + RIGHT) / 2.0)) y=(at(bottom + 94.0)) text-anchor="middle" {
+            "second row: " (other.trim_start_matches("as "))
+        }
+    }
+}
+
+/// One of the two plots.
+struct Plot<'a> {
+    scale: EpsilonScale,
+    top: f64,
+    bottom: f64,
+    /// The value at the top.
+    largest: f64,
+    bands: &'a [BrokenInterval],
+    curve: &'a Curve,
+}
+
+impl Plot<'_> {
+    fn y(&self, value: f64) -> f64 {
+        self.bottom - (self.bottom - self.top) * (value / self.largest).clamp(0.0, 1.0)
+    }
+
+    /// The plot; `root_n` adds the axis of the pixel error's L2 norm, which is RMSE·√N.
+    fn draw(&self, lines: &[Line], root_n: Option<f64>) -> Markup {
+        html! {
+            (self.bands())
+            (self.frame(root_n))
+            @for line in lines { (self.baseline(line)) }
+            @if self.curve.attack != attack::RANDOM_SIGN {
+                @for line in lines { (self.control(line)) }
+            }
+            @for line in lines { (self.attack(line)) }
+        }
+    }
+
+    fn bands(&self) -> Markup {
+        let pad = 9.0;
+        html! {
+            @for band in self.bands {
+                @let left = self.scale.x(band.first) - pad;
+                @let right = self.scale.x(band.last) + pad;
+                rect class="fig-band" x=(at(left)) y=(at(self.top)) width=(at(right - left)) height=(at(self.bottom - self.top)) {}
+                line class="fig-edge" x1=(at(left)) x2=(at(left)) y1=(at(self.top)) y2=(at(self.bottom)) {}
+                line class="fig-edge" x1=(at(right)) x2=(at(right)) y1=(at(self.top)) y2=(at(self.bottom)) {}
+                @if self.largest == 1.0 {
+                    // Beside the band where it is too narrow for the word.
+                    @let (x, anchor) = if right - left > 66.0 { (left + 7.0, "start") } else { (left - 6.0, "end") };
+                    text class="fig-bandtext" x=(at(x)) y=(at(self.top + 18.0)) text-anchor=(anchor) { "broken" }
+                }
+            }
+        }
+    }
+
+    fn frame(&self, root_n: Option<f64>) -> Markup {
+        let ticks = value_ticks(self.largest, 5);
+        let step = ticks.get(1).copied().unwrap_or(1.0);
+        html! {
+            @for &tick in &ticks {
+                @let y = at(self.y(tick));
+                line class="fig-grid" x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {}
+                text class="fig-text" x=(at(LEFT - 12.0)) y=(at(self.y(tick) + 5.5)) text-anchor="end" { (value_name(tick, step)) }
+            }
+            @for tick in self.scale.ticks() {
+                @let x = at(self.scale.x(tick));
+                line class="fig-tick" x1=(x) x2=(x) y1=(at(self.bottom)) y2=(at(self.bottom + 6.0)) {}
+            }
+            rect class="fig-frame" x=(LEFT) y=(at(self.top)) width=(at(RIGHT - LEFT)) height=(at(self.bottom - self.top)) {}
+            @if let Some(x) = self.scale.interruption() {
+                line class="fig-cut" x1=(at(x - 4.0)) x2=(at(x + 4.0)) y1=(at(self.bottom)) y2=(at(self.bottom)) {}
+                line class="fig-tick" x1=(at(x - 7.0)) x2=(at(x - 1.0)) y1=(at(self.bottom + 6.0)) y2=(at(self.bottom - 6.0)) {}
+                line class="fig-tick" x1=(at(x + 1.0)) x2=(at(x + 7.0)) y1=(at(self.bottom + 6.0)) y2=(at(self.bottom - 6.0)) {}
+            }
+            @if let Some(root_n) = root_n.filter(|n| *n > 0.0) {
+                @let ticks = value_ticks(self.largest * root_n, 5);
+                @let step = ticks.get(1).copied().unwrap_or(1.0);
+                @for tick in &ticks {
+                    @let y = self.y(tick / root_n);
+                    line class="fig-tick" x1=(RIGHT) x2=(at(RIGHT + 6.0)) y1=(at(y)) y2=(at(y)) {}
+                    text class="fig-text" x=(at(RIGHT + 12.0)) y=(at(y + 5.5)) { (value_name(*tick, step)) }
+                }
+                (side_name(28.0, (self.top + self.bottom) / 2.0, "RMSE, share of wrong"))
+                (side_name(WIDTH - 16.0, (self.top + self.bottom) / 2.0, "pixel error L2"))
+            } @else {
+                (side_name(28.0, (self.top + self.bottom) / 2.0, "Dice, IoU"))
+            }
+        }
+    }
+
+    /// The clean value, dotted, across the plot.
+    fn baseline(&self, line: &Line) -> Markup {
+        let y = at(self.y((line.value)(&self.curve.clean)));
+        html! {
+            line class={ "fig-" (line.class) " fig-base" } x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {
+                title { "clean " (line.name) " " (format!("{:.3}", (line.value)(&self.curve.clean))) }
+            }
+        }
+    }
+
+    fn control(&self, line: &Line) -> Markup {
+        html! {
+            polyline class="fig-control" points=(self.path(line, &self.curve.control)) {}
+            @for point in &self.curve.control { (self.marker(line, point, "fig-mcontrol", "random sign, ")) }
+        }
+    }
+
+    fn attack(&self, line: &Line) -> Markup {
+        let class = format!("fig-m{}", line.class);
+        html! {
+            polyline class={ "fig-line fig-" (line.class) } points=(self.path(line, &self.curve.points)) {}
+            @for point in &self.curve.points { (self.marker(line, point, &class, "")) }
+        }
+    }
+
+    fn path(&self, line: &Line, points: &[CurvePoint]) -> String {
+        let place = |p: &CurvePoint| format!("{},{}", at(self.scale.x(p.epsilon)), at(self.y((line.value)(&p.measure))));
+        points.iter().map(place).collect::<Vec<_>>().join(" ")
+    }
+
+    fn marker(&self, line: &Line, point: &CurvePoint, class: &str, who: &str) -> Markup {
+        let value = (line.value)(&point.measure);
+        html! {
+            g {
+                title { (who) (line.name) " " (format!("{value:.3}")) " at ε = " (epsilon::both(point.epsilon)) }
+                (line.marker.draw(class, self.scale.x(point.epsilon), self.y(value)))
+            }
+        }
+    }
+}
+
+/// The name of a vertical axis.
+fn side_name(x: f64, y: f64, name: &str) -> Markup {
+    html! {
+        text class="fig-soft" text-anchor="middle" transform={ "translate(" (at(x)) " " (at(y)) ") rotate(-90)" } { (name) }
+    }
+}
+
+/// Writes the figure of `curve` to `path`, as SVG or PNG by its ending, whole or not at all.
+///
+/// # Errors
+/// If the ending is another one, or the file cannot be written.
+pub fn write_figure(curve: &Curve, path: &Path) -> Result<(), ReportError> {
+    let figure = Figure::of(curve);
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let bytes = match ending.as_str() {
+        "svg" => figure.svg().into_bytes(),
+        "png" => figure.png()?,
+        _ => return Err(ReportError::FigureFormat(path.display().to_string())),
+    };
+    Ok(write_bytes_atomic(path, &bytes)?)
+}

@@ -1,0 +1,280 @@
+//! The folder that a sweep leaves behind: table, figure, panels, report. Everything is made in memory first, so that an
+//! interrupted run leaves nothing half-written.
+
+use super::criterion::{Criterion, Verdict, control_at, verdicts};
+use super::figure::{self, Figure};
+use super::html::{Finding, HtmlReport, Picture};
+use super::panel::{PanelCaption, PanelPictures, panel};
+use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_to_stored};
+use crate::attack::{self, Direction, Method, Reference};
+use crate::data::{DataError, write_bytes_atomic};
+use crate::model::ModelError;
+use crate::study::{Curve, Subject};
+use crate::tensor;
+use image::RgbaImage;
+use std::fs;
+use std::path::Path;
+
+/// What a report needs beyond the curve.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What counts as broken.
+    pub criterion: Criterion,
+    /// Where the run comes from.
+    pub provenance: Provenance,
+    /// What a reader must know, beyond what the numbers themselves give reason to say.
+    pub notes: Vec<String>,
+}
+
+/// Files of a report, by name.
+#[derive(Debug)]
+pub struct ReportFolder {
+    /// Name and content.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Makes every file of the report on `curve`, a sweep of `method` over `subject`. `told` hears the panels done and in all.
+///
+/// # Errors
+/// If the device fails or a picture cannot be drawn.
+pub fn build_report(
+    subject: &Subject,
+    method: Method,
+    curve: &Curve,
+    settings: Settings,
+    mut told: impl FnMut(usize, usize),
+) -> Result<ReportFolder, ReportError> {
+    let card = subject.model.card();
+    let class = card.classes.get(usize::from(card.positive_class)).map_or("positive class", |c| c.name.as_str());
+    let direction = subject.direction(method)?;
+    let painter = Painter {
+        subject,
+        curve,
+        class,
+        direction: &direction,
+        original: tensor::to_host(subject.x.clone())?,
+        clean_probability: tensor::to_host(subject.clean.probability.clone())?,
+    };
+    let (mut files, mut findings, mut originals) = (Vec::new(), Vec::new(), None);
+    for (i, verdict) in verdicts(curve, settings.criterion).into_iter().enumerate() {
+        let painted = painter.paint(i, verdict)?;
+        files.push((panel_name(i, painted.finding.epsilon), encode_png(&painted.panel)?));
+        findings.push(painted.finding);
+        if originals.is_none() {
+            originals = Some(painted.originals);
+        }
+        told(i + 1, curve.points.len());
+    }
+    let Some(originals) = originals else {
+        return Err(ReportError::Figure("the curve has no points".to_owned()));
+    };
+    let mut notes = settings.notes;
+    notes.extend(observations(subject, method, curve, &direction)?);
+    let reference = reference_name(subject.reference_kind);
+    let name = &subject.case.name;
+    let figure = Figure {
+        curve,
+        criterion: settings.criterion,
+        title: figure::title(&curve.attack),
+        subtitle: format!("{} on {name}; overlap of {class} with the {reference}", card.name),
+        inline: false,
+    };
+    let report = HtmlReport {
+        subject: name.clone(),
+        model: card.name.clone(),
+        class: class.to_owned(),
+        reference,
+        curve,
+        criterion: settings.criterion,
+        findings,
+        originals,
+        notes,
+        provenance: settings.provenance,
+    };
+    files.push(("curve.csv".to_owned(), curve_csv(curve).into_bytes()));
+    files.push(("curve.svg".to_owned(), figure.svg().into_bytes()));
+    files.push(("curve.png".to_owned(), figure.png()?));
+    files.push(("report.html".to_owned(), report.html().into_bytes()));
+    Ok(ReportFolder { files })
+}
+
+/// `label` or `clean prediction`.
+fn reference_name(reference: Reference) -> &'static str {
+    match reference {
+        Reference::Label => "label",
+        Reference::CleanPrediction => "clean prediction",
+    }
+}
+
+const PANEL_PREFIX: &str = "panel-";
+
+/// `panel-03-epsilon-0.0157.png`: sorts by ε.
+fn panel_name(index: usize, epsilon: f64) -> String {
+    format!("{PANEL_PREFIX}{index:02}-epsilon-{}.png", epsilon::fraction(epsilon))
+}
+
+/// Makes the pictures and numbers of one ε.
+struct Painter<'a> {
+    subject: &'a Subject,
+    curve: &'a Curve,
+    class: &'a str,
+    direction: &'a Direction,
+    original: Vec<f32>,
+    clean_probability: Vec<f32>,
+}
+
+struct Painted {
+    finding: Finding,
+    originals: [Picture; 2],
+    panel: RgbaImage,
+}
+
+impl Painter<'_> {
+    fn paint(&self, index: usize, verdict: Verdict) -> Result<Painted, ReportError> {
+        let point = &self.curve.points[index];
+        let subject = self.subject;
+        let adversarial = self.direction.adversarial(&subject.x, point.epsilon);
+        let judged = if point.epsilon == 0.0 { subject.clean.clone() } else { subject.judge(&adversarial)? };
+        let (changed, probability) = (tensor::to_host(adversarial.clone())?, tensor::to_host(judged.probability)?);
+        let image = &subject.case.image;
+        let pictures = PanelPictures {
+            channels: image.channels,
+            height: image.height,
+            width: image.width,
+            original: &self.original,
+            adversarial: &changed,
+            clean_probability: &self.clean_probability,
+            adversarial_probability: &probability,
+        };
+        let control = control_at(self.curve, point.epsilon).map(|p| p.measure);
+        let attack = attack::find(&self.curve.attack).map_or(self.curve.attack.as_str(), |entry| entry.title);
+        let caption = PanelCaption {
+            attack: attack.to_owned(),
+            epsilon: point.epsilon,
+            subject: format!("{} on {}", subject.model.card().name, subject.case.name),
+            class: self.class.to_owned(),
+            reference: reference_name(subject.reference_kind),
+            clean: self.curve.clean,
+            adversarial: point.measure,
+            control,
+        };
+        let tiles = pictures.tiles(point.epsilon)?;
+        let [original, noise, image, clean, attacked, difference] = &tiles.pictures;
+        let finding = Finding {
+            epsilon: point.epsilon,
+            measure: point.measure,
+            control,
+            verdict,
+            rounded: if point.epsilon > 0.0 { Some(round_to_stored(subject, &adversarial)?) } else { None },
+            pictures: [picture(noise)?, picture(image)?, picture(attacked)?, picture(difference)?],
+            gain: tiles.gain,
+            seconds: point.seconds,
+        };
+        let originals = [picture(original)?, picture(clean)?];
+        Ok(Painted { finding, originals, panel: panel(&tiles, &caption)? })
+    }
+}
+
+fn picture(picture: &RgbaImage) -> Result<Picture, ReportError> {
+    Ok(Picture { png: encode_png(picture)?, width: picture.width(), height: picture.height() })
+}
+
+/// What the run itself gives reason to say.
+fn observations(
+    subject: &Subject,
+    method: Method,
+    curve: &Curve,
+    direction: &Direction,
+) -> Result<Vec<String>, ModelError> {
+    let mut notes = Vec::new();
+    if subject.reference_kind == Reference::CleanPrediction {
+        notes.push(
+            "There is no label: the model’s own prediction on the original is the reference. All numbers say how far \
+             the prediction moves, not how good it is."
+                .to_owned(),
+        );
+    }
+    if method.lowers_the_loss() {
+        let reference = reference_name(subject.reference_kind);
+        notes.push(format!(
+            "Inverse FGSM lowers the loss against the {reference}. It reads the answer, so it is meant for augmentation \
+             on training folds only; on an image held out for testing its scores say nothing about the model. (The \
+             paper’s table 2 lists it as an attack that lowers mIoU to .55, and its table 1 has lumbar .9829 plain \
+             above .9774 with it: both contradict its text. It is computed here as written.)"
+        ));
+    }
+    if matches!(method, Method::GradientSign { .. }) {
+        let signs = tensor::to_host(direction.direction.clone())?;
+        let zeros = signs.iter().filter(|v| **v == 0.0).count() as f64 / signs.len().max(1) as f64;
+        if zeros > 0.1 {
+            notes.push(format!(
+                "The gradient is exactly zero at {:.0} % of the pixels, which the attack therefore leaves alone: a sign \
+                 of gradient masking or of a saturated model.",
+                zeros * 100.0
+            ));
+        }
+    }
+    let stronger = |p: &&crate::study::CurvePoint| {
+        control_at(curve, p.epsilon).is_some_and(|c| c.measure.overlap.dice < p.measure.overlap.dice - 0.01)
+    };
+    if method == (Method::GradientSign { ascend: true }) {
+        let masked: Vec<String> = curve.points.iter().filter(stronger).map(|p| epsilon::levels(p.epsilon)).collect();
+        if !masked.is_empty() {
+            notes.push(format!(
+                "Random sign noise does more harm than the attack at ε = {}. One step of the gradient is a poor guide \
+                 there (too large a step, or gradient masking): a stronger attack may break the model earlier.",
+                masked.join(", ")
+            ));
+        }
+    }
+    Ok(notes)
+}
+
+impl ReportFolder {
+    /// Writes all files into `folder`, which is made if it does not exist. Each file is written whole or not at all,
+    /// the report last; panels of an earlier report in the same folder are removed.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
+        fs::create_dir_all(folder).map_err(|e| unwritable(folder, &e))?;
+        self.remove_old_panels(folder);
+        for (name, bytes) in &self.files {
+            write_bytes_atomic(&folder.join(name), bytes)?;
+        }
+        Ok(())
+    }
+
+    fn remove_old_panels(&self, folder: &Path) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = name.starts_with(PANEL_PREFIX) && name.contains("-epsilon-") && name.ends_with(".png");
+            if ours && !self.files.iter().any(|(new, _)| *new == name) {
+                // If it cannot be removed it is merely out of date, and the report does not mention it.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Finds out whether files can be written into `folder` before hours are spent on what goes into it. Leaves nothing.
+///
+/// # Errors
+/// If they cannot.
+pub fn check_writable(folder: &Path) -> Result<(), DataError> {
+    // The nearest ancestor that exists is where the first folder would be made.
+    let existing = folder.ancestors().find(|a| a.as_os_str().is_empty() || a.exists());
+    let existing = existing.filter(|a| !a.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        return Err(DataError::new(folder, format!("{} is not a folder", existing.display()), HINT));
+    }
+    tempfile::Builder::new().prefix(".writing-").tempfile_in(existing).map_err(|e| unwritable(folder, &e))?;
+    Ok(())
+}
+
+const HINT: &str = "Choose a folder that you may write to";
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> DataError {
+    DataError::new(folder, format!("cannot be written to ({error})"), HINT)
+}

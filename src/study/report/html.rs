@@ -1,0 +1,400 @@
+//! The report as one HTML file: pictures and figure inside it, nothing fetched, readable on light and dark screens, on
+//! paper and without scripts.
+
+use super::criterion::{BrokenInterval, Criterion, Verdict, broken_intervals};
+use super::figure::{self, Figure};
+use super::{Provenance, Rounded, epsilon, panel};
+use crate::attack;
+use crate::study::{Curve, Measure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const CSS: &str = include_str!("report.css");
+const SCRIPT: &str = include_str!("report.js");
+
+/// A picture of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// PNG bytes.
+    pub png: Vec<u8>,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+/// What was found at one ε.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// ε as a fraction of the bounds' width.
+    pub epsilon: f64,
+    /// Measures of the adversarial image.
+    pub measure: Measure,
+    /// Measures of random sign noise of the same ε.
+    pub control: Option<Measure>,
+    /// Whether it broke.
+    pub verdict: Verdict,
+    /// The adversarial image, saved, read back and judged again.
+    pub rounded: Option<Rounded>,
+    /// Noise, adversarial image, its segmentation, what changed.
+    pub pictures: [Picture; 4],
+    /// What the noise is multiplied by before it is shown.
+    pub gain: f64,
+    /// Seconds that the point took.
+    pub seconds: f64,
+}
+
+/// All that the report says.
+#[derive(Debug)]
+pub struct HtmlReport<'a> {
+    /// The image's name, for people.
+    pub subject: String,
+    /// The model's name.
+    pub model: String,
+    /// What is segmented, in lower case: `membrane`.
+    pub class: String,
+    /// `label` or `clean prediction`.
+    pub reference: &'static str,
+    /// The curve.
+    pub curve: &'a Curve,
+    /// What counts as broken.
+    pub criterion: Criterion,
+    /// One for each of the curve's points, in order.
+    pub findings: Vec<Finding>,
+    /// The original and its segmentation.
+    pub originals: [Picture; 2],
+    /// What a reader must know before trusting the numbers, a sentence or two each.
+    pub notes: Vec<String>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+impl HtmlReport<'_> {
+    /// The document.
+    pub fn html(&self) -> String {
+        let attack = attack::find(&self.curve.attack);
+        let title = format!("{}: {} on {}", self.subject, figure::title(&self.curve.attack), self.model);
+        let figure = Figure {
+            curve: self.curve,
+            criterion: self.criterion,
+            title: figure::title(&self.curve.attack),
+            subtitle: format!("{} on {}", self.model, self.subject),
+            inline: true,
+        };
+        let intervals = broken_intervals(self.curve, self.criterion);
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    // Nothing is fetched: a browser holds the report to it.
+                    meta http-equiv="Content-Security-Policy"
+                        content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+                    title { (title) }
+                    style { (PreEscaped(CSS)) (PreEscaped(self.shared_pictures())) }
+                }
+                body {
+                    main {
+                        header {
+                            p.kicker { "Epsiloscope report" }
+                            h1 { (self.headline(&intervals)) }
+                            p.lead { (self.explanation(&intervals)) }
+                        }
+                        (self.summary(&intervals))
+                        @if !self.notes.is_empty() {
+                            section.notes aria-label="Notes" {
+                                h2 { "Read this first" }
+                                ul { @for note in &self.notes { li { (note) } } }
+                            }
+                        }
+                        section {
+                            h2 { "Along ε" }
+                            .figure { (PreEscaped(figure.svg())) }
+                        }
+                        (self.pictures())
+                        (self.table())
+                        (self.origin(attack))
+                        (self.definitions())
+                    }
+                    script { (PreEscaped(SCRIPT)) }
+                }
+            }
+        };
+        page.into_string()
+    }
+
+    fn shared_pictures(&self) -> String {
+        let [original, segmentation] = &self.originals;
+        let style = |class, picture: &Picture| {
+            format!(".{class}{{background-image:url(data:image/png;base64,{})}}\n", STANDARD.encode(&picture.png))
+        };
+        style("original", original) + &style("segmentation", segmentation)
+    }
+
+    fn name(&self) -> &str {
+        attack::find(&self.curve.attack).map_or(self.curve.attack.as_str(), |entry| entry.title)
+    }
+
+    fn at(&self, epsilon: f64) -> Option<&Finding> {
+        self.findings.iter().find(|f| f.epsilon == epsilon)
+    }
+
+    fn headline(&self, intervals: &[BrokenInterval]) -> String {
+        let name = self.name();
+        match intervals.first() {
+            Some(first) => format!("{name} breaks {} at ε = {}", self.model, epsilon::levels(first.first)),
+            None if self.criterion.fails(&self.curve.clean, &self.curve.clean) => {
+                format!("{} fails on this image before any attack", self.model)
+            }
+            None if self.any(Verdict::NoiseToo) => {
+                format!("Where {name} breaks {}, random sign noise breaks it too", self.model)
+            }
+            None => format!("{name} does not break {} at any measured ε", self.model),
+        }
+    }
+
+    fn any(&self, verdict: Verdict) -> bool {
+        self.findings.iter().any(|f| f.verdict == verdict)
+    }
+
+    fn explanation(&self, intervals: &[BrokenInterval]) -> String {
+        let clean = self.curve.clean.overlap.dice;
+        let reference = self.reference;
+        let Some(finding) = intervals.first().and_then(|i| self.at(i.first)) else {
+            let worst = self.findings.iter().map(|f| f.measure.overlap.dice).fold(clean, f64::min);
+            return format!(
+                "Dice of {} against the {reference} is {clean:.3} on the original and {worst:.3} at worst.",
+                self.class
+            );
+        };
+        let mut text = format!(
+            "Dice of {} against the {reference} falls from {clean:.3} to {:.3}",
+            self.class, finding.measure.overlap.dice
+        );
+        if let Some(control) = finding.control {
+            text += &format!("; random sign noise of the same ε leaves {:.3}", control.overlap.dice);
+        }
+        text += ". ";
+        let spans: Vec<String> = intervals.iter().map(describe).collect();
+        text + &format!("Broken at {}.", spans.join(", and "))
+    }
+
+    /// The few numbers that a reader looks for.
+    fn summary(&self, intervals: &[BrokenInterval]) -> Markup {
+        let clean = &self.curve.clean;
+        let first = intervals.first().and_then(|i| self.at(i.first));
+        let shown = first.or_else(|| {
+            self.findings.iter().min_by(|a, b| a.measure.overlap.dice.total_cmp(&b.measure.overlap.dice))
+        });
+        html! {
+            section.tiles aria-label="Summary" {
+                @match first {
+                    Some(finding) => (tile("Smallest ε that breaks it", &epsilon::levels(finding.epsilon),
+                        &format!("{} of the bounds’ width, smallest measured", epsilon::fraction(finding.epsilon)))),
+                    None => (tile("Smallest ε that breaks it", "none", &format!("of {} measured", self.findings.len()))),
+                }
+                @if let Some(finding) = shown {
+                    @let at = format!("at ε = {}", epsilon::levels(finding.epsilon));
+                    (tile("Dice", &format!("{:.3} → {:.3}", clean.overlap.dice, finding.measure.overlap.dice), &at))
+                    @if let Some(control) = finding.control {
+                        (tile("Dice under random sign", &format!("{:.3}", control.overlap.dice), &at))
+                    }
+                    @if let Some(rounded) = &finding.rounded {
+                        @let (word, detail) = survival(rounded, clean, &finding.measure);
+                        (tile(&format!("After saving as {}", rounded.depth), word, &detail))
+                    }
+                }
+            }
+        }
+    }
+
+    fn pictures(&self) -> Markup {
+        let last = self.findings.len().saturating_sub(1);
+        // Opens where it gets interesting: the first broken ε, else the middle.
+        let opening = self.findings.iter().position(|f| f.verdict == Verdict::Broken).unwrap_or(last / 2);
+        html! {
+            section #pictures {
+                h2 { "What it looks like" }
+                .slider hidden {
+                    label for="epsilon" { "ε" }
+                    input #epsilon type="range" min="0" max=(last) step="1" value=(opening);
+                    output for="epsilon" {}
+                }
+                @for finding in &self.findings {
+                    @let clean = &self.curve.clean;
+                    @let [original, segmentation] = &self.originals;
+                    @let titles = panel::titles(&self.class, finding.gain);
+                    @let [noise, adversarial, attacked, changed] = &finding.pictures;
+                    article.epsilon data-epsilon={ "ε = " (epsilon::both(finding.epsilon)) } {
+                        h3 { "ε = " (epsilon::both(finding.epsilon)) " " (badge(finding.verdict)) }
+                        .panel {
+                            (view(original, &titles[0], "", "original"))
+                            (view(noise, &titles[1], &format!("L∞ {}, L2 {:.3}", epsilon::levels(finding.measure.distortion.linf), finding.measure.distortion.l2), ""))
+                            (view(adversarial, &titles[2], "", ""))
+                            (view(segmentation, &titles[3], &overlap(clean), "segmentation"))
+                            (view(attacked, &titles[4], &overlap(&finding.measure), ""))
+                            (view(changed, &titles[5], "plain orange: appeared; hatched blue: vanished", ""))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn table(&self) -> Markup {
+        let clean = &self.curve.clean;
+        html! {
+            section {
+                h2 { "Numbers" }
+                .scroll {
+                    table {
+                        thead {
+                            tr {
+                                th colspan="3" {} th colspan="2" { "Dice" } th colspan="2" { "IoU" }
+                                th colspan="3" { "Pixel error" } th colspan="2" { "Perturbation" }
+                                th colspan="2" { "After saving" } th {}
+                            }
+                            tr {
+                                th { "ε" } th { "fraction" } th.word { "verdict" }
+                                th { "attack" } th { "random" } th { "attack" } th { "random" }
+                                th { "L2" } th { "RMSE" } th { "wrong" } th { "L∞" } th { "L2" }
+                                th { "Dice" } th { "kept" } th { "seconds" }
+                            }
+                        }
+                        tbody {
+                            @for f in &self.findings {
+                                @let m = &f.measure;
+                                tr.broken[f.verdict == Verdict::Broken] {
+                                    th scope="row" { (epsilon::levels(f.epsilon)) }
+                                    td { (epsilon::fraction(f.epsilon)) }
+                                    td.word { (badge(f.verdict)) }
+                                    td { (three(m.overlap.dice)) } td.soft { (f.control.map_or("–".into(), |c| three(c.overlap.dice))) }
+                                    td { (three(m.overlap.iou)) } td.soft { (f.control.map_or("–".into(), |c| three(c.overlap.iou))) }
+                                    td { (format!("{:.2}", m.error.l2)) } td { (three(m.error.rmse)) }
+                                    td { (format!("{:.2} %", m.error.wrong * 100.0)) }
+                                    td { (epsilon::fraction(m.distortion.linf)) } td { (three(m.distortion.l2)) }
+                                    @if let Some(rounded) = &f.rounded {
+                                        td { (three(rounded.measure.overlap.dice)) }
+                                        td { (rounded.kept(clean, m).map_or("–".into(), |k| format!("{:.0} %", k * 100.0))) }
+                                    } @else {
+                                        td { "–" } td { "–" }
+                                    }
+                                    td.soft { (format!("{:.3}", f.seconds)) }
+                                }
+                            }
+                        }
+                    }
+                }
+                p.caption { "Files beside this report: curve.csv holds the same numbers in full, with a row of random sign noise for every ε; curve.svg and curve.png the figure; panel-….png the pictures of each ε." }
+            }
+        }
+    }
+
+    fn origin(&self, attack: Option<&attack::Entry>) -> Markup {
+        html! {
+            section {
+                h2 { "Where this comes from" }
+                dl {
+                    @for (name, text) in &self.provenance.facts { dt { (name) } dd { (text) } }
+                    @if let Some(entry) = attack {
+                        dt { "what the attack does" } dd { (entry.description) }
+                        dt { "source of the attack" } dd { (entry.source) }
+                    }
+                    dt { "broken means" } dd {
+                        "The original passes, the adversarial image fails, and random sign noise of the same ε does not fail. "
+                        "To fail: " (self.criterion) " (here " (three(self.criterion.threshold(&self.curve.clean))) ")."
+                    }
+                }
+                @if !self.provenance.command.is_empty() {
+                    p { "To make it again" }
+                    pre { code { (self.provenance.command) } }
+                }
+            }
+        }
+    }
+
+    fn definitions(&self) -> Markup {
+        html! {
+            section.definitions {
+                h2 { "What the numbers mean" }
+                dl {
+                    dt { "ε" } dd { "The largest change of a pixel, as a fraction of the width of the image’s bounds. 4/255 is four grey levels of an 8-bit image. Adversarial images are clipped to the bounds." }
+                    dt { "Dice, IoU" } dd { "Overlap of predicted and reference " (self.class) ": 2·TP / (2·TP + FP + FN) and TP / (TP + FP + FN). Two empty masks overlap fully." }
+                    dt { "pixel error" } dd { "L2 is ‖y − p‖₂ with y = 1 on " (self.class) " and p its predicted probability; RMSE is L2 / √N over the N pixels that count; wrong is the share of pixels whose predicted class is not the reference’s." }
+                    dt { "perturbation" } dd { "L∞ and L2 norm of adversarial image − original, as fractions of the bounds’ width, after clipping." }
+                    dt { "random sign" } dd { "The control: ±ε in every pixel, each sign by the toss of a coin. It is as strong as the attack and knows nothing of the model." }
+                    dt { "kept" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of the loss of Dice that is still there: survives from 50 %, weakened from 10 %, else gone. A dash: there was no loss worth the name (0.01)." }
+                    dt { "measured intervals" } dd { "Only the listed ε were measured. Nothing says that a model broken at one ε is broken at all larger ones." }
+                }
+            }
+        }
+    }
+}
+
+/// `every measured ε from 2/255 to 8/255 (not at 1/255)`.
+fn describe(interval: &BrokenInterval) -> String {
+    let span = match interval.points {
+        1 => epsilon::levels(interval.first),
+        n => format!("all {n} measured ε from {} to {}", epsilon::levels(interval.first), epsilon::levels(interval.last)),
+    };
+    let outside: Vec<String> = [interval.below, interval.above].into_iter().flatten().map(epsilon::levels).collect();
+    if outside.is_empty() { span } else { format!("{span} (not at {})", outside.join(" or ")) }
+}
+
+/// One word on whether an attack outlived being saved, and the numbers.
+fn survival(rounded: &Rounded, clean: &Measure, before: &Measure) -> (&'static str, String) {
+    let dice = rounded.measure.overlap.dice;
+    match rounded.kept(clean, before) {
+        None => ("no harm to keep", format!("Dice {dice:.3} in the file")),
+        Some(kept) => {
+            let word = match kept {
+                k if k >= 0.5 => "survives",
+                k if k >= 0.1 => "weakened",
+                _ => "gone",
+            };
+            (word, format!("{:.0} % of the loss kept, Dice {dice:.3} in the file", kept * 100.0))
+        }
+    }
+}
+
+fn overlap(measure: &Measure) -> String {
+    let Measure { overlap, error, .. } = measure;
+    format!("Dice {:.3}, IoU {:.3}, {:.1} % wrong", overlap.dice, overlap.iou, error.wrong * 100.0)
+}
+
+fn three(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+fn tile(name: &str, value: &str, detail: &str) -> Markup {
+    html! { .tile { p.name { (name) } p.value { (value) } p.detail { (detail) } } }
+}
+
+fn badge(verdict: Verdict) -> Markup {
+    let class = match verdict {
+        Verdict::Broken => "badge bad",
+        Verdict::Holds => "badge good",
+        _ => "badge",
+    };
+    html! { span class=(class) { (verdict.name()) } }
+}
+
+/// A picture with its captions. The originals are the same at every ε: a style holds them once, under the class `same`.
+fn view(picture: &Picture, title: &str, note: &str, same: &str) -> Markup {
+    html! {
+        figure {
+            figcaption { (title) }
+            @if same.is_empty() {
+                img src={ "data:image/png;base64," (STANDARD.encode(&picture.png)) } width=(picture.width)
+                    height=(picture.height) alt={ (title) ". " (note) };
+            } @else {
+                div class={ "same " (same) } role="img" aria-label=(title)
+                    style={ "aspect-ratio:" (picture.width) "/" (picture.height) } {}
+            }
+            p.note { (note) }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What a sweep found, on paper: the table (CSV), the figure (SVG and PNG), one panel of pictures per ε (PNG) and a
+//! self-contained HTML report. The window's exports and the command line call the same functions.
+
+mod criterion;
+mod csv;
+pub mod epsilon;
+mod error;
+mod figure;
+mod folder;
+mod html;
+mod panel;
+mod plot;
+mod provenance;
+mod raster;
+mod rounding;
+
+pub use self::csv::{COLUMNS, curve_csv, write_curve_csv};
+pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdicts};
+pub use error::ReportError;
+pub use figure::{Figure, write_figure};
+pub use folder::{ReportFolder, Settings, build_report, check_writable};
+pub use html::{Finding, HtmlReport, Picture};
+pub use panel::{PanelCaption, PanelPictures, Tiles, noise_gain, panel};
+pub use provenance::{Provenance, utc_now};
+pub use raster::{encode_png, rasterise};
+pub use rounding::{Rounded, round_to_stored};
