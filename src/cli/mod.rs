@@ -11,7 +11,6 @@ mod sweep;
 pub mod synth;
 pub mod train;
 
-use crate::workbench;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use options::{CaseOptions, DeviceOptions, ModelOptions};
@@ -96,7 +95,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Opens the window or, where there can be none, says so and does its main job without it.
 fn window(options: WindowOptions) -> anyhow::Result<()> {
     let problem = if display_exists() {
-        match workbench::run(options.workbench()) {
+        match open_window(&options) {
             Ok(()) => return Ok(()),
             Err(error) => format!("the window cannot be opened ({})", one_line(&error.to_string())),
         }
@@ -113,24 +112,14 @@ fn window(options: WindowOptions) -> anyhow::Result<()> {
         .context("the run without a window failed")
 }
 
+fn open_window(_: &WindowOptions) -> anyhow::Result<()> {
+    anyhow::bail!("the window is not part of this build")
+}
+
 /// Whether a window has somewhere to be.
 fn display_exists() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     !cfg!(all(unix, not(target_os = "macos"))) || set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WAYLAND_SOCKET")
-}
-
-impl WindowOptions {
-    fn workbench(&self) -> workbench::Options {
-        workbench::Options {
-            image: self.image.clone(),
-            label: self.case.label.clone(),
-            label_map: self.case.label_map.clone(),
-            slice: self.case.slice,
-            model: self.model.model.clone(),
-            device: self.device.device,
-            screenshot: self.screenshot.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub(super) fn control_at(curve: &Curve, epsilon: f64) -> Option<&CurvePoint> {
 
 /// The judgement of each of the attack's points.
 pub fn verdicts(curve: &Curve, criterion: Criterion) -> Vec<Verdict> {
-    let fails = |measure| criterion.fails(&curve.clean, measure);
+    let fails = |measure: &Measure| criterion.fails(&curve.clean, measure);
     let of = |point: &CurvePoint| {
         if fails(&curve.clean) {
             Verdict::CleanFails
@@ -154,9 +154,13 @@ pub fn broken_intervals(curve: &Curve, criterion: Criterion) -> Vec<BrokenInterv
                 interval.last = epsilon;
                 interval.points += 1;
             }
-            (true, _) => {
-                intervals.push(BrokenInterval { first: epsilon, last: epsilon, points: 1, below: previous, above: None })
-            }
+            (true, _) => intervals.push(BrokenInterval {
+                first: epsilon,
+                last: epsilon,
+                points: 1,
+                below: previous,
+                above: None,
+            }),
             (false, Some(interval)) if open => interval.above = Some(epsilon),
             (false, _) => {}
         }

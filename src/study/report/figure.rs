@@ -36,7 +36,12 @@ const OVERLAP: [Line; 2] = [
 ];
 
 const ERRORS: [Line; 2] = [
-    Line { name: "pixel error: RMSE (left), L2 (right)", class: "c", marker: Marker::Triangle, value: |m| m.error.rmse },
+    Line {
+        name: "pixel error: RMSE (left), L2 (right)",
+        class: "c",
+        marker: Marker::Triangle,
+        value: |m| m.error.rmse,
+    },
     Line { name: "share of wrong pixels", class: "d", marker: Marker::Diamond, value: |m| m.error.wrong },
 ];
 
@@ -75,7 +80,13 @@ pub struct Figure<'a> {
 impl<'a> Figure<'a> {
     /// The figure of a curve on its own, with the default criterion.
     pub fn of(curve: &'a Curve) -> Self {
-        Self { curve, criterion: Criterion::default(), title: title(&curve.attack), subtitle: String::new(), inline: false }
+        Self {
+            curve,
+            criterion: Criterion::default(),
+            title: title(&curve.attack),
+            subtitle: String::new(),
+            inline: false,
+        }
     }
 
     /// The figure as an SVG document.
@@ -95,11 +106,8 @@ impl<'a> Figure<'a> {
         let points = self.curve.points.iter().chain(&self.curve.control);
         let scale = EpsilonScale::fitting(points.map(|p| p.epsilon), LEFT + INSET, RIGHT - INSET);
         let bands = broken_intervals(self.curve, self.criterion);
-        let errors_top = self
-            .measures()
-            .flat_map(|m| [m.error.rmse, m.error.wrong])
-            .filter(|v| v.is_finite())
-            .fold(0.05, f64::max);
+        let errors_top =
+            self.measures().flat_map(|m| [m.error.rmse, m.error.wrong]).filter(|v| v.is_finite()).fold(0.05, f64::max);
         let root_n = (self.curve.clean.error.pixels as f64).sqrt();
         let overlap = Plot { scale, top: 146.0, bottom: 420.0, largest: 1.0, bands: &bands, curve: self.curve };
         let errors = Plot {
@@ -301,7 +309,8 @@ impl Plot<'_> {
     }
 
     fn path(&self, line: &Line, points: &[CurvePoint]) -> String {
-        let place = |p: &CurvePoint| format!("{},{}", at(self.scale.x(p.epsilon)), at(self.y((line.value)(&p.measure))));
+        let place =
+            |p: &CurvePoint| format!("{},{}", at(self.scale.x(p.epsilon)), at(self.y((line.value)(&p.measure))));
         points.iter().map(place).collect::<Vec<_>>().join(" ")
     }
 

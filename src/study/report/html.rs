@@ -186,9 +186,8 @@ impl HtmlReport<'_> {
     fn summary(&self, intervals: &[BrokenInterval]) -> Markup {
         let clean = &self.curve.clean;
         let first = intervals.first().and_then(|i| self.at(i.first));
-        let shown = first.or_else(|| {
-            self.findings.iter().min_by(|a, b| a.measure.overlap.dice.total_cmp(&b.measure.overlap.dice))
-        });
+        let shown = first
+            .or_else(|| self.findings.iter().min_by(|a, b| a.measure.overlap.dice.total_cmp(&b.measure.overlap.dice)));
         html! {
             section.tiles aria-label="Summary" {
                 @match first {
@@ -338,7 +337,9 @@ impl HtmlReport<'_> {
 fn describe(interval: &BrokenInterval) -> String {
     let span = match interval.points {
         1 => epsilon::levels(interval.first),
-        n => format!("all {n} measured ε from {} to {}", epsilon::levels(interval.first), epsilon::levels(interval.last)),
+        n => {
+            format!("all {n} measured ε from {} to {}", epsilon::levels(interval.first), epsilon::levels(interval.last))
+        }
     };
     let outside: Vec<String> = [interval.below, interval.above].into_iter().flatten().map(epsilon::levels).collect();
     if outside.is_empty() { span } else { format!("{span} (not at {})", outside.join(" or ")) }

@@ -117,7 +117,10 @@ impl PanelPictures<'_> {
             draw(plain, only(adversarial))?,
             draw(overlay, Layers { image: original, mask: clean, second: None })?,
             draw(overlay, Layers { image: adversarial, mask: changed, second: None })?,
-            draw(Content::Difference { window: Window::FULL }, Layers { image: adversarial, mask: changed, second: clean })?,
+            draw(
+                Content::Difference { window: Window::FULL },
+                Layers { image: adversarial, mask: changed, second: clean },
+            )?,
         ];
         Ok(Tiles { pictures, gain })
     }
@@ -256,12 +259,12 @@ fn colour_bar(epsilon: f64) -> Markup {
 fn difference_legend(cell: usize) -> Markup {
     let second = (cell / 2).min(190);
     html! {
-        rect x="0" y="-13" width="15" height="15" fill=(hex(palette::APPEARED)) {}
+        rect x="0" y="-13" width="15" height="15" fill=(hex(palette::appeared(Theme::Light))) {}
         text class="n" x="23" { "appeared" }
         g transform={ "translate(" (second) " 0)" } {
             defs {
                 pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                    rect width="2.6" height="5" fill=(hex(palette::VANISHED)) {}
+                    rect width="2.6" height="5" fill=(hex(palette::vanished(Theme::Light))) {}
                 }
             }
             rect x="0" y="-13" width="15" height="15" fill="#3c4043" {}

@@ -94,7 +94,11 @@ impl EpsilonScale {
     /// What the two rows of names are in.
     pub fn units(self) -> [&'static str; 2] {
         let units = ["ε in grey levels of 8 bits (/255)", "as a fraction of the bounds’ width"];
-        if self.in_levels() { units } else { ["ε as a fraction of the bounds’ width", "in grey levels of 8 bits (/255)"] }
+        if self.in_levels() {
+            units
+        } else {
+            ["ε as a fraction of the bounds’ width", "in grey levels of 8 bits (/255)"]
+        }
     }
 }
 
@@ -135,7 +139,8 @@ impl Marker {
             Self::Triangle => [(0.0, -1.25), (1.1, 0.85), (-1.1, 0.85)].to_vec(),
             Self::Diamond => [(0.0, -1.3), (1.1, 0.0), (0.0, 1.3), (-1.1, 0.0)].to_vec(),
         };
-        let points: Vec<String> = path.iter().map(|(dx, dy)| format!("{},{}", at(x + dx * r), at(y + dy * r))).collect();
+        let points: Vec<String> =
+            path.iter().map(|(dx, dy)| format!("{},{}", at(x + dx * r), at(y + dy * r))).collect();
         html! { polygon class=(class) points=(points.join(" ")) {} }
     }
 }
