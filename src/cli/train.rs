@@ -69,7 +69,7 @@ pub struct Train {
     /// How often the data are gone through.
     #[arg(long, default_value_t = 20)]
     pub epochs: usize,
-    /// Crops a step.
+    /// Crops a step; on the CPU 5 and more are faster than fewer (burn's kernels for few channels are slow).
     #[arg(long, default_value_t = 8)]
     pub batch: usize,
     /// Height and width of a crop in pixels.

@@ -215,3 +215,58 @@ fn published_presets_take_a_step() {
         assert!(report.loss.is_finite() && report.validation.unwrap().images == 1);
     }
 }
+
+/// The program's own arguments, without the program.
+fn run(arguments: &[&str]) -> anyhow::Result<()> {
+    use clap::Parser;
+    #[derive(Parser)]
+    enum Command {
+        Synth(epsiloscope::cli::synth::Synth),
+        Train(epsiloscope::cli::train::Train),
+    }
+    match Command::try_parse_from(std::iter::once("epsiloscope").chain(arguments.iter().copied()))? {
+        Command::Synth(synth) => synth.run(),
+        Command::Train(train) => train.run(),
+    }
+}
+
+#[test]
+fn the_command_line_makes_data_trains_resumes_and_evaluates() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, stack, out) = (at("data"), at("stack"), at("model.safetensors"));
+    run(&["synth", "--size", "48", "--count", "3", "--seed", "5", "--out", &data]).unwrap();
+    run(&["synth", "--size", "48", "--count", "1", "--slices", "3", "--seed", "5", "--out", &stack]).unwrap();
+    let size = ["--base", "2", "--depth", "1", "--crop", "32", "--batch", "2", "--epochs", "1"];
+    let train = |more: &[&str]| run(&[&["train"], &size[..], more].concat());
+    train(&["--data", &data, "--slices", "0-1", "--validate", "2", "--out", &out]).unwrap();
+    let model = BuiltIn::load(out.as_ref(), &Device::flex()).unwrap();
+    use epsiloscope::model::Model;
+    let card = model.card();
+    assert_eq!((card.name.as_str(), card.class_index("membrane"), card.positive_class), ("model", Some(1), 1));
+    assert!(card.description.contains("2 labelled images (membranes-5 … membranes-6)"), "{}", card.description);
+    assert!(card.description.contains("Held-out membrane Dice 0."), "{}", card.description);
+    // The checkpoint knows that it is finished, and what it was trained on.
+    train(&["--data", &data, "--slices", "0-1", "--validate", "2", "--resume", "--out", &out]).unwrap();
+    let other = train(&["--data", &data, "--slices", "0", "--resume", "--out", &out]).unwrap_err().to_string();
+    assert!(other.contains("model.checkpoint") && other.contains("membranes-6"), "{other}");
+    let (image, label) = (format!("{stack}/images/membranes-5.tif"), format!("{stack}/masks/membranes-5.tif"));
+    run(&["train", "--evaluate", &out, "--image", &image, "--label", &label, "--slices", "1-2"]).unwrap();
+    run(&["train", "--evaluate", &out, "--data", "synthetic:3:1"]).unwrap();
+
+    let refuse = |more: &[&str], says: &str| {
+        let error = format!("{:#}", train(more).unwrap_err());
+        assert!(error.contains(says), "{error}");
+    };
+    refuse(&["--data", &data, "--slices", "0-3", "--out", &out], "has images 0 to 2");
+    refuse(&["--data", &data, "--slices", "0-1", "--validate", "1-2", "--out", &out], "also trained on");
+    refuse(&["--data", &at("nowhere"), "--out", &out], "nowhere");
+    refuse(&["--data", &data, "--label-map", "0=membrane,255=sell", "--out", &out], "no class ‘sell’");
+    refuse(&["--data", &data, "--label-map", "1=membrane,255=cell", "--out", &out], "its values are 0, 255");
+    refuse(&["--image", &image, "--label", &format!("{data}/masks/membranes-5.png"), "--out", &out], "does not fit");
+    refuse(&["--data", &data, "--out", &at("model.onnx")], ".safetensors");
+    refuse(&["--data", &data, "--out", &at("missing/model.safetensors")], "missing");
+    refuse(&["--data", "synthetic:x", "--out", &out], "synthetic:SEED");
+    // What could not be trained has not touched what was there.
+    assert!(BuiltIn::load(out.as_ref(), &Device::flex()).is_ok());
+}

@@ -4,8 +4,9 @@
 //!
 //! Sizes are in pixels at about 4 nm each, grey levels a fraction of the full range, before contrast and gamma.
 
+use super::camera::Camera;
 use super::noise::Draw;
-use super::tissue::{Rendering, Tissue};
+use super::tissue::Tissue;
 use crate::data::{Bounds, Case, Image, Provenance, StoredType};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -118,8 +119,8 @@ impl MembranesConfig {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let scale = rng.within(config.scale).max(0.2);
         let tissue = Tissue::new(&config, scale, &mut rng);
-        let rendering = Rendering::new(&config, &mut rng);
-        (0..config.slices).map(|z| rendering.develop(tissue.cut(z), z)).collect()
+        let camera = Camera::new(&config, &mut rng);
+        (0..config.slices).map(|z| camera.photograph(tissue.cut(z), z)).collect()
     }
 
     /// The first slice that follows from `seed`.

@@ -1,8 +1,9 @@
 //! What lies inside cells and misleads a membrane segmenter: mitochondria with cristae, vesicles, tubules, dark
 //! bodies. None of it is membrane in the mask.
 
+use super::cells::Cell;
 use super::noise::{Draw, Field, bump, ramp, wave};
-use super::tissue::{Cell, Cut};
+use super::tissue::Cut;
 use rand_chacha::ChaCha8Rng;
 
 /// A dark, textured, roughly elliptic body in the local coordinates of its cell.

@@ -1,10 +1,11 @@
-//! The geometry of packed cells, a cut through it, and the microscope that photographs the cut.
+//! A tissue of packed cells and cuts through it.
 //!
 //! Cells are an additively weighted Voronoi diagram with an anisotropic metric per cell, seen through a smooth warp:
 //! m_i(p) = |A_i (w(p) − c_i)| − r_i, and p belongs to the cell of the smallest m. The distance to the boundary with
 //! cell j is (m_j − m_i) / |∇(m_j − m_i)| to first order, which is exact enough within a membrane's thickness.
 
-use super::membranes::{CELL, MEMBRANE, MembranesConfig, Section};
+use super::cells::{Cell, pack};
+use super::membranes::{CELL, MEMBRANE, MembranesConfig};
 use super::noise::{Draw, Field, bump, hash, ramp};
 use super::organelles::{self, Mitochondrion};
 use rand::SeedableRng;
@@ -13,56 +14,6 @@ use rand_chacha::ChaCha8Rng;
 /// One slice is this many pixels thick at scale 1 (50 nm).
 const SLICE_DEPTH: f32 = 12.0;
 const TILE: usize = 16;
-
-/// A cell profile.
-#[derive(Clone, Debug)]
-pub struct Cell {
-    /// Centre in slice 0 and its drift per slice.
-    centre: [f32; 2],
-    drift: [f32; 2],
-    radius: f32,
-    axis: [f32; 2],
-    /// Square root of the ratio of its axes.
-    stretch: f32,
-    level: f32,
-    texture: f32,
-    /// Vesicles per 1000 square pixels.
-    pub vesicles: f32,
-}
-
-impl Cell {
-    fn centre(&self, z: usize) -> [f32; 2] {
-        [self.centre[0] + self.drift[0] * z as f32, self.centre[1] + self.drift[1] * z as f32]
-    }
-
-    /// Coordinates of `p` about the centre, along and across the long axis.
-    pub fn local(&self, p: [f32; 2], z: usize) -> [f32; 2] {
-        let c = self.centre(z);
-        let (dx, dy) = (p[0] - c[0], p[1] - c[1]);
-        [dx * self.axis[0] + dy * self.axis[1], dy * self.axis[0] - dx * self.axis[1]]
-    }
-
-    fn metric(&self, p: [f32; 2], z: usize) -> f32 {
-        let [along, across] = self.local(p, z);
-        let (a, b) = (along / self.stretch, across * self.stretch);
-        (a * a + b * b).sqrt() - self.radius
-    }
-
-    fn gradient(&self, p: [f32; 2], z: usize) -> [f32; 2] {
-        let [along, across] = self.local(p, z);
-        let (a, b) = (along / self.stretch, across * self.stretch);
-        let q = (a * a + b * b).sqrt().max(1e-3);
-        let (u, v) = (a / (self.stretch * q), b * self.stretch / q);
-        [u * self.axis[0] - v * self.axis[1], u * self.axis[1] + v * self.axis[0]]
-    }
-
-    /// The radius of the ellipse m = 0 in direction `u`.
-    fn extent(&self, u: [f32; 2]) -> f32 {
-        let (along, across) = (u[0] * self.axis[0] + u[1] * self.axis[1], u[1] * self.axis[0] - u[0] * self.axis[1]);
-        let (a, b) = (along / self.stretch, across * self.stretch);
-        self.radius / (a * a + b * b).sqrt().max(1e-3)
-    }
-}
 
 /// What a seed draws before anything is cut.
 pub struct Tissue {
@@ -91,7 +42,8 @@ pub struct Cut {
     pub inside: Vec<f32>,
     /// Warped coordinates of each pixel.
     pub warped: Vec<[f32; 2]>,
-    label: Vec<u8>,
+    /// Cell or membrane, as in a [`super::Section`].
+    pub label: Vec<u8>,
 }
 
 impl Tissue {
@@ -353,145 +305,6 @@ impl Tissue {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Cells of many sizes, the largest first, each where most room is left.
-fn pack(config: &MembranesConfig, scale: f32, elongation: f32, seed: u64, rng: &mut ChaCha8Rng) -> Vec<Cell> {
-    let margin = 45.0 * scale;
-    let side = config.size as f32 + 2.0 * margin;
-    let per_area = rng.within([30.0, 52.0]) / (65_536.0 * scale * scale);
-    let count = ((side * side * per_area) as usize).max(3);
-    let mut radii: Vec<f32> = (0..count).map(|_| rng.mostly_small(config.cell_radius) * scale).collect();
-    radii.sort_by(|a, b| b.total_cmp(a));
-    let (turn_x, turn_y) =
-        (Field::new(seed.wrapping_add(51), 130.0 * scale), Field::new(seed.wrapping_add(52), 130.0 * scale));
-    let level = rng.within(config.cell_level);
-    let spread = rng.within(config.cell_level_spread);
-    let texture = rng.within(config.texture);
-    let vesicles = rng.within(config.vesicles);
-    let mut cells: Vec<Cell> = Vec::with_capacity(count);
-    for radius in radii {
-        let stretch = (1.0 + (elongation - 1.0) * rng.unit()).sqrt();
-        let dark = rng.chance(0.1);
-        let mut cell = Cell {
-            centre: [0.0; 2],
-            drift: [rng.gaussian() * 0.8 * scale, rng.gaussian() * 0.8 * scale],
-            radius,
-            axis: [1.0, 0.0],
-            stretch,
-            level: level + spread * rng.gaussian() - if dark { 0.1 } else { 0.0 },
-            texture: texture * rng.within([0.6, 1.4]) * if dark { 1.4 } else { 1.0 },
-            vesicles: if rng.chance(0.6) { vesicles * rng.within([0.3, 2.0]) } else { vesicles * 0.1 },
-        };
-        let mut best = (f32::MIN, cell.centre, cell.axis);
-        for _ in 0..10 {
-            cell.centre = [rng.unit() * side - margin, rng.unit() * side - margin];
-            // Neighbours lie roughly parallel, as in bundles of neurites.
-            let (a, b) =
-                (turn_x.at(cell.centre[0], cell.centre[1], 0.0), turn_y.at(cell.centre[0], cell.centre[1], 0.0));
-            let jitter = rng.direction();
-            let (a, b) = (a + 0.25 * jitter[0], b + 0.25 * jitter[1]);
-            let length = (a * a + b * b).sqrt();
-            cell.axis = if length > 0.05 { [a / length, b / length] } else { jitter };
-            let clearance = cells.iter().fold(f32::MAX, |least, other| {
-                let (dx, dy) = (other.centre[0] - cell.centre[0], other.centre[1] - cell.centre[1]);
-                let distance = (dx * dx + dy * dy).sqrt().max(1e-3);
-                let u = [dx / distance, dy / distance];
-                least.min(distance - cell.extent(u) - other.extent(u))
-            });
-            if clearance > best.0 {
-                best = (clearance, cell.centre, cell.axis);
-            }
-        }
-        (cell.centre, cell.axis) = (best.1, best.2);
-        cells.push(cell);
-    }
-    cells
-}
-
-/// Light, optics and sensor.
-pub struct Rendering {
-    seed: u64,
-    light: f32,
-    light_wavelength: f32,
-    blur: f32,
-    noise: f32,
-    correlation: f32,
-    contrast: f32,
-    brightness: f32,
-    gamma: f32,
-}
-
-impl Rendering {
-    /// Draws the conditions of one stack.
-    pub fn new(config: &MembranesConfig, rng: &mut ChaCha8Rng) -> Self {
-        Self {
-            seed: u64::from(rng.unit().to_bits()) << 8 | u64::from(rng.unit().to_bits()),
-            light: rng.within(config.light),
-            light_wavelength: rng.within([120.0, 400.0]),
-            blur: rng.within(config.blur).max(0.0),
-            noise: rng.within(config.noise).max(0.0),
-            correlation: rng.within(config.noise_correlation).clamp(0.0, 1.0),
-            contrast: rng.within(config.contrast),
-            brightness: rng.within(config.brightness),
-            gamma: rng.within(config.gamma).clamp(-1.0, 1.0),
-        }
-    }
-
-    /// Photographs a cut.
-    pub fn develop(&self, cut: Cut, z: usize) -> Section {
-        let n = cut.size;
-        let mut grey = cut.grey;
-        let mut blur = self.blur;
-        while blur > 0.0 {
-            binomial(&mut grey, n, blur.min(1.0));
-            blur -= 1.0;
-        }
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(z as u64));
-        let mut white: Vec<f32> = (0..n * n).map(|_| rng.gaussian()).collect();
-        if self.correlation > 0.0 {
-            binomial(&mut white, n, self.correlation);
-            // The filter [1 2 1]/4 in both directions, mixed with the identity, keeps this share of the variance.
-            let c = self.correlation;
-            let (centre, rest) = (1.0 - c + c * 0.25, c * c * (0.140_625 - 0.0625));
-            let gain = 1.0 / (centre * centre + rest).sqrt();
-            white.iter_mut().for_each(|v| *v *= gain);
-        }
-        let light = Field::new(self.seed.wrapping_add(101), self.light_wavelength);
-        let image = grey
-            .iter()
-            .zip(&white)
-            .enumerate()
-            .map(|(i, (&g, &w))| {
-                let (x, y) = ((i % n) as f32, (i / n) as f32);
-                let lit = g * (1.0 + self.light * light.at(x, y, z as f32 * 40.0));
-                let noisy = lit + self.noise * w * (0.4 + 1.2 * lit.max(0.0)).sqrt();
-                let v = ((noisy - 0.5) * self.contrast + 0.5 + self.brightness).clamp(0.0, 1.0);
-                let v = v + self.gamma * v * (1.0 - v);
-                (v * 255.0 + 0.5) as u8
-            })
-            .collect();
-        Section { size: n, image, label: cut.label }
-    }
-}
-
-/// Mixes an n×n image with its 3×3 binomial blur, mirrored at the border.
-fn binomial(image: &mut [f32], n: usize, share: f32) {
-    let at = |i: isize| -> usize { i.clamp(0, n as isize - 1) as usize };
-    let mut rows = vec![0f32; image.len()];
-    for y in 0..n {
-        for x in 0..n {
-            let (l, r) = (at(x as isize - 1), at(x as isize + 1));
-            rows[y * n + x] = 0.25 * (image[y * n + l] + image[y * n + r]) + 0.5 * image[y * n + x];
-        }
-    }
-    for y in 0..n {
-        let (u, d) = (at(y as isize - 1), at(y as isize + 1));
-        for x in 0..n {
-            let blurred = 0.25 * (rows[u * n + x] + rows[d * n + x]) + 0.5 * rows[y * n + x];
-            image[y * n + x] += share * (blurred - image[y * n + x]);
         }
     }
 }
