@@ -1,1 +1,34 @@
-//! Not yet.
+//! The window. It draws [`State`] and sends [`Command`]s, nothing else: no tensor, no decoding, no disk work on this
+//! thread. One file a panel; a panel is a [`Pane`]. What belongs to all of them (ε in units, the theme's colours) has
+//! one file each: `epsilon`, `theme`.
+//!
+//! The panels by file: `compare::Compare`, `curves::Curves`, `steps::Steps` and the bar `epsilon_bar::EpsilonBar`,
+//! `library::Library`, `inspector::Inspector`; each is `Default` and keeps only what concerns its own drawing.
+
+mod command;
+pub mod epsilon;
+mod history;
+pub mod state;
+mod timing;
+
+pub use command::{Command, CommandSender, ExportKind, PanelKind};
+pub use history::History;
+pub use state::State;
+pub use timing::FrameTimes;
+
+use eframe::egui;
+
+/// What panels draw with, beside the state.
+pub struct PaneContext {
+    /// No animation: pictures of the window and tests want stillness.
+    pub still: bool,
+}
+
+/// A panel: a struct with its own state that draws the common one.
+pub trait Pane {
+    /// The name on its tab.
+    fn title(&self) -> &str;
+
+    /// Draws it into all of `ui`. Changes are asked for with `commands`.
+    fn ui(&mut self, ui: &mut egui::Ui, state: &State, commands: &CommandSender, context: &mut PaneContext);
+}

@@ -1,0 +1,163 @@
+//! What panels ask for. The interface changes nothing itself: it sends commands, and [`App`](super::App) applies
+//! them between frames and forwards what concerns the engine.
+
+use super::epsilon::{EpsilonScale, EpsilonUnit};
+use super::state::{Look, Navigation, View};
+use crate::attack::Method;
+use crate::engine::{Problem, Request};
+use eframe::egui;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+/// What a person asked for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Choose ε, a fraction of the bounds' width.
+    Epsilon(f64),
+    /// Change ε by steps of the keys on the present scale; a fine step is [`FINE_STEP`](super::epsilon::FINE_STEP).
+    StepEpsilon(f64),
+    /// ε is being dragged (`true`) or was let go.
+    DragEpsilon(bool),
+    /// Show and type ε in another unit.
+    Unit(EpsilonUnit),
+    /// Divide the slider differently.
+    Scale(EpsilonScale),
+    /// Choose the attack.
+    Attack(Method),
+    /// Change what the pictures look like: a changed copy of the present view.
+    View(Box<View>),
+    /// Zoom or pan.
+    Navigate(Navigation),
+    /// The pointer is over this pixel (column, row), or over none.
+    Probe(Option<[usize; 2]>),
+    /// Show another slice.
+    Slice(usize),
+    /// Play or stop the stack.
+    Play(bool),
+    /// Change how the window looks.
+    Look(Look),
+    /// Show only pictures and ε, or everything.
+    ImagesOnly(bool),
+    /// Put the panels back where they were at first.
+    ResetLayout,
+    /// Show or hide a panel.
+    Panel(PanelKind, bool),
+    /// Go back one change.
+    Undo,
+    /// Go forward one change.
+    Redo,
+    /// Ask for an image and open it.
+    ChooseImage,
+    /// Ask for a label of the present image.
+    ChooseLabel,
+    /// Ask for a model.
+    ChooseModel,
+    /// Ask where to export to.
+    ChooseExport(ExportKind),
+    /// Files were given (dropped, typed, chosen): find out which is the image, the label, the model.
+    OpenFiles(Vec<PathBuf>),
+    /// Forget a recent file.
+    ForgetRecent(PathBuf),
+    /// Show or hide the sheet of keys.
+    Shortcuts(bool),
+    /// Show or hide what this program is.
+    About(bool),
+    /// Full screen or not.
+    FullScreen,
+    /// Something outside the engine failed.
+    Failed(Problem),
+    /// Take the message of the last failure away.
+    DismissProblem,
+    /// Anything else that the engine does.
+    Engine(Request),
+    /// Close the window.
+    Quit,
+}
+
+/// The panels that can be shown and hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PanelKind {
+    /// The pictures.
+    Compare,
+    /// The plots.
+    Curves,
+    /// Files.
+    Library,
+    /// Attack, view, numbers.
+    Inspector,
+    /// Gradient → sign → ×ε → sum.
+    Steps,
+}
+
+impl PanelKind {
+    /// All of them, in the order of the menu.
+    pub const ALL: [Self; 5] = [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector];
+
+    /// The name on its tab and in the menu.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Compare => "Compare",
+            Self::Curves => "Curves",
+            Self::Library => "Library",
+            Self::Inspector => "Inspector",
+            Self::Steps => "Step by step",
+        }
+    }
+}
+
+/// What can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportKind {
+    /// The adversarial image, in the stored depth.
+    Adversarial,
+    /// All views as one picture.
+    Views,
+    /// The curve as numbers.
+    CurveCsv,
+    /// The curve as a figure.
+    CurveFigure,
+}
+
+impl ExportKind {
+    /// All of them, in the order of the menu.
+    pub const ALL: [Self; 4] = [Self::Views, Self::Adversarial, Self::CurveCsv, Self::CurveFigure];
+
+    /// The words of the menu, without the ellipsis.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Adversarial => "Adversarial image",
+            Self::Views => "All views",
+            Self::CurveCsv => "Curve as CSV",
+            Self::CurveFigure => "Curve as figure",
+        }
+    }
+}
+
+/// Where commands go. Cheap to clone; panels use it while they draw, file dialogs from their own threads.
+#[derive(Clone)]
+pub struct CommandSender {
+    sender: mpsc::Sender<Command>,
+    context: egui::Context,
+}
+
+impl CommandSender {
+    /// A sender and the end that [`App`](super::App) reads.
+    pub fn new(context: egui::Context) -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self { sender, context }, receiver)
+    }
+
+    /// Sends a command and wakes the window.
+    pub fn send(&self, command: Command) {
+        // The receiver is gone only when the window closes: nobody is left to serve the wish.
+        if self.sender.send(command).is_ok() {
+            self.context.request_repaint();
+        }
+    }
+
+    /// Sends a request for the engine.
+    pub fn request(&self, request: Request) {
+        self.send(Command::Engine(request));
+    }
+}

@@ -1,0 +1,121 @@
+//! Undo and redo of ε, attack and view.
+
+use super::state::View;
+use crate::attack::Method;
+
+/// What undo brings back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The wished ε.
+    pub epsilon: f64,
+    /// The wished attack.
+    pub method: Method,
+    /// What the pictures look like.
+    pub view: View,
+}
+
+/// What kind of change was made; changes of one kind in quick succession are undone together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// ε.
+    Epsilon,
+    /// The attack.
+    Attack,
+    /// The view.
+    View,
+}
+
+/// Two changes of one kind that follow each other within this many seconds are one.
+const TOGETHER_SECS: f64 = 0.7;
+/// How many changes are kept.
+const MOST: usize = 200;
+
+/// The changes that can be undone and redone.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    past: Vec<Snapshot>,
+    future: Vec<Snapshot>,
+    last: Option<(Change, f64)>,
+}
+
+impl History {
+    /// Notes that `before` is about to change at time `now` (seconds). `held` says that this change belongs to the
+    /// one before it whatever the time between them (a drag that goes on).
+    pub fn record(&mut self, before: Snapshot, change: Change, now: f64, held: bool) {
+        let together = self.last.is_some_and(|(last, at)| last == change && (held || now - at < TOGETHER_SECS));
+        self.last = Some((change, now));
+        self.future.clear();
+        if together && !self.past.is_empty() {
+            return;
+        }
+        self.past.push(before);
+        if self.past.len() > MOST {
+            self.past.remove(0);
+        }
+    }
+
+    /// The next change is one of its own, however soon it comes.
+    pub fn separate(&mut self) {
+        self.last = None;
+    }
+
+    /// What to go back to from `now`, if there is anything.
+    pub fn undo(&mut self, now: Snapshot) -> Option<Snapshot> {
+        let back = self.past.pop()?;
+        self.future.push(now);
+        self.last = None;
+        Some(back)
+    }
+
+    /// What to go forward to from `now`, if there is anything.
+    pub fn redo(&mut self, now: Snapshot) -> Option<Snapshot> {
+        let forward = self.future.pop()?;
+        self.past.push(now);
+        self.last = None;
+        Some(forward)
+    }
+
+    /// Whether there is something to undo.
+    pub fn can_undo(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    /// Whether there is something to redo.
+    pub fn can_redo(&self) -> bool {
+        !self.future.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epsilon: f64) -> Snapshot {
+        Snapshot { epsilon, method: Method::GradientSign { ascend: true }, view: View::default() }
+    }
+
+    #[test]
+    fn quick_changes_of_one_kind_are_one() {
+        let mut history = History::default();
+        history.record(at(0.1), Change::Epsilon, 0.0, false);
+        history.record(at(0.2), Change::Epsilon, 0.1, false);
+        history.record(at(0.3), Change::Epsilon, 9.0, true);
+        history.record(at(0.4), Change::Attack, 9.1, false);
+        assert_eq!(history.undo(at(0.5)), Some(at(0.4)));
+        assert_eq!(history.undo(at(0.4)), Some(at(0.1)));
+        assert_eq!(history.undo(at(0.1)), None);
+        assert_eq!(history.redo(at(0.1)), Some(at(0.4)));
+        assert_eq!(history.redo(at(0.4)), Some(at(0.5)));
+        assert!(!history.can_redo());
+    }
+
+    #[test]
+    fn a_new_change_ends_redo() {
+        let mut history = History::default();
+        history.record(at(0.1), Change::Epsilon, 0.0, false);
+        assert_eq!(history.undo(at(0.2)), Some(at(0.1)));
+        assert!(history.can_redo());
+        history.record(at(0.1), Change::View, 1.0, false);
+        assert!(!history.can_redo());
+    }
+}
