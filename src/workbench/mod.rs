@@ -8,7 +8,9 @@
 mod command;
 pub mod epsilon;
 mod history;
+pub mod icons;
 pub mod state;
+pub mod theme;
 mod timing;
 
 pub use command::{Command, CommandSender, ExportKind, PanelKind};
