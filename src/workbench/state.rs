@@ -133,6 +133,17 @@ pub enum Comparison {
     Swipe,
 }
 
+/// What the picture of the difference compares the adversarial segmentation with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DifferenceFrom {
+    /// What the model sees in the original.
+    #[default]
+    CleanPrediction,
+    /// The label, where there is one.
+    Reference,
+}
+
 /// One of the six pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -195,6 +206,10 @@ pub struct View {
     pub show_reference: bool,
     /// How original and adversarial are compared.
     pub comparison: Comparison,
+    /// Seconds for which one picture stays while two of them blink.
+    pub blink_secs: f32,
+    /// What the difference is taken from.
+    pub difference_from: DifferenceFrom,
     /// Which picture is shown alone, if one is.
     pub focus: Option<Picture>,
     /// Which pictures are shown.
@@ -216,6 +231,8 @@ impl Default for View {
             mark_difference: true,
             show_reference: false,
             comparison: Comparison::SideBySide,
+            blink_secs: 0.5,
+            difference_from: DifferenceFrom::CleanPrediction,
             focus: None,
             pictures: Picture::ALL.to_vec(),
             crosshair: true,
@@ -241,6 +258,7 @@ impl View {
         }
         self.gain = self.gain.clamp(1.0, 2550.0);
         self.opacity = if self.opacity.is_finite() { self.opacity.clamp(0.0, 1.0) } else { 0.5 };
+        self.blink_secs = if self.blink_secs.is_finite() { self.blink_secs.clamp(0.1, 3.0) } else { 0.5 };
         if self.pictures.is_empty() {
             self.pictures = Picture::ALL.to_vec();
         }

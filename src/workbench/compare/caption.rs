@@ -1,0 +1,211 @@
+//! The words around a picture: its title, its key numbers, and what its colours mean.
+
+use crate::engine::Frame;
+use crate::study::Measure;
+use crate::view::{Rgb, palette};
+use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture};
+use crate::workbench::{State, probe, theme};
+use eframe::egui::{Color32, FontId, Painter, Rect, Response, StrokeKind, TextStyle, Ui, pos2, vec2};
+
+/// The title of a picture, with what belongs to it: the gain of the noise, what the difference is taken from.
+pub fn title(picture: Picture, state: &State, frame: &Frame) -> String {
+    match picture {
+        Picture::Noise => format!("Noise ×{}", gain_text(state.view.gain_at(frame.epsilon))),
+        Picture::Difference => match state.view.difference_from {
+            DifferenceFrom::CleanPrediction => "What changed, against the clean prediction".to_owned(),
+            DifferenceFrom::Reference => "What is wrong, against the label".to_owned(),
+        },
+        _ => picture.title().to_owned(),
+    }
+}
+
+/// A gain for people: whole from 10 on.
+pub fn gain_text(gain: f32) -> String {
+    if gain >= 9.95 { format!("{gain:.0}") } else { format!("{gain:.1}") }
+}
+
+/// The numbers under a picture, the most important first; as many are shown as have room.
+pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
+    let distortion = frame.adversarial_measure.distortion;
+    match picture {
+        Picture::Original => {
+            let mut all = Vec::new();
+            if let Some(case) = &state.case {
+                let [channels, height, width] = case.shape;
+                let colour = if channels == 3 { " RGB" } else { "" };
+                if case.slices > 1 {
+                    all.push(format!("Slice {} of {}", case.slice + 1, case.slices));
+                }
+                all.push(format!("{width} × {height}, {}{colour}", case.stored.name()));
+                if state.view.window != [0.0, 1.0] {
+                    let scale = case.bounds.width();
+                    let [lower, upper] = state.view.window.map(|v| v * scale + case.bounds.lower);
+                    all.insert(0, format!("Window {lower:.0}…{upper:.0}"));
+                }
+            }
+            all
+        }
+        Picture::Noise => {
+            vec![format!("L∞ {}", state.epsilon_text(distortion.linf)), format!("L2 {:.2}", distortion.l2)]
+        }
+        Picture::Adversarial => {
+            let attack = crate::workbench::state::entry(frame.method);
+            vec![format!("ε {}", state.epsilon_text(frame.epsilon)), attack.title.to_owned()]
+        }
+        Picture::CleanSegmentation => overlap(&frame.clean, None),
+        Picture::AdversarialSegmentation => overlap(&frame.adversarial_measure, Some(&frame.clean)),
+        Picture::Difference => vec![format!(
+            "Wrong pixels {:.1} % → {:.1} %",
+            frame.clean.error.wrong * 100.0,
+            frame.adversarial_measure.error.wrong * 100.0
+        )],
+    }
+}
+
+fn overlap(measure: &Measure, clean: Option<&Measure>) -> Vec<String> {
+    let change = |now: f64, before: Option<f64>| {
+        before.map_or_else(String::new, |before| format!(" ({}{:.3})", sign(now - before), (now - before).abs()))
+    };
+    vec![
+        format!("Dice {:.3}{}", measure.overlap.dice, change(measure.overlap.dice, clean.map(|c| c.overlap.dice))),
+        format!("wrong {:.1} %", measure.error.wrong * 100.0),
+        format!("IoU {:.3}", measure.overlap.iou),
+    ]
+}
+
+fn sign(difference: f64) -> &'static str {
+    if difference < 0.0 { "−" } else { "+" }
+}
+
+/// What a colour in a picture means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The colour.
+    pub colour: Rgb,
+    /// How it is drawn, since nothing is told by colour alone.
+    pub kind: KeyKind,
+    /// What it means.
+    pub name: String,
+}
+
+/// How a thing is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A plain area.
+    Area,
+    /// A hatched area.
+    Hatched,
+    /// A dashed line.
+    Dashed,
+}
+
+/// The legend of a picture; empty where its title says all.
+pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
+    let positive = state.positive_class_name();
+    let key = |colour, kind, name: &str| Key { colour, kind, name: name.to_owned() };
+    let view = &state.view;
+    let scheme = if dark { crate::view::Theme::Dark } else { crate::view::Theme::Light };
+    let segmentation = |second: Option<&str>| match view.mask_style {
+        MaskStyle::Mask => vec![
+            key(palette::positive_alone(scheme), KeyKind::Area, &positive),
+            key(palette::negative(scheme), KeyKind::Area, &probe::negative_name(state)),
+        ],
+        MaskStyle::Probability => vec![key([255; 3], KeyKind::Area, &format!("P({positive}) = 1"))],
+        MaskStyle::Overlay | MaskStyle::Contour => {
+            let mut keys = vec![key(palette::POSITIVE, KeyKind::Area, &positive)];
+            keys.extend(second.map(|name| key(palette::SECOND, KeyKind::Dashed, name)));
+            keys
+        }
+    };
+    match picture {
+        Picture::Original | Picture::Adversarial => Vec::new(),
+        Picture::Noise => vec![
+            key(palette::diverging(scheme, -1.0), KeyKind::Area, "darker"),
+            key(palette::diverging(scheme, 1.0), KeyKind::Area, "brighter"),
+        ],
+        Picture::CleanSegmentation => segmentation(view.show_reference.then_some("reference")),
+        Picture::AdversarialSegmentation => segmentation(if view.mark_difference {
+            Some("before the attack")
+        } else {
+            view.show_reference.then_some("reference")
+        }),
+        Picture::Difference => {
+            let (appeared, vanished) = match view.difference_from {
+                DifferenceFrom::CleanPrediction => ("appeared", "vanished"),
+                DifferenceFrom::Reference => ("invented", "missed"),
+            };
+            vec![
+                key(palette::APPEARED, KeyKind::Area, appeared),
+                key(palette::VANISHED, KeyKind::Hatched, vanished),
+                key(palette::AGREED, KeyKind::Area, "same"),
+            ]
+        }
+    }
+}
+
+fn colour_of([red, green, blue]: Rgb) -> Color32 {
+    Color32::from_rgb(red, green, blue)
+}
+
+/// Draws the line under a picture: numbers from the left, the legend from the right, as many of each as have room. What
+/// has none is in the tooltip.
+pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], response: &Response) {
+    let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
+    let palette = theme::of(ui);
+    let painter = ui.painter().with_clip_rect(rect);
+    let mut right = rect.right() - 2.0;
+    let mut hidden = Vec::new();
+    let first_width = numbers.first().map_or(0.0, |n| width(&painter, n, &font)) + 16.0;
+    for key in legend.iter().rev() {
+        let needed = width(&painter, &key.name, &font) + 13.0;
+        if right - needed < rect.left() + first_width {
+            hidden.push(key.name.clone());
+            continue;
+        }
+        right -= needed;
+        swatch(&painter, Rect::from_center_size(pos2(right + 4.0, rect.center().y), vec2(8.0, 8.0)), key);
+        let galley = painter.layout_no_wrap(key.name.clone(), font.clone(), palette.weak);
+        painter.galley(pos2(right + 12.0, rect.center().y - galley.size().y * 0.5), galley, palette.weak);
+        right -= 9.0;
+    }
+    let mut x = rect.left() + 2.0;
+    for (i, number) in numbers.iter().enumerate() {
+        let colour = if i == 0 { palette.text } else { palette.weak };
+        let galley = painter.layout_no_wrap(number.clone(), font.clone(), colour);
+        if i > 0 && x + galley.size().x > right {
+            hidden.push(number.clone());
+            continue;
+        }
+        let advance = galley.size().x + 12.0;
+        painter.galley(pos2(x, rect.center().y - galley.size().y * 0.5), galley, colour);
+        x += advance;
+    }
+    if !hidden.is_empty() {
+        response.clone().on_hover_text(hidden.join(", "));
+    }
+}
+
+fn swatch(painter: &Painter, rect: Rect, key: &Key) {
+    let colour = colour_of(key.colour);
+    match key.kind {
+        KeyKind::Area => {
+            painter.rect_filled(rect, 2.0, colour);
+            painter.rect_stroke(rect, 2.0, (1.0, Color32::from_gray(120)), StrokeKind::Outside);
+        }
+        KeyKind::Hatched => {
+            for i in 0..4 {
+                let x = rect.left() + 2.0 * i as f32 + 1.0;
+                painter.line_segment([pos2(x, rect.bottom()), pos2(x + 2.0, rect.top())], (1.2, colour));
+            }
+            painter.rect_stroke(rect, 2.0, (1.0, colour), StrokeKind::Outside);
+        }
+        KeyKind::Dashed => {
+            painter.line_segment([rect.left_center(), rect.left_center() + vec2(3.0, 0.0)], (2.0, colour));
+            painter.line_segment([rect.right_center() - vec2(3.0, 0.0), rect.right_center()], (2.0, colour));
+        }
+    }
+}
+
+fn width(painter: &Painter, text: &str, font: &FontId) -> f32 {
+    painter.layout_no_wrap(text.to_owned(), font.clone(), Color32::WHITE).size().x
+}

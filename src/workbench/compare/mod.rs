@@ -1,0 +1,318 @@
+//! The six linked pictures: original, noise, adversarial image, the segmentations of both, and what changed. One zoom and
+//! one pan for all, a cross-hair at the same pixel in all; any of them alone after a double click; blink and swipe put
+//! original and adversarial in one place.
+
+pub mod canvas;
+mod caption;
+mod empty;
+pub mod layout;
+pub mod picture;
+mod toolbar;
+pub mod viewport;
+
+pub use caption::gain_text;
+pub use toolbar::change;
+
+use super::state::{Comparison, Picture};
+use super::{Command, CommandSender, Pane, PaneContext, State, probe, theme};
+use crate::engine::Frame;
+use crate::gpu;
+use canvas::Canvas;
+use eframe::egui::{self, Align, Id, Layout, PointerButton, Rect, Sense, Stroke, Ui, UiBuilder, Vec2, pos2, vec2};
+use layout::Cell;
+use picture::{Look, Shot};
+use std::time::Duration;
+
+/// The bar of a computation appears after this many seconds: shorter ones are not worth a flicker.
+const BAR_AFTER_SECS: f64 = 0.15;
+/// Which pictures remain when there is no room for all, the most telling first.
+const MOST_TELLING: [Picture; 6] = [
+    Picture::AdversarialSegmentation,
+    Picture::Adversarial,
+    Picture::CleanSegmentation,
+    Picture::Original,
+    Picture::Difference,
+    Picture::Noise,
+];
+
+/// The panel of the pictures.
+pub struct Compare {
+    /// Where the swiped pictures are divided, as a share of their width.
+    divider: f32,
+    holds_divider: bool,
+    probing: bool,
+    computing_since: Option<f64>,
+    scale: Option<f32>,
+}
+
+impl Default for Compare {
+    fn default() -> Self {
+        Self { divider: 0.5, holds_divider: false, probing: false, computing_since: None, scale: None }
+    }
+}
+
+impl Pane for Compare {
+    fn title(&self) -> &str {
+        "Compare"
+    }
+
+    fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, context: &mut PaneContext<'_>) {
+        let Some(frame) = state.frame.clone() else {
+            empty::empty_ui(ui, state, commands);
+            return;
+        };
+        if !state.images_only {
+            toolbar::toolbar_ui(ui, state, commands, self.scale);
+        }
+        let mut area = ui.available_rect_before_wrap();
+        area.max.y -= probe::line_height(ui);
+        self.computing_bar(ui, state, area);
+        area.min.y += 4.0;
+        self.pictures_ui(ui, area, state, &frame, commands, context);
+        ui.advance_cursor_after_rect(area);
+        let line = Rect::from_min_max(area.left_bottom(), pos2(area.right(), area.bottom() + probe::line_height(ui)));
+        ui.scope_builder(UiBuilder::new().max_rect(line), |ui| probe::probe_ui(ui, state));
+    }
+}
+
+impl Compare {
+    fn pictures_ui(
+        &mut self,
+        ui: &mut Ui,
+        area: Rect,
+        state: &State,
+        frame: &Frame,
+        commands: &CommandSender,
+        context: &mut PaneContext<'_>,
+    ) {
+        let image = vec2(frame.original.width as f32, frame.original.height as f32);
+        let chosen = match state.view.focus {
+            Some(picture) => vec![picture],
+            None => state.view.pictures.clone(),
+        };
+        let cells = layout::cells(area, image.x / image.y.max(1.0), chosen.len());
+        let shown = most_telling(&chosen, cells.len());
+        let mut hovered = false;
+        for (picture, cell) in shown.into_iter().zip(&cells) {
+            let canvas = Canvas::new(ui, cell.picture, image, state.navigation);
+            self.scale = Some(canvas.viewport.scale());
+            hovered |= self.picture_ui(ui, picture, cell, &canvas, state, frame, commands, context);
+        }
+        if !hovered && self.probing && state.probe.is_some() {
+            commands.send(Command::Probe(None));
+        }
+        self.probing = hovered;
+    }
+
+    /// One picture with its title and numbers. Whether the pointer is on it.
+    #[expect(clippy::too_many_arguments, reason = "what every panel gets, and the picture's place")]
+    fn picture_ui(
+        &mut self,
+        ui: &mut Ui,
+        picture: Picture,
+        cell: &Cell,
+        canvas: &Canvas,
+        state: &State,
+        frame: &Frame,
+        commands: &CommandSender,
+        context: &mut PaneContext<'_>,
+    ) -> bool {
+        let id = Id::new("picture").with(picture);
+        let partner = original_of(picture);
+        let swiped = partner.is_some() && state.view.comparison == Comparison::Swipe;
+        let blinked = partner.filter(|_| state.view.comparison == Comparison::Blink && blink_phase(ui, state));
+        let drawn = blinked.unwrap_or(picture);
+
+        let title = caption::title(drawn, state, frame);
+        let numbers = caption::numbers(drawn, state, frame);
+        let name = format!("{title}: {}", numbers.join(", "));
+        let over_divider = swiped && self.over_divider(ui, canvas);
+        let response = canvas.interact(ui, id, &name, state, commands, !over_divider && !self.holds_divider);
+        if response.double_clicked() || (response.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter))) {
+            let focus = if state.view.focus == Some(picture) { None } else { Some(picture) };
+            change(state, commands, |view| view.focus = focus);
+        }
+
+        let look = Look::new(&state.view, state.look.theme);
+        let transform = canvas.viewport.transform();
+        let shot = picture::shot(drawn, frame, &state.view, transform, &look);
+        paint(ui, context, id, &shot, canvas, canvas.rect);
+        if let Some(partner) = partner.filter(|_| swiped) {
+            self.drag_divider(ui, canvas, &response, over_divider);
+            let x = canvas.rect.left() + canvas.rect.width() * self.divider;
+            let left = Rect::from_min_max(canvas.rect.min, pos2(x, canvas.rect.bottom()));
+            let shot = picture::shot(partner, frame, &state.view, transform, &look);
+            paint(ui, context, id.with("left"), &shot, canvas, left);
+            canvas.divider(ui, x, self.holds_divider);
+        }
+        if state.view.crosshair
+            && let Some(pixel) = state.probe
+        {
+            canvas.crosshair(ui.painter(), pixel);
+        }
+        if response.has_focus() {
+            let stroke = Stroke::new(2.0, theme::of(ui).accent);
+            ui.painter().rect_stroke(canvas.rect, 2.0, stroke, egui::StrokeKind::Inside);
+        }
+        title_ui(ui, cell.title, picture, &title, swiped, state, frame, commands);
+        let legend = caption::legend(drawn, state, ui.visuals().dark_mode);
+        let caption = ui.interact(cell.caption, id.with("caption"), Sense::hover());
+        caption::caption_ui(ui, cell.caption, &numbers, &legend, &caption);
+        response.contains_pointer()
+    }
+
+    fn over_divider(&self, ui: &Ui, canvas: &Canvas) -> bool {
+        let x = canvas.rect.left() + canvas.rect.width() * self.divider;
+        ui.input(|i| i.pointer.hover_pos()).is_some_and(|p| canvas.rect.contains(p) && (p.x - x).abs() < 8.0)
+    }
+
+    fn drag_divider(&mut self, ui: &Ui, canvas: &Canvas, response: &egui::Response, over: bool) {
+        if over || self.holds_divider {
+            ui.set_cursor_icon(egui::CursorIcon::ResizeHorizontal);
+        }
+        if response.drag_started_by(PointerButton::Primary) && over {
+            self.holds_divider = true;
+        }
+        if self.holds_divider
+            && response.dragged_by(PointerButton::Primary)
+            && let Some(pointer) = response.interact_pointer_pos()
+        {
+            self.divider = ((pointer.x - canvas.rect.left()) / canvas.rect.width()).clamp(0.02, 0.98);
+        }
+        if !ui.input(|i| i.pointer.primary_down()) {
+            self.holds_divider = false;
+        }
+    }
+
+    /// A thin line over the pictures while newer ones are computed; what is shown stays.
+    fn computing_bar(&mut self, ui: &Ui, state: &State, area: Rect) {
+        if !state.computing {
+            self.computing_since = None;
+            return;
+        }
+        let now = ui.input(|i| i.time);
+        let since = *self.computing_since.get_or_insert(now);
+        if now - since < BAR_AFTER_SECS {
+            ui.ctx().request_repaint_after(Duration::from_secs_f64(BAR_AFTER_SECS - (now - since) + 0.01));
+            return;
+        }
+        let bar = Rect::from_min_size(area.min, vec2(area.width(), 2.0));
+        ui.painter().rect_filled(bar, 1.0, theme::of(ui).accent);
+    }
+}
+
+/// What blinks and swipes with a picture of the adversarial image.
+fn original_of(picture: Picture) -> Option<Picture> {
+    match picture {
+        Picture::Adversarial => Some(Picture::Original),
+        Picture::AdversarialSegmentation => Some(Picture::CleanSegmentation),
+        _ => None,
+    }
+}
+
+/// Whether blinking pictures show their originals now. Asks for the repaint that changes it.
+fn blink_phase(ui: &Ui, state: &State) -> bool {
+    let period = f64::from(state.view.blink_secs.max(0.1));
+    let time = ui.input(|i| i.time);
+    let next = period - time % period;
+    ui.ctx().request_repaint_after(Duration::from_secs_f64(next + 0.001));
+    (time / period) as u64 % 2 == 1
+}
+
+/// The `count` most telling of `chosen`, in reading order.
+fn most_telling(chosen: &[Picture], count: usize) -> Vec<Picture> {
+    let kept: Vec<Picture> = MOST_TELLING.into_iter().filter(|p| chosen.contains(p)).take(count).collect();
+    Picture::ALL.into_iter().filter(|p| kept.contains(p)).collect()
+}
+
+/// Draws a picture over `canvas`, as far as it lies in `clip`; what went wrong instead, if the GPU could not. `id` names
+/// the picture from frame to frame.
+pub fn paint(ui: &Ui, context: &mut PaneContext<'_>, id: Id, shot: &Shot, canvas: &Canvas, clip: Rect) {
+    let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
+    let palette = theme::of(ui);
+    painter.rect_filled(canvas.rect, 0.0, palette.picture_background);
+    let Some(display) = context.display.as_deref_mut() else { return };
+    match display.show(gpu::Slot(id.value()), &shot.spec, &shot.planes, canvas.size()) {
+        Ok(texture) => {
+            let all = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+            painter.image(texture, canvas.rect, all, egui::Color32::WHITE);
+        }
+        Err(error) => {
+            let font = egui::TextStyle::Body.resolve(ui.style());
+            let text = format!("This picture could not be drawn: {error}");
+            let galley = painter.layout(text, font, palette.bad, canvas.rect.width() - 24.0);
+            painter.galley(canvas.rect.center() - galley.size() * 0.5, galley, palette.bad);
+        }
+    }
+}
+
+/// The line above a picture: its title, and the controls that belong to it alone.
+#[expect(clippy::too_many_arguments, reason = "what every panel gets, and the title's place")]
+fn title_ui(
+    ui: &mut Ui,
+    rect: Rect,
+    picture: Picture,
+    title: &str,
+    swiped: bool,
+    state: &State,
+    frame: &Frame,
+    commands: &CommandSender,
+) {
+    let builder = UiBuilder::new()
+        .id_salt(("title", picture))
+        .max_rect(rect.shrink2(vec2(2.0, 0.0)))
+        .layout(Layout::right_to_left(Align::Center));
+    ui.scope_builder(builder, |ui| {
+        ui.spacing_mut().interact_size.y = 18.0;
+        ui.spacing_mut().button_padding = vec2(6.0, 1.0);
+        ui.spacing_mut().item_spacing = vec2(4.0, 0.0);
+        if picture == Picture::Noise {
+            toolbar::gain_ui(ui, state, commands, frame.epsilon);
+        }
+        if picture == Picture::Difference {
+            difference_ui(ui, state, commands);
+        }
+        let text = if swiped { format!("Original | {title}") } else { title.to_owned() };
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            ui.add(egui::Label::new(theme::semibold(text)).truncate().selectable(false));
+        });
+    });
+}
+
+fn difference_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    use super::state::DifferenceFrom;
+    let labelled = state.case.as_ref().is_some_and(|c| c.reference == crate::attack::Reference::Label);
+    if !labelled && state.view.difference_from == DifferenceFrom::CleanPrediction {
+        return;
+    }
+    let entries = [
+        (DifferenceFrom::CleanPrediction, "Clean prediction", "What the attack changed."),
+        (DifferenceFrom::Reference, "Label", "What is wrong under attack: invented and missed pixels."),
+    ];
+    let response = ui.menu_button(egui::RichText::new("Against").small(), |ui| {
+        for (from, name, tip) in entries {
+            let on = state.view.difference_from == from;
+            if ui.add(egui::Button::selectable(on, name)).on_hover_text(tip).clicked() {
+                change(state, commands, |view| view.difference_from = from);
+            }
+        }
+    });
+    response.response.on_hover_text("What the adversarial segmentation is compared with.");
+}
+
+/// The size of a picture that a tool outside this panel wants to know: image pixels, width and height.
+pub fn image_size(frame: &Frame) -> Vec2 {
+    vec2(frame.original.width as f32, frame.original.height as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_telling_pictures_remain_in_reading_order() {
+        assert_eq!(most_telling(&Picture::ALL, 2), [Picture::Adversarial, Picture::AdversarialSegmentation]);
+        assert_eq!(most_telling(&Picture::ALL, 6), Picture::ALL);
+        assert_eq!(most_telling(&[Picture::Noise, Picture::Original], 1), [Picture::Original]);
+    }
+}

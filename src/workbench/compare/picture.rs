@@ -1,0 +1,115 @@
+//! What each picture is made of: which planes of the frame, drawn how.
+
+use crate::engine::{Frame, Plane};
+use crate::gpu::Planes;
+use crate::view::{Content, MaskKind, Sampling, Theme, Transform, ViewSpec, Window};
+use crate::workbench::state::{self, DifferenceFrom, MaskStyle, Picture, View};
+
+/// Everything that the display needs to draw one picture.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    /// What is shown.
+    pub spec: ViewSpec,
+    /// What it is made of.
+    pub planes: Planes,
+}
+
+impl Shot {
+    /// `content` made of `image` alone.
+    pub fn of_image(content: Content, image: &Plane, transform: Transform, look: &Look) -> Self {
+        let planes = Planes { image: Some(image.clone()), ..Planes::default() };
+        Self { spec: look.spec(content, transform), planes }
+    }
+}
+
+/// What is the same for all pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Brightness and contrast.
+    pub window: Window,
+    /// How enlarged pixels are shown.
+    pub sampling: Sampling,
+    /// Dark or light.
+    pub theme: Theme,
+}
+
+impl Look {
+    /// Of the present view in a theme.
+    pub fn new(view: &View, theme: state::Theme) -> Self {
+        let [lower, upper] = view.window;
+        Self {
+            window: Window { lower, upper },
+            sampling: if view.smooth { Sampling::Linear } else { Sampling::Nearest },
+            theme: match theme {
+                state::Theme::Dark => Theme::Dark,
+                state::Theme::Light => Theme::Light,
+            },
+        }
+    }
+
+    /// A specification in this look.
+    pub fn spec(&self, content: Content, transform: Transform) -> ViewSpec {
+        let mut spec = ViewSpec::new(content, transform).themed(self.theme);
+        spec.sampling = self.sampling;
+        spec
+    }
+}
+
+/// How to draw `picture` of `frame`.
+pub fn shot(picture: Picture, frame: &Frame, view: &View, transform: Transform, look: &Look) -> Shot {
+    let plain = |plane: &Plane| Shot::of_image(Content::Image { window: look.window }, plane, transform, look);
+    match picture {
+        Picture::Original => plain(&frame.original),
+        Picture::Adversarial => plain(&frame.adversarial),
+        Picture::Noise => {
+            let gain = view.gain_at(frame.epsilon);
+            Shot::of_image(Content::Noise { gain }, &frame.noise, transform, look)
+        }
+        Picture::CleanSegmentation => {
+            let second = view.show_reference.then(|| (frame.reference.clone(), MaskKind::Reference));
+            segmentation(view, &frame.original, &frame.clean_probability, second, transform, look)
+        }
+        Picture::AdversarialSegmentation => {
+            let second = if view.mark_difference {
+                Some((frame.clean_probability.clone(), MaskKind::Probability))
+            } else {
+                view.show_reference.then(|| (frame.reference.clone(), MaskKind::Reference))
+            };
+            segmentation(view, &frame.adversarial, &frame.adversarial_probability, second, transform, look)
+        }
+        Picture::Difference => {
+            let second = match view.difference_from {
+                DifferenceFrom::CleanPrediction => (frame.clean_probability.clone(), MaskKind::Probability),
+                DifferenceFrom::Reference => (frame.reference.clone(), MaskKind::Reference),
+            };
+            let planes = Planes {
+                image: Some(frame.adversarial.clone()),
+                mask: Some((frame.adversarial_probability.clone(), MaskKind::Probability)),
+                second: Some(second),
+            };
+            Shot { spec: look.spec(Content::Difference { window: look.window }, transform), planes }
+        }
+    }
+}
+
+fn segmentation(
+    view: &View,
+    image: &Plane,
+    probability: &Plane,
+    second: Option<(Plane, MaskKind)>,
+    transform: Transform,
+    look: &Look,
+) -> Shot {
+    let window = look.window;
+    let content = match view.mask_style {
+        MaskStyle::Overlay => Content::Overlay { window, fill: view.opacity, contour: true },
+        MaskStyle::Contour => Content::Overlay { window, fill: 0.0, contour: true },
+        MaskStyle::Mask => Content::Mask,
+        MaskStyle::Probability => {
+            return Shot::of_image(Content::Image { window: Window::FULL }, probability, transform, look);
+        }
+    };
+    let planes =
+        Planes { image: Some(image.clone()), mask: Some((probability.clone(), MaskKind::Probability)), second };
+    Shot { spec: look.spec(content, transform), planes }
+}

@@ -1,0 +1,145 @@
+//! The row above the pictures: zoom, blink and swipe, how masks are drawn, which pictures are shown.
+
+use super::canvas;
+use super::viewport::percent;
+use crate::workbench::icons::{Icon, icon_button};
+use crate::workbench::state::{Comparison, MaskStyle, Picture, View};
+use crate::workbench::{Command, CommandSender, State, theme};
+use eframe::egui::{self, Button, DragValue, RichText, Ui, vec2};
+
+/// Draws the row. `scale` is the magnification of the pictures now, in screen pixels per image pixel.
+pub fn toolbar_ui(ui: &mut Ui, state: &State, commands: &CommandSender, scale: Option<f32>) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+        if icon_button(ui, Icon::Fit, "Fit", "Show the whole image. F", true).clicked() {
+            canvas::zoom_to(state, commands, None);
+        }
+        let one = state.navigation.zoom == Some(1.0);
+        let tip = "One image pixel on one pixel of the screen. 1";
+        if ui.add(Button::selectable(one, "1:1")).on_hover_text(tip).clicked() {
+            canvas::zoom_to(state, commands, Some(1.0));
+        }
+        let zoom = scale.map_or_else(|| "–".to_owned(), percent);
+        let label = egui::Label::new(theme::weak(ui, zoom)).selectable(false);
+        ui.add_sized(vec2(44.0, ui.spacing().interact_size.y), label)
+            .on_hover_text("Magnification: screen pixels per image pixel. The wheel zooms at the pointer.");
+        ui.separator();
+        comparison_ui(ui, state, commands);
+        ui.separator();
+        for (style, name) in MaskStyle::ALL {
+            let tip = match style {
+                MaskStyle::Overlay => "The mask over its image, with its contour.",
+                MaskStyle::Contour => "Only the mask's contour over its image.",
+                MaskStyle::Mask => "The mask alone, by class.",
+                MaskStyle::Probability => "The probability of the positive class alone: black is 0, white is 1.",
+            };
+            if ui.add(Button::selectable(state.view.mask_style == style, name)).on_hover_text(tip).clicked() {
+                change(state, commands, |view| view.mask_style = style);
+            }
+        }
+        ui.separator();
+        pictures_ui(ui, state, commands);
+    });
+}
+
+fn comparison_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let entries = [
+        (Comparison::Blink, "Blink", "The adversarial pictures alternate with the originals, in place. B"),
+        (Comparison::Swipe, "Swipe", "Drag a line over the adversarial pictures: left of it is the original. W"),
+    ];
+    for (comparison, name, tip) in entries {
+        let on = state.view.comparison == comparison;
+        if ui.add(Button::selectable(on, name)).on_hover_text(tip).clicked() {
+            change(state, commands, |view| view.comparison = if on { Comparison::SideBySide } else { comparison });
+        }
+    }
+    if state.view.comparison == Comparison::Blink {
+        let mut secs = state.view.blink_secs;
+        let drag = DragValue::new(&mut secs).range(0.1..=3.0).speed(0.02).fixed_decimals(1).suffix(" s");
+        let response = ui.add(drag).accessible_name("Blink period");
+        if response.on_hover_text("How long each picture stays.").changed() {
+            change(state, commands, |view| view.blink_secs = secs);
+        }
+    }
+}
+
+fn pictures_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    if state.view.focus.is_some() {
+        if ui.button("Show all").on_hover_text("Back to all pictures. A double click does the same.").clicked() {
+            change(state, commands, |view| view.focus = None);
+        }
+        return;
+    }
+    let menu = ui.menu_button("Pictures", |ui| {
+        for picture in Picture::ALL {
+            let on = state.view.pictures.contains(&picture);
+            let mut checked = on;
+            if ui.checkbox(&mut checked, picture.title()).changed() {
+                change(state, commands, |view| set_shown(&mut view.pictures, picture, checked));
+            }
+        }
+        ui.separator();
+        let mut crosshair = state.view.crosshair;
+        if ui.checkbox(&mut crosshair, "Cross-hair in every picture").changed() {
+            change(state, commands, |view| view.crosshair = crosshair);
+        }
+        let mut smooth = state.view.smooth;
+        if ui.checkbox(&mut smooth, "Smooth enlarged pixels").changed() {
+            change(state, commands, |view| view.smooth = smooth);
+        }
+    });
+    menu.response.on_hover_text("Which pictures are shown. A small pane shows the most telling ones.");
+}
+
+/// Adds or removes a picture; the order is always that of [`Picture::ALL`], and the last one stays.
+fn set_shown(pictures: &mut Vec<Picture>, picture: Picture, shown: bool) {
+    let keep = |p: &Picture| if *p == picture { shown } else { pictures.contains(p) };
+    let kept: Vec<Picture> = Picture::ALL.into_iter().filter(keep).collect();
+    if !kept.is_empty() {
+        *pictures = kept;
+    }
+}
+
+/// Sends a changed copy of the view.
+pub fn change(state: &State, commands: &CommandSender, change: impl FnOnce(&mut View)) {
+    let mut view = state.view.clone();
+    change(&mut view);
+    commands.send(Command::View(Box::new(view)));
+}
+
+/// The menu of the noise's gain, in its title.
+pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, epsilon: f64) {
+    let response = ui.menu_button(RichText::new("Gain").small(), |ui| {
+        let mut auto = state.view.auto_gain;
+        if ui.checkbox(&mut auto, "Follow ε").on_hover_text("1/ε: the noise always uses the whole colour range.").changed()
+        {
+            let gain = state.view.gain_at(epsilon);
+            change(state, commands, |view| {
+                view.gain = gain;
+                view.auto_gain = auto;
+            });
+        }
+        let mut gain = state.view.gain_at(epsilon);
+        let slider = egui::Slider::new(&mut gain, 1.0..=2550.0).logarithmic(true).prefix("×").max_decimals(1);
+        if ui.add_enabled(!auto, slider).accessible_name("Noise gain").changed() {
+            change(state, commands, |view| view.gain = gain);
+        }
+    });
+    response.response.on_hover_text("The noise is multiplied by this before it is shown. It would be invisible otherwise.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_keep_their_order_and_one_stays() {
+        let mut pictures = vec![Picture::Original, Picture::Adversarial];
+        set_shown(&mut pictures, Picture::Noise, true);
+        assert_eq!(pictures, [Picture::Original, Picture::Noise, Picture::Adversarial]);
+        for picture in Picture::ALL {
+            set_shown(&mut pictures, picture, false);
+        }
+        assert_eq!(pictures.len(), 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! What ε does, as curves: the attack, its control (random signs of the same ε) in grey, the clean value as a baseline,
+//! and a marker at the present ε that can be dragged. Points appear as they are measured; none is ever taken away.
+
+mod plot;
+mod quantity;
+mod read_out;
+
+pub use plot::MARKER_LABEL;
+pub use quantity::{Quantity, nearest};
+
+use super::state::LiveCurve;
+use super::{CommandSender, Pane, PaneContext, State, theme};
+use eframe::egui::{self, Align, Color32, Layout, RichText, Sense, Stroke, Ui, pos2, vec2};
+
+/// Two plots lie side by side from this ratio of width to height on, one over the other below it.
+const SIDE_BY_SIDE: f32 = 1.7;
+
+/// The panel of the plots.
+pub struct Curves {
+    shown: Vec<Quantity>,
+    dragging: bool,
+}
+
+impl Default for Curves {
+    fn default() -> Self {
+        Self { shown: vec![Quantity::Dice, Quantity::Wrong, Quantity::PixelError], dragging: false }
+    }
+}
+
+/// A quantity's colour: Okabe and Ito's, so that every kind of colour vision tells them apart.
+fn colour(ui: &Ui, quantity: Quantity) -> Color32 {
+    let dark = ui.visuals().dark_mode;
+    match quantity {
+        Quantity::Dice if dark => theme::okabe_ito::SKY_BLUE,
+        Quantity::Dice => theme::okabe_ito::BLUE,
+        Quantity::Iou => theme::okabe_ito::GREEN,
+        Quantity::Wrong => theme::of(ui).attack,
+        Quantity::Rmse => theme::okabe_ito::PURPLE,
+        Quantity::PixelError if dark => theme::okabe_ito::YELLOW,
+        Quantity::PixelError => theme::of(ui).warning,
+    }
+}
+
+impl Pane for Curves {
+    fn title(&self) -> &str {
+        "Curves"
+    }
+
+    fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _context: &mut PaneContext<'_>) {
+        let Some(curve) = &state.curve else {
+            empty_ui(ui, state);
+            return;
+        };
+        self.header_ui(ui, state, curve);
+        let shares: Vec<Quantity> = Quantity::ALL.into_iter().filter(|q| q.is_share() && self.shown.contains(q)).collect();
+        let norms: Vec<Quantity> = Quantity::ALL.into_iter().filter(|q| !q.is_share() && self.shown.contains(q)).collect();
+        let groups: Vec<&[Quantity]> = [shares.as_slice(), norms.as_slice()].into_iter().filter(|g| !g.is_empty()).collect();
+        let room = ui.available_size();
+        let beside = room.x > SIDE_BY_SIDE * room.y;
+        let gap = 8.0;
+        let count = groups.len().max(1) as f32;
+        let size = if beside {
+            vec2((room.x - gap * (count - 1.0)) / count, room.y)
+        } else {
+            vec2(room.x, (room.y - gap * (count - 1.0)) / count)
+        };
+        let layout = if beside { Layout::left_to_right(Align::TOP) } else { Layout::top_down(Align::LEFT) };
+        ui.with_layout(layout, |ui| {
+            ui.spacing_mut().item_spacing = vec2(gap, gap);
+            for quantities in groups {
+                plot::plot_ui(ui, state, curve, quantities, size, &mut self.dragging, commands);
+            }
+        });
+    }
+}
+
+impl Curves {
+    /// The quantities as switches, which are also the legend, and what the line styles mean.
+    fn header_ui(&mut self, ui: &mut Ui, state: &State, curve: &LiveCurve) {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+            for quantity in Quantity::ALL {
+                let on = self.shown.contains(&quantity);
+                if self.switch_ui(ui, quantity, on, &quantity.definition(&state.positive_class_name())) {
+                    self.toggle(quantity);
+                }
+            }
+            ui.add_space(8.0);
+            let attack = super::state::entry(curve.method);
+            let palette = theme::of(ui);
+            style_ui(ui, palette.text, Style::Attack, attack.title);
+            style_ui(ui, palette.control, Style::Control, "Random sign (control)");
+            style_ui(ui, palette.baseline, Style::Clean, "Clean");
+        });
+    }
+
+    fn toggle(&mut self, quantity: Quantity) {
+        match self.shown.iter().position(|q| *q == quantity) {
+            // One always stays: an empty panel explains nothing.
+            Some(_) if self.shown.len() == 1 => {}
+            Some(at) => {
+                self.shown.remove(at);
+            }
+            None => self.shown.push(quantity),
+        }
+    }
+
+    fn switch_ui(&self, ui: &mut Ui, quantity: Quantity, on: bool, definition: &str) -> bool {
+        let colour = colour(ui, quantity);
+        let text = RichText::new(format!("     {}", quantity.title()));
+        let response = ui.add(egui::Button::selectable(on, text)).on_hover_text(definition);
+        let y = response.rect.center().y;
+        let left = response.rect.left() + 8.0;
+        let colour = if on { colour } else { colour.gamma_multiply(0.5) };
+        ui.painter().line_segment([pos2(left, y), pos2(left + 14.0, y)], Stroke::new(2.0, colour));
+        ui.painter().circle_filled(pos2(left + 7.0, y), 3.0, colour);
+        response.clicked()
+    }
+}
+
+/// How lines are drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    Attack,
+    Control,
+    Clean,
+}
+
+fn style_ui(ui: &mut Ui, colour: Color32, style: Style, name: &str) {
+    let (rect, _) = ui.allocate_exact_size(vec2(24.0, ui.spacing().interact_size.y), Sense::hover());
+    let (left, right, y) = (rect.left() + 2.0, rect.right() - 2.0, rect.center().y);
+    let points = [pos2(left, y), pos2(right, y)];
+    let painter = ui.painter();
+    match style {
+        Style::Attack => {
+            painter.line_segment(points, Stroke::new(2.0, colour));
+            painter.circle_filled(rect.center(), 3.0, colour);
+        }
+        Style::Control => {
+            painter.extend(egui::Shape::dashed_line(&points, Stroke::new(1.5, colour), 4.0, 3.0));
+            let square = egui::Rect::from_center_size(rect.center(), vec2(5.0, 5.0));
+            painter.rect_filled(square, 0.0, theme::of(ui).panel);
+            painter.rect_stroke(square, 0.0, Stroke::new(1.2, colour), egui::StrokeKind::Middle);
+        }
+        Style::Clean => painter.extend(egui::Shape::dotted_line(&points, colour, 4.0, 1.0)),
+    }
+    ui.label(RichText::new(name).small().color(theme::of(ui).weak));
+    ui.add_space(8.0);
+}
+
+fn empty_ui(ui: &mut Ui, state: &State) {
+    let text = match (state.case.is_some(), state.model.is_some()) {
+        (false, _) => "Open an image: its curve over ε appears here",
+        (true, false) => "Open a model: the curve over ε appears here",
+        (true, true) => "The first point of the curve is being measured…",
+    };
+    ui.centered_and_justified(|ui| ui.label(theme::weak(ui, text)));
+}

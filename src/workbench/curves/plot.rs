@@ -1,0 +1,238 @@
+//! One plot over ε. Its horizontal axis is the slider's scale, 0 to 1, with the slider's marks.
+
+use super::quantity::{Quantity, nearest};
+use super::{colour, read_out};
+use crate::workbench::epsilon_bar::{self, ticks};
+use crate::workbench::state::LiveCurve;
+use crate::workbench::{Command, CommandSender, State, theme};
+use eframe::egui::{self, Align2, FontId, Rect, Role, Shape, Stroke, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2};
+use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, PlotResponse, PlotUi, Points};
+
+/// Ends every plot's accessible name.
+pub const MARKER_LABEL: &str = "over ε; drag to choose ε";
+
+/// Free space beside the first and last position, as a share of the axis.
+const MARGIN: f64 = 0.015;
+
+/// Draws a plot of `quantities`, which share an axis, `size` points large.
+pub fn plot_ui(
+    ui: &mut Ui,
+    state: &State,
+    curve: &LiveCurve,
+    quantities: &[Quantity],
+    size: Vec2,
+    dragging: &mut bool,
+    commands: &CommandSender,
+) {
+    let shares = quantities.iter().all(|q| q.is_share());
+    let position = |epsilon: f64| state.scale.position(epsilon);
+    let highest = if shares { 1.0 } else { highest_norm(curve, quantities) };
+    let marks = ticks::ticks(state);
+    let font = TextStyle::Small.resolve(ui.style());
+    let axis_label = |text: &str| egui::RichText::new(text).font(font.clone()).color(theme::of(ui).weak);
+    let unit = match state.unit {
+        crate::workbench::epsilon::EpsilonUnit::GreyLevels => format!("ε in grey levels /{:.0}", state.grey_levels()),
+        crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
+    };
+    let names: Vec<&str> = quantities.iter().map(|q| q.title()).collect();
+    let vertical = if shares { "share, 0 to 1" } else { "‖y − p‖₂" };
+    let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
+
+    let plot = Plot::new(("curve", shares))
+        .width(size.x)
+        .height(size.y)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_x(false)
+        .show_y(false)
+        .label_formatter(|_| None)
+        .show_crosshair(false)
+        .default_x_bounds(-MARGIN, 1.0 + MARGIN)
+        .default_y_bounds(-0.03 * highest, 1.04 * highest)
+        .grid_spacing(16.0..=60.0)
+        .x_grid_spacer(move |_| labels.clone())
+        .custom_x_axes(vec![
+            egui_plot::AxisHints::new_x()
+                .label(axis_label(&unit))
+                .tick_label_font(font.clone())
+                .tick_label_color(theme::of(ui).weak)
+                .label_spacing(1.0..=2.0)
+                .formatter(move |mark, _| mark_label(&marks, mark.value)),
+        ])
+        .custom_y_axes(vec![
+            egui_plot::AxisHints::new_y()
+                .label(axis_label(vertical))
+                .tick_label_font(font.clone())
+                .tick_label_color(theme::of(ui).weak)
+                .min_thickness(28.0)
+                .formatter(|mark, _| number(mark)),
+        ]);
+    let palette = *theme::of(ui);
+    let colours: Vec<(Quantity, egui::Color32)> = quantities.iter().map(|&q| (q, colour(ui, q))).collect();
+    let response = plot.show(ui, |plot| {
+        plot.set_plot_bounds_y(-0.03 * highest..=1.04 * highest);
+        for &(quantity, colour) in &colours {
+            clean(plot, quantity, curve, colour);
+        }
+        for &(quantity, _) in &colours {
+            control(plot, quantity, curve, palette.control, position);
+        }
+        for &(quantity, colour) in &colours {
+            attack(plot, quantity, curve, colour, position);
+        }
+    });
+
+    let name = format!("{} {MARKER_LABEL}", names.join(", "));
+    drag(ui, state, &response, dragging, commands);
+    response.response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
+    marker(ui, state, &response, quantities);
+    let hovered = response.response.hovered() && !*dragging;
+    if hovered && let Some(pointer) = response.response.hover_pos() {
+        let x = response.transform.value_from_position(pointer).x;
+        if let Some(point) = nearest(&curve.points, x, position) {
+            let at = response.transform.position_from_point_x(position(point.epsilon));
+            let frame = *response.transform.frame();
+            let line = Stroke::new(1.0, palette.weak.gamma_multiply(0.6));
+            ui.painter().with_clip_rect(frame).vline(at, frame.y_range(), line);
+            let control = curve.control.iter().find(|c| (c.epsilon - point.epsilon).abs() < 1e-12);
+            response.response.show_tooltip_ui(|ui| read_out::read_out_ui(ui, state, curve, point, control));
+        }
+    }
+    response.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
+}
+
+/// ε follows the pointer on the plot, as on the slider.
+fn drag<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, dragging: &mut bool, commands: &CommandSender) {
+    let plot = &response.response;
+    if plot.drag_started() {
+        *dragging = true;
+        commands.send(Command::DragEpsilon(true));
+    }
+    let primary = ui.input(|i| i.pointer.primary_down()) && plot.is_pointer_button_down_on();
+    if (primary || plot.clicked())
+        && let Some(pointer) = plot.interact_pointer_pos()
+    {
+        let position = response.transform.value_from_position(pointer).x;
+        let length = response.transform.frame().width();
+        let fine = ui.input(|i| i.modifiers.shift);
+        let epsilon = epsilon_bar::epsilon_at(state, position.clamp(0.0, 1.0), length, fine);
+        if epsilon != state.epsilon {
+            commands.send(Command::Epsilon(epsilon));
+        }
+    }
+    if plot.drag_stopped() {
+        *dragging = false;
+        commands.send(Command::DragEpsilon(false));
+    }
+    if plot.hovered() {
+        let steps = epsilon_bar::wheel_steps(ui);
+        if steps != 0.0 {
+            commands.send(Command::StepEpsilon(steps));
+        }
+    }
+}
+
+/// The marker at the present ε, with a handle, and the values of the pictures shown as points on it.
+fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Quantity]) {
+    let palette = theme::of(ui);
+    let frame = *response.transform.frame();
+    let x = response.transform.position_from_point_x(state.scale.position(state.epsilon));
+    let painter = ui.painter();
+    painter.vline(x, frame.y_range(), Stroke::new(2.0, palette.accent));
+    let handle = [pos2(x - 6.0, frame.top()), pos2(x + 6.0, frame.top()), pos2(x, frame.top() + 8.0)];
+    painter.add(Shape::convex_polygon(handle.to_vec(), palette.accent, Stroke::NONE));
+    if let Some(shown) = state.frame.as_ref().filter(|f| f.method == state.method) {
+        let at = response.transform.position_from_point_x(state.scale.position(shown.epsilon));
+        for &quantity in quantities {
+            let y = response.transform.position_from_point_y(quantity.of(&shown.adversarial_measure));
+            let colour = colour(ui, quantity);
+            painter.with_clip_rect(frame.expand(5.0)).circle(pos2(at, y), 5.0, palette.panel, Stroke::new(2.0, colour));
+        }
+    }
+    let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
+    let galley = painter.layout_no_wrap(state.epsilon_text(state.epsilon), font, palette.text);
+    let size = galley.size() + vec2(8.0, 2.0);
+    let right = x + 8.0 + size.x <= frame.right();
+    let corner = if right { pos2(x + 8.0, frame.top() + 2.0) } else { pos2(x - 8.0 - size.x, frame.top() + 2.0) };
+    let tag = Rect::from_min_size(corner, size);
+    painter.rect_filled(tag, 3.0, palette.accent_wash);
+    painter.galley(Align2::CENTER_CENTER.anchor_size(tag.center(), galley.size()).min, galley, palette.text);
+}
+
+fn clean(plot: &mut PlotUi<'_>, quantity: Quantity, curve: &LiveCurve, colour: egui::Color32) {
+    let line = HLine::new(format!("{}, clean", quantity.title()), quantity.of(&curve.clean));
+    plot.hline(line.color(colour.gamma_multiply(0.8)).width(1.0).style(LineStyle::dotted_loose()).allow_hover(false));
+}
+
+fn control(
+    plot: &mut PlotUi<'_>,
+    quantity: Quantity,
+    curve: &LiveCurve,
+    grey: egui::Color32,
+    position: impl Fn(f64) -> f64,
+) {
+    let name = format!("{}, random sign", quantity.title());
+    let points = quantity.series(&curve.clean, &curve.control, position);
+    let line = Line::new(name.clone(), points.clone()).color(grey).width(1.5).style(LineStyle::dashed_dense());
+    plot.line(line.allow_hover(false));
+    let marks = Points::new(name, points).color(grey).shape(MarkerShape::Square).filled(false).radius(3.0);
+    plot.points(marks.allow_hover(false));
+}
+
+fn attack(
+    plot: &mut PlotUi<'_>,
+    quantity: Quantity,
+    curve: &LiveCurve,
+    colour: egui::Color32,
+    position: impl Fn(f64) -> f64,
+) {
+    let points = quantity.series(&curve.clean, &curve.points, position);
+    plot.line(Line::new(quantity.title(), points.clone()).color(colour).width(2.0).allow_hover(false));
+    plot.points(Points::new(quantity.title(), points).color(colour).radius(3.5).allow_hover(false));
+}
+
+/// The upper end of an axis that is not a share: a round number above everything that it shows.
+fn highest_norm(curve: &LiveCurve, quantities: &[Quantity]) -> f64 {
+    let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
+    let highest = all.flat_map(|m| quantities.iter().map(|q| q.of(m))).fold(0.0, f64::max);
+    if highest <= 0.0 || !highest.is_finite() {
+        return 1.0;
+    }
+    let power = 10f64.powf(highest.log10().floor());
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].map(|f| f * power).into_iter().find(|&v| v >= highest).unwrap_or(highest)
+}
+
+/// The marks whose labels have room on an axis `width` points long. All of them have one weight: a mark's spacing on
+/// this axis says nothing about its worth.
+fn labelled_marks(ui: &Ui, marks: &[ticks::Tick], width: f32, font: &FontId) -> Vec<GridMark> {
+    let half_width = |tick: &ticks::Tick| {
+        ui.painter().layout_no_wrap(tick.label.clone(), font.clone(), egui::Color32::WHITE).size().x * 0.5 + 5.0
+    };
+    let shown = ticks::without_collisions(marks, |t| t.position as f32 * width, half_width);
+    marks.iter().zip(shown).filter(|(_, shown)| *shown).map(|(t, _)| GridMark { value: t.position, step_size: 0.25 }).collect()
+}
+
+fn mark_label(marks: &[ticks::Tick], position: f64) -> String {
+    marks.iter().find(|t| (t.position - position).abs() < 1e-9).map_or_else(String::new, |t| t.label.clone())
+}
+
+fn number(mark: GridMark) -> String {
+    let decimals = (-mark.step_size.log10()).ceil().clamp(0.0, 4.0) as usize;
+    format!("{:.*}", decimals, mark.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axis_numbers_have_the_digits_of_their_step() {
+        assert_eq!(number(GridMark { value: 0.5, step_size: 0.1 }), "0.5");
+        assert_eq!(number(GridMark { value: 20.0, step_size: 10.0 }), "20");
+        assert_eq!(number(GridMark { value: 0.05, step_size: 0.01 }), "0.05");
+    }
+}

@@ -1,0 +1,87 @@
+//! What the plot can show over ε.
+
+use crate::study::{CurvePoint, Measure};
+use serde::{Deserialize, Serialize};
+
+/// One measure as a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Quantity {
+    /// Dice of the positive class.
+    Dice,
+    /// Intersection over union of the positive class.
+    Iou,
+    /// Share of pixels whose predicted class is not the reference's.
+    Wrong,
+    /// Root mean square of reference minus probability.
+    Rmse,
+    /// Euclidean norm of reference minus probability.
+    PixelError,
+}
+
+impl Quantity {
+    /// All, in the order in which they are offered.
+    pub const ALL: [Self; 5] = [Self::Dice, Self::Iou, Self::Wrong, Self::Rmse, Self::PixelError];
+
+    /// The name in the legend.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Dice => "Dice",
+            Self::Iou => "IoU",
+            Self::Wrong => "Wrong pixels",
+            Self::Rmse => "RMSE",
+            Self::PixelError => "Pixel error",
+        }
+    }
+
+    /// The definition, for the tooltip. `positive` is the class that Dice and IoU speak of.
+    pub fn definition(self, positive: &str) -> String {
+        match self {
+            Self::Dice => format!("Dice of {positive}: 2·TP / (2·TP + FP + FN). 1 is a perfect match."),
+            Self::Iou => format!("Intersection over union of {positive}: TP / (TP + FP + FN). 1 is a perfect match."),
+            Self::Wrong => "Share of pixels whose predicted class is not the reference's.".to_owned(),
+            Self::Rmse => "Root mean square error ‖y − p‖₂ / √N: y is the reference, p the probability, N the number \
+                           of pixels."
+                .to_owned(),
+            Self::PixelError => "Pixel error as in AdvU-Net (Kwon and Jeong 2022): the Euclidean norm ‖y − p‖₂ of \
+                                 reference minus probability over all pixels. Its axis is its own."
+                .to_owned(),
+        }
+    }
+
+    /// Whether it lies in [0, 1] and shares that axis.
+    pub fn is_share(self) -> bool {
+        self != Self::PixelError
+    }
+
+    /// Its value.
+    pub fn of(self, measure: &Measure) -> f64 {
+        match self {
+            Self::Dice => measure.overlap.dice,
+            Self::Iou => measure.overlap.iou,
+            Self::Wrong => measure.error.wrong,
+            Self::Rmse => measure.error.rmse,
+            Self::PixelError => measure.error.l2,
+        }
+    }
+
+    /// Its value for people.
+    pub fn text(self, measure: &Measure) -> String {
+        let value = self.of(measure);
+        match self {
+            Self::Wrong => format!("{:.2} %", value * 100.0),
+            Self::PixelError => format!("{value:.1}"),
+            Self::Dice | Self::Iou | Self::Rmse => format!("{value:.3}"),
+        }
+    }
+
+    /// Its points for the plot: the clean value at ε = 0, then `points` in ascending ε, at `position(ε)`.
+    pub fn series(self, clean: &Measure, points: &[CurvePoint], position: impl Fn(f64) -> f64) -> Vec<[f64; 2]> {
+        let start = points.first().is_none_or(|p| p.epsilon > 0.0).then(|| [position(0.0), self.of(clean)]);
+        start.into_iter().chain(points.iter().map(|p| [position(p.epsilon), self.of(&p.measure)])).collect()
+    }
+}
+
+/// The point measured nearest to `x` along the plot, where points lie at `position(ε)`.
+pub fn nearest(points: &[CurvePoint], x: f64, position: impl Fn(f64) -> f64) -> Option<&CurvePoint> {
+    points.iter().min_by(|a, b| (position(a.epsilon) - x).abs().total_cmp(&(position(b.epsilon) - x).abs()))
+}

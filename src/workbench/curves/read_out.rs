@@ -1,0 +1,33 @@
+//! All values at one measured ε, in a small table beside the pointer.
+
+use super::quantity::Quantity;
+use crate::study::CurvePoint;
+use crate::workbench::state::{LiveCurve, entry};
+use crate::workbench::{State, theme};
+use eframe::egui::{Align, Grid, Layout, RichText, Ui};
+
+/// Draws the values of `point`, of the control at the same ε if it was measured, and of the clean image.
+pub fn read_out_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, point: &CurvePoint, control: Option<&CurvePoint>) {
+    ui.label(theme::semibold(format!("ε {}", state.epsilon_text(point.epsilon))));
+    Grid::new("read-out").num_columns(4).spacing([16.0, 2.0]).show(ui, |ui| {
+        ui.label("");
+        for name in [entry(curve.method).title, "Random sign", "Clean"] {
+            cell(ui, theme::weak(ui, name).small());
+        }
+        ui.end_row();
+        for quantity in Quantity::ALL {
+            ui.label(theme::weak(ui, quantity.title()));
+            cell(ui, theme::semibold(quantity.text(&point.measure)));
+            cell(ui, RichText::new(control.map_or_else(|| "…".to_owned(), |c| quantity.text(&c.measure))));
+            cell(ui, RichText::new(quantity.text(&curve.clean)));
+            ui.end_row();
+        }
+    });
+    let distortion = point.measure.distortion;
+    let text = format!("L∞ {}, L2 {:.3} of the range", state.epsilon_text(distortion.linf), distortion.l2);
+    ui.label(theme::weak(ui, text).small());
+}
+
+fn cell(ui: &mut Ui, text: RichText) {
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(text));
+}

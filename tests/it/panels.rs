@@ -1,0 +1,597 @@
+//! The panels of the window, each alone, over a fabricated state: what a person does to them becomes the right command,
+//! and what they show follows the state.
+
+use eframe::egui::{self, Event, Key, Modifiers, MouseWheelUnit, Pos2, Rect, Role, TouchPhase, Vec2, pos2, vec2};
+use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::{Harness, Node};
+use epsiloscope::attack::{Method, Reference};
+use epsiloscope::data::{Bounds, Image, StoredType};
+use epsiloscope::engine::{CaseInfo, Frame, Plane};
+use epsiloscope::gpu::{Display, wgpu_setup};
+use epsiloscope::metric::{Distortion, Overlap, PixelError};
+use epsiloscope::study::{CurvePoint, Measure};
+use epsiloscope::workbench::compare::Compare;
+use epsiloscope::workbench::curves::Curves;
+use epsiloscope::workbench::epsilon_bar::{ENTRY_LABEL, EpsilonBar, SLIDER_LABEL};
+use epsiloscope::workbench::state::{Comparison, LiveCurve, MaskStyle, Picture};
+use epsiloscope::workbench::steps::Steps;
+use epsiloscope::workbench::{Command, CommandSender, Pane, PaneContext, State, theme};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+const WIDTH: usize = 96;
+const HEIGHT: usize = 72;
+
+fn measure(dice: f64, wrong: f64, epsilon: f64) -> Measure {
+    Measure {
+        error: PixelError { l2: wrong * 200.0, rmse: wrong.sqrt(), wrong, pixels: (WIDTH * HEIGHT) as u64 },
+        overlap: Overlap { dice, iou: dice / (2.0 - dice) },
+        distortion: Distortion { linf: epsilon, l2: epsilon * 80.0 },
+    }
+}
+
+fn point(level: f64, harm: f64) -> CurvePoint {
+    let epsilon = level / 255.0;
+    CurvePoint { epsilon, measure: measure(0.95 - harm, 0.03 + harm * 0.8, epsilon), seconds: 0.1 }
+}
+
+fn plane(value: impl Fn(usize, usize) -> f32) -> Plane {
+    let values: Vec<f32> = (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect();
+    Plane::from_host(1, HEIGHT, WIDTH, values)
+}
+
+/// A case with all planes on the host: a ramp with a disc, and a mask that the attack moves to the right.
+fn state(method: Method, epsilon: f64) -> State {
+    let disc = |x: usize, y: usize, shift: f32| {
+        let (u, v) = (x as f32 - 48.0 - shift, y as f32 - 36.0);
+        if u.hypot(v) < 20.0 { 0.9 } else { 0.1 }
+    };
+    let image = move |x: usize, y: usize| 0.2 + 0.5 * x as f32 / WIDTH as f32 + 0.2 * disc(x, y, 0.0);
+    let sign = |x: usize, y: usize| if (x * 7 + y * 13) % 5 < 2 { 1.0 } else { -1.0 };
+    let step = epsilon as f32;
+    let random = matches!(method, Method::RandomSign { .. });
+    let frame = Frame {
+        epsilon,
+        method,
+        generation: 1,
+        original: plane(image),
+        gradient: (!random).then(|| plane(move |x, y| sign(x, y) * 0.01 * (1.0 + x as f32))),
+        loss: (!random).then_some(0.1234),
+        direction: plane(sign),
+        noise: plane(move |x, y| sign(x, y) * step),
+        adversarial: plane(move |x, y| (image(x, y) + sign(x, y) * step).clamp(0.0, 1.0)),
+        clean_probability: plane(move |x, y| disc(x, y, 0.0)),
+        adversarial_probability: plane(move |x, y| disc(x, y, 9.0)),
+        reference: plane(move |x, y| if disc(x, y, 1.0) > 0.5 { 1.0 } else { 0.0 }),
+        clean: measure(0.95, 0.03, 0.0),
+        adversarial_measure: measure(0.6, 0.3, epsilon),
+        tick_secs: 0.02,
+    };
+    let pixels: Vec<f32> =
+        (0..WIDTH * HEIGHT).map(|i| (image(i % WIDTH, i / WIDTH) * 255.0).round()).collect();
+    let case = CaseInfo {
+        name: "disc".to_owned(),
+        path: None,
+        label_path: None,
+        slice: 0,
+        slices: 1,
+        shape: [1, HEIGHT, WIDTH],
+        stored: StoredType::U8,
+        bounds: Bounds::EIGHT_BIT,
+        reference: Reference::Label,
+        label_map: None,
+        label_map_guessed: false,
+        label_values: vec![0, 255],
+        image: Image::new(1, HEIGHT, WIDTH, pixels).expect("the shape fits"),
+    };
+    let levels = [(0.5, 0.02), (1.0, 0.06), (2.0, 0.15), (4.0, 0.35), (8.0, 0.5), (16.0, 0.6), (32.0, 0.66)];
+    let curve = LiveCurve {
+        generation: 1,
+        method,
+        clean: measure(0.95, 0.03, 0.0),
+        points: levels.iter().map(|&(level, harm)| point(level, harm)).collect(),
+        control: levels.iter().map(|&(level, harm)| point(level, harm * 0.1)).collect(),
+    };
+    State {
+        case: Some(Arc::new(case)),
+        frame: Some(Arc::new(frame)),
+        curve: Some(curve),
+        epsilon,
+        method,
+        ..State::default()
+    }
+}
+
+const FGSM: Method = Method::GradientSign { ascend: true };
+const FOUR: f64 = 4.0 / 255.0;
+
+/// Whichever panel is tested.
+enum Panel {
+    Pane(Box<dyn Pane>),
+    Bar(EpsilonBar),
+}
+
+/// A window that holds one panel and does what it asks for, as the workbench does.
+struct Stage {
+    state: State,
+    panel: Panel,
+    display: Option<Display>,
+    commands: CommandSender,
+    received: Receiver<Command>,
+    log: Vec<Command>,
+}
+
+impl Stage {
+    fn new(cc: &eframe::CreationContext<'_>, state: State, panel: Panel) -> Self {
+        theme::install_fonts(&cc.egui_ctx);
+        theme::apply(&cc.egui_ctx, &state.look, true);
+        let display = cc.wgpu_render_state.as_ref().map(|r| Display::new(r).expect("the display starts"));
+        let (commands, received) = CommandSender::new(cc.egui_ctx.clone());
+        Self { state, panel, display, commands, received, log: Vec::new() }
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command.clone() {
+            Command::Epsilon(epsilon) => self.state.epsilon = epsilon,
+            Command::StepEpsilon(steps) => self.state.epsilon = self.state.scale.step(self.state.epsilon, steps),
+            Command::DragEpsilon(dragging) => self.state.dragging = dragging,
+            Command::Unit(unit) => self.state.unit = unit,
+            Command::Scale(scale) => self.state.scale = scale,
+            Command::View(view) => self.state.view = *view,
+            Command::Navigate(navigation) => self.state.navigation = navigation,
+            Command::Probe(pixel) => self.state.probe = pixel,
+            _ => {}
+        }
+        self.log.push(command);
+    }
+}
+
+impl eframe::App for Stage {
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let waiting: Vec<Command> = self.received.try_iter().collect();
+        for command in waiting {
+            self.apply(command);
+        }
+        let mut context = PaneContext { display: self.display.as_mut(), still: true };
+        egui::CentralPanel::default().show(ui, |ui| match &mut self.panel {
+            Panel::Pane(pane) => pane.ui(ui, &self.state, &self.commands, &mut context),
+            Panel::Bar(bar) => bar.ui(ui, &self.state, &self.commands, &mut context),
+        });
+        if let Some(display) = &mut self.display {
+            display.end_frame();
+        }
+    }
+}
+
+fn stage(size: [f32; 2], state: State, panel: Panel) -> Harness<'static, Stage> {
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .with_step_dt(1.0 / 60.0)
+        .wgpu_setup(wgpu_setup())
+        .build_eframe(move |cc| Stage::new(cc, state, panel));
+    settle(&mut harness);
+    harness
+}
+
+fn settle(harness: &mut Harness<'_, Stage>) {
+    for _ in 0..6 {
+        harness.step();
+    }
+}
+
+fn drag(harness: &mut Harness<'_, Stage>, from: Pos2, to: Pos2) {
+    harness.hover_at(from);
+    harness.step();
+    harness.drag_at(from);
+    harness.step();
+    for i in 1..=6 {
+        harness.hover_at(from.lerp(to, i as f32 / 6.0));
+        harness.step();
+    }
+    harness.drop_at(to);
+    settle(harness);
+}
+
+fn pictures<'h>(harness: &'h Harness<'_, Stage>) -> Vec<Node<'h>> {
+    harness.get_all_by_role(Role::Image).collect()
+}
+
+fn picture_rect(harness: &Harness<'_, Stage>, name: &str) -> Rect {
+    let found = pictures(harness).into_iter().find(|n| n.accesskit_node().label().is_some_and(|l| l.starts_with(name)));
+    found.unwrap_or_else(|| panic!("there is no picture called {name}")).rect()
+}
+
+fn shows(harness: &Harness<'_, Stage>, text: &str) -> bool {
+    harness.query_all_by_label_contains(text).next().is_some()
+}
+
+fn bar(epsilon: f64) -> Harness<'static, Stage> {
+    stage([1000.0, 90.0], state(FGSM, epsilon), Panel::Bar(EpsilonBar::default()))
+}
+
+fn curves() -> Harness<'static, Stage> {
+    stage([900.0, 360.0], state(FGSM, FOUR), Panel::Pane(Box::new(Curves::default())))
+}
+
+fn compare(size: [f32; 2], state: State) -> Harness<'static, Stage> {
+    stage(size, state, Panel::Pane(Box::new(Compare::default())))
+}
+
+#[test]
+fn dragging_the_slider_changes_epsilon() {
+    let mut harness = bar(FOUR);
+    let rect = harness.get_by_role_and_label(Role::Slider, SLIDER_LABEL).rect();
+    let scale = harness.state().state.scale;
+    let at = |position: f64| pos2(rect.left() + 14.0 + (rect.width() - 28.0) * position as f32, rect.top() + 15.0);
+    drag(&mut harness, at(scale.position(FOUR)), at(scale.position(20.0 / 255.0)));
+    let epsilon = harness.state().state.epsilon;
+    assert!((epsilon * 255.0 - 20.0).abs() < 0.7, "ε is {}/255", epsilon * 255.0);
+    assert!(!harness.state().state.dragging, "the drag ended");
+    assert!(harness.state().log.iter().any(|c| matches!(c, Command::DragEpsilon(true))));
+
+    drag(&mut harness, at(scale.position(20.0 / 255.0)), at(-0.1));
+    assert_eq!(harness.state().state.epsilon, 0.0, "the slider's left end is exactly 0");
+}
+
+#[test]
+fn the_slider_snaps_to_its_marks_and_obeys_keys_and_assistive_technology() {
+    let mut harness = bar(FOUR);
+    let rect = harness.get_by_role_and_label(Role::Slider, SLIDER_LABEL).rect();
+    let scale = harness.state().state.scale;
+    let x = rect.left() + 14.0 + (rect.width() - 28.0) * scale.position(16.0 / 255.0) as f32;
+    let near = pos2(x + 2.0, rect.top() + 15.0);
+    drag(&mut harness, near - vec2(60.0, 0.0), near);
+    assert!((harness.state().state.epsilon - 16.0 / 255.0).abs() < 1e-12, "{}", harness.state().state.epsilon * 255.0);
+
+    harness.get_by_role(Role::Slider).set_value_accesskit(0.5);
+    settle(&mut harness);
+    assert_eq!(harness.state().state.epsilon, 0.5);
+
+    harness.get_by_role(Role::Slider).focus();
+    harness.step();
+    harness.key_press(Key::ArrowLeft);
+    settle(&mut harness);
+    let coarse = 0.5 - harness.state().state.epsilon;
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::ArrowRight);
+    settle(&mut harness);
+    let fine = harness.state().state.epsilon - (0.5 - coarse);
+    assert!(coarse > 0.0 && fine > 0.0 && fine < coarse * 0.5, "a step of {coarse}, a fine one of {fine}");
+
+    harness.key_press(Key::Home);
+    settle(&mut harness);
+    assert_eq!(harness.state().state.epsilon, 0.0);
+}
+
+#[test]
+fn the_wheel_on_the_slider_steps_epsilon() {
+    let mut harness = bar(FOUR);
+    let at = harness.get_by_role(Role::Slider).rect().center();
+    harness.hover_at(at);
+    harness.step();
+    wheel(&harness, 1.0, Modifiers::NONE);
+    settle(&mut harness);
+    assert_eq!(harness.state().state.epsilon, harness.state().state.scale.step(FOUR, 1.0));
+}
+
+fn wheel(harness: &Harness<'_, Stage>, notches: f32, modifiers: Modifiers) {
+    harness.event(Event::MouseWheel {
+        unit: MouseWheelUnit::Line,
+        delta: vec2(0.0, notches),
+        phase: TouchPhase::Move,
+        source: egui::MouseWheelSource::Unknown,
+        modifiers,
+    });
+}
+
+fn give(harness: &mut Harness<'_, Stage>, text: &str) {
+    harness.get_by_role_and_label(Role::TextInput, ENTRY_LABEL).focus();
+    settle(harness);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    harness.step();
+    harness.get_by_role_and_label(Role::TextInput, ENTRY_LABEL).type_text(text);
+    harness.step();
+    harness.key_press(Key::Enter);
+    settle(harness);
+}
+
+#[test]
+fn typed_epsilon_is_read_in_any_unit() {
+    let mut harness = bar(FOUR);
+    for (text, epsilon) in [("8", 8.0 / 255.0), ("2/255", 2.0 / 255.0), ("1.5 %", 0.015), ("0", 0.0)] {
+        give(&mut harness, text);
+        assert!((harness.state().state.epsilon - epsilon).abs() < 1e-12, "{text}: {}", harness.state().state.epsilon);
+    }
+    harness.state_mut().state.unit = epsiloscope::workbench::epsilon::EpsilonUnit::Fraction;
+    settle(&mut harness);
+    give(&mut harness, "0.0157");
+    assert!((harness.state().state.epsilon - 0.0157).abs() < 1e-12);
+}
+
+#[test]
+fn text_that_is_no_epsilon_says_so_and_changes_nothing() {
+    let mut harness = bar(FOUR);
+    give(&mut harness, "four");
+    assert_eq!(harness.state().state.epsilon, FOUR);
+    assert!(shows(&harness, "is no ε"), "an error is shown");
+    give(&mut harness, "16");
+    assert!(!shows(&harness, "is no ε"), "the error is gone");
+    assert!((harness.state().state.epsilon - 16.0 / 255.0).abs() < 1e-12);
+}
+
+#[test]
+fn dragging_the_marker_on_a_plot_changes_epsilon() {
+    let mut harness = curves();
+    let rect = picture_rect(&harness, "Dice");
+    let scale = harness.state().state.scale;
+    // The axis runs from −0.015 to 1.015.
+    let at = |epsilon: f64| {
+        let share = (scale.position(epsilon) + 0.015) / 1.03;
+        pos2(rect.left() + rect.width() * share as f32, rect.center().y)
+    };
+    drag(&mut harness, at(FOUR), at(24.0 / 255.0));
+    let epsilon = harness.state().state.epsilon;
+    assert!((epsilon * 255.0 - 24.0).abs() < 1.5, "ε is {}/255", epsilon * 255.0);
+    assert!(!harness.state().state.dragging);
+
+    drag(&mut harness, at(24.0 / 255.0), at(8.0 / 255.0));
+    assert!((harness.state().state.epsilon - 8.0 / 255.0).abs() < 1e-12, "the marker snaps to a mark as the slider does");
+}
+
+#[test]
+fn a_plot_says_all_values_at_the_point_under_the_pointer() {
+    let mut harness = curves();
+    let rect = picture_rect(&harness, "Dice");
+    let scale = harness.state().state.scale;
+    let share = (scale.position(8.0 / 255.0) + 0.015) / 1.03;
+    harness.hover_at(pos2(rect.left() + rect.width() * share as f32 + 3.0, rect.center().y));
+    settle(&mut harness);
+    for text in ["ε 8.00 /255", "0.450", "0.900", "0.950"] {
+        assert!(shows(&harness, text), "the read-out has {text}: attack, control and clean Dice at 8/255");
+    }
+}
+
+#[test]
+fn the_control_is_drawn_and_named() {
+    let mut harness = curves();
+    assert!(shows(&harness, "Random sign (control)"));
+    let rect = picture_rect(&harness, "Dice");
+    let with = picture_of(&mut harness, rect);
+    if let Some(curve) = &mut harness.state_mut().state.curve {
+        curve.control.clear();
+    }
+    settle(&mut harness);
+    let without = picture_of(&mut harness, rect);
+    let changed = different(&with, &without);
+    assert!(changed > 200, "taking the control away changed {changed} pixels");
+}
+
+fn picture_of(harness: &mut Harness<'_, Stage>, rect: Rect) -> image::RgbaImage {
+    let all = harness.render().expect("the window is drawn");
+    let corner = rect.min.max(pos2(0.0, 0.0));
+    image::imageops::crop_imm(&all, corner.x as u32, corner.y as u32, rect.width() as u32, rect.height() as u32).to_image()
+}
+
+fn different(a: &image::RgbaImage, b: &image::RgbaImage) -> usize {
+    a.pixels().zip(b.pixels()).filter(|(a, b)| a != b).count()
+}
+
+#[test]
+fn points_are_only_ever_added() {
+    let mut harness = curves();
+    let all = harness.state().state.curve.clone().expect("there is a curve");
+    if let Some(curve) = &mut harness.state_mut().state.curve {
+        curve.points.clear();
+        curve.control.clear();
+    }
+    settle(&mut harness);
+    let rect = picture_rect(&harness, "Dice");
+    let mut before = picture_of(&mut harness, rect);
+    let mut known: BTreeSet<u64> = BTreeSet::new();
+    for i in [3usize, 0, 6, 1, 5, 2, 4] {
+        if let Some(curve) = &mut harness.state_mut().state.curve {
+            curve.add(epsiloscope::engine::Series::Attack, all.points[i]);
+            curve.add(epsiloscope::engine::Series::Control, all.control[i]);
+            let now: BTreeSet<u64> = curve.points.iter().map(|p| p.epsilon.to_bits()).collect();
+            assert!(now.is_superset(&known) && now.len() == known.len() + 1);
+            assert!(curve.points.windows(2).all(|pair| pair[0].epsilon < pair[1].epsilon));
+            known = now;
+        }
+        settle(&mut harness);
+        let after = picture_of(&mut harness, rect);
+        assert!(different(&before, &after) > 10, "point {i} appears on the plot");
+        before = after;
+    }
+    assert_eq!(harness.state().state.curve.as_ref().map(|c| c.points.clone()), Some(all.points));
+}
+
+#[test]
+fn six_pictures_have_names_and_numbers() {
+    let harness = compare([1100.0, 760.0], state(FGSM, FOUR));
+    let names: Vec<String> = pictures(&harness).iter().filter_map(|n| n.accesskit_node().label()).collect();
+    for picture in Picture::ALL {
+        assert!(names.iter().any(|n| n.starts_with(picture.title())), "{} among {names:?}", picture.title());
+    }
+    assert!(names.iter().any(|n| n.contains("Dice 0.600")), "{names:?}");
+    assert!(names.iter().any(|n| n.starts_with("Noise ×64")), "{names:?}");
+}
+
+#[test]
+fn the_wheel_zooms_at_the_pointer_and_the_probe_follows() {
+    let mut harness = compare([1100.0, 760.0], state(FGSM, FOUR));
+    let rect = picture_rect(&harness, "Adversarial:");
+    let at = rect.center() + vec2(rect.width() * 0.11, -rect.height() * 0.07);
+    harness.hover_at(at);
+    settle(&mut harness);
+    let before = harness.state().state.probe.expect("the pointer is on the image");
+    for _ in 0..7 {
+        wheel(&harness, 1.0, Modifiers::NONE);
+        settle(&mut harness);
+    }
+    let zoom = harness.state().state.navigation.zoom.expect("the image is magnified");
+    assert!(zoom > 8.0, "{zoom}");
+    let after = harness.state().state.probe.expect("the pointer is on the image");
+    assert!(before[0].abs_diff(after[0]) <= 1 && before[1].abs_diff(after[1]) <= 1, "{before:?} became {after:?}");
+    assert!(shows(&harness, "Pixel probe x"), "the probe's line is there");
+    assert!(shows(&harness, "adversarial"));
+
+    drag(&mut harness, at, at + vec2(40.0, 10.0));
+    assert_ne!(harness.state().state.navigation.center, [0.5, 0.5]);
+}
+
+#[test]
+fn a_double_click_shows_one_picture_and_another_all_again() {
+    let mut harness = compare([1100.0, 760.0], state(FGSM, FOUR));
+    double_click(&mut harness, "Noise");
+    assert_eq!(harness.state().state.view.focus, Some(Picture::Noise));
+    assert_eq!(pictures(&harness).len(), 1);
+    let alone = picture_rect(&harness, "Noise");
+    assert!(alone.width() > 900.0, "it fills the pane: {alone:?}");
+    double_click(&mut harness, "Noise");
+    assert_eq!(harness.state().state.view.focus, None);
+    assert_eq!(pictures(&harness).len(), 6);
+}
+
+fn double_click(harness: &mut Harness<'_, Stage>, name: &str) {
+    let at = picture_rect(harness, name).center();
+    harness.hover_at(at);
+    harness.step();
+    for _ in 0..2 {
+        for pressed in [true, false] {
+            let button = egui::PointerButton::Primary;
+            harness.event(Event::PointerButton { pos: at, button, pressed, modifiers: Modifiers::NONE });
+            harness.step();
+        }
+    }
+    settle(harness);
+}
+
+#[test]
+fn fewer_pictures_on_a_smaller_pane_but_never_unreadable_ones() {
+    let mut harness = compare([1100.0, 760.0], state(FGSM, FOUR));
+    let mut counts = Vec::new();
+    for size in [[1100.0, 760.0], [560.0, 460.0], [420.0, 330.0], [240.0, 320.0]] {
+        harness.set_size(Vec2::from(size));
+        settle(&mut harness);
+        let rects: Vec<Rect> = pictures(&harness).iter().map(Node::rect).collect();
+        for rect in &rects {
+            assert!(rect.width() >= 130.0 && rect.height() >= 95.0, "{size:?} shows {rect:?}");
+            assert!(rect.right() <= size[0] && rect.bottom() <= size[1], "{rect:?} lies in {size:?}");
+        }
+        counts.push(rects.len());
+    }
+    assert_eq!(counts.first(), Some(&6));
+    assert!(counts.windows(2).all(|pair| pair[0] >= pair[1]) && counts.last() < Some(&4), "{counts:?}");
+}
+
+#[test]
+fn right_drag_is_window_and_level() {
+    let mut harness = compare([1100.0, 760.0], state(FGSM, FOUR));
+    let at = picture_rect(&harness, "Original").center();
+    harness.hover_at(at);
+    harness.step();
+    let button = |pressed, pos| Event::PointerButton {
+        pos,
+        button: egui::PointerButton::Secondary,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
+    harness.event(button(true, at));
+    harness.step();
+    for i in 1..=4 {
+        harness.hover_at(at - vec2(20.0 * i as f32, 0.0));
+        harness.step();
+    }
+    harness.event(button(false, at - vec2(80.0, 0.0)));
+    settle(&mut harness);
+    let [lower, upper] = harness.state().state.view.window;
+    assert!(upper - lower < 0.85, "the window became narrower: {lower}…{upper}");
+    assert_eq!(harness.state().state.navigation, Default::default(), "nothing was panned");
+}
+
+#[test]
+fn pictures_differ_and_every_style_draws() {
+    let mut harness = compare([1100.0, 760.0], state(FGSM, FOUR));
+    let rect = picture_rect(&harness, "Segmentation of the adversarial");
+    let mut seen: Vec<image::RgbaImage> = Vec::new();
+    for (style, name) in MaskStyle::ALL {
+        harness.state_mut().state.view.mask_style = style;
+        settle(&mut harness);
+        let picture = picture_of(&mut harness, rect);
+        for (other, before) in seen.iter().enumerate() {
+            let changed = different(&picture, before);
+            assert!(changed > 500, "{name} differs from {} in {changed} pixels only", MaskStyle::ALL[other].1);
+        }
+        seen.push(picture);
+    }
+}
+
+#[test]
+fn blinking_alternates_original_and_adversarial_in_place() {
+    let mut state = state(FGSM, FOUR);
+    state.view.comparison = Comparison::Blink;
+    state.view.blink_secs = 0.2;
+    let mut harness = compare([1100.0, 760.0], state);
+    let mut counts = BTreeSet::new();
+    for _ in 0..60 {
+        harness.step();
+        counts.insert(
+            pictures(&harness).iter().filter_map(|n| n.accesskit_node().label()).filter(|l| l.starts_with("Original")).count(),
+        );
+    }
+    assert_eq!(counts, BTreeSet::from([1, 2]), "the adversarial picture's place shows the original at times");
+}
+
+#[test]
+fn the_swipe_line_moves_without_panning() {
+    let mut state = state(FGSM, FOUR);
+    state.view.comparison = Comparison::Swipe;
+    state.navigation.zoom = Some(10.0);
+    let mut harness = compare([1100.0, 760.0], state);
+    let rect = picture_rect(&harness, "Segmentation of the adversarial");
+    let before = picture_of(&mut harness, rect);
+    let navigation = harness.state().state.navigation;
+    drag(&mut harness, rect.center(), rect.center() - vec2(rect.width() * 0.3, 0.0));
+    assert_eq!(harness.state().state.navigation, navigation);
+    let after = picture_of(&mut harness, rect);
+    assert!(different(&before, &after) > 500);
+}
+
+#[test]
+fn the_steps_of_fgsm_show_gradient_loss_and_sign() {
+    let harness = stage([1200.0, 480.0], state(FGSM, FOUR), Panel::Pane(Box::new(Steps::default())));
+    for text in ["J = 0.1234", "Gradient", "s = sign(g)", "δ = ε·s, ε = 4.00 /255", "x′ = clip(x + δ)", "Goodfellow"] {
+        assert!(shows(&harness, text), "{text}");
+    }
+    let inverse = Method::GradientSign { ascend: false };
+    let harness = stage([1200.0, 480.0], state(inverse, FOUR), Panel::Pane(Box::new(Steps::default())));
+    assert!(shows(&harness, "s = −sign(g)"));
+}
+
+#[test]
+fn the_steps_of_random_sign_say_that_there_is_no_gradient() {
+    let random = Method::RandomSign { seed: 0 };
+    let harness = stage([1200.0, 480.0], state(random, FOUR), Panel::Pane(Box::new(Steps::default())));
+    assert!(shows(&harness, "there is no gradient"));
+    assert!(shows(&harness, "at random"));
+    assert!(!shows(&harness, "J = "));
+}
+
+#[test]
+fn steps_are_revealed_one_by_one() {
+    let mut harness = stage([1200.0, 480.0], state(FGSM, FOUR), Panel::Pane(Box::new(Steps::default())));
+    assert!(shows(&harness, "Step 4 of 4"));
+    for left in ["Step 3 of 4", "Step 2 of 4", "Step 1 of 4", "Step 1 of 4"] {
+        if let Some(button) = harness.query_by_role_and_label(Role::Button, "Previous step") {
+            button.click();
+        }
+        settle(&mut harness);
+        assert!(shows(&harness, left), "{left}");
+    }
+    harness.get_by_role_and_label(Role::Button, "Next step").click();
+    settle(&mut harness);
+    assert!(shows(&harness, "Step 2 of 4"));
+    harness.get_by_role_and_label(Role::Button, "Play the steps").click();
+    settle(&mut harness);
+    assert!(shows(&harness, "Step 4 of 4"), "with animations off, a play shows its end");
+}
