@@ -2,9 +2,7 @@
 //! they are sharp at every scale.
 
 use super::theme;
-use eframe::egui::{
-    self, Color32, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
-};
+use eframe::egui::{self, Color32, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 
 /// A drawing on a square of 16 by 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,15 +73,9 @@ impl Icon {
             }
             Self::Previous => line(&[(10.0, 3.5), (5.5, 8.0), (10.0, 12.5)]),
             Self::Next => line(&[(6.0, 3.5), (10.5, 8.0), (6.0, 12.5)]),
-            Self::Open => line(&[
-                (2.0, 12.5),
-                (2.0, 3.5),
-                (6.0, 3.5),
-                (7.5, 5.5),
-                (14.0, 5.5),
-                (14.0, 12.5),
-                (2.0, 12.5),
-            ]),
+            Self::Open => {
+                line(&[(2.0, 12.5), (2.0, 3.5), (6.0, 3.5), (7.5, 5.5), (14.0, 5.5), (14.0, 12.5), (2.0, 12.5)])
+            }
             Self::Export => {
                 line(&[(8.0, 10.0), (8.0, 2.5)]);
                 line(&[(5.0, 5.5), (8.0, 2.5), (11.0, 5.5)]);

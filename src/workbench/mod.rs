@@ -6,10 +6,15 @@
 //! `library::Library`, `inspector::Inspector`; each is `Default` and keeps only what concerns its own drawing.
 
 mod command;
+pub mod compare;
+pub mod curves;
 pub mod epsilon;
+pub mod epsilon_bar;
 mod history;
 pub mod icons;
+pub mod probe;
 pub mod state;
+pub mod steps;
 pub mod theme;
 mod timing;
 
@@ -21,7 +26,9 @@ pub use timing::FrameTimes;
 use eframe::egui;
 
 /// What panels draw with, beside the state.
-pub struct PaneContext {
+pub struct PaneContext<'a> {
+    /// Turns planes into textures. `None` where the window has no GPU device of its own (some tests).
+    pub display: Option<&'a mut crate::gpu::Display>,
     /// No animation: pictures of the window and tests want stillness.
     pub still: bool,
 }

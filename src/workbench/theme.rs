@@ -210,19 +210,19 @@ fn visuals(theme: Theme) -> Visuals {
     visuals.striped = false;
     visuals.disabled_alpha = 0.45;
     visuals.text_cursor.stroke = Stroke::new(2.0, palette.accent);
-    let shadow = Shadow {
-        offset: [0, 4],
-        blur: 16,
-        spread: 0,
-        color: Color32::from_black_alpha(if dark { 120 } else { 48 }),
-    };
+    let shadow =
+        Shadow { offset: [0, 4], blur: 16, spread: 0, color: Color32::from_black_alpha(if dark { 120 } else { 48 }) };
     visuals.window_shadow = shadow;
     visuals.popup_shadow = shadow;
 
     let widgets = &mut visuals.widgets;
-    for widget in
-        [&mut widgets.noninteractive, &mut widgets.inactive, &mut widgets.hovered, &mut widgets.active, &mut widgets.open]
-    {
+    for widget in [
+        &mut widgets.noninteractive,
+        &mut widgets.inactive,
+        &mut widgets.hovered,
+        &mut widgets.active,
+        &mut widgets.open,
+    ] {
         widget.corner_radius = CornerRadius::same(4);
         widget.expansion = 0.0;
     }

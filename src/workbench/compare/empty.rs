@@ -10,7 +10,8 @@ pub fn empty_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     ui.painter().rect_filled(rect, 6.0, theme::of(ui).picture_background);
     let target = rect.shrink(16.0);
     if state.case.is_none() && state.opening.is_none() {
-        let dashes = [target.left_top(), target.right_top(), target.right_bottom(), target.left_bottom(), target.left_top()];
+        let dashes =
+            [target.left_top(), target.right_top(), target.right_bottom(), target.left_bottom(), target.left_top()];
         ui.painter().extend(egui::Shape::dashed_line(&dashes, Stroke::new(1.0, theme::of(ui).line), 6.0, 5.0));
     }
     let middle = Rect::from_center_size(rect.center(), vec2(rect.width().min(460.0), rect.height().min(150.0)));

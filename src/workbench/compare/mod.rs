@@ -117,7 +117,7 @@ impl Compare {
         commands: &CommandSender,
         context: &mut PaneContext<'_>,
     ) -> bool {
-        let id = Id::new("picture").with(picture);
+        let id = Id::unique("picture").with(picture);
         let partner = original_of(picture);
         let swiped = partner.is_some() && state.view.comparison == Comparison::Swipe;
         let blinked = partner.filter(|_| state.view.comparison == Comparison::Blink && blink_phase(ui, state));

@@ -111,7 +111,10 @@ pub fn change(state: &State, commands: &CommandSender, change: impl FnOnce(&mut 
 pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, epsilon: f64) {
     let response = ui.menu_button(RichText::new("Gain").small(), |ui| {
         let mut auto = state.view.auto_gain;
-        if ui.checkbox(&mut auto, "Follow ε").on_hover_text("1/ε: the noise always uses the whole colour range.").changed()
+        if ui
+            .checkbox(&mut auto, "Follow ε")
+            .on_hover_text("1/ε: the noise always uses the whole colour range.")
+            .changed()
         {
             let gain = state.view.gain_at(epsilon);
             change(state, commands, |view| {
@@ -125,7 +128,9 @@ pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, epsilon: f6
             change(state, commands, |view| view.gain = gain);
         }
     });
-    response.response.on_hover_text("The noise is multiplied by this before it is shown. It would be invisible otherwise.");
+    response
+        .response
+        .on_hover_text("The noise is multiplied by this before it is shown. It would be invisible otherwise.");
 }
 
 #[cfg(test)]

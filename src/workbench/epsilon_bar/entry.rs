@@ -2,7 +2,7 @@
 
 use crate::workbench::epsilon::{self, EpsilonUnit};
 use crate::workbench::{Command, CommandSender, State};
-use eframe::egui::{self, Align, FontId, Key, Response, RichText, TextEdit, Ui, vec2};
+use eframe::egui::{self, Align2, FontId, Key, Response, RichText, TextEdit, Ui, vec2};
 
 /// The accessible name of the text field.
 pub const LABEL: &str = "Epsilon value";
@@ -33,7 +33,7 @@ impl Entry {
         }
         let field = TextEdit::singleline(&mut self.text)
             .font(FontId::proportional(size))
-            .horizontal_align(Align::RIGHT)
+            .align(Align2::RIGHT_CENTER)
             .margin(vec2(8.0, 2.0))
             .desired_width(width - 16.0)
             .text_color_opt(self.error.as_ref().map(|_| ui.visuals().error_fg_color));

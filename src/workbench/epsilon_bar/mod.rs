@@ -12,7 +12,7 @@ use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::{Command, CommandSender, PaneContext, State, theme};
 use crate::engine::{JobState, Request};
 use crate::study::SweepPlan;
-use eframe::egui::{self, Align, Button, ComboBox, FontId, Label, Layout, RichText, Sense, Ui, vec2};
+use eframe::egui::{Align, Button, ComboBox, FontId, Label, Layout, RichText, Sense, Ui, vec2};
 use entry::Entry;
 
 /// Below this width, in points, the scale and the curve's button give their room to the slider.

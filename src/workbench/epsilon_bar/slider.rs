@@ -5,8 +5,8 @@ use super::ticks::{self, Tick};
 use crate::workbench::epsilon::{self, FINE_STEP};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{
-    self, Align2, Event, EventFilter, FontId, Key, Modifiers, MouseWheelUnit, Pos2, Rect, Response, Sense, Stroke,
-    Ui, WidgetInfo, pos2, vec2,
+    self, Align2, Event, EventFilter, FontId, Key, Modifiers, MouseWheelUnit, Pos2, Rect, Response, Sense, Stroke, Ui,
+    WidgetInfo, pos2, vec2,
 };
 
 /// The accessible name of the slider.
@@ -42,7 +42,8 @@ pub fn slider_ui(ui: &mut Ui, state: &State, commands: &CommandSender, width: f3
     let small = FontId::proportional(egui::TextStyle::Small.resolve(ui.style()).size);
     let height = 30.0 + small.size + 4.0;
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::click_and_drag());
-    let rail = Rect::from_min_max(pos2(rect.left() + 14.0, rect.top() + 12.0), pos2(rect.right() - 14.0, rect.top() + 18.0));
+    let rail =
+        Rect::from_min_max(pos2(rect.left() + 14.0, rect.top() + 12.0), pos2(rect.right() - 14.0, rect.top() + 18.0));
 
     pointer(ui, state, commands, &response, rail);
     keys(ui, commands, &response);
@@ -127,7 +128,8 @@ fn keys(ui: &Ui, commands: &CommandSender, response: &Response) {
     let mut steps = 0.0;
     let mut set = None;
     ui.input_mut(|i| {
-        for (key, sign) in [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)] {
+        for (key, sign) in [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)]
+        {
             // With Shift first: a pattern without modifiers matches those with Shift, too.
             steps += sign * FINE_STEP * i.count_and_consume_key(Modifiers::SHIFT, key) as f64;
             steps += sign * i.count_and_consume_key(Modifiers::NONE, key) as f64;
@@ -180,7 +182,9 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     painter.rect_filled(Rect::from_min_max(rail.min, pos2(handle.x, rail.bottom())), 3.0, accent);
 
     let marks = ticks::ticks(state);
-    let half_width = |tick: &Tick| painter.layout_no_wrap(tick.label.clone(), font.clone(), visuals.text_color()).size().x * 0.5 + 5.0;
+    let half_width = |tick: &Tick| {
+        painter.layout_no_wrap(tick.label.clone(), font.clone(), visuals.text_color()).size().x * 0.5 + 5.0
+    };
     let labelled = ticks::without_collisions(&marks, |tick| x_of(tick.position), half_width);
     for (tick, labelled) in marks.iter().zip(labelled) {
         let x = x_of(tick.position);

@@ -80,7 +80,11 @@ fn label(number: f64) -> String {
 
 /// The marks whose labels fit beside each other, given each label's half width in the unit of `coordinate`. Marks of a
 /// high rank are placed first.
-pub fn without_collisions(ticks: &[Tick], coordinate: impl Fn(&Tick) -> f32, half_width: impl Fn(&Tick) -> f32) -> Vec<bool> {
+pub fn without_collisions(
+    ticks: &[Tick],
+    coordinate: impl Fn(&Tick) -> f32,
+    half_width: impl Fn(&Tick) -> f32,
+) -> Vec<bool> {
     let mut order: Vec<usize> = (0..ticks.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(ticks[i].rank));
     let mut shown = vec![false; ticks.len()];
@@ -135,7 +139,8 @@ mod tests {
     fn labels_that_would_overlap_give_way() {
         let ticks = ticks(&state(EpsilonUnit::GreyLevels, EpsilonScale::Linear));
         let shown = without_collisions(&ticks, |t| t.position as f32 * 200.0, |_| 14.0);
-        let kept: Vec<f32> = ticks.iter().zip(&shown).filter(|(_, s)| **s).map(|(t, _)| t.position as f32 * 200.0).collect();
+        let kept: Vec<f32> =
+            ticks.iter().zip(&shown).filter(|(_, s)| **s).map(|(t, _)| t.position as f32 * 200.0).collect();
         assert!(kept.len() >= 4 && kept.len() < ticks.len());
         assert!(kept.windows(2).all(|pair| pair[1] - pair[0] >= 27.9));
         assert!(shown[0]);

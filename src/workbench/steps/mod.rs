@@ -10,9 +10,7 @@ use super::icons::{Icon, icon_button};
 use super::{Command, CommandSender, Pane, PaneContext, State, theme};
 use crate::engine::{Frame, Plane, Storage};
 use crate::view::Content;
-use eframe::egui::{
-    self, Align2, FontFamily, FontId, Id, Rect, RichText, TextStyle, Ui, UiBuilder, pos2, vec2,
-};
+use eframe::egui::{self, Align2, FontFamily, FontId, Id, Rect, RichText, TextStyle, Ui, UiBuilder, pos2, vec2};
 use std::time::Duration;
 pub use words::{Words, words};
 
@@ -138,7 +136,7 @@ impl Steps {
         let canvas = Canvas::new(ui, cell.picture, image_size(frame), state.navigation);
         let revealed = step < self.revealed;
         let name = format!("Step {}, {}: {}", step + 1, words.title, words.formula);
-        let id = Id::new("step").with(step);
+        let id = Id::unique("step").with(step);
         let response = canvas.interact(ui, id, &name, state, commands, true);
         let look = Look::new(&state.view, state.look.theme);
         let shot = self.shot(step, state, frame, &canvas, &look).filter(|_| revealed);
