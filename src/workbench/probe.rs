@@ -122,7 +122,8 @@ pub fn probe_ui(ui: &mut Ui, state: &State) {
     let palette = theme::of(ui);
     let painter = ui.painter().with_clip_rect(rect);
     if readings.is_empty() {
-        let hint = "Point at a picture: its values appear here. Wheel zooms, drag pans, right drag is window and level.";
+        let hint =
+            "Point at a picture: its values appear here. Wheel zooms, drag pans, right drag is window and level.";
         painter.text(rect.left_center(), Align2::LEFT_CENTER, hint, font, palette.weak);
         return;
     }

@@ -10,6 +10,7 @@ mod engine;
 mod fixture;
 mod frozen;
 mod gradients;
+mod panels;
 mod readers;
 mod shaders;
 mod synthetic;

@@ -52,9 +52,12 @@ impl Pane for Curves {
             return;
         };
         self.header_ui(ui, state, curve);
-        let shares: Vec<Quantity> = Quantity::ALL.into_iter().filter(|q| q.is_share() && self.shown.contains(q)).collect();
-        let norms: Vec<Quantity> = Quantity::ALL.into_iter().filter(|q| !q.is_share() && self.shown.contains(q)).collect();
-        let groups: Vec<&[Quantity]> = [shares.as_slice(), norms.as_slice()].into_iter().filter(|g| !g.is_empty()).collect();
+        let shares: Vec<Quantity> =
+            Quantity::ALL.into_iter().filter(|q| q.is_share() && self.shown.contains(q)).collect();
+        let norms: Vec<Quantity> =
+            Quantity::ALL.into_iter().filter(|q| !q.is_share() && self.shown.contains(q)).collect();
+        let groups: Vec<&[Quantity]> =
+            [shares.as_slice(), norms.as_slice()].into_iter().filter(|g| !g.is_empty()).collect();
         let room = ui.available_size();
         let beside = room.x > SIDE_BY_SIDE * room.y;
         let gap = 8.0;

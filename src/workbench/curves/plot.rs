@@ -203,7 +203,11 @@ fn highest_norm(curve: &LiveCurve, quantities: &[Quantity]) -> f64 {
         return 1.0;
     }
     let power = 10f64.powf(highest.log10().floor());
-    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].map(|f| f * power).into_iter().find(|&v| v >= highest).unwrap_or(highest)
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .map(|f| f * power)
+        .into_iter()
+        .find(|&v| v >= highest)
+        .unwrap_or(highest)
 }
 
 /// The marks whose labels have room on an axis `width` points long. All of them have one weight: a mark's spacing on
@@ -213,7 +217,12 @@ fn labelled_marks(ui: &Ui, marks: &[ticks::Tick], width: f32, font: &FontId) -> 
         ui.painter().layout_no_wrap(tick.label.clone(), font.clone(), egui::Color32::WHITE).size().x * 0.5 + 5.0
     };
     let shown = ticks::without_collisions(marks, |t| t.position as f32 * width, half_width);
-    marks.iter().zip(shown).filter(|(_, shown)| *shown).map(|(t, _)| GridMark { value: t.position, step_size: 0.25 }).collect()
+    marks
+        .iter()
+        .zip(shown)
+        .filter(|(_, shown)| *shown)
+        .map(|(t, _)| GridMark { value: t.position, step_size: 0.25 })
+        .collect()
 }
 
 fn mark_label(marks: &[ticks::Tick], position: f64) -> String {
