@@ -5,21 +5,38 @@
 //! The panels by file: `compare::Compare`, `curves::Curves`, `steps::Steps` and the bar `epsilon_bar::EpsilonBar`,
 //! `library::Library`, `inspector::Inspector`; each is `Default` and keeps only what concerns its own drawing.
 
+mod app;
+mod apply;
 mod command;
 pub mod compare;
 pub mod curves;
 pub mod epsilon;
 pub mod epsilon_bar;
+mod files;
 mod history;
 pub mod icons;
+mod inspector;
+mod keys;
+mod layout;
+mod library;
+mod menu;
+mod notices;
+mod numbers;
 pub mod probe;
+mod run;
+mod screenshot;
+mod settings;
 pub mod state;
+mod status;
 pub mod steps;
 pub mod theme;
 mod timing;
 
+pub use app::App;
 pub use command::{Command, CommandSender, ExportKind, PanelKind};
 pub use history::History;
+pub use run::{Options, Setup, run};
+pub use settings::{FOLDER_VARIABLE, Settings};
 pub use state::State;
 pub use timing::FrameTimes;
 

@@ -52,6 +52,8 @@ pub struct State {
     pub navigation: Navigation,
     /// The pixel under the pointer (column, row), the same for all pictures.
     pub probe: Option<[usize; 2]>,
+    /// The wished slice, from 0. The case follows.
+    pub slice: usize,
     /// The stack is playing.
     pub playing: bool,
     /// How the window itself looks.
@@ -341,6 +343,7 @@ impl Default for State {
             view: View::default(),
             navigation: Navigation::default(),
             probe: None,
+            slice: 0,
             playing: false,
             look: Look::default(),
             images_only: false,

@@ -1,0 +1,385 @@
+//! The application: owns the state, applies commands, listens to the engine, lays out the bars and the panels.
+
+use super::command::{Command, CommandSender, PanelKind};
+use super::epsilon_bar::EpsilonBar;
+use super::files::{self, Prompt};
+use super::layout::{self, Panels, Tiling};
+use super::notices::{self, Notes};
+use super::settings::{self, Settings, Writer};
+use super::state::{Look, State};
+use super::status::{self, MemoryWatch};
+use super::{Options, PaneContext, Setup, keys, menu, screenshot, theme};
+use crate::engine::{Backend, Engine, Problem, Request};
+use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
+use anyhow::Context as _;
+use eframe::egui::{self, Align2, Color32, FontId, Frame, Margin, Panel, Rect, Ui};
+use egui_tiles::Tree;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+/// Settings are compared and written at most this often, in seconds.
+const SAVE_SECS: f64 = 1.0;
+/// A stack plays this many slices a second, if the device keeps up.
+const PLAY_PER_SEC: f64 = 5.0;
+
+/// The window's program.
+pub struct App {
+    /// What the window shows.
+    pub state: State,
+    pub(super) engine: Engine,
+    pub(super) commands: CommandSender,
+    inbox: mpsc::Receiver<Command>,
+    display: Display,
+    panels: Panels,
+    epsilon_bar: EpsilonBar,
+    pub(super) tree: Tree<PanelKind>,
+    pub(super) notes: Notes,
+    pub(super) prompt: Option<Prompt>,
+    pub(super) question: Option<[PathBuf; 2]>,
+    pub(super) shortcuts: bool,
+    pub(super) about: bool,
+    /// The file of the present model, `None` for the bundled one.
+    pub(super) model_file: Option<PathBuf>,
+    /// The model that was asked for.
+    pub(super) pending_model: Option<Option<PathBuf>>,
+    pub(super) recent_models: Vec<PathBuf>,
+    pub(super) device: DeviceChoice,
+    /// The label map of the command line, until the first label is there.
+    pub(super) label_map_text: Option<String>,
+    /// A frame of the present case has come.
+    pub(super) case_shown: bool,
+    pub(super) folder: PathBuf,
+    pub(super) setup: Setup,
+    writer: Option<Writer>,
+    saved: Settings,
+    next_save: f64,
+    next_slice: f64,
+    memory: MemoryWatch,
+    shot: Option<screenshot::Shot>,
+    title: String,
+    last_cpu_secs: Option<f32>,
+    hint_seen: bool,
+    window_size: Option<[f32; 2]>,
+}
+
+impl App {
+    /// Starts the workers and reads the settings of `setup`.
+    ///
+    /// # Errors
+    /// If the window has no GPU device, the display cannot be made, or a thread cannot be started.
+    pub fn new(creation: &eframe::CreationContext<'_>, options: Options, setup: Setup) -> anyhow::Result<Self> {
+        let context = creation.egui_ctx.clone();
+        let render_state = creation.wgpu_render_state.clone().context("the window has no GPU device")?;
+        let display = Display::new(&render_state)?;
+        let (commands, inbox) = CommandSender::new(context.clone());
+        let (settings, problem) = setup.config_folder.as_deref().map_or_else(Default::default, settings::load);
+        let device = if options.device == DeviceChoice::Auto { settings.device } else { options.device };
+        let backends = Arc::new(move |choice| {
+            let Compute { device, info, publish } =
+                Compute::for_window(&render_state, choice).map_err(|e| e.to_string())?;
+            Ok(Backend { device, info, publish })
+        });
+        let waker = context.clone();
+        let engine = Engine::start(device, backends, Arc::new(move || waker.request_repaint()))?;
+        let writer = match &setup.config_folder {
+            Some(folder) => {
+                let commands = commands.clone();
+                Some(Writer::start(folder.clone(), move |problem| commands.send(Command::Failed(problem)))?)
+            }
+            None => None,
+        };
+        let mut state = State {
+            look: settings.look,
+            view: settings.view.clone(),
+            unit: settings.unit,
+            scale: settings.scale,
+            recent: settings.recent.clone(),
+            hint: !settings.hint_seen && options.screenshot.is_none(),
+            ..State::default()
+        };
+        if let Some(Problem { what, why }) = problem {
+            commands.send(Command::Failed(Problem { what, why }));
+        }
+        theme::install_fonts(&context);
+        theme::apply(&context, &state.look, setup.still);
+        context.options_mut(|o| o.zoom_with_keyboard = false);
+        if let Some(model) = &options.model {
+            commands.request(Request::OpenModel(model.clone()));
+        }
+        match options.image {
+            Some(image) => {
+                state.hint = false;
+                commands.request(Request::Open { image, label: options.label, slice: options.slice });
+            }
+            None => {
+                commands.request(Request::OpenSample);
+                if let Some(label) = options.label {
+                    commands.request(Request::OpenLabel(label));
+                }
+            }
+        }
+        engine.send(Request::Attack(state.method));
+        engine.send(Request::Epsilon(state.epsilon));
+        let mut setup = setup;
+        setup.still |= options.screenshot.is_some();
+        Ok(Self {
+            state,
+            engine,
+            commands,
+            inbox,
+            display,
+            panels: Panels::default(),
+            epsilon_bar: EpsilonBar::default(),
+            tree: layout::mended(settings.layout.clone()),
+            notes: Notes::default(),
+            prompt: None,
+            question: None,
+            shortcuts: false,
+            about: false,
+            model_file: None,
+            pending_model: None,
+            recent_models: settings.recent_models.clone(),
+            device,
+            label_map_text: options.label_map,
+            case_shown: false,
+            folder: std::env::current_dir().unwrap_or_default(),
+            setup,
+            writer,
+            next_save: SAVE_SECS,
+            next_slice: 0.0,
+            memory: MemoryWatch::start(),
+            shot: options.screenshot.map(screenshot::Shot::new),
+            title: String::new(),
+            last_cpu_secs: None,
+            hint_seen: settings.hint_seen,
+            window_size: settings.window_size,
+            saved: settings,
+        })
+    }
+
+    /// How the picture that was asked for at the start ends.
+    pub(super) fn picture_outcome(&self) -> Option<screenshot::Outcome> {
+        self.shot.as_ref().map(|shot| shot.outcome.clone())
+    }
+
+    /// Sends a command, as a panel would.
+    pub fn send(&self, command: Command) {
+        self.commands.send(command);
+    }
+
+    /// What the settings would be if they were saved now.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            look: Look { presenter: false, ..self.state.look },
+            view: self.state.view.clone(),
+            unit: self.state.unit,
+            scale: self.state.scale,
+            device: self.device,
+            recent: self.state.recent.clone(),
+            recent_models: self.recent_models.clone(),
+            window_size: self.window_size,
+            layout: Some(self.tree.clone()),
+            hint_seen: self.hint_seen || !self.state.hint,
+        }
+    }
+
+    fn apply_commands(&mut self, context: &egui::Context) {
+        while let Ok(command) = self.inbox.try_recv() {
+            self.apply(command, context);
+            context.request_repaint_after_secs(SAVE_SECS as f32 * 1.5);
+        }
+    }
+
+    fn save(&mut self, now: f64) {
+        if now < self.next_save {
+            return;
+        }
+        self.next_save = now + SAVE_SECS;
+        // A picture of the window is no session of a person.
+        if self.shot.is_some() {
+            return;
+        }
+        let settings = self.settings();
+        if settings != self.saved {
+            if let Some(writer) = &self.writer {
+                writer.save(settings.clone());
+            }
+            self.saved = settings;
+        }
+    }
+
+    /// Shows the next slice when it is time and the last one is on the screen.
+    fn play(&mut self, context: &egui::Context, now: f64) {
+        if !self.state.playing {
+            return;
+        }
+        let Some(slices) = self.state.case.as_ref().map(|c| c.slices).filter(|&n| n > 1) else {
+            self.state.playing = false;
+            return;
+        };
+        if self.case_shown && !self.state.computing && now >= self.next_slice {
+            self.next_slice = now + 1.0 / PLAY_PER_SEC;
+            let next = (self.state.slice + 1) % slices;
+            self.apply(Command::Slice(next), context);
+        }
+        context.request_repaint_after_secs(0.02);
+    }
+
+    fn retitle(&mut self, context: &egui::Context) {
+        let title = match &self.state.case {
+            Some(case) => format!("{} — Epsiloscope", case.name),
+            None => "Epsiloscope".to_owned(),
+        };
+        if title != self.title {
+            context.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+
+    fn bars_ui(&mut self, ui: &mut Ui) {
+        let palette = theme::of(ui);
+        let bar = |x, y| Frame::NONE.fill(palette.bar).inner_margin(Margin::symmetric(x, y));
+        let bare = self.state.images_only || self.state.look.presenter;
+        if !bare {
+            Panel::top("menu").frame(bar(8, 4)).show(ui, |ui| {
+                let bar = menu::Bar {
+                    tree: &self.tree,
+                    model_file: self.model_file.as_deref(),
+                    recent_models: &self.recent_models,
+                };
+                menu::bar_ui(ui, &self.state, &self.commands, &bar);
+            });
+            Panel::bottom("status").frame(bar(12, 0)).exact_size(28.0).show(ui, |ui| {
+                status::status_ui(ui, &self.state, &self.commands);
+            });
+        }
+        Panel::bottom("epsilon").frame(bar(12, 6)).show(ui, |ui| {
+            let mut context = PaneContext { display: Some(&mut self.display), still: self.setup.still };
+            self.epsilon_bar.ui(ui, &self.state, &self.commands, &mut context);
+        });
+        if self.state.problem.is_some() {
+            Panel::bottom("problem").frame(bar(12, 6)).show(ui, |ui| {
+                notices::problem_ui(ui, &self.state, &self.commands);
+            });
+        }
+    }
+
+    fn center_ui(&mut self, ui: &mut Ui) {
+        let palette = theme::of(ui);
+        let bare = self.state.images_only || self.state.look.presenter;
+        egui::CentralPanel::default().frame(Frame::NONE.fill(palette.picture_background)).show(ui, |ui| {
+            let mut context = PaneContext { display: Some(&mut self.display), still: self.setup.still };
+            if bare {
+                Frame::NONE.inner_margin(4).show(ui, |ui| {
+                    self.panels.ui(PanelKind::Compare, ui, &self.state, &self.commands, &mut context);
+                });
+            } else {
+                let mut tiling = Tiling {
+                    panels: &mut self.panels,
+                    state: &self.state,
+                    commands: &self.commands,
+                    context: &mut context,
+                };
+                self.tree.ui(&mut tiling, ui);
+            }
+        });
+    }
+
+    fn sheets_ui(&mut self, context: &egui::Context) {
+        if let Some(prompt) = &mut self.prompt
+            && !prompt.ui(context, &self.state, &self.commands, self.setup.native_dialogs)
+        {
+            self.prompt = None;
+        }
+        if let Some(files) = &self.question
+            && !files::which_is_label_ui(context, files, &self.commands)
+        {
+            self.question = None;
+        }
+        if self.shortcuts {
+            self.shortcuts = keys::sheet_ui(context);
+        }
+        if self.about {
+            self.about = menu::about_ui(context, &self.state);
+        }
+        let bare = self.state.images_only || self.state.look.presenter;
+        self.notes.ui(context, if bare { 64.0 } else { 96.0 });
+        dropping_ui(context);
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, context: &egui::Context, _: &mut eframe::Frame) {
+        let events: Vec<_> = self.engine.events().collect();
+        for event in events {
+            self.hear(event, context);
+        }
+        for why in take_gpu_errors() {
+            self.apply(Command::Failed(Problem { what: "Draw".to_owned(), why: why.to_string() }), context);
+        }
+        self.state.memory_bytes = self.memory.bytes();
+        self.apply_commands(context);
+        self.retitle(context);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        let start = Instant::now();
+        let context = ui.ctx().clone();
+        let now = context.input(|i| i.time);
+        if self.state.dragging
+            && let Some(secs) = frame.info().cpu_usage.or(self.last_cpu_secs)
+        {
+            self.state.frame_times.add(secs);
+        }
+        let dropped: Vec<PathBuf> =
+            context.input(|i| i.raw.dropped_files.iter().map(|f| f.path().to_owned()).collect());
+        if !dropped.is_empty() {
+            self.commands.send(Command::OpenFiles(dropped));
+        }
+        let open = keys::Open {
+            sheet: self.shortcuts || self.about,
+            prompt: self.prompt.is_some() || self.question.is_some(),
+        };
+        keys::handle(&context, &self.state, &self.commands, &open);
+        self.apply_commands(&context);
+        self.bars_ui(ui);
+        self.center_ui(ui);
+        self.sheets_ui(&context);
+        self.apply_commands(&context);
+        self.play(&context, now);
+        self.display.end_frame();
+        let size = context.content_rect().size();
+        self.window_size = Some([size.x.round(), size.y.round()]);
+        self.save(now);
+        if let Some(shot) = &mut self.shot {
+            shot.step(&context, &self.state);
+        }
+        self.last_cpu_secs = Some(start.elapsed().as_secs_f32());
+    }
+
+    fn on_exit(&mut self) {
+        self.next_save = 0.0;
+        self.save(0.0);
+        // Waits for the last write.
+        self.writer = None;
+    }
+
+    fn clear_color(&self, _: &egui::Visuals) -> [f32; 4] {
+        theme::palette(self.state.look.theme).picture_background.to_normalized_gamma_f32()
+    }
+}
+
+/// While files hover over the window: that they can be dropped, and what happens then.
+fn dropping_ui(context: &egui::Context) {
+    let hovered = context.input(|i| i.raw.hovered_files.len());
+    if hovered == 0 {
+        return;
+    }
+    let layer = egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("dropping"));
+    let painter = context.layer_painter(layer);
+    let rect: Rect = context.content_rect();
+    painter.rect_filled(rect, 0.0, Color32::from_black_alpha(180));
+    let text = if hovered == 2 { "Drop to open an image and its label" } else { "Drop to open" };
+    painter.text(rect.center(), Align2::CENTER_CENTER, text, FontId::proportional(24.0), Color32::WHITE);
+}

@@ -1,0 +1,295 @@
+//! What commands and events change.
+
+use super::app::App;
+use super::command::Command;
+use super::files::{self, Meaning, Prompt, Wanted};
+use super::history::{Change, Snapshot};
+use super::settings::MOST_RECENT;
+use super::state::{LiveCurve, Navigation, Recent};
+use super::{layout, numbers, theme};
+use crate::data::LabelMap;
+use crate::engine::{CaseInfo, Event, ExportReport, JobState, Problem, Request};
+use eframe::egui::{self, ViewportCommand};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+impl App {
+    pub(super) fn apply(&mut self, command: Command, context: &egui::Context) {
+        let state = &mut self.state;
+        match command {
+            Command::Epsilon(epsilon) => self.set_epsilon(epsilon, context),
+            Command::StepEpsilon(steps) => {
+                let epsilon = state.scale.step(state.epsilon, steps);
+                self.set_epsilon(epsilon, context);
+            }
+            Command::DragEpsilon(dragging) => {
+                if dragging != state.dragging {
+                    state.history.separate();
+                }
+                state.dragging = dragging;
+            }
+            Command::Unit(unit) => state.unit = unit,
+            Command::Scale(scale) => state.scale = scale,
+            Command::Attack(method) => {
+                if method != state.method {
+                    self.record(Change::Attack, context);
+                    self.state.method = method;
+                    self.engine.send(Request::Attack(method));
+                }
+            }
+            Command::View(view) => {
+                if *view != state.view {
+                    self.record(Change::View, context);
+                    self.state.view = *view;
+                }
+            }
+            Command::Navigate(navigation) => state.navigation = navigation,
+            Command::Probe(pixel) => state.probe = pixel,
+            Command::Slice(slice) => {
+                let last = state.case.as_ref().map_or(0, |c| c.slices.saturating_sub(1));
+                let slice = slice.min(last);
+                if slice != state.slice {
+                    state.slice = slice;
+                    self.case_shown = false;
+                    self.engine.send(Request::Slice(slice));
+                }
+            }
+            Command::Play(playing) => state.playing = playing,
+            Command::Look(look) => {
+                state.look = look;
+                theme::apply(context, &state.look, self.setup.still);
+                context.set_zoom_factor(look.ui_scale);
+            }
+            Command::ImagesOnly(only) => state.images_only = only,
+            Command::ResetLayout => self.tree = layout::first(),
+            Command::Panel(kind, shown) => layout::show(&mut self.tree, kind, shown),
+            Command::Undo => self.go(false),
+            Command::Redo => self.go(true),
+            Command::ChooseImage => self.ask(Wanted::Image, context),
+            Command::ChooseLabel => {
+                if state.case.is_some() {
+                    self.ask(Wanted::Label, context);
+                } else {
+                    self.fail("Open label", "A label belongs to an image. Open the image first");
+                }
+            }
+            Command::ChooseModel => self.ask(Wanted::Model, context),
+            Command::ChooseExport(kind) => {
+                if state.frame.is_some() {
+                    self.ask(Wanted::Export(kind), context);
+                } else {
+                    self.fail("Export", "There is no picture yet. Open an image first");
+                }
+            }
+            Command::OpenFiles(files) => self.open(&files),
+            Command::ForgetRecent(path) => state.recent.retain(|r| r.image != path),
+            Command::Shortcuts(shown) => self.shortcuts = shown,
+            Command::About(shown) => self.about = shown,
+            Command::FullScreen => {
+                let full = context.input(|i| i.viewport().fullscreen).unwrap_or(false);
+                context.send_viewport_cmd(ViewportCommand::Fullscreen(!full));
+            }
+            Command::Failed(problem) => self.failed(problem, context),
+            Command::DismissProblem => state.problem = None,
+            Command::Engine(request) => self.request(request),
+            Command::Quit => context.send_viewport_cmd(ViewportCommand::Close),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { epsilon: self.state.epsilon, method: self.state.method, view: self.state.view.clone() }
+    }
+
+    fn record(&mut self, change: Change, context: &egui::Context) {
+        let (before, now) = (self.snapshot(), context.input(|i| i.time));
+        self.state.history.record(before, change, now, self.state.dragging);
+    }
+
+    fn set_epsilon(&mut self, epsilon: f64, context: &egui::Context) {
+        let epsilon = epsilon.clamp(0.0, 1.0);
+        if epsilon.is_nan() || epsilon == self.state.epsilon {
+            return;
+        }
+        self.record(Change::Epsilon, context);
+        self.state.epsilon = epsilon;
+        self.state.hint = false;
+        self.engine.send(Request::Epsilon(epsilon));
+    }
+
+    /// Undo or redo.
+    fn go(&mut self, forward: bool) {
+        let now = self.snapshot();
+        let history = &mut self.state.history;
+        let Some(to) = (if forward { history.redo(now) } else { history.undo(now) }) else { return };
+        if to.method != self.state.method {
+            self.engine.send(Request::Attack(to.method));
+        }
+        if to.epsilon != self.state.epsilon {
+            self.engine.send(Request::Epsilon(to.epsilon));
+        }
+        (self.state.epsilon, self.state.method, self.state.view) = (to.epsilon, to.method, to.view);
+    }
+
+    fn ask(&mut self, wanted: Wanted, context: &egui::Context) {
+        let folder = self.folder.clone();
+        self.prompt = Some(Prompt::new(wanted, folder, &self.state, self.setup.native_dialogs, context));
+    }
+
+    fn open(&mut self, files: &[PathBuf]) {
+        if let Some(folder) = files.first().and_then(|f| f.parent()).filter(|f| !f.as_os_str().is_empty()) {
+            self.folder = folder.to_owned();
+        }
+        match files::meaning(files, self.state.case.is_some()) {
+            Meaning::Image { image, label } => self.request(Request::Open { image, label, slice: 0 }),
+            Meaning::Label(label) => self.request(Request::OpenLabel(label)),
+            Meaning::Model(model) => self.request(Request::OpenModel(model)),
+            Meaning::Ask(two) => self.question = Some(two),
+            Meaning::Nothing(why) => self.fail("Open", &why),
+        }
+    }
+
+    /// Forwards a request, noting what the window must know about it.
+    fn request(&mut self, request: Request) {
+        match &request {
+            Request::OpenModel(path) => self.pending_model = Some(Some(path.clone())),
+            Request::OpenBundledModel => self.pending_model = Some(None),
+            Request::Device(choice) => self.device = *choice,
+            Request::CancelOpen => self.state.opening = None,
+            _ => {}
+        }
+        self.engine.send(request);
+    }
+
+    fn fail(&mut self, what: &str, why: &str) {
+        self.state.problem = Some(Problem { what: what.to_owned(), why: why.to_owned() });
+    }
+
+    fn failed(&mut self, problem: Problem, context: &egui::Context) {
+        let known = self.state.problem.as_ref() == Some(&problem);
+        if !known {
+            self.notes.bad(&problem, context.input(|i| i.time));
+        }
+        self.state.playing = false;
+        self.state.opening = None;
+        self.pending_model = None;
+        if let Some(case) = &self.state.case {
+            self.state.slice = case.slice;
+        }
+        self.state.problem = Some(problem);
+    }
+
+    /// Takes the message of a failure away once the same thing has worked.
+    fn worked(&mut self, whats: &[&str]) {
+        self.state.problem.take_if(|p| whats.iter().any(|what| p.what.starts_with(what)));
+    }
+
+    pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
+        match event {
+            Event::Opening(path) => self.state.opening = Some(path),
+            Event::Case(info) => self.new_case(info),
+            Event::Model(card) => {
+                self.state.model = Some(card);
+                self.worked(&["Open model", "Open"]);
+                if let Some(file) = self.pending_model.take() {
+                    if let Some(file) = &file {
+                        self.recent_models.retain(|m| m != file);
+                        self.recent_models.insert(0, file.clone());
+                        self.recent_models.truncate(MOST_RECENT);
+                    }
+                    self.model_file = file;
+                }
+                self.take_label_map();
+            }
+            Event::Device(device) => {
+                self.state.device = Some(device);
+                self.worked(&["Change device"]);
+            }
+            Event::Frame(frame) => {
+                let older = self.state.frame.as_ref().is_some_and(|f| f.generation > frame.generation);
+                if !older {
+                    self.state.frame = Some(frame);
+                    self.case_shown = true;
+                    self.worked(&["Compute", "Set ε", "Choose attack", "Show slice"]);
+                }
+            }
+            Event::Computing(computing) => self.state.computing = computing,
+            Event::CurveStarted { generation, method, clean } => {
+                let curve = LiveCurve { generation, method, clean, points: Vec::new(), control: Vec::new() };
+                // The same curve goes on where another plan adds to it.
+                if self.state.curve.as_ref().is_none_or(|c| c.generation != generation) {
+                    self.state.curve = Some(curve);
+                }
+            }
+            Event::CurvePoint { generation, series, point } => {
+                if let Some(curve) = self.state.curve.as_mut().filter(|c| c.generation == generation) {
+                    curve.add(series, point);
+                }
+            }
+            Event::Job(job) => {
+                if matches!(job.state, JobState::Running | JobState::Finished) {
+                    self.worked(&["Measure the curve"]);
+                }
+                self.state.job = Some(job);
+            }
+            Event::Exported(report) => self.exported(report, context),
+            Event::Failed(problem) => self.failed(problem, context),
+        }
+    }
+
+    fn new_case(&mut self, info: Arc<CaseInfo>) {
+        let state = &mut self.state;
+        let other = state.case.as_ref().is_none_or(|c| c.path != info.path || c.shape != info.shape);
+        if other {
+            state.navigation = Navigation::default();
+            state.probe = None;
+            state.view.window = [0.0, 1.0];
+            state.slice = info.slice;
+            state.playing = false;
+        }
+        // While slices are leafed through, answers to earlier wishes come late.
+        if self.case_shown || other {
+            state.slice = info.slice;
+        }
+        state.opening = None;
+        self.case_shown = false;
+        if let Some(image) = &info.path {
+            let recent = Recent { image: image.clone(), label: info.label_path.clone() };
+            state.recent.retain(|r| r.image != *image);
+            state.recent.insert(0, recent);
+            state.recent.truncate(MOST_RECENT);
+            if let Some(folder) = image.parent().filter(|f| !f.as_os_str().is_empty()) {
+                self.folder = folder.to_owned();
+            }
+        }
+        state.case = Some(info);
+        self.worked(&["Open", "Label", "Show slice"]);
+        self.take_label_map();
+    }
+
+    /// Uses the label map of the command line as soon as label and classes are known.
+    fn take_label_map(&mut self) {
+        let (Some(case), Some(model)) = (&self.state.case, &self.state.model) else { return };
+        if case.label_map.is_none() {
+            return;
+        }
+        let Some(text) = self.label_map_text.take() else { return };
+        let classes: Vec<&str> = model.classes.iter().map(|c| c.name.as_str()).collect();
+        match LabelMap::parse(&text, &classes) {
+            Ok(map) => self.engine.send(Request::LabelMap(Some(map))),
+            Err(error) => self.fail("Label map", &error.to_string()),
+        }
+    }
+
+    fn exported(&mut self, report: ExportReport, context: &egui::Context) {
+        let name = report.path.display().to_string();
+        let text = match &report.survival {
+            Some(survival) => {
+                format!("{name}\n{}", numbers::survival_text(survival, theme::palette(self.state.look.theme)).0)
+            }
+            None => name,
+        };
+        self.notes.good("Exported", text, context.input(|i| i.time));
+        self.worked(&["Export"]);
+        self.state.exported = Some(report);
+    }
+}

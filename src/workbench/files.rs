@@ -1,0 +1,390 @@
+//! Choosing files: what dropped, typed or chosen paths mean, and the prompt that asks for one. The system's own
+//! dialog opens beside the prompt on a thread of its own, so that a path can be typed where there is none.
+
+use super::command::{Command, CommandSender, ExportKind};
+use super::state::State;
+use super::theme;
+use crate::engine::{Export, Request};
+use eframe::egui::{self, Align2, Key, TextEdit, Ui, vec2};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Image files that can be opened.
+pub const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp"];
+/// Model files that can be opened.
+pub const MODEL_ENDINGS: [&str; 1] = ["safetensors"];
+/// Words in the name of a file that is a label rather than an image.
+const LABEL_WORDS: [&str; 11] =
+    ["label", "labels", "mask", "masks", "seg", "segmentation", "gt", "truth", "groundtruth", "annotation", "target"];
+
+/// What a set of files means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// An image, with its label if one was among them.
+    Image {
+        /// The image.
+        image: PathBuf,
+        /// The label.
+        label: Option<PathBuf>,
+    },
+    /// A label for the image that is open.
+    Label(PathBuf),
+    /// A model.
+    Model(PathBuf),
+    /// Two images, neither of which is named as a label: ask which is which.
+    Ask([PathBuf; 2]),
+    /// Nothing that can be opened, and why.
+    Nothing(String),
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// Whether the name of a file says that it is a label.
+pub fn is_named_label(path: &Path) -> bool {
+    let name = path.file_stem().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    name.split(|c: char| !c.is_alphabetic()).any(|word| LABEL_WORDS.contains(&word))
+}
+
+/// What `files` mean; `has_image` says whether an image is open that a lone label could belong to.
+pub fn meaning(files: &[PathBuf], has_image: bool) -> Meaning {
+    // A model's card beside its weights is found by the reader.
+    let model = files.iter().find(|f| MODEL_ENDINGS.contains(&ending(f).as_str()));
+    let rest: Vec<&PathBuf> =
+        files.iter().filter(|f| !MODEL_ENDINGS.contains(&ending(f).as_str()) && ending(f) != "toml").collect();
+    match (model, rest.as_slice()) {
+        (Some(model), []) => Meaning::Model(model.clone()),
+        (_, []) => {
+            let given = files.first().map(|f| f.display().to_string()).unwrap_or_default();
+            Meaning::Nothing(format!("{given}: a card needs its weights. Give the .safetensors file beside it"))
+        }
+        (_, [one]) if is_named_label(one) && has_image => Meaning::Label((*one).clone()),
+        (_, [one]) => Meaning::Image { image: (*one).clone(), label: None },
+        (_, [first, second]) => match (is_named_label(first), is_named_label(second)) {
+            (false, true) => Meaning::Image { image: (*first).clone(), label: Some((*second).clone()) },
+            (true, false) => Meaning::Image { image: (*second).clone(), label: Some((*first).clone()) },
+            _ => Meaning::Ask([(*first).clone(), (*second).clone()]),
+        },
+        (_, many) => {
+            Meaning::Nothing(format!("{} files at once. Give one image, or one image and its label", many.len()))
+        }
+    }
+}
+
+/// What a prompt asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An image to open.
+    Image,
+    /// A label of the image that is open.
+    Label,
+    /// A model.
+    Model,
+    /// Where to export to.
+    Export(ExportKind),
+}
+
+impl Wanted {
+    fn title(self) -> String {
+        match self {
+            Self::Image => "Open image".to_owned(),
+            Self::Label => "Open label".to_owned(),
+            Self::Model => "Open model".to_owned(),
+            Self::Export(_) => "Export".to_owned(),
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Image => "PNG, JPEG, BMP, WebP, or TIFF (one or many pages; 8-bit, 16-bit, 32-bit float)",
+            Self::Label => "An image of the same size whose pixel values are classes",
+            Self::Model => "A .safetensors file; its card (.toml) lies beside it",
+            Self::Export(ExportKind::Adversarial) => {
+                "Rounded to the depth of the original, read back and judged again: did the attack survive?"
+            }
+            Self::Export(ExportKind::Views) => "All six pictures at the present ε, labelled, as one PNG",
+            Self::Export(ExportKind::CurveCsv) => "One row per ε, attack and control, in the columns of the sweep",
+            Self::Export(ExportKind::CurveFigure) => "SVG, or PNG by the ending of the name",
+        }
+    }
+}
+
+/// The question that is on the screen.
+pub struct Prompt {
+    wanted: Wanted,
+    text: String,
+    /// The name that was proposed, to follow a change of what is exported while nobody has changed it.
+    proposed: String,
+    folder: PathBuf,
+    native: Option<mpsc::Receiver<Option<PathBuf>>>,
+    native_since: Instant,
+    /// The system has no file dialog: the path must be typed.
+    no_native: bool,
+    focus: bool,
+}
+
+impl Prompt {
+    /// Asks for `wanted`, beginning in `folder`; `native` also opens the system's dialog.
+    pub fn new(wanted: Wanted, folder: PathBuf, state: &State, native: bool, context: &egui::Context) -> Self {
+        let text = match wanted {
+            Wanted::Export(kind) => folder.join(export_name(kind, state)).display().to_string(),
+            _ => String::new(),
+        };
+        let mut prompt = Self {
+            wanted,
+            proposed: text.clone(),
+            text,
+            folder,
+            native: None,
+            native_since: Instant::now(),
+            no_native: false,
+            focus: true,
+        };
+        if native {
+            prompt.open_native(context);
+        }
+        prompt
+    }
+
+    /// Opens the system's dialog on a thread of its own.
+    fn open_native(&mut self, context: &egui::Context) {
+        let (sender, receiver) = mpsc::channel();
+        let (wanted, context) = (self.wanted, context.clone());
+        let mut dialog = rfd::FileDialog::new().set_title(wanted.title()).set_directory(&self.folder);
+        dialog = match wanted {
+            Wanted::Image | Wanted::Label => {
+                dialog.add_filter("Images", &IMAGE_ENDINGS).add_filter("All files", &["*"])
+            }
+            Wanted::Model => dialog.add_filter("Models", &MODEL_ENDINGS).add_filter("All files", &["*"]),
+            Wanted::Export(_) => {
+                let name = Path::new(&self.text).file_name().map(|n| n.to_string_lossy().into_owned());
+                dialog.set_file_name(name.unwrap_or_default())
+            }
+        };
+        let ask = move || {
+            let chosen = match wanted {
+                Wanted::Export(_) => dialog.save_file(),
+                _ => dialog.pick_file(),
+            };
+            // The prompt may have been closed meanwhile.
+            let _ = sender.send(chosen);
+            context.request_repaint();
+        };
+        self.native_since = Instant::now();
+        match std::thread::Builder::new().name("dialog".to_owned()).spawn(ask) {
+            Ok(_) => self.native = Some(receiver),
+            Err(error) => {
+                log::warn!("no thread for a file dialog: {error}");
+                self.no_native = true;
+            }
+        }
+    }
+
+    /// What the system's dialog said: `Some(true)` if a path was chosen, `Some(false)` if the dialog was cancelled.
+    fn take_native(&mut self) -> Option<bool> {
+        let answer = self.native.as_ref()?.try_recv().ok()?;
+        self.native = None;
+        match answer {
+            Some(path) => {
+                self.text = path.display().to_string();
+                Some(true)
+            }
+            // Nobody cancels a dialog that fast: there is none on this system.
+            None if self.native_since.elapsed() < Duration::from_millis(400) => {
+                self.no_native = true;
+                None
+            }
+            None => Some(false),
+        }
+    }
+
+    /// Draws it; `false` once it was answered or cancelled.
+    pub fn ui(&mut self, context: &egui::Context, state: &State, commands: &CommandSender, native: bool) -> bool {
+        match self.take_native() {
+            Some(true) => {
+                self.answer(commands);
+                return false;
+            }
+            Some(false) => return false,
+            None => {}
+        }
+        let (mut done, mut answered) = (false, false);
+        let title = self.wanted.title();
+        egui::Window::new(title.as_str())
+            .collapsible(false)
+            .resizable(false)
+            .anchor(Align2::CENTER_CENTER, vec2(0.0, -40.0))
+            .show(context, |ui| {
+                ui.set_width(520.0);
+                if let Wanted::Export(kind) = self.wanted {
+                    self.kinds_ui(ui, kind, state);
+                }
+                ui.label(theme::weak(ui, self.wanted.hint()));
+                ui.add_space(4.0);
+                ui.horizontal(|ui| {
+                    let label = ui.label("Path");
+                    let width = ui.available_width() - if native { 96.0 } else { 0.0 };
+                    let edit = TextEdit::singleline(&mut self.text).desired_width(width).hint_text("/folder/file");
+                    let response = ui.add(edit).labelled_by(label.id);
+                    if std::mem::take(&mut self.focus) {
+                        response.request_focus();
+                    }
+                    if response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
+                        answered = !self.text.trim().is_empty();
+                    }
+                    if native && ui.add_enabled(self.native.is_none(), egui::Button::new("Browse…")).clicked() {
+                        self.open_native(ui.ctx());
+                    }
+                });
+                if self.no_native {
+                    ui.label(theme::weak(ui, "This system has no file dialog; type the path or drop the file."));
+                }
+                ui.add_space(8.0);
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    let verb = if matches!(self.wanted, Wanted::Export(_)) { "Export" } else { "Open" };
+                    let enabled = !self.text.trim().is_empty();
+                    answered |= ui.add_enabled(enabled, egui::Button::new(verb)).clicked();
+                    done |= ui.button("Cancel").clicked();
+                });
+            });
+        if context.input(|i| i.key_pressed(Key::Escape)) {
+            done = true;
+        }
+        if answered {
+            self.answer(commands);
+        }
+        !(done || answered)
+    }
+
+    fn kinds_ui(&mut self, ui: &mut Ui, kind: ExportKind, state: &State) {
+        ui.horizontal_wrapped(|ui| {
+            for other in ExportKind::ALL {
+                if ui.selectable_label(kind == other, other.title()).clicked() && kind != other {
+                    self.wanted = Wanted::Export(other);
+                    if self.text == self.proposed {
+                        self.text = self.folder.join(export_name(other, state)).display().to_string();
+                        self.proposed.clone_from(&self.text);
+                    }
+                }
+            }
+        });
+        ui.add_space(4.0);
+    }
+
+    fn answer(&self, commands: &CommandSender) {
+        let path = expanded(self.text.trim());
+        commands.send(match self.wanted {
+            Wanted::Image => Command::OpenFiles(vec![path]),
+            Wanted::Label => Command::Engine(Request::OpenLabel(path)),
+            Wanted::Model => Command::Engine(Request::OpenModel(path)),
+            Wanted::Export(kind) => Command::Engine(Request::Export(match kind {
+                ExportKind::Adversarial => Export::Adversarial(path),
+                ExportKind::Views => Export::Views(path),
+                ExportKind::CurveCsv => Export::CurveCsv(path),
+                ExportKind::CurveFigure => Export::CurveFigure(path),
+            })),
+        });
+    }
+}
+
+/// A typed path with a leading `~` replaced and quotes taken off, as people paste it.
+fn expanded(text: &str) -> PathBuf {
+    let text = text.trim_matches(['"', '\'']);
+    let home = || directories::UserDirs::new().map(|d| d.home_dir().to_owned());
+    match text.strip_prefix("~/") {
+        Some(rest) => home().map_or_else(|| PathBuf::from(text), |home| home.join(rest)),
+        None => PathBuf::from(text),
+    }
+}
+
+/// The name that an export is proposed under: case, attack and ε, so that two exports do not fall together.
+pub fn export_name(kind: ExportKind, state: &State) -> String {
+    let name = state.case.as_ref().map_or("case", |c| c.name.as_str());
+    let slice = match &state.case {
+        Some(case) if case.slices > 1 => format!("-slice{}", case.slice),
+        _ => String::new(),
+    };
+    let clean: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    let attack = state.attack().name;
+    let epsilon = format!("eps{:.4}", state.epsilon);
+    let wide = state.case.as_ref().is_some_and(|c| c.stored != crate::data::StoredType::U8);
+    match kind {
+        ExportKind::Adversarial if wide => format!("{clean}{slice}-{attack}-{epsilon}.tif"),
+        ExportKind::Adversarial => format!("{clean}{slice}-{attack}-{epsilon}.png"),
+        ExportKind::Views => format!("{clean}{slice}-{attack}-{epsilon}-views.png"),
+        ExportKind::CurveCsv => format!("{clean}{slice}-{attack}-curve.csv"),
+        ExportKind::CurveFigure => format!("{clean}{slice}-{attack}-curve.svg"),
+    }
+}
+
+/// Asks which of two files is the label; `false` once it was answered.
+pub fn which_is_label_ui(context: &egui::Context, files: &[PathBuf; 2], commands: &CommandSender) -> bool {
+    let mut open = true;
+    let mut chosen = None;
+    egui::Window::new("Which one is the label?")
+        .collapsible(false)
+        .resizable(false)
+        .anchor(Align2::CENTER_CENTER, vec2(0.0, -40.0))
+        .show(context, |ui| {
+            ui.set_width(420.0);
+            ui.label(theme::weak(ui, "Neither name says so. The other file is opened as the image."));
+            ui.add_space(4.0);
+            for (i, file) in files.iter().enumerate() {
+                let name = file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into());
+                if ui.add(egui::Button::new(format!("{name} is the label")).min_size(vec2(404.0, 28.0))).clicked() {
+                    chosen = Some(i);
+                }
+            }
+            ui.add_space(4.0);
+            open &= !ui.button("Cancel").clicked();
+        });
+    if let Some(label) = chosen {
+        let (image, label) = (files[1 - label].clone(), Some(files[label].clone()));
+        commands.request(Request::Open { image, label, slice: 0 });
+    }
+    open && chosen.is_none() && !context.input(|i| i.key_pressed(Key::Escape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(names: &[&str]) -> Vec<PathBuf> {
+        names.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn names_tell_labels_from_images() {
+        for name in ["train-labels.tif", "a_mask.png", "Case3 GT.png", "x.seg.tif", "MASK-004.png"] {
+            assert!(is_named_label(Path::new(name)), "{name}");
+        }
+        for name in ["train-volume.tif", "unmasked.png", "target1x/a.png", "segovia.png", "gtx.tif"] {
+            assert!(!is_named_label(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_are_told_apart() {
+        let image =
+            |image: &str, label: Option<&str>| Meaning::Image { image: image.into(), label: label.map(Into::into) };
+        assert_eq!(meaning(&paths(&["a.png"]), true), image("a.png", None));
+        assert_eq!(meaning(&paths(&["a-mask.png"]), true), Meaning::Label("a-mask.png".into()));
+        assert_eq!(meaning(&paths(&["a-mask.png"]), false), image("a-mask.png", None));
+        assert_eq!(meaning(&paths(&["a-mask.png", "a.png"]), true), image("a.png", Some("a-mask.png")));
+        assert_eq!(meaning(&paths(&["a.png", "a-mask.png"]), false), image("a.png", Some("a-mask.png")));
+        assert_eq!(meaning(&paths(&["a.png", "b.png"]), false), Meaning::Ask(["a.png".into(), "b.png".into()]));
+        assert_eq!(meaning(&paths(&["m.toml", "m.SAFETENSORS"]), false), Meaning::Model("m.SAFETENSORS".into()));
+        assert!(matches!(meaning(&paths(&["m.toml"]), false), Meaning::Nothing(_)));
+        assert!(matches!(meaning(&paths(&["a.png", "b.png", "c.png"]), false), Meaning::Nothing(_)));
+        assert!(matches!(meaning(&[], false), Meaning::Nothing(_)));
+    }
+
+    #[test]
+    fn export_names_are_safe_for_files() {
+        let name = export_name(ExportKind::CurveCsv, &State::default());
+        assert_eq!(name, "case-fgsm-curve.csv");
+        assert!(export_name(ExportKind::Views, &State::default()).starts_with("case-fgsm-eps0.0157"));
+    }
+}

@@ -1,0 +1,289 @@
+//! The panel of choices and numbers: attack, reference, numbers at ε, view, model.
+
+use super::command::{Command, CommandSender, ExportKind};
+use super::epsilon::EpsilonUnit;
+use super::layout::section;
+use super::state::{MaskStyle, State, View};
+use super::{Pane, PaneContext, numbers, theme};
+use crate::attack::{CATALOG, Reference};
+use crate::data::{IGNORE, LabelMap};
+use crate::engine::{CaseInfo, Request};
+use crate::model::{Head, ModelCard, SizeRule};
+use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
+
+/// The panel.
+#[derive(Default)]
+pub struct Inspector {
+    /// The map that is being set, until it is complete.
+    map_draft: Option<LabelMap>,
+}
+
+impl Pane for Inspector {
+    fn title(&self) -> &str {
+        "Inspector"
+    }
+
+    fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _: &mut PaneContext<'_>) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            attack_ui(ui, state, commands);
+            numbers::numbers_ui(ui, state);
+            if let Some(case) = &state.case {
+                self.reference_ui(ui, case, state, commands);
+            }
+            view_ui(ui, state, commands);
+            export_ui(ui, state, commands);
+            if let Some(card) = &state.model {
+                model_ui(ui, card);
+            }
+            ui.add_space(8.0);
+        });
+    }
+}
+
+/// A row of a grid: a label of lesser weight, and what `value` draws.
+fn row<R>(ui: &mut Ui, label: &str, tip: &str, value: impl FnOnce(&mut Ui) -> R) -> R {
+    let name = ui.label(theme::weak(ui, label));
+    if !tip.is_empty() {
+        name.on_hover_text(tip);
+    }
+    let result = value(ui);
+    ui.end_row();
+    result
+}
+
+fn grid(name: &str) -> Grid {
+    Grid::new(name).num_columns(2).spacing([12.0, 4.0]).min_col_width(72.0)
+}
+
+fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    ui.label(theme::semibold("Attack"));
+    let chosen = state.attack();
+    let width = ui.available_width();
+    let response = ComboBox::from_id_salt("attack")
+        .selected_text(chosen.title)
+        .width(width)
+        .show_ui(ui, |ui| {
+            for entry in CATALOG {
+                let row = ui.selectable_label(entry.name == chosen.name, entry.title);
+                if row.on_hover_text(format!("{}\n\n{}", entry.description, entry.source)).clicked() {
+                    commands.send(Command::Attack(entry.method));
+                }
+            }
+        })
+        .response
+        .accessible_name("Attack");
+    response.on_hover_text(format!("{}\n\n{}", chosen.description, chosen.source));
+    ui.label(theme::weak(ui, chosen.description));
+    if chosen.method.lowers_the_loss() && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
+        let text = "It uses the true label: right for augmenting training images, misleading on test images.";
+        ui.label(egui::RichText::new(text).color(theme::of(ui).warning));
+    }
+    ui.add_space(4.0);
+    grid("epsilon unit").show(ui, |ui| {
+        row(
+            ui,
+            "ε in",
+            "The unit in which ε is shown and typed. A typed ratio such as 4/255 is always a ratio.",
+            |ui| {
+                ui.horizontal(|ui| {
+                    let levels = format!("/{:.0}", state.grey_levels());
+                    for (unit, name) in [
+                        (EpsilonUnit::GreyLevels, format!("grey levels {levels}")),
+                        (EpsilonUnit::Fraction, "fraction".to_owned()),
+                    ] {
+                        if ui.selectable_label(state.unit == unit, name).clicked() {
+                            commands.send(Command::Unit(unit));
+                        }
+                    }
+                });
+            },
+        );
+    });
+}
+
+impl Inspector {
+    fn reference_ui(&mut self, ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
+        section(ui, "Reference");
+        match case.reference {
+            Reference::Label => {
+                ui.label(theme::weak(ui, "The label: loss and measures compare with it."));
+            }
+            Reference::CleanPrediction => {
+                ui.label("No label: the clean prediction is the reference.").on_hover_text(
+                    "The loss and every measure compare with what the model itself sees in the unchanged image. Dice at ε = 0 is 1 by definition.",
+                );
+            }
+        }
+        let Some(map) = &case.label_map else {
+            self.map_draft = None;
+            return;
+        };
+        let classes = state.model.as_ref().map_or(0, |m| m.classes.len());
+        let mut wished = map.clone();
+        grid("label map").show(ui, |ui| {
+            for &value in &case.label_values {
+                let class = map.entries.iter().find(|(v, _)| *v == value).map_or(IGNORE, |(_, c)| *c);
+                let mut chosen = class;
+                row(ui, &format!("Value {value}"), "A value stored in the label file.", |ui| {
+                    let name = |class: u8| if class == IGNORE { "ignored".to_owned() } else { state.class_name(class) };
+                    ComboBox::from_id_salt(("class", value))
+                        .selected_text(name(class))
+                        .width(120.0)
+                        .show_ui(ui, |ui| {
+                            for other in (0..classes).filter_map(|c| u8::try_from(c).ok()).chain([IGNORE]) {
+                                ui.selectable_value(&mut chosen, other, name(other));
+                            }
+                        })
+                        .response
+                        .accessible_name(format!("Class of value {value}"))
+                        .on_hover_text("The class that this value means. Ignored pixels count nowhere.");
+                });
+                if chosen != class {
+                    wished.entries.retain(|(v, _)| *v != value);
+                    if chosen != IGNORE {
+                        wished.entries.push((value, chosen));
+                    }
+                    wished.entries.sort_unstable();
+                }
+            }
+        });
+        if wished != *map {
+            commands.request(Request::LabelMap(Some(wished)));
+        }
+        if case.label_map_guessed {
+            ui.label(theme::weak(ui, "Guessed by agreement with the clean prediction."));
+        } else if ui
+            .button("Guess")
+            .on_hover_text("Match values to classes by agreement with the clean prediction.")
+            .clicked()
+        {
+            commands.request(Request::LabelMap(None));
+        }
+    }
+}
+
+fn view_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    section(ui, "View");
+    let mut view = state.view.clone();
+    let levels = state.grey_levels() as f32;
+    ui.spacing_mut().slider_width = (ui.available_width() - 160.0).clamp(60.0, 160.0);
+    grid("view").show(ui, |ui| {
+        let [lower, upper] = view.window;
+        let (mut level, mut width) = ((lower + upper) / 2.0 * levels, (upper - lower) * levels);
+        let shown = |v: f64, _: std::ops::RangeInclusive<usize>| format!("{v:.0}");
+        let tip = "The grey value in the middle of the shown range. Right-drag on a picture sets level and width.";
+        let level_changed = row(ui, "Level", tip, |ui| {
+            let slider = Slider::new(&mut level, 0.0..=levels).custom_formatter(shown);
+            ui.add(slider).accessible_name("Window level").changed()
+        });
+        let width_changed = row(ui, "Width", "How many grey values are spread over black to white.", |ui| {
+            let slider = Slider::new(&mut width, levels / 255.0..=levels).custom_formatter(shown);
+            ui.add(slider).accessible_name("Window width").changed()
+        });
+        if level_changed || width_changed {
+            view.window = [(level - width / 2.0) / levels, (level + width / 2.0) / levels];
+        }
+        gain_ui(ui, state, &mut view);
+        row(ui, "Segments", "How segmentations are drawn.", |ui| {
+            ComboBox::from_id_salt("mask style")
+                .selected_text(MaskStyle::ALL.iter().find(|(s, _)| *s == view.mask_style).map_or("", |(_, n)| n))
+                .width(120.0)
+                .show_ui(ui, |ui| {
+                    for (style, name) in MaskStyle::ALL {
+                        ui.selectable_value(&mut view.mask_style, style, name);
+                    }
+                })
+                .response
+                .accessible_name("Segmentations as");
+        });
+        row(ui, "Opacity", "Of overlays on their image.", |ui| {
+            ui.add_enabled_ui(view.mask_style == MaskStyle::Overlay, |ui| {
+                let slider = Slider::new(&mut view.opacity, 0.0..=1.0)
+                    .custom_formatter(|v, _| format!("{:.0} %", v * 100.0))
+                    .custom_parser(|t| t.trim_end_matches('%').trim().parse::<f64>().ok().map(|v| v / 100.0));
+                ui.add(slider).accessible_name("Overlay opacity");
+            });
+        });
+    });
+    ui.checkbox(&mut view.mark_difference, "Mark what the attack changed")
+        .on_hover_text("Pixels whose class differs from the clean prediction, on the adversarial segmentation.");
+    ui.checkbox(&mut view.show_reference, "Outline of the reference").on_hover_text("Key R.");
+    ui.checkbox(&mut view.crosshair, "Cross-hair at the same pixel everywhere");
+    ui.checkbox(&mut view.smooth, "Smooth when enlarged")
+        .on_hover_text("Off, each pixel is a square: what the model sees.");
+    if view != state.view {
+        commands.send(Command::View(Box::new(view.sanitised())));
+    }
+}
+
+fn gain_ui(ui: &mut Ui, state: &State, view: &mut View) {
+    row(
+        ui,
+        "Noise gain",
+        "The noise is multiplied by this before it is shown. Automatic: ε fills the colour range.",
+        |ui| {
+            ui.horizontal(|ui| {
+                let mut gain = view.gain_at(state.epsilon);
+                let drag = egui::DragValue::new(&mut gain).range(1.0..=2550.0).speed(0.5).prefix("×").max_decimals(1);
+                if ui.add(drag).accessible_name("Noise gain").changed() {
+                    (view.gain, view.auto_gain) = (gain, false);
+                }
+                if ui.checkbox(&mut view.auto_gain, "automatic").changed() && !view.auto_gain {
+                    view.gain = gain;
+                }
+            });
+        },
+    );
+}
+
+fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    section(ui, "Export");
+    let width = (ui.available_width() - 8.0) / 2.0;
+    for pair in ExportKind::ALL.chunks(2) {
+        ui.horizontal(|ui| {
+            for &kind in pair {
+                let enabled = match kind {
+                    ExportKind::Views | ExportKind::Adversarial => state.frame.is_some(),
+                    ExportKind::CurveCsv | ExportKind::CurveFigure => {
+                        state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
+                    }
+                };
+                let button = Button::new(format!("{}…", kind.title())).min_size(egui::vec2(width, 0.0)).truncate();
+                if ui.add_enabled(enabled, button).clicked() {
+                    commands.send(Command::ChooseExport(kind));
+                }
+            }
+        });
+    }
+    if let Some(report) = &state.exported
+        && let Some(survival) = &report.survival
+    {
+        let (text, color) = numbers::survival_text(survival, theme::of(ui));
+        ui.label(egui::RichText::new(text).color(color)).on_hover_text(report.path.display().to_string());
+    }
+}
+
+fn model_ui(ui: &mut Ui, card: &ModelCard) {
+    section(ui, "Model");
+    ui.label(&card.name);
+    ui.label(theme::weak(ui, &card.description));
+    grid("model card").show(ui, |ui| {
+        let classes: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
+        row(ui, "Classes", "", |ui| ui.label(classes.join(", ")));
+        let positive = card.classes.get(usize::from(card.positive_class)).map_or("?", |c| c.name.as_str());
+        row(ui, "Measured", "The class that Dice and IoU speak of.", |ui| ui.label(positive));
+        let head = match card.head {
+            Head::Sigmoid => "one logit, sigmoid",
+            Head::Softmax => "a logit per class, softmax",
+        };
+        row(ui, "Head", "How logits become classes.", |ui| ui.label(head));
+        let size = match card.size_rule {
+            SizeRule::MultipleOf(n) => format!("any, padded to ×{n}"),
+            SizeRule::Tile(n) => format!("tiles of {n} × {n}"),
+        };
+        row(ui, "Sizes", "Other sizes are padded or tiled inside the model and cut back exactly.", |ui| ui.label(size));
+        let network = &card.network;
+        let norm = if network.batch_norm { "batch norm" } else { "no batch norm" };
+        row(ui, "Network", "", |ui| ui.label(format!("U-Net, base {}, depth {}, {norm}", network.base, network.depth)));
+    });
+}

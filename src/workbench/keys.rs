@@ -1,0 +1,258 @@
+//! What the keys do. One table serves the keys themselves and the sheet that lists them.
+
+use super::command::{Command, CommandSender, ExportKind};
+use super::epsilon::FINE_STEP;
+use super::state::{Comparison, Look, Navigation, Picture, State, View};
+use super::theme;
+use crate::engine::Request;
+use eframe::egui::{self, Align2, Context, Event, Key, Modifiers, vec2};
+
+/// The sheet: keys, and what they do.
+pub const SHEET: &[(&str, &[(&str, &str)])] = &[
+    (
+        "ε",
+        &[
+            ("→ ↑ / ← ↓", "Larger / smaller"),
+            ("Shift + arrow", "The same, five times finer"),
+            ("Ctrl + Z / Ctrl + Y", "Undo / redo (ε, attack, view)"),
+        ],
+    ),
+    (
+        "Pictures",
+        &[
+            ("Wheel", "Zoom at the pointer"),
+            ("Middle drag", "Pan"),
+            ("Right drag", "Brightness and contrast"),
+            ("Double click", "One picture alone, or all"),
+            ("F / 1", "Fit / one to one"),
+            ("B / W", "Blink / swipe"),
+            ("D", "Only what changed, or all"),
+            ("R", "Outline of the reference"),
+        ],
+    ),
+    (
+        "Slices",
+        &[
+            ("Page Up / Page Down", "Previous / next slice"),
+            ("Ctrl + wheel", "The same"),
+            ("Home / End", "First / last slice"),
+            ("Space", "Play or stop the stack"),
+        ],
+    ),
+    ("Files", &[("O", "Open image"), ("L", "Open label"), ("M", "Open model"), ("S", "Export")]),
+    (
+        "Window",
+        &[
+            ("Tab", "Only pictures and ε, or everything"),
+            ("F6", "Go to the controls; then Tab moves on"),
+            ("P", "Presenter mode"),
+            ("Ctrl + plus / minus / 0", "Larger / smaller / normal"),
+            ("F11", "Full screen"),
+            ("?", "This sheet"),
+            ("Esc", "Close, leave"),
+        ],
+    ),
+];
+
+/// What the keys act on that the state does not hold.
+pub struct Open {
+    /// The sheet of keys, or what this program is, is shown.
+    pub sheet: bool,
+    /// A prompt is shown: keys belong to it.
+    pub prompt: bool,
+}
+
+/// Reads this frame's keys.
+pub fn handle(context: &Context, state: &State, commands: &CommandSender, open: &Open) {
+    let pressed = |modifiers, key| context.input_mut(|i| i.consume_key(modifiers, key));
+    if pressed(Modifiers::NONE, Key::F11) {
+        commands.send(Command::FullScreen);
+    }
+    scale_keys(context, state, commands);
+    if open.prompt || context.text_edit_focused() {
+        return;
+    }
+    if pressed(Modifiers::NONE, Key::Escape) {
+        escape(context, state, commands, open);
+    }
+    if pressed(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z) || pressed(Modifiers::COMMAND, Key::Y) {
+        commands.send(Command::Redo);
+    }
+    if pressed(Modifiers::COMMAND, Key::Z) {
+        commands.send(Command::Undo);
+    }
+    if pressed(Modifiers::COMMAND, Key::Q) {
+        commands.send(Command::Quit);
+    }
+    for modifiers in [Modifiers::NONE, Modifiers::COMMAND] {
+        if pressed(modifiers, Key::O) {
+            commands.send(Command::ChooseImage);
+        }
+        if pressed(modifiers, Key::L) {
+            commands.send(Command::ChooseLabel);
+        }
+        if pressed(modifiers, Key::M) {
+            commands.send(Command::ChooseModel);
+        }
+        if pressed(modifiers, Key::S) {
+            commands.send(Command::ChooseExport(ExportKind::Views));
+        }
+    }
+    let questioned = context.input(|i| i.events.iter().any(|e| matches!(e, Event::Text(t) if t == "?")));
+    if questioned || pressed(Modifiers::SHIFT, Key::Questionmark) {
+        commands.send(Command::Shortcuts(!open.sheet));
+    }
+    slice_keys(context, state, commands);
+    view_keys(context, state, commands);
+    if context.memory(|m| m.focused()).is_none() {
+        unfocused_keys(context, state, commands);
+    }
+}
+
+fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Open) {
+    if open.sheet {
+        commands.send(Command::Shortcuts(false));
+        commands.send(Command::About(false));
+    } else if let Some(focused) = context.memory(|m| m.focused()) {
+        context.memory_mut(|m| m.surrender_focus(focused));
+    } else if state.view.focus.is_some() {
+        commands.send(Command::View(Box::new(View { focus: None, ..state.view.clone() })));
+    } else if state.look.presenter {
+        commands.send(Command::Look(Look { presenter: false, ..state.look }));
+    } else if state.images_only {
+        commands.send(Command::ImagesOnly(false));
+    } else if state.opening.is_some() {
+        commands.request(Request::CancelOpen);
+    } else if state.problem.is_some() {
+        commands.send(Command::DismissProblem);
+    }
+}
+
+/// Larger and smaller, as in a browser.
+fn scale_keys(context: &Context, state: &State, commands: &CommandSender) {
+    let pressed = |key| context.input_mut(|i| i.consume_key(Modifiers::COMMAND, key));
+    let scale = state.look.ui_scale;
+    let wished = if pressed(Key::Plus) || pressed(Key::Equals) {
+        scale + 0.125
+    } else if pressed(Key::Minus) {
+        scale - 0.125
+    } else if pressed(Key::Num0) {
+        1.0
+    } else {
+        return;
+    };
+    commands.send(Command::Look(Look { ui_scale: wished.clamp(0.75, 2.0), ..state.look }));
+}
+
+fn slice_keys(context: &Context, state: &State, commands: &CommandSender) {
+    let Some(case) = state.case.as_ref().filter(|c| c.slices > 1) else { return };
+    let last = case.slices - 1;
+    let mut slice = state.slice;
+    context.input_mut(|i| {
+        slice = slice.saturating_sub(i.count_and_consume_key(Modifiers::NONE, Key::PageUp));
+        slice = (slice + i.count_and_consume_key(Modifiers::NONE, Key::PageDown)).min(last);
+        // Ctrl + wheel: one notch, one slice.
+        for event in &i.events {
+            if let Event::MouseWheel { delta, modifiers, .. } = event
+                && modifiers.command
+            {
+                slice = if delta.y > 0.0 { slice.saturating_sub(1) } else { (slice + 1).min(last) };
+            }
+        }
+        if i.consume_key(Modifiers::NONE, Key::Home) {
+            slice = 0;
+        }
+        if i.consume_key(Modifiers::NONE, Key::End) {
+            slice = last;
+        }
+    });
+    if slice != state.slice {
+        commands.send(Command::Slice(slice));
+    }
+}
+
+fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
+    let pressed = |key| context.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+    let view = |change: &dyn Fn(&mut View)| {
+        let mut view = state.view.clone();
+        change(&mut view);
+        commands.send(Command::View(Box::new(view)));
+    };
+    let toggled = |comparison| {
+        if state.view.comparison == comparison { Comparison::SideBySide } else { comparison }
+    };
+    if pressed(Key::B) {
+        view(&|v| v.comparison = toggled(Comparison::Blink));
+    }
+    if pressed(Key::W) {
+        view(&|v| v.comparison = toggled(Comparison::Swipe));
+    }
+    if pressed(Key::D) {
+        view(&|v| v.focus = if v.focus == Some(Picture::Difference) { None } else { Some(Picture::Difference) });
+    }
+    if pressed(Key::R) {
+        view(&|v| v.show_reference = !v.show_reference);
+    }
+    if pressed(Key::F) {
+        commands.send(Command::Navigate(Navigation::default()));
+    }
+    if pressed(Key::Num1) {
+        commands.send(Command::Navigate(Navigation { zoom: Some(1.0), ..state.navigation }));
+    }
+    if pressed(Key::P) {
+        commands.send(Command::Look(Look { presenter: !state.look.presenter, ..state.look }));
+    }
+}
+
+/// Keys that a focused control uses itself.
+fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
+    context.input_mut(|i| {
+        for (key, sign) in [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)]
+        {
+            let fine = i.count_and_consume_key(Modifiers::SHIFT, key);
+            let coarse = i.count_and_consume_key(Modifiers::NONE, key);
+            if fine + coarse > 0 {
+                commands.send(Command::StepEpsilon(sign * (coarse as f64 + fine as f64 * FINE_STEP)));
+            }
+        }
+        if i.consume_key(Modifiers::NONE, Key::Space) && state.case.as_ref().is_some_and(|c| c.slices > 1) {
+            commands.send(Command::Play(!state.playing));
+        }
+    });
+    let tab = context.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Tab));
+    if tab {
+        // egui has read the key already, as a wish to move the focus.
+        context.memory_mut(|m| m.move_focus(egui::FocusDirection::None));
+        commands.send(Command::ImagesOnly(!state.images_only));
+    }
+    if context.input_mut(|i| i.consume_key(Modifiers::NONE, Key::F6)) {
+        context.memory_mut(|m| m.move_focus(egui::FocusDirection::Next));
+    }
+}
+
+/// The sheet of keys; `false` once it was closed.
+pub fn sheet_ui(context: &Context) -> bool {
+    let mut open = true;
+    egui::Window::new("Keys")
+        .open(&mut open)
+        .collapsible(false)
+        .resizable(false)
+        .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
+        .show(context, |ui| {
+            ui.columns(2, |columns| {
+                for (i, (title, keys)) in SHEET.iter().enumerate() {
+                    let ui = &mut columns[usize::from(i >= 2)];
+                    ui.add_space(if i == 0 || i == 2 { 0.0 } else { 12.0 });
+                    ui.label(theme::semibold(*title));
+                    egui::Grid::new(("keys", i)).num_columns(2).spacing(vec2(16.0, 4.0)).show(ui, |ui| {
+                        for (key, what) in *keys {
+                            ui.label(*key);
+                            ui.label(theme::weak(ui, *what));
+                            ui.end_row();
+                        }
+                    });
+                }
+            });
+        });
+    open
+}

@@ -1,0 +1,185 @@
+//! The panel of files: what is open, its slices, what was open before, and ways to open more.
+
+use super::command::{Command, CommandSender};
+use super::icons::{Icon, icon_button};
+use super::layout::section;
+use super::state::{Recent, State};
+use super::{Pane, PaneContext, theme};
+use crate::engine::{CaseInfo, Request};
+use eframe::egui::{self, Button, ScrollArea, Slider, TextEdit, Ui};
+use std::path::{Path, PathBuf};
+
+/// The panel.
+#[derive(Default)]
+pub struct Library {
+    /// The path that is being typed.
+    typed: String,
+}
+
+impl Pane for Library {
+    fn title(&self) -> &str {
+        "Library"
+    }
+
+    fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _: &mut PaneContext<'_>) {
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            opening_ui(ui, state, commands);
+            if let Some(case) = &state.case {
+                case_ui(ui, case, state, commands);
+            }
+            section(ui, "Open");
+            let wide = egui::vec2(ui.available_width(), ui.spacing().interact_size.y);
+            let button = |ui: &mut Ui, text: &str, key: &str, tip: &str, enabled: bool| {
+                let button = Button::new(text).shortcut_text(key).min_size(wide);
+                ui.add_enabled(enabled, button).on_hover_text(tip).clicked()
+            };
+            let formats = "PNG, JPEG, BMP, WebP, or TIFF with one or many pages (8-bit, 16-bit, 32-bit float). Dropping files on the window does the same.";
+            if button(ui, "Image…", "O", formats, true) {
+                commands.send(Command::ChooseImage);
+            }
+            let label = "A mask of the same size: its values are matched to the model's classes.";
+            if button(ui, "Label…", "L", label, state.case.is_some()) {
+                commands.send(Command::ChooseLabel);
+            }
+            if button(ui, "Model…", "M", "A .safetensors file with its card (.toml) beside it.", true) {
+                commands.send(Command::ChooseModel);
+            }
+            self.typed_ui(ui, commands);
+            samples_ui(ui, state, commands);
+            recent_ui(ui, state, commands);
+        });
+    }
+}
+
+impl Library {
+    fn typed_ui(&mut self, ui: &mut Ui, commands: &CommandSender) {
+        let edit = TextEdit::singleline(&mut self.typed).hint_text("or type a path").desired_width(f32::INFINITY);
+        let response = ui.add(edit).accessible_name("Path to open");
+        if response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter)) && !self.typed.trim().is_empty() {
+            let path = PathBuf::from(std::mem::take(&mut self.typed).trim().trim_matches(['"', '\'']));
+            commands.send(Command::OpenFiles(vec![path]));
+        }
+    }
+}
+
+/// A file's name, for people.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+fn opening_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let Some(path) = &state.opening else { return };
+    ui.horizontal(|ui| {
+        ui.add(egui::Spinner::new().size(14.0));
+        ui.add(egui::Label::new(format!("Reading {}", file_name(path))).truncate());
+        if icon_button(ui, Icon::Close, "Cancel reading", "", true).clicked() {
+            commands.request(Request::CancelOpen);
+        }
+    });
+}
+
+fn case_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
+    ui.add(egui::Label::new(theme::semibold(&case.name)).truncate()).on_hover_text(
+        case.path.as_ref().map_or_else(|| "The bundled sample".to_owned(), |path| path.display().to_string()),
+    );
+    let [channels, height, width] = case.shape;
+    let colour = if channels == 1 { "grey" } else { "colour" };
+    ui.label(theme::weak(ui, format!("{width} × {height} px, {}, {colour}", case.stored.name())));
+    let bounds = format!("Bounds {} … {}", short(case.bounds.lower), short(case.bounds.upper));
+    ui.label(theme::weak(ui, bounds)).on_hover_text(
+        "The pixel values that are scaled to 0 and 1. ε is a fraction of their distance, and adversarial images are clipped to them.",
+    );
+    let label = match (&case.label_path, &case.label_map) {
+        (Some(path), _) => format!("Label {}", file_name(path)),
+        (None, Some(_)) => "Label of the sample".to_owned(),
+        (None, None) => "No label".to_owned(),
+    };
+    ui.add(egui::Label::new(theme::weak(ui, label)).truncate());
+    if case.slices > 1 {
+        slices_ui(ui, case, state, commands);
+    }
+}
+
+/// A bound without needless digits.
+fn short(value: f32) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e7 { format!("{value:.0}") } else { format!("{value:.4}") }
+}
+
+fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
+    section(ui, "Slice");
+    let last = case.slices - 1;
+    ui.horizontal(|ui| {
+        let previous = icon_button(ui, Icon::Previous, "Previous slice", "Page Up, or Ctrl + wheel", state.slice > 0);
+        if previous.clicked() {
+            commands.send(Command::Slice(state.slice.saturating_sub(1)));
+        }
+        if icon_button(ui, Icon::Next, "Next slice", "Page Down, or Ctrl + wheel", state.slice < last).clicked() {
+            commands.send(Command::Slice(state.slice + 1));
+        }
+        let (icon, name) = if state.playing { (Icon::Pause, "Stop") } else { (Icon::Play, "Play the stack") };
+        if icon_button(ui, icon, name, "Space", true).clicked() {
+            commands.send(Command::Play(!state.playing));
+        }
+        ui.label(format!("{} of {}", state.slice + 1, case.slices));
+    });
+    let mut number = state.slice + 1;
+    ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(60.0);
+    let slider = ui.add(Slider::new(&mut number, 1..=case.slices).show_value(false));
+    if slider.accessible_name("Slice").on_hover_text("The slice that is shown and attacked").changed() {
+        commands.send(Command::Slice(number - 1));
+    }
+}
+
+fn samples_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    section(ui, "Samples");
+    let open = state.case.as_ref().is_some_and(|c| c.path.is_none());
+    let tip = "Membranes in a made-up electron micrograph, with their exact mask. The bundled model has never seen it.";
+    let row = ui.selectable_label(open, "Membranes, bundled");
+    if row.on_hover_text(tip).clicked() && !open {
+        commands.request(Request::OpenSample);
+    }
+}
+
+fn recent_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    if state.recent.is_empty() {
+        return;
+    }
+    section(ui, "Recent");
+    let mut names: Vec<String> = state.recent.iter().map(|r| file_name(&r.image)).collect();
+    // Two files of one name are told apart by their folders.
+    for i in 0..names.len() {
+        if state
+            .recent
+            .iter()
+            .enumerate()
+            .any(|(j, r)| j != i && file_name(&r.image) == file_name(&state.recent[i].image))
+            && let Some(folder) = state.recent[i].image.parent().and_then(Path::file_name)
+        {
+            names[i] = format!("{}/{}", folder.to_string_lossy(), names[i]);
+        }
+    }
+    for (recent, name) in state.recent.iter().zip(names) {
+        recent_row(ui, recent, &name, state, commands);
+    }
+}
+
+fn recent_row(ui: &mut Ui, recent: &Recent, name: &str, state: &State, commands: &CommandSender) {
+    let open = state.case.as_ref().and_then(|c| c.path.as_deref()) == Some(recent.image.as_path());
+    ui.horizontal(|ui| {
+        let side = ui.spacing().interact_size.y;
+        let width = ui.available_width() - side - 8.0;
+        let button = Button::selectable(open, name).truncate().min_size(egui::vec2(width, 0.0));
+        let tip = match &recent.label {
+            Some(label) => format!("{}\nLabel {}", recent.image.display(), label.display()),
+            None => recent.image.display().to_string(),
+        };
+        let response = ui.add_sized([width, side], button);
+        if response.on_hover_text(tip).clicked() && !open {
+            let (image, label) = (recent.image.clone(), recent.label.clone());
+            commands.request(Request::Open { image, label, slice: 0 });
+        }
+        if icon_button(ui, Icon::Close, &format!("Forget {name}"), "", true).clicked() {
+            commands.send(Command::ForgetRecent(recent.image.clone()));
+        }
+    });
+}

@@ -1,0 +1,142 @@
+//! The numbers at ε: clean → adversarial, each with its definition and unit.
+
+use super::layout::section;
+use super::state::State;
+use super::theme::{self, Palette};
+use crate::engine::Survival;
+use crate::study::Measure;
+use eframe::egui::{Align, Color32, Grid, Layout, RichText, Ui};
+
+/// One line of the table.
+struct Line {
+    name: &'static str,
+    tip: &'static str,
+    value: fn(&Measure) -> f64,
+    text: fn(f64) -> String,
+    /// Whether a larger value is a better segmentation; `None` where it is neither.
+    larger_is_better: Option<bool>,
+}
+
+fn score(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+fn percent(value: f64) -> String {
+    format!("{:.2} %", value * 100.0)
+}
+
+fn norm(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+const LINES: [Line; 5] = [
+    Line {
+        name: "Dice",
+        tip: "2·TP / (2·TP + FP + FN) of the measured class; 1 is perfect.",
+        value: |m| m.overlap.dice,
+        text: score,
+        larger_is_better: Some(true),
+    },
+    Line {
+        name: "IoU",
+        tip: "TP / (TP + FP + FN) of the measured class; 1 is perfect.",
+        value: |m| m.overlap.iou,
+        text: score,
+        larger_is_better: Some(true),
+    },
+    Line {
+        name: "Wrong pixels",
+        tip: "The share of pixels whose predicted class is not the reference's.",
+        value: |m| m.error.wrong,
+        text: percent,
+        larger_is_better: Some(false),
+    },
+    Line {
+        name: "Pixel error L2",
+        tip: "‖y − p‖₂ over all pixels: y is 1 on the measured class, p its probability (AdvU-Net's pixel error, soft).",
+        value: |m| m.error.l2,
+        text: norm,
+        larger_is_better: Some(false),
+    },
+    Line {
+        name: "RMSE",
+        tip: "‖y − p‖₂ / √N over N pixels.",
+        value: |m| m.error.rmse,
+        text: score,
+        larger_is_better: Some(false),
+    },
+];
+
+/// Draws the table.
+pub fn numbers_ui(ui: &mut Ui, state: &State) {
+    let Some(frame) = &state.frame else { return };
+    let title = format!("At ε = {}", state.epsilon_text(frame.epsilon));
+    section(ui, &title);
+    let palette = theme::of(ui);
+    let (clean, adversarial) = (&frame.clean, &frame.adversarial_measure);
+    Grid::new("numbers").num_columns(3).spacing([12.0, 4.0]).min_col_width(56.0).show(ui, |ui| {
+        ui.label(theme::weak(ui, state.positive_class_name()));
+        right(ui, RichText::new("clean").color(palette.weak));
+        right(ui, RichText::new("adversarial").color(palette.weak));
+        ui.end_row();
+        for line in &LINES {
+            let (before, after) = ((line.value)(clean), (line.value)(adversarial));
+            ui.label(line.name).on_hover_text(line.tip);
+            right(ui, RichText::new((line.text)(before)).color(palette.weak));
+            let worse =
+                line.larger_is_better.is_some_and(|better| if better { after < before } else { after > before });
+            let same = (line.text)(before) == (line.text)(after);
+            let color = if same { palette.text } else { direction(worse, palette) };
+            right(ui, RichText::new((line.text)(after)).color(color));
+            ui.end_row();
+        }
+        let distortion = &adversarial.distortion;
+        ui.label("L∞ of the noise")
+            .on_hover_text("The largest change of a pixel after clipping to the bounds. At most ε.");
+        ui.label("");
+        right(ui, RichText::new(state.epsilon_text(distortion.linf)));
+        ui.end_row();
+        ui.label("L2 of the noise")
+            .on_hover_text("The Euclidean norm of the change over all pixels, in units of the bounds' width.");
+        ui.label("");
+        right(ui, RichText::new(norm(distortion.l2)));
+        ui.end_row();
+    });
+    if !state.is_current() {
+        ui.label(theme::weak(ui, "Computing…"));
+    }
+}
+
+fn direction(worse: bool, palette: &Palette) -> Color32 {
+    if worse { palette.bad } else { palette.good }
+}
+
+fn right(ui: &mut Ui, text: RichText) {
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(text));
+}
+
+/// Whether an attack outlived being saved, in words.
+pub fn survival_text(survival: &Survival, palette: &Palette) -> (String, Color32) {
+    let dice = format!(
+        "Dice {:.3} before saving, {:.3} in the file",
+        survival.before.overlap.dice, survival.after.overlap.dice
+    );
+    match survival.kept {
+        None => (format!("The attack did no harm before saving. {dice}."), palette.weak),
+        Some(kept) if kept >= 0.9 => (
+            format!("The attack survives the rounding: {:.0} % of its harm is left. {dice}.", kept * 100.0),
+            palette.text,
+        ),
+        Some(kept) if kept >= 0.1 => (
+            format!("The rounding weakens the attack: {:.0} % of its harm is left. {dice}.", kept * 100.0),
+            palette.warning,
+        ),
+        Some(kept) => (
+            format!(
+                "The attack does not survive the rounding: {:.0} % of its harm is left. {dice}.",
+                kept.max(0.0) * 100.0
+            ),
+            palette.warning,
+        ),
+    }
+}

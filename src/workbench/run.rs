@@ -1,0 +1,85 @@
+//! Opens the window.
+
+use super::{App, icons, screenshot, settings};
+use crate::gpu::{self, DeviceChoice};
+use eframe::egui::{self, ViewportBuilder};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the window opens with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The image; the bundled sample where `None`.
+    pub image: Option<PathBuf>,
+    /// Its label.
+    pub label: Option<PathBuf>,
+    /// What the label's values mean, as `0=membrane,255=cell`; guessed where `None`.
+    pub label_map: Option<String>,
+    /// The slice of a stack, from 0.
+    pub slice: usize,
+    /// The model; the bundled one where `None`.
+    pub model: Option<PathBuf>,
+    /// Where to compute. `Auto` also means: as in the last session.
+    pub device: DeviceChoice,
+    /// Write a picture of the window here once everything is shown, and quit.
+    pub screenshot: Option<PathBuf>,
+}
+
+/// What the window stands on.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Where settings are kept; nowhere if `None`.
+    pub config_folder: Option<PathBuf>,
+    /// Open the system's own file dialogs beside the prompt for a path.
+    pub native_dialogs: bool,
+    /// No animations.
+    pub still: bool,
+}
+
+/// Opens the window and runs until it is closed.
+///
+/// # Errors
+/// If no window can be opened, or a picture of it could not be taken.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let config_folder = settings::folder();
+    let size = match (&options.screenshot, &config_folder) {
+        (None, Some(folder)) => settings::load(folder).0.window_size.unwrap_or([1440.0, 900.0]),
+        (None, None) => [1440.0, 900.0],
+        (Some(_), _) => screenshot::SIZE,
+    };
+    let viewport = ViewportBuilder::default()
+        .with_title("Epsiloscope")
+        .with_app_id("epsiloscope")
+        .with_icon(Arc::new(icons::window_icon()))
+        .with_inner_size(egui::Vec2::from(size))
+        .with_min_inner_size([880.0, 560.0]);
+    let native = eframe::NativeOptions {
+        viewport,
+        wgpu_options: eframe::egui_wgpu::WgpuConfiguration {
+            wgpu_setup: gpu::wgpu_setup(),
+            ..eframe::egui_wgpu::WgpuConfiguration::default()
+        },
+        ..eframe::NativeOptions::default()
+    };
+    // A picture of the window shows the first settings, whoever takes it.
+    let pictured = options.screenshot.is_some();
+    let setup =
+        Setup { config_folder: config_folder.filter(|_| !pictured), native_dialogs: !pictured, still: pictured };
+    let outcome = Arc::new(Mutex::new(None));
+    let kept = outcome.clone();
+    eframe::run_native(
+        "epsiloscope",
+        native,
+        Box::new(move |creation| {
+            let app = App::new(creation, options, setup)?;
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = app.picture_outcome();
+            Ok(Box::new(app))
+        }),
+    )
+    .map_err(|e| anyhow::anyhow!("{e}"))?;
+    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match outcome {
+        Some(outcome) => outcome.take().map_err(|why| anyhow::anyhow!("no picture of the window: {why}")),
+        None => Ok(()),
+    }
+}
