@@ -148,7 +148,7 @@ impl CommandSender {
         (Self { sender, context }, receiver)
     }
 
-    /// Sends a command and wakes the window.
+    /// Sends a command and wakes the window. Not from within `Context::input` and its like: waking locks the context.
     pub fn send(&self, command: Command) {
         // The receiver is gone only when the window closes: nobody is left to serve the wish.
         if self.sender.send(command).is_ok() {

@@ -206,19 +206,23 @@ fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
 
 /// Keys that a focused control uses itself.
 fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
+    // Commands are sent after the input is let go: sending wakes the window, which locks it.
+    let (mut steps, mut plays) = (0.0, false);
     context.input_mut(|i| {
         for (key, sign) in [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)]
         {
             let fine = i.count_and_consume_key(Modifiers::SHIFT, key);
             let coarse = i.count_and_consume_key(Modifiers::NONE, key);
-            if fine + coarse > 0 {
-                commands.send(Command::StepEpsilon(sign * (coarse as f64 + fine as f64 * FINE_STEP)));
-            }
+            steps += sign * (coarse as f64 + fine as f64 * FINE_STEP);
         }
-        if i.consume_key(Modifiers::NONE, Key::Space) && state.case.as_ref().is_some_and(|c| c.slices > 1) {
-            commands.send(Command::Play(!state.playing));
-        }
+        plays = i.consume_key(Modifiers::NONE, Key::Space);
     });
+    if steps != 0.0 {
+        commands.send(Command::StepEpsilon(steps));
+    }
+    if plays && state.case.as_ref().is_some_and(|c| c.slices > 1) {
+        commands.send(Command::Play(!state.playing));
+    }
     let tab = context.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Tab));
     if tab {
         // egui has read the key already, as a wish to move the focus.

@@ -37,7 +37,8 @@ fn point(level: f64, harm: f64) -> CurvePoint {
 }
 
 fn plane(value: impl Fn(usize, usize) -> f32) -> Plane {
-    let values: Vec<f32> = (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect();
+    let values: Vec<f32> =
+        (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect();
     Plane::from_host(1, HEIGHT, WIDTH, values)
 }
 
@@ -68,8 +69,7 @@ fn state(method: Method, epsilon: f64) -> State {
         adversarial_measure: measure(0.6, 0.3, epsilon),
         tick_secs: 0.02,
     };
-    let pixels: Vec<f32> =
-        (0..WIDTH * HEIGHT).map(|i| (image(i % WIDTH, i / WIDTH) * 255.0).round()).collect();
+    let pixels: Vec<f32> = (0..WIDTH * HEIGHT).map(|i| (image(i % WIDTH, i / WIDTH) * 255.0).round()).collect();
     let case = CaseInfo {
         name: "disc".to_owned(),
         path: None,
@@ -335,7 +335,10 @@ fn dragging_the_marker_on_a_plot_changes_epsilon() {
     assert!(!harness.state().state.dragging);
 
     drag(&mut harness, at(24.0 / 255.0), at(8.0 / 255.0));
-    assert!((harness.state().state.epsilon - 8.0 / 255.0).abs() < 1e-12, "the marker snaps to a mark as the slider does");
+    assert!(
+        (harness.state().state.epsilon - 8.0 / 255.0).abs() < 1e-12,
+        "the marker snaps to a mark as the slider does"
+    );
 }
 
 #[test]
@@ -369,7 +372,8 @@ fn the_control_is_drawn_and_named() {
 fn picture_of(harness: &mut Harness<'_, Stage>, rect: Rect) -> image::RgbaImage {
     let all = harness.render().expect("the window is drawn");
     let corner = rect.min.max(pos2(0.0, 0.0));
-    image::imageops::crop_imm(&all, corner.x as u32, corner.y as u32, rect.width() as u32, rect.height() as u32).to_image()
+    image::imageops::crop_imm(&all, corner.x as u32, corner.y as u32, rect.width() as u32, rect.height() as u32)
+        .to_image()
 }
 
 fn different(a: &image::RgbaImage, b: &image::RgbaImage) -> usize {
@@ -536,7 +540,11 @@ fn blinking_alternates_original_and_adversarial_in_place() {
     for _ in 0..60 {
         harness.step();
         counts.insert(
-            pictures(&harness).iter().filter_map(|n| n.accesskit_node().label()).filter(|l| l.starts_with("Original")).count(),
+            pictures(&harness)
+                .iter()
+                .filter_map(|n| n.accesskit_node().label())
+                .filter(|l| l.starts_with("Original"))
+                .count(),
         );
     }
     assert_eq!(counts, BTreeSet::from([1, 2]), "the adversarial picture's place shows the original at times");
@@ -560,7 +568,8 @@ fn the_swipe_line_moves_without_panning() {
 #[test]
 fn the_steps_of_fgsm_show_gradient_loss_and_sign() {
     let harness = stage([1200.0, 480.0], state(FGSM, FOUR), Panel::Pane(Box::new(Steps::default())));
-    for text in ["J = 0.1234", "Gradient", "s = sign(g)", "δ = ε·s, ε = 4.00 /255", "x′ = clip(x + δ)", "Goodfellow"] {
+    for text in ["J = 0.1234", "Gradient", "s = sign(g)", "δ = ε·s, ε = 4.00 /255", "x′ = clip(x + δ)", "Goodfellow"]
+    {
         assert!(shows(&harness, text), "{text}");
     }
     let inverse = Method::GradientSign { ascend: false };

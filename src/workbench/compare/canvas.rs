@@ -59,7 +59,7 @@ impl Canvas {
         Rect::from_min_max(corner(x, y), corner(x + 1, y + 1))
     }
 
-    /// Handles pointer and wheel: zoom, pan, window and level, slice, probe. `grab_primary` is false where a plain drag
+    /// Handles pointer and wheel: zoom, pan, window and level, probe. `grab_primary` is false where a plain drag
     /// means something else.
     pub fn interact(
         &self,
@@ -72,7 +72,7 @@ impl Canvas {
     ) -> Response {
         let response = ui.interact(self.rect, id, Sense::click_and_drag());
         response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), name));
-        self.wheel(ui, &response, state, commands);
+        self.wheel(ui, &response, commands);
         self.drags(ui, &response, state, commands, grab_primary);
         if response.contains_pointer()
             && let Some(pointer) = ui.input(|i| i.pointer.hover_pos())
@@ -91,25 +91,22 @@ impl Canvas {
         if grab_primary { response.on_hover_cursor(icon) } else { response }
     }
 
-    fn wheel(&self, ui: &Ui, response: &Response, state: &State, commands: &CommandSender) {
+    fn wheel(&self, ui: &Ui, response: &Response, commands: &CommandSender) {
         if !response.contains_pointer() {
             return;
         }
         let Some(pointer) = ui.input(|i| i.pointer.hover_pos()) else { return };
-        let (mut factor, mut slices) = (1.0f32, 0.0f32);
+        let mut factor = 1.0f32;
         ui.input(|i| {
             for event in &i.events {
                 match event {
-                    Event::MouseWheel { unit, delta, modifiers, .. } => {
+                    // With Ctrl the wheel changes the slice, wherever the pointer is: that is the window's business.
+                    Event::MouseWheel { unit, delta, modifiers, .. } if !modifiers.ctrl && !modifiers.command => {
                         let notches = match unit {
                             MouseWheelUnit::Point => delta.y / 40.0,
                             MouseWheelUnit::Line | MouseWheelUnit::Page => delta.y,
                         };
-                        if modifiers.ctrl || modifiers.command {
-                            slices -= notches;
-                        } else {
-                            factor *= ZOOM_A_NOTCH.powf(notches);
-                        }
+                        factor *= ZOOM_A_NOTCH.powf(notches);
                     }
                     Event::Zoom(pinch) => factor *= pinch,
                     _ => {}
@@ -118,16 +115,6 @@ impl Canvas {
         });
         if factor != 1.0 {
             commands.send(Command::Navigate(self.viewport.zoomed_about(self.screen(pointer), factor)));
-        }
-        if slices != 0.0
-            && let Some(case) = &state.case
-            && case.slices > 1
-        {
-            let step = if slices > 0.0 { slices.ceil() } else { slices.floor() } as isize;
-            let slice = case.slice.saturating_add_signed(step).min(case.slices - 1);
-            if slice != case.slice {
-                commands.send(Command::Slice(slice));
-            }
         }
     }
 

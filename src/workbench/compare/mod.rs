@@ -61,7 +61,7 @@ impl Pane for Compare {
             empty::empty_ui(ui, state, commands);
             return;
         };
-        if !state.images_only {
+        if !state.images_only && !state.look.presenter {
             toolbar::toolbar_ui(ui, state, commands, self.scale);
         }
         let mut area = ui.available_rect_before_wrap();

@@ -71,9 +71,6 @@ fn pointer(ui: &Ui, state: &State, commands: &CommandSender, response: &Response
         commands.send(Command::Epsilon(State::default().epsilon));
         return;
     }
-    if response.drag_started() || response.clicked() {
-        response.request_focus();
-    }
     if response.drag_started() {
         commands.send(Command::DragEpsilon(true));
     }
@@ -154,20 +151,26 @@ fn keys(ui: &Ui, commands: &CommandSender, response: &Response) {
 /// What assistive technology asks for.
 fn requests(ui: &Ui, commands: &CommandSender, response: &Response) {
     use egui::accesskit::{Action, ActionData};
+    // Commands are sent after the input is let go: sending wakes the window, which locks it.
+    let mut set = None;
+    let mut steps = 0.0;
     ui.input(|i| {
         for request in i.accesskit_action_requests(response.id, Action::SetValue) {
             if let Some(ActionData::NumericValue(epsilon)) = request.data
                 && epsilon.is_finite()
             {
-                commands.send(Command::Epsilon(epsilon.clamp(0.0, epsilon::LARGEST)));
+                set = Some(epsilon.clamp(0.0, epsilon::LARGEST));
             }
         }
         let count = |action| i.num_accesskit_action_requests(response.id, action) as f64;
-        let steps = count(Action::Increment) - count(Action::Decrement);
-        if steps != 0.0 {
-            commands.send(Command::StepEpsilon(steps));
-        }
+        steps = count(Action::Increment) - count(Action::Decrement);
     });
+    if let Some(epsilon) = set {
+        commands.send(Command::Epsilon(epsilon));
+    }
+    if steps != 0.0 {
+        commands.send(Command::StepEpsilon(steps));
+    }
 }
 
 fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) {
