@@ -16,3 +16,4 @@ mod shaders;
 mod synthetic;
 mod training;
 mod unet;
+mod window;
