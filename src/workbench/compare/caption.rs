@@ -135,8 +135,8 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
                 DifferenceFrom::Reference => ("invented", "missed"),
             };
             vec![
-                key(palette::APPEARED, KeyKind::Area, appeared),
-                key(palette::VANISHED, KeyKind::Hatched, vanished),
+                key(palette::appeared(scheme), KeyKind::Area, appeared),
+                key(palette::vanished(scheme), KeyKind::Hatched, vanished),
                 key(palette::AGREED, KeyKind::Area, "same"),
             ]
         }
