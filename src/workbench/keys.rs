@@ -208,19 +208,21 @@ fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
 fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
     // Commands are sent after the input is let go: sending wakes the window, which locks it.
     let (mut steps, mut plays) = (0.0, false);
-    context.input_mut(|i| {
-        for (key, sign) in [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)]
-        {
+    // Nothing is sent while the input is locked: sending wakes the window, which locks it too.
+    let (steps, play) = context.input_mut(|i| {
+        let arrows = [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)];
+        let mut steps = 0.0;
+        for (key, sign) in arrows {
             let fine = i.count_and_consume_key(Modifiers::SHIFT, key);
             let coarse = i.count_and_consume_key(Modifiers::NONE, key);
             steps += sign * (coarse as f64 + fine as f64 * FINE_STEP);
         }
-        plays = i.consume_key(Modifiers::NONE, Key::Space);
+        (steps, i.consume_key(Modifiers::NONE, Key::Space))
     });
     if steps != 0.0 {
         commands.send(Command::StepEpsilon(steps));
     }
-    if plays && state.case.as_ref().is_some_and(|c| c.slices > 1) {
+    if play && state.case.as_ref().is_some_and(|c| c.slices > 1) {
         commands.send(Command::Play(!state.playing));
     }
     let tab = context.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Tab));
