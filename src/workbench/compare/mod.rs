@@ -161,9 +161,11 @@ impl Compare {
         response.contains_pointer()
     }
 
+    /// Whether the pointer is on the line between the halves, or was when its button went down.
     fn over_divider(&self, ui: &Ui, canvas: &Canvas) -> bool {
         let x = canvas.rect.left() + canvas.rect.width() * self.divider;
-        ui.input(|i| i.pointer.hover_pos()).is_some_and(|p| canvas.rect.contains(p) && (p.x - x).abs() < 8.0)
+        let pointer = ui.input(|i| i.pointer.press_origin().or(i.pointer.hover_pos()));
+        pointer.is_some_and(|p| canvas.rect.contains(p) && (p.x - x).abs() < 8.0)
     }
 
     fn drag_divider(&mut self, ui: &Ui, canvas: &Canvas, response: &egui::Response, over: bool) {

@@ -42,7 +42,7 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
         ),
         0 => (
             "Gradient",
-            "g = ∇ₓJ(x, y)".to_owned(),
+            "g = ∇J(x, y)".to_owned(),
             "Which way, and how much, each pixel would change the loss. Orange: brighter raises it; blue: darker does."
                 .to_owned(),
         ),
