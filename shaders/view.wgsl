@@ -1,9 +1,10 @@
 // One picture: planes of f32 in, an rgba8unorm texture (sRGB bytes) out. `src/view` says what it means and draws the
 // same on the CPU (`cpu.rs`, `sample.rs`, `contour.rs`): change both together.
 
-// Known when the pipeline is made, so that a plain image pays nothing for contours: there is one pipeline for each pair.
+// Known when the pipeline is made, so that a plain image pays nothing for contours or colour: there is one pipeline for each kind.
 override MODE: u32 = 0u; // 0 image, 1 noise, 2 mask, 3 overlay, 4 difference
 override REGIME: u32 = 0u; // 0 magnified, 1 averaged over an area, 2 the same beyond 7 image pixels a side
+override CHANNELS: bool = false; // whether the image has several channels: RGB, or noise to be averaged
 
 struct Parameters {
     mode: u32, // as MODE
@@ -76,14 +77,14 @@ fn value(layer: u32, index: u32) -> vec3<f32> {
     if layer == IMAGE {
         let size = p.image.x * p.image.y;
         let at = p.first.x + index;
-        if MODE == NOISE_MODE {
+        if MODE == NOISE_MODE && CHANNELS {
             var sum = 0.0;
             for (var channel = 0u; channel < p.channels; channel++) {
                 sum += image_plane[at + channel * size];
             }
             return vec3(sum / f32(p.channels));
         }
-        if p.channels >= 3u {
+        if CHANNELS {
             return vec3(image_plane[at], image_plane[at + size], image_plane[at + 2u * size]);
         }
         return vec3(image_plane[at]);
@@ -111,7 +112,7 @@ fn index_at(position: f32, length: u32) -> u32 {
 struct Taps {
     low: f32,
     high: f32,
-    first: f32,
+    first: i32,
     count: u32,
 }
 
@@ -119,17 +120,17 @@ fn taps_around(centre: f32) -> Taps {
     let low = centre - 0.5 * p.scale;
     let high = centre + 0.5 * p.scale;
     if REGIME == SPREAD {
-        return Taps(low, high, 0.0, 8u);
+        return Taps(low, high, 0, 8u);
     }
-    let first = floor(low);
-    return Taps(low, high, first, min(u32(floor(high) - first) + 1u, 8u));
+    let first = i32(floor(low));
+    return Taps(low, high, first, min(u32(i32(floor(high)) - first) + 1u, 8u));
 }
 
 fn tap_index(taps: Taps, k: u32, length: u32) -> u32 {
     if REGIME == SPREAD {
         return index_at(floor(taps.low + (f32(k) + 0.5) * (p.scale / 8.0)), length);
     }
-    return index_at(taps.first + f32(k), length);
+    return u32(clamp(taps.first + i32(k), 0, i32(length) - 1));
 }
 
 // Image pixels that the tap stands for.
@@ -137,7 +138,7 @@ fn tap_overlap(taps: Taps, k: u32) -> f32 {
     if REGIME == SPREAD {
         return 0.125 * p.scale;
     }
-    let left = taps.first + f32(k);
+    let left = f32(taps.first + i32(k));
     return max(min(left + 1.0, taps.high) - max(left, taps.low), 0.0);
 }
 

@@ -1,6 +1,7 @@
 //! From planes to textures that egui shows: one compute pass per picture, only where something changed.
 
 use super::error::{GpuError, checked, watch};
+use super::shader::Shader;
 use super::share::SharedPlane;
 use super::upload::Uploads;
 use crate::engine::{Plane, Storage};
@@ -10,9 +11,6 @@ use eframe::egui::mutex::RwLock;
 use eframe::egui_wgpu::{RenderState, Renderer, wgpu};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The compute shader, which [`Display`] runs.
-pub const VIEW_SHADER: &str = include_str!("../../shaders/view.wgsl");
 
 /// Side of a workgroup, as in the shader.
 const WORKGROUP_SIDE: u32 = 16;
@@ -85,7 +83,7 @@ pub struct Display {
     renderer: Arc<RwLock<Renderer>>,
     shader: Shader,
     /// By [`Parameters::variant`], made when first needed.
-    pipelines: HashMap<[u32; 2], wgpu::ComputePipeline>,
+    pipelines: HashMap<[u32; 3], wgpu::ComputePipeline>,
     /// Bound where a picture has no such layer.
     nothing: wgpu::Buffer,
     pictures: HashMap<Slot, Picture>,
@@ -353,62 +351,5 @@ impl Bound {
     fn within(buffer: &wgpu::Buffer, offset: u64, size: u64, alignment: u64) -> Self {
         let before = offset % alignment;
         Self { buffer: buffer.clone(), offset: offset - before, size: before + size, first: (before / 4) as u32 }
-    }
-}
-
-/// The shader and what all of its variants share.
-struct Shader {
-    module: wgpu::ShaderModule,
-    bindings: wgpu::BindGroupLayout,
-    layout: wgpu::PipelineLayout,
-}
-
-impl Shader {
-    fn new(device: &wgpu::Device) -> Self {
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("view.wgsl"),
-            source: wgpu::ShaderSource::Wgsl(VIEW_SHADER.into()),
-        });
-        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty,
-            count: None,
-        };
-        let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
-        let plane = buffer(wgpu::BufferBindingType::Storage { read_only: true });
-        let picture = wgpu::BindingType::StorageTexture {
-            access: wgpu::StorageTextureAccess::WriteOnly,
-            format: wgpu::TextureFormat::Rgba8Unorm,
-            view_dimension: wgpu::TextureViewDimension::D2,
-        };
-        let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("view"),
-            entries: &[
-                entry(0, buffer(wgpu::BufferBindingType::Uniform)),
-                entry(1, plane),
-                entry(2, plane),
-                entry(3, plane),
-                entry(4, picture),
-            ],
-        });
-        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("view"),
-            bind_group_layouts: &[Some(&bindings)],
-            immediate_size: 0,
-        });
-        Self { module, bindings, layout }
-    }
-
-    fn pipeline(&self, device: &wgpu::Device, [mode, regime]: [u32; 2]) -> wgpu::ComputePipeline {
-        let constants = [("MODE", f64::from(mode)), ("REGIME", f64::from(regime))];
-        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("view"),
-            layout: Some(&self.layout),
-            module: &self.module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
-            cache: None,
-        })
     }
 }

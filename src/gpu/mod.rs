@@ -7,6 +7,7 @@ mod adapter;
 mod device;
 mod display;
 mod error;
+mod shader;
 mod share;
 mod upload;
 

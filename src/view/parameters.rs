@@ -218,9 +218,11 @@ impl Parameters {
         })
     }
 
-    /// What the shader is specialised to: its `MODE` and `REGIME`.
-    pub fn variant(&self) -> [u32; 2] {
-        [self.mode as u32, if self.scale < 1.0 { 0 } else { 1 + u32::from(self.scale > 7.0) }]
+    /// What the shader is specialised to: its `MODE`, `REGIME` and `CHANNELS`.
+    pub fn variant(&self) -> [u32; 3] {
+        let regime = if self.scale < 1.0 { 0 } else { 1 + u32::from(self.scale > 7.0) };
+        let several = self.channels >= if self.mode == Mode::Noise { 2 } else { 3 };
+        [self.mode as u32, regime, u32::from(several)]
     }
 
     /// Output width and height.
