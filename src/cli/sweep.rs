@@ -38,8 +38,8 @@ pub(super) struct SweepOptions {
     /// commas. 0 is always measured.
     #[arg(long, value_name = "LIST", default_value = DEFAULT_EPSILONS)]
     epsilons: String,
-    /// What counts as broken: Dice below a share of the clean Dice (50%), or below a value (0.7).
-    #[arg(long, value_name = "DICE", default_value = "50%")]
+    /// What counts as broken: Dice below a share of the clean Dice (75%), or below a value (0.7).
+    #[arg(long, value_name = "DICE", default_value = "75%")]
     broken_below: Criterion,
     /// Seed of the random signs.
     #[arg(long, default_value_t = 0)]
@@ -97,11 +97,7 @@ impl SweepOptions {
         option("--model", path(&self.model.model));
         option("--attack", Some(self.attack.to_owned()));
         option("--epsilons", Some(self.epsilons.clone()));
-        let criterion = match self.broken_below {
-            Criterion::ShareOfCleanDice(share) => format!("{}%", share * 100.0),
-            Criterion::Dice(dice) => dice.to_string(),
-        };
-        option("--broken-below", Some(criterion));
+        option("--broken-below", Some(self.broken_below.to_text()));
         option("--seed", Some(self.seed.to_string()));
         option("--out", Some(self.out.display().to_string()));
         words.join(" ")
@@ -210,7 +206,7 @@ impl Opened {
     /// The case on the model, with the label's values matched to the model's classes.
     fn subject(&self, options: &SweepOptions, model: Arc<dyn Model>) -> anyhow::Result<(Subject, LabelUse)> {
         let case = Arc::new(Case::from_slice(&self.stack, options.case.slice, self.name.clone())?);
-        let on = || self.name.clone();
+        let on = || options.image.as_ref().map_or(self.name.clone(), |path| path.display().to_string());
         let plain = Subject::new(case, model).with_context(on)?;
         let Some(label) = &self.label else { return Ok((plain, LabelUse::default())) };
         let (mask, used) = matched(label, options, &plain)?;

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod bad_input;
+mod command_line;
 mod devices;
 mod display;
 mod engine;
@@ -12,6 +13,7 @@ mod frozen;
 mod gradients;
 mod panels;
 mod readers;
+mod report;
 mod shaders;
 mod synthetic;
 mod training;

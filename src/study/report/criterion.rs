@@ -17,9 +17,10 @@ pub enum Criterion {
 }
 
 impl Default for Criterion {
-    /// Half of the clean Dice is lost: a mask that nobody would use, whatever the model scores on the clean image.
+    /// A quarter of the clean Dice is lost. Relative, so that it asks the same of a model that scores .95 on clean images
+    /// and of one that scores .7.
     fn default() -> Self {
-        Self::ShareOfCleanDice(0.5)
+        Self::ShareOfCleanDice(0.75)
     }
 }
 
@@ -41,21 +42,36 @@ impl Criterion {
 impl fmt::Display for Criterion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::ShareOfCleanDice(share) => write!(f, "Dice below {} % of the clean Dice", share * 100.0),
+            Self::ShareOfCleanDice(share) => write!(f, "Dice below {} % of the clean Dice", percent(share)),
             Self::Dice(dice) => write!(f, "Dice below {dice}"),
+        }
+    }
+}
+
+/// Without the tail of a binary fraction: 0.7 is 70, not 70.00000000000001.
+fn percent(share: f64) -> f64 {
+    (share * 1e6).round() / 1e4
+}
+
+impl Criterion {
+    /// The text that [`Self::from_str`] reads: `75%`, `0.7`.
+    pub fn to_text(self) -> String {
+        match self {
+            Self::ShareOfCleanDice(share) => format!("{}%", percent(share)),
+            Self::Dice(dice) => dice.to_string(),
         }
     }
 }
 
 /// Why a criterion could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a criterion: write a share of the clean Dice such as 50%, or a Dice such as 0.7")]
+#[error("`{0}` is not a criterion: write a share of the clean Dice such as 75%, or a Dice such as 0.7")]
 pub struct ParseCriterionError(String);
 
 impl FromStr for Criterion {
     type Err = ParseCriterionError;
 
-    /// `50%`: Dice below half of the clean Dice; `0.7`: Dice below 0.7.
+    /// `75%`: Dice below three quarters of the clean Dice; `0.7`: Dice below 0.7.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
         let (digits, share) = match trimmed.strip_suffix('%') {

@@ -25,12 +25,6 @@ fn error(text: &str, cause: impl Into<String>) -> EpsilonError {
 /// Reads a list of ε: numbers and inclusive ranges `start..end:step`, separated by commas; a number is a decimal
 /// (`0.3`, `1e-3`) or a fraction (`2/255`). The result is ascending and without duplicates.
 ///
-/// ```
-/// use epsiloscope::study::report::epsilon::parse_list;
-/// assert_eq!(parse_list("0.3, 0, 1/255").unwrap(), [0.0, 1.0 / 255.0, 0.3]);
-/// assert_eq!(parse_list("0..0.3:0.1").unwrap(), [0.0, 0.1, 0.2, 0.3]);
-/// ```
-///
 /// # Errors
 /// If a part is not a number in [0, 1], a range is empty or has no step, or the list has more than
 /// [`MOST_EPSILONS`] values.
@@ -152,9 +146,23 @@ pub fn levels(epsilon: f64) -> String {
     format!("{}/255", trimmed(levels, digits))
 }
 
-/// ε in both units: `4/255 (0.0157)`; `0` for zero.
+/// Whether ε is a round fraction (at most four decimals), and thus was probably meant as one.
+fn is_round_fraction(epsilon: f64) -> bool {
+    (epsilon * 1e4 - (epsilon * 1e4).round()).abs() < 1e-6
+}
+
+/// ε in the unit in which it was probably meant: `4/255`, but `0.1`; `0` for zero.
+pub fn short(epsilon: f64) -> String {
+    if is_round_fraction(epsilon) { fraction(epsilon) } else { levels(epsilon) }
+}
+
+/// ε in both units: `4/255 (0.0157)`, `0.1 (25.5/255)`; `0` for zero.
 pub fn both(epsilon: f64) -> String {
-    if epsilon == 0.0 { "0".to_owned() } else { format!("{} ({})", levels(epsilon), fraction(epsilon)) }
+    match epsilon {
+        0.0 => "0".to_owned(),
+        _ if is_round_fraction(epsilon) => format!("{} ({})", fraction(epsilon), levels(epsilon)),
+        _ => format!("{} ({})", levels(epsilon), fraction(epsilon)),
+    }
 }
 
 #[cfg(test)]
@@ -164,11 +172,12 @@ mod tests {
     #[test]
     fn written_for_people() {
         assert_eq!(both(4.0 / 255.0), "4/255 (0.0157)");
-        assert_eq!(both(0.1), "25.5/255 (0.1)");
+        assert_eq!(both(0.1), "0.1 (25.5/255)");
         assert_eq!(both(0.25 / 255.0), "0.25/255 (0.00098)");
         assert_eq!(levels(0.0118), "3.01/255");
-        assert_eq!(both(1.0), "255/255 (1)");
+        assert_eq!(both(1.0), "1 (255/255)");
         assert_eq!(both(0.0), "0");
+        assert_eq!([short(0.2), short(51.5 / 255.0), short(0.0118)], ["0.2", "51.5/255", "0.0118"]);
     }
 
     #[test]

@@ -53,8 +53,8 @@ const STYLE: &str = "
 .fig-tick{stroke:#5f6368;stroke-width:1}.fig-band{fill:#d55e00;fill-opacity:0.11}.fig-edge{stroke:#a64700;stroke-width:1.2;stroke-dasharray:3 3}
 .fig-bandtext{fill:#a64700;font-size:14px;font-weight:600}
 .fig-line{fill:none;stroke-width:2.6;stroke-linejoin:round;stroke-linecap:round}
-.fig-base{fill:none;stroke-width:1.4;stroke-dasharray:1.5 5;stroke-linecap:round}
 .fig-a{stroke:#0072b2}.fig-b{stroke:#d55e00;stroke-dasharray:11 5}.fig-c{stroke:#008a64}.fig-d{stroke:#a8538a;stroke-dasharray:11 4 2.5 4}
+.fig-base{fill:none;stroke-width:1.6;stroke-dasharray:1.5 5;stroke-linecap:round}
 .fig-ma{fill:#0072b2}.fig-mb{fill:#d55e00}.fig-mc{fill:#008a64}.fig-md{fill:#a8538a}
 .fig-control{fill:none;stroke:#80868b;stroke-width:1.8;stroke-dasharray:6 4.5}
 .fig-mcontrol{fill:#ffffff;stroke:#80868b;stroke-width:1.6}
@@ -163,7 +163,8 @@ fn legend(lines: &[Line], y: f64, heading: &str, control: bool) -> Markup {
     let mut x = LEFT;
     let mut place = |name: &str, sample: bool| {
         let start = x;
-        x += name.chars().count() as f64 * 8.1 + if sample { 44.0 + 22.0 } else { 26.0 };
+        let (character, room) = if sample { (8.1, 44.0 + 22.0) } else { (9.6, 22.0) };
+        x += name.chars().count() as f64 * character + room;
         start
     };
     html! {
@@ -180,6 +181,7 @@ fn legend(lines: &[Line], y: f64, heading: &str, control: bool) -> Markup {
             (Marker::Circle.draw("fig-mcontrol", start + 18.0, y))
             text class="fig-text" x=(at(start + 44.0)) y=(at(y + 5.5)) { "random sign" }
         }
+        text class="fig-soft" x=(RIGHT) y=(at(y + 5.0)) text-anchor="end" { "dotted: clean" }
     }
 }
 

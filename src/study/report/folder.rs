@@ -218,7 +218,7 @@ fn observations(
         control_at(curve, p.epsilon).is_some_and(|c| c.measure.overlap.dice < p.measure.overlap.dice - 0.01)
     };
     if method == (Method::GradientSign { ascend: true }) {
-        let masked: Vec<String> = curve.points.iter().filter(stronger).map(|p| epsilon::levels(p.epsilon)).collect();
+        let masked: Vec<String> = curve.points.iter().filter(stronger).map(|p| epsilon::short(p.epsilon)).collect();
         if !masked.is_empty() {
             notes.push(format!(
                 "Random sign noise does more harm than the attack at ε = {}. One step of the gradient is a poor guide \

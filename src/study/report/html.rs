@@ -145,7 +145,7 @@ impl HtmlReport<'_> {
     fn headline(&self, intervals: &[BrokenInterval]) -> String {
         let name = self.name();
         match intervals.first() {
-            Some(first) => format!("{name} breaks {} at ε = {}", self.model, epsilon::levels(first.first)),
+            Some(first) => format!("{name} breaks {} at ε = {}", self.model, epsilon::short(first.first)),
             None if self.criterion.fails(&self.curve.clean, &self.curve.clean) => {
                 format!("{} fails on this image before any attack", self.model)
             }
@@ -191,12 +191,12 @@ impl HtmlReport<'_> {
         html! {
             section.tiles aria-label="Summary" {
                 @match first {
-                    Some(finding) => (tile("Smallest ε that breaks it", &epsilon::levels(finding.epsilon),
-                        &format!("{} of the bounds’ width, smallest measured", epsilon::fraction(finding.epsilon)))),
+                    Some(finding) => (tile("Smallest ε that breaks it", &epsilon::short(finding.epsilon),
+                        &format!("{}, smallest measured", epsilon::both(finding.epsilon)))),
                     None => (tile("Smallest ε that breaks it", "none", &format!("of {} measured", self.findings.len()))),
                 }
                 @if let Some(finding) = shown {
-                    @let at = format!("at ε = {}", epsilon::levels(finding.epsilon));
+                    @let at = format!("at ε = {}", epsilon::short(finding.epsilon));
                     (tile("Dice", &format!("{:.3} → {:.3}", clean.overlap.dice, finding.measure.overlap.dice), &at))
                     @if let Some(control) = finding.control {
                         (tile("Dice under random sign", &format!("{:.3}", control.overlap.dice), &at))
@@ -231,7 +231,7 @@ impl HtmlReport<'_> {
                         h3 { "ε = " (epsilon::both(finding.epsilon)) " " (badge(finding.verdict)) }
                         .panel {
                             (view(original, &titles[0], "", "original"))
-                            (view(noise, &titles[1], &format!("L∞ {}, L2 {:.3}", epsilon::levels(finding.measure.distortion.linf), finding.measure.distortion.l2), ""))
+                            (view(noise, &titles[1], &format!("L∞ {}, L2 {:.3}", epsilon::short(finding.measure.distortion.linf), finding.measure.distortion.l2), ""))
                             (view(adversarial, &titles[2], "", ""))
                             (view(segmentation, &titles[3], &overlap(clean), "segmentation"))
                             (view(attacked, &titles[4], &overlap(&finding.measure), ""))
@@ -336,12 +336,12 @@ impl HtmlReport<'_> {
 /// `every measured ε from 2/255 to 8/255 (not at 1/255)`.
 fn describe(interval: &BrokenInterval) -> String {
     let span = match interval.points {
-        1 => epsilon::levels(interval.first),
+        1 => epsilon::short(interval.first),
         n => {
-            format!("all {n} measured ε from {} to {}", epsilon::levels(interval.first), epsilon::levels(interval.last))
+            format!("all {n} measured ε from {} to {}", epsilon::short(interval.first), epsilon::short(interval.last))
         }
     };
-    let outside: Vec<String> = [interval.below, interval.above].into_iter().flatten().map(epsilon::levels).collect();
+    let outside: Vec<String> = [interval.below, interval.above].into_iter().flatten().map(epsilon::short).collect();
     if outside.is_empty() { span } else { format!("{span} (not at {})", outside.join(" or ")) }
 }
 

@@ -238,7 +238,7 @@ fn note(i: usize, caption: &PanelCaption, cell: usize) -> Markup {
 /// −ε to ε in the noise map's colours.
 fn colour_bar(epsilon: f64) -> Markup {
     let (start, steps, width) = (78.0, 24, 6.0);
-    let name = epsilon::levels(epsilon);
+    let name = epsilon::short(epsilon);
     let [before, after] = match epsilon > 0.0 {
         true => [format!("−{name}"), format!("+{name}")],
         false => ["0".to_owned(), "0".to_owned()],

@@ -1,0 +1,338 @@
+//! What reports are made of: the grammar of ε, the table, the figure, when a model counts as broken, the folder.
+
+use epsiloscope::attack::Method;
+use epsiloscope::data::{self, Case, LabelStack};
+use epsiloscope::gpu::Compute;
+use epsiloscope::metric::{Distortion, Overlap, PixelError};
+use epsiloscope::model::BuiltIn;
+use epsiloscope::study::report::epsilon::{self, MOST_EPSILONS, parse_list};
+use epsiloscope::study::report::{
+    COLUMNS, Criterion, Figure, PanelCaption, PanelPictures, Provenance, Settings, Verdict, broken_intervals,
+    build_report, curve_csv, noise_gain, panel, rasterise, verdicts, write_curve_csv, write_figure,
+};
+use epsiloscope::study::{Curve, CurvePoint, Measure, Subject, SweepPlan, sweep};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+#[test]
+fn lists_of_epsilon_are_read() {
+    assert_eq!(parse_list("0,1/255,2/255,0.3").unwrap(), [0.0, 1.0 / 255.0, 2.0 / 255.0, 0.3]);
+    assert_eq!(parse_list(" 0.3 , 0 ").unwrap(), [0.0, 0.3], "ascending, spaces do not matter");
+    assert_eq!(parse_list("0..0.3:0.1,1/255, 0.2").unwrap(), [0.0, 1.0 / 255.0, 0.1, 0.2, 0.3], "no duplicates");
+    assert_eq!(parse_list("0.5/255").unwrap(), [0.5 / 255.0]);
+    assert_eq!(parse_list("1e-3").unwrap(), [1e-3]);
+    assert_eq!(parse_list("0..0.9:0.1").unwrap().len(), 10, "the end belongs to the range");
+}
+
+#[test]
+fn what_is_no_epsilon_is_explained() {
+    for (text, word) in [
+        ("", "empty"),
+        ("0,,1", "missing"),
+        ("a", "decimal"),
+        ("nan", "decimal"),
+        ("inf", "decimal"),
+        ("-0.1", "outside"),
+        ("4", "4/255"),
+        ("1/0", "zero"),
+        ("1/2/3", "decimal"),
+        ("0..0.9", "step"),
+        ("0..0.9:0", "above 0"),
+        ("0.9..0:0.1", "ascends"),
+        ("0..1:1e-9", "larger step"),
+        ("0..1:0.1:2", "decimal"),
+    ] {
+        let message = parse_list(text).expect_err(text).to_string();
+        assert!(message.contains(word), "{text}: {message}");
+    }
+    let many = (0..=MOST_EPSILONS).map(|i| format!("{}", i as f64 / 1000.0)).collect::<Vec<_>>().join(",");
+    assert!(parse_list(&many).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_an_answer(text in "[0-9./,:e -]{0,40}") {
+        if let Ok(list) = parse_list(&text) {
+            prop_assert!(list.iter().all(|e| (0.0..=1.0).contains(e)) && list.is_sorted());
+            prop_assert!(!list.is_empty() && list.len() <= MOST_EPSILONS);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_typed(tenths in 0u32..=2550) {
+        let value = f64::from(tenths) / 2550.0;
+        prop_assert!((epsilon::number(&epsilon::levels(value)).unwrap() - value).abs() < 1e-9);
+        prop_assert!((epsilon::number(&epsilon::fraction(value)).unwrap() - value).abs() <= 0.006 * value);
+    }
+
+    #[test]
+    fn gains_fill_the_map_without_passing_it(epsilon in 1e-4f64..0.999) {
+        let shown = noise_gain(epsilon) * epsilon;
+        prop_assert!(shown <= 1.0 + 1e-6 && shown > 0.39, "{shown}");
+    }
+}
+
+fn measure(dice: f64, epsilon: f64) -> Measure {
+    let wrong = (1.0 - dice) / 2.0;
+    Measure {
+        error: PixelError { l2: wrong.sqrt() * 256.0, rmse: wrong.sqrt(), wrong, pixels: 65_536 },
+        overlap: Overlap { dice, iou: dice / (2.0 - dice) },
+        distortion: Distortion { linf: epsilon, l2: epsilon * 256.0 },
+    }
+}
+
+/// A curve from (ε, Dice of the attack, Dice of the control), clean Dice 0.9.
+fn curve(points: &[(f64, f64, f64)]) -> Curve {
+    let point = |epsilon, dice| CurvePoint { epsilon, measure: measure(dice, epsilon), seconds: 0.25 };
+    Curve {
+        attack: "fgsm".to_owned(),
+        clean: measure(0.9, 0.0),
+        points: points.iter().map(|&(e, attack, _)| point(e, attack)).collect(),
+        control: points.iter().map(|&(e, _, control)| point(e, control)).collect(),
+    }
+}
+
+#[test]
+fn broken_is_a_union_of_measured_intervals() {
+    let curve = curve(&[
+        (0.0, 0.9, 0.9),
+        (0.01, 0.6, 0.9),
+        (0.02, 0.3, 0.9),
+        (0.03, 0.2, 0.88),
+        (0.04, 0.5, 0.85),
+        (0.05, 0.4, 0.8),
+        (0.06, 0.1, 0.4),
+    ]);
+    let expected = [
+        Verdict::Holds,
+        Verdict::Holds,
+        Verdict::Broken,
+        Verdict::Broken,
+        Verdict::Holds,
+        Verdict::Broken,
+        Verdict::NoiseToo,
+    ];
+    let half = Criterion::ShareOfCleanDice(0.5);
+    assert_eq!(verdicts(&curve, half), expected);
+    let intervals = broken_intervals(&curve, half);
+    let spans: Vec<_> = intervals.iter().map(|i| (i.below, i.first, i.last, i.points, i.above)).collect();
+    assert_eq!(spans, [(Some(0.01), 0.02, 0.03, 2, Some(0.04)), (Some(0.04), 0.05, 0.05, 1, Some(0.06))]);
+    // A stricter criterion breaks earlier; one that the clean image fails says nothing.
+    assert_eq!(broken_intervals(&curve, "0.7".parse().unwrap())[0].first, 0.01);
+    assert!(verdicts(&curve, Criterion::Dice(0.95)).iter().all(|v| *v == Verdict::CleanFails));
+    let mut alone = curve;
+    alone.control.clear();
+    assert_eq!(verdicts(&alone, half)[2], Verdict::NoControl);
+    assert!(broken_intervals(&alone, half).is_empty());
+}
+
+#[test]
+fn criteria_are_read() {
+    assert_eq!("75%".parse(), Ok(Criterion::default()));
+    assert_eq!(Criterion::ShareOfCleanDice(0.07).to_string(), "Dice below 7 % of the clean Dice");
+    for text in ["70%", "0.7"] {
+        assert_eq!(text.parse::<Criterion>().unwrap().to_text(), text);
+    }
+    assert_eq!(" 0.7 ".parse(), Ok(Criterion::Dice(0.7)));
+    for text in ["", "0", "1.5", "150%", "nan", "half"] {
+        assert!(text.parse::<Criterion>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn the_table_has_the_clean_image_first_and_the_control_last() {
+    let with_zero = curve(&[(0.0, 0.9, 0.9), (4.0 / 255.0, 0.4, 0.89)]);
+    let without = curve(&[(4.0 / 255.0, 0.4, 0.89)]);
+    for curve in [&with_zero, &without] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curve.csv");
+        write_curve_csv(curve, &path).unwrap();
+        let mut reader = csv::Reader::from_path(path).unwrap();
+        assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), COLUMNS);
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let keys: Vec<(&str, f64)> = rows.iter().map(|r| (&r[0], r[1].parse().unwrap())).collect();
+        assert_eq!(keys, [("fgsm", 0.0), ("fgsm", 4.0 / 255.0), ("random-sign", 0.0), ("random-sign", 4.0 / 255.0)]);
+        let dice: Vec<f64> = rows.iter().map(|r| r[5].parse().unwrap()).collect();
+        assert_eq!(dice, [0.9, 0.4, 0.9, 0.89]);
+        // Numbers survive the text exactly.
+        assert_eq!(rows[1][2].parse(), Ok(curve.points.last().unwrap().measure.error.l2));
+        assert_eq!(&rows[1][9], "0.250000");
+    }
+    let control_alone = Curve { attack: "random-sign".to_owned(), ..with_zero };
+    assert_eq!(curve_csv(&control_alone).lines().count(), 3, "the control is not written twice");
+}
+
+#[test]
+fn figures_are_written_by_their_ending() {
+    let curve = curve(&[(0.0, 0.9, 0.9), (1.0 / 255.0, 0.7, 0.9), (32.0 / 255.0, 0.2, 0.8)]);
+    let folder = tempfile::tempdir().unwrap();
+    let [svg, png, other] = ["a.svg", "a.PNG", "a.pdf"].map(|name| folder.path().join(name));
+    write_figure(&curve, &svg).unwrap();
+    write_figure(&curve, &png).unwrap();
+    let message = write_figure(&curve, &other).unwrap_err().to_string();
+    assert!(message.contains("a.pdf") && message.contains(".svg"), "{message}");
+    assert!(!other.exists());
+    let text = std::fs::read_to_string(svg).unwrap();
+    for part in ["Dice", "IoU", "RMSE", "random sign", "broken", "clean Dice 0.900", "fig-control"] {
+        assert!(text.contains(part), "{part}");
+    }
+    let picture = image::open(png).unwrap().to_rgb8();
+    assert_eq!(picture.dimensions(), (2080, 1720));
+    // The first line's blue, the control's grey, and text in the title's row are really there.
+    let has = |colour: [u8; 3]| picture.pixels().any(|p| p.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 4));
+    assert!(has([0x00, 0x72, 0xb2]) && has([0xd5, 0x5e, 0x00]) && has([0x80, 0x86, 0x8b]));
+    let title = (0..2080).flat_map(|x| (40..96).map(move |y| (x, y)));
+    assert!(title.filter(|&(x, y)| picture.get_pixel(x, y).0[0] < 90).count() > 500, "no title was drawn");
+}
+
+#[test]
+fn figures_take_any_curve() {
+    for points in [
+        vec![],
+        vec![(0.0, 0.9, 0.9)],
+        vec![(0.1, 0.5, 0.9)],
+        vec![(0.0, 0.9, 0.9), (1.0, 0.0, 0.0)],
+        vec![(1e-9, 0.9, 0.9), (1.0, 0.0, 0.5)],
+        (0..100).map(|i| (f64::from(i) / 100.0, 0.5, 0.6)).collect(),
+    ] {
+        let curve = curve(&points);
+        let figure = Figure { title: "a < b & \"c\"".to_owned(), ..Figure::of(&curve) };
+        let svg = figure.svg();
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("a < b"), "{}", points.len());
+        rasterise(&svg, 0.5).unwrap();
+    }
+}
+
+#[test]
+fn glyphs_of_the_field_are_drawn() {
+    let ink = |text: &str| {
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="60" height="60"><text x="8" y="44" font-size="36" font-family="Inter">{text}</text></svg>"#
+        );
+        rasterise(&svg, 1.0).unwrap().pixels().filter(|p| p.0[3] > 128).count()
+    };
+    for glyph in "εδ∇∞‖×−±·→√∈".chars() {
+        assert!(ink(&glyph.to_string()) > 5, "{glyph} is missing in the font");
+    }
+    assert_eq!(ink(" "), 0);
+}
+
+#[test]
+fn the_icon_is_its_drawing() {
+    let drawn = rasterise(include_str!("../../assets/icon.svg"), 1.0).unwrap();
+    let stored = image::load_from_memory(include_bytes!("../../assets/icon.png")).unwrap().to_rgba8();
+    assert_eq!(drawn.dimensions(), stored.dimensions());
+    let far = drawn.pixels().zip(stored.pixels()).filter(|(a, b)| a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > 40));
+    assert!(far.count() < 300, "assets/icon.png is not assets/icon.svg");
+}
+
+#[test]
+fn panels_show_all_six_pictures() {
+    let (height, width) = (40, 60);
+    let original = vec![0.5; height * width];
+    let adversarial: Vec<f32> = (0..height * width).map(|i| if i % 2 == 0 { 0.6 } else { 0.4 }).collect();
+    let half = |left: f32| (0..height * width).map(|i| if i % width < 30 { left } else { 1.0 - left }).collect();
+    let (clean, changed): (Vec<f32>, Vec<f32>) = (half(0.9), half(0.1));
+    let pictures = PanelPictures {
+        channels: 1,
+        height,
+        width,
+        original: &original,
+        adversarial: &adversarial,
+        clean_probability: &clean,
+        adversarial_probability: &changed,
+    };
+    let caption = PanelCaption {
+        attack: "FGSM".to_owned(),
+        epsilon: 0.1,
+        subject: "a very long name ".repeat(40),
+        class: "membrane".to_owned(),
+        reference: "label",
+        clean: measure(0.9, 0.0),
+        adversarial: measure(0.2, 0.1),
+        control: Some(measure(0.88, 0.1)),
+    };
+    let tiles = pictures.tiles(0.1).unwrap();
+    assert_eq!((tiles.gain, tiles.pictures[0].dimensions()), (10.0, (480, 320)));
+    let all = panel(&tiles, &caption).unwrap();
+    // Each picture is in the panel as it is, and the captions are on white around them.
+    let corner = |x: usize, y: usize| (28 + x * 502, 126 + y * 392);
+    for (i, picture) in tiles.pictures.iter().enumerate() {
+        let (x, y) = corner(i % 3, i / 3);
+        let inner = image::imageops::crop_imm(&all, x as u32 + 4, y as u32 + 4, 472, 312).to_image();
+        assert_eq!(inner, image::imageops::crop_imm(picture, 4, 4, 472, 312).to_image(), "picture {i}");
+    }
+    assert_eq!(all.get_pixel(2, 2).0, [255; 4]);
+    let short = PanelPictures { original: &original[1..], ..pictures };
+    assert!(short.tiles(0.1).is_err(), "arrays of another size");
+}
+
+/// The bundled sample on the bundled model, cut to 64² so that it is quick.
+fn subject(labelled: bool) -> Subject {
+    let (stack, label) = data::bundled_sample().unwrap();
+    let model = BuiltIn::bundled(&Compute::cpu(Default::default()).device).unwrap();
+    let mut case = Case::from_slice(&stack, 0, "sample <b>&amp;</b>").unwrap();
+    let size = 64;
+    let cut = |i: usize| (i / size) * stack.width + i % size;
+    case.image.pixels = (0..size * size).map(|i| case.image.pixels[cut(i)]).collect();
+    (case.image.height, case.image.width) = (size, size);
+    let plain = Subject::new(Arc::new(case), Arc::new(model)).unwrap();
+    if labelled { plain.relabel(Some(small_mask(&label, size))).unwrap() } else { plain }
+}
+
+fn small_mask(label: &LabelStack, size: usize) -> data::Mask {
+    let map = data::LabelMap { entries: vec![(0, 1), (255, 0)] };
+    let whole = label.mask(0, &map).unwrap();
+    let classes = (0..size * size).map(|i| whole.classes[(i / size) * whole.width + i % size]).collect();
+    data::Mask { height: size, width: size, classes }
+}
+
+#[test]
+fn a_report_is_one_file_that_needs_nothing_else() {
+    let (subject, method) = (Arc::new(subject(true)), Method::GradientSign { ascend: true });
+    let plan = SweepPlan::exactly(vec![0.0, 0.2 / 255.0, 8.0 / 255.0]);
+    let curve = sweep(subject.clone(), method, &plan, |_, _| ()).unwrap();
+    let mut provenance = Provenance { command: "epsiloscope sweep '<i>'".to_owned(), ..Provenance::default() };
+    provenance.add("image", "<script>alert(1)</script> & \"more\"");
+    let settings = Settings { criterion: Criterion::default(), provenance, notes: vec!["a note <u>".to_owned()] };
+    let mut told = Vec::new();
+    let report = build_report(&subject, method, &curve, settings, |done, total| told.push((done, total))).unwrap();
+    assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
+    let names: Vec<&str> = report.files.iter().map(|(name, _)| name.as_str()).collect();
+    let panels = ["panel-00-epsilon-0.png", "panel-01-epsilon-0.000784.png", "panel-02-epsilon-0.0314.png"];
+    assert_eq!(names[..3], panels);
+    assert_eq!(names[3..], ["curve.csv", "curve.svg", "curve.png", "report.html"]);
+    let html = String::from_utf8(report.files[6].1.clone()).unwrap();
+    for outside in ["http://", "https://", "src=\"/", "<link", "@import", "<script>alert", "<u>", "<i>", "<b>&amp;"] {
+        assert!(!html.contains(outside), "{outside} in the report");
+    }
+    assert!(html.contains("&lt;script&gt;alert(1)"));
+    // An ε below half a grey level is gone once saved in 8 bits.
+    let row = html.split("<tr").find(|row| row.contains("<th scope=\"row\">0.2/255")).unwrap();
+    let clean = format!("{:.3}", curve.clean.overlap.dice);
+    assert!(row.contains(&format!("<td>{clean}</td><td>")), "{row}");
+    // A second run into the same folder replaces the first, its panels too.
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new/deep");
+    report.write(&out).unwrap();
+    std::fs::write(out.join("panel-07-epsilon-0.5.png"), "old").unwrap();
+    std::fs::write(out.join("panel.png"), "of somebody else").unwrap();
+    report.write(&out).unwrap();
+    let mut found: Vec<String> =
+        std::fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    found.sort();
+    let mut expected: Vec<String> = names.iter().map(|n| (*n).to_owned()).chain(["panel.png".to_owned()]).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_report_says_what_its_numbers_cannot() {
+    let (subject, method) = (Arc::new(subject(false)), Method::GradientSign { ascend: false });
+    let curve = sweep(subject.clone(), method, &SweepPlan::exactly(vec![0.0, 0.1]), |_, _| ()).unwrap();
+    let settings = Settings { criterion: Criterion::default(), provenance: Provenance::default(), notes: vec![] };
+    let report = build_report(&subject, method, &curve, settings, |_, _| ()).unwrap();
+    let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
+    assert!(html.contains("There is no label"), "the reference is named");
+    assert!(html.contains("augmentation on training folds only"), "inverse FGSM reads the answer");
+}
