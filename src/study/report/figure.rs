@@ -126,6 +126,7 @@ impl<'a> Figure<'a> {
                 rect class="fig-back" width=(WIDTH) height=(HEIGHT) {}
                 text class="fig-title" x=(LEFT) y="40" { (self.title) }
                 text class="fig-soft" x=(LEFT) y="64" { (self.subtitle) }
+                text class="fig-soft" x=(RIGHT) y="64" text-anchor="end" { "dotted: clean image" }
                 (legend(&OVERLAP, 104.0, "Overlap with the reference", self.has_control()))
                 (overlap.draw(&OVERLAP, None))
                 (legend(&ERRORS, 466.0, "Errors", self.has_control()))
@@ -181,7 +182,6 @@ fn legend(lines: &[Line], y: f64, heading: &str, control: bool) -> Markup {
             (Marker::Circle.draw("fig-mcontrol", start + 18.0, y))
             text class="fig-text" x=(at(start + 44.0)) y=(at(y + 5.5)) { "random sign" }
         }
-        text class="fig-soft" x=(RIGHT) y=(at(y + 5.0)) text-anchor="end" { "dotted: clean" }
     }
 }
 
