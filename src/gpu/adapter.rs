@@ -74,6 +74,21 @@ fn adapters() -> (wgpu::Instance, Vec<wgpu::Adapter>) {
     (instance, adapters)
 }
 
+/// Tells devices apart. wgpu numbers the devices of each instance from the start and compares those numbers only, so
+/// that the first devices of two instances would be equal, and a buffer of the one be looked up in the other.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct DeviceIdentity {
+    instance: wgpu::Instance,
+    device: wgpu::Device,
+}
+
+impl DeviceIdentity {
+    /// Of a `device` that an adapter of `instance` gave.
+    pub fn new(instance: &wgpu::Instance, device: &wgpu::Device) -> Self {
+        Self { instance: instance.clone(), device: device.clone() }
+    }
+}
+
 /// An instance, adapter, device and queue of their own, for work without a window.
 #[derive(Clone)]
 pub(super) struct Headless {

@@ -1,6 +1,6 @@
 //! Which device computes, and how what it computed leaves it.
 
-use super::adapter::{Headless, is_software, open_headless};
+use super::adapter::{DeviceIdentity, Headless, is_software, open_headless};
 use super::error::{GpuError, watch};
 use super::share::publish_shared;
 pub use crate::engine::Backend as Compute;
@@ -89,7 +89,7 @@ impl Compute {
         Ok(Self {
             device,
             info: DeviceInfo { choice, description: describe(&info), shared: true },
-            publish: publish_shared(&render_state.device),
+            publish: publish_shared(render_state),
         })
     }
 
@@ -136,9 +136,10 @@ fn headless_adapter(wanted: impl Fn(&wgpu::AdapterInfo) -> bool) -> Result<Headl
 /// burn's device on these handles. burn does not notice when the same ones are registered twice, so that is done here;
 /// a process has one pair for its window (tests have several windows).
 fn register(handles: &Headless) -> Result<Device, GpuError> {
-    static REGISTERED: Mutex<Vec<(wgpu::Device, Device)>> = Mutex::new(Vec::new());
+    static REGISTERED: Mutex<Vec<(DeviceIdentity, Device)>> = Mutex::new(Vec::new());
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, device)) = registered.iter().find(|(known, _)| *known == handles.device) {
+    let identity = DeviceIdentity::new(&handles.instance, &handles.device);
+    if let Some((_, device)) = registered.iter().find(|(known, _)| *known == identity) {
         return Ok(device.clone());
     }
     let info = handles.adapter.get_info();
@@ -157,7 +158,7 @@ fn register(handles: &Headless) -> Result<Device, GpuError> {
         .init()
         .map_err(|e| GpuError::NoDevice { adapter: info.name, cause: super::error::one_line(&e) })?;
     watch(&handles.device);
-    registered.push((handles.device.clone(), device.clone()));
+    registered.push((identity, device.clone()));
     Ok(device)
 }
 

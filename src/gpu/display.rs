@@ -1,5 +1,6 @@
 //! From planes to textures that egui shows: one compute pass per picture, only where something changed.
 
+use super::adapter::DeviceIdentity;
 use super::error::{GpuError, checked, watch};
 use super::shader::Shader;
 use super::share::SharedPlane;
@@ -79,6 +80,7 @@ struct Picture {
 /// Draws pictures into textures. One per window; lives on the interface's thread and never waits for the GPU.
 pub struct Display {
     device: wgpu::Device,
+    identity: DeviceIdentity,
     queue: wgpu::Queue,
     renderer: Arc<RwLock<Renderer>>,
     shader: Shader,
@@ -110,6 +112,7 @@ impl Display {
             Ok((Shader::new(&device), device.create_buffer(&nothing)))
         })?;
         Ok(Self {
+            identity: DeviceIdentity::new(&render_state.instance, &device),
             device,
             queue: render_state.queue.clone(),
             renderer: render_state.renderer.clone(),
@@ -316,7 +319,7 @@ impl Display {
             }
             Storage::Shared(handle) => {
                 let shared = handle.downcast_ref::<SharedPlane>().ok_or(GpuError::ForeignPlane)?;
-                if shared.device != self.device {
+                if shared.device != self.identity {
                     return Err(GpuError::ForeignPlane);
                 }
                 Bound::within(&shared.buffer, shared.offset, shared.size, alignment)

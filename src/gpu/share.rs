@@ -1,18 +1,19 @@
 //! From a tensor on the renderer's own device to a plane that the display binds as it is.
 
+use super::adapter::DeviceIdentity;
 use crate::engine::{Plane, Publish};
 use burn::backend::Wgpu;
 use burn::backend::wgpu::{AutoCompiler, CubeBackend, CubeTensor};
 use burn::cubecl::wgpu::WgpuServer;
 use burn::tensor::{DType, FloatDType, Tensor};
-use eframe::egui_wgpu::wgpu;
+use eframe::egui_wgpu::{RenderState, wgpu};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The values of a plane in burn's own buffer, contiguous `[channels, height, width]` f32.
 pub(super) struct SharedPlane {
     /// The device that the buffer belongs to.
-    pub device: wgpu::Device,
+    pub device: DeviceIdentity,
     /// The buffer, which holds other tensors too.
     pub buffer: wgpu::Buffer,
     /// Where the plane begins, in bytes.
@@ -24,11 +25,11 @@ pub(super) struct SharedPlane {
     _tensor: CubeTensor,
 }
 
-/// The [`Publish`] for tensors on the renderer's `device`: no read-back. Runs on the worker's thread.
+/// The [`Publish`] for tensors on the renderer's device: no read-back. Runs on the worker's thread.
 ///
 /// Its errors are burn's: out of memory, a failed kernel, a lost device.
-pub fn publish_shared(device: &wgpu::Device) -> Publish {
-    let device = device.clone();
+pub fn publish_shared(render_state: &RenderState) -> Publish {
+    let device = DeviceIdentity::new(&render_state.instance, &render_state.device);
     Arc::new(move |tensor| {
         // Resolving runs what fusion has put off, which may fail in ways that burn reports by a panic.
         catch_unwind(AssertUnwindSafe(|| share(tensor, &device))).unwrap_or_else(|panic| {
@@ -42,7 +43,7 @@ pub fn publish_shared(device: &wgpu::Device) -> Publish {
     })
 }
 
-fn share(tensor: Tensor<4>, device: &wgpu::Device) -> Result<Plane, String> {
+fn share(tensor: Tensor<4>, device: &DeviceIdentity) -> Result<Plane, String> {
     let [batch, channels, height, width] = tensor.dims();
     let elements = channels * height * width;
     if batch == 0 || elements == 0 {

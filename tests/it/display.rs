@@ -14,12 +14,15 @@ use std::time::Instant;
 /// What a window would have, without one. Fails where no adapter is: install lavapipe.
 pub fn render_state() -> &'static RenderState {
     static STATE: OnceLock<RenderState> = OnceLock::new();
-    STATE.get_or_init(|| {
-        let setup = wgpu_setup();
-        let instance = wait(setup.new_instance());
-        let configuration = egui_wgpu::WgpuConfiguration { wgpu_setup: setup, ..Default::default() };
-        wait(RenderState::create(&configuration, &instance, None, RendererOptions::default())).unwrap()
-    })
+    STATE.get_or_init(new_render_state)
+}
+
+/// Another window's, with an instance and a device of its own.
+fn new_render_state() -> RenderState {
+    let setup = wgpu_setup();
+    let instance = wait(setup.new_instance());
+    let configuration = egui_wgpu::WgpuConfiguration { wgpu_setup: setup, ..Default::default() };
+    wait(RenderState::create(&configuration, &instance, None, RendererOptions::default())).unwrap()
 }
 
 /// Waits for a future of wgpu's.
@@ -278,6 +281,26 @@ fn tensors_on_the_shared_device_are_shown_without_an_upload() {
     assert_same(&found, &render(&spec, &layers, [183, 141]).unwrap(), "shared tensors");
     assert_eq!(display.uploaded_bytes(), 0);
     assert!(darker.max().try_into_vec_as::<f32>().unwrap()[0] < 0.1);
+}
+
+/// wgpu takes the devices of two windows for equal, since each is the first of its instance.
+#[test]
+fn two_windows_share_a_device_each_and_never_each_others() {
+    let other = new_render_state();
+    let here = Compute::for_window(render_state(), DeviceChoice::Gpu).unwrap();
+    let there = Compute::for_window(&other, DeviceChoice::Gpu).unwrap();
+    assert_ne!(here.device, there.device);
+    let scene = Scene::new();
+    let tensor = Tensor::<4>::from_data(TensorData::new(scene.grey.clone(), [1, 1, HEIGHT, WIDTH]), &there.device);
+    let planes = Planes { image: Some((there.publish)(tensor).unwrap()), ..Planes::default() };
+    let spec = ViewSpec::new(Content::Image { window: Window::FULL }, Transform::IDENTITY);
+    let foreign = Display::new(render_state()).unwrap().show(Slot(1), &spec, &planes, [WIDTH, HEIGHT]);
+    assert!(matches!(foreign, Err(GpuError::ForeignPlane)), "{foreign:?}");
+    let mut display = Display::new(&other).unwrap();
+    display.show(Slot(1), &spec, &planes, [WIDTH, HEIGHT]).unwrap();
+    let layers = Layers { image: Some(view(&scene.grey)), ..Layers::default() };
+    let wanted = render(&spec, &layers, [WIDTH, HEIGHT]).unwrap();
+    assert_same(&read(&other, display.texture(Slot(1)).unwrap()), &wanted, "the other window");
 }
 
 #[test]
