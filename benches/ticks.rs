@@ -1,20 +1,23 @@
 //! The work behind a moved slider, on the CPU: gradient, forward, ε tick, tick to texture, curve.
 //!
-//! A U-Net of base 16 and depth 4 with batch normalisation, at 256² and 512². The weights and images are left in
-//! `$EPSILOSCOPE_PEERS` (or `target/peers`) for `benches/peers/run.py`, which does the same work in PyTorch;
-//! `benches/peers/compare.py` runs both and prints their ratios.
+//! The bundled model (a U-Net of base 16 and depth 4) at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
+//! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
+//! `benches/peers/compare.py` runs both and prints their ratios. `tick to texture` goes through the default adapter.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use criterion::{BatchSize, Criterion};
+use eframe::egui_wgpu::{self, RenderState, RendererOptions, wgpu};
 use epsiloscope::attack::{Direction, Method, input_gradient};
 use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
-use epsiloscope::model::unet::UNetConfig;
-use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, ModelCard, SizeRule};
+use epsiloscope::engine::host_plane;
+use epsiloscope::gpu::{Display, Planes, Slot, wgpu_setup};
+use epsiloscope::model::{BuiltIn, Logits};
 use epsiloscope::study::{Subject, Sweep, SweepPlan};
 use epsiloscope::tensor::to_host;
+use epsiloscope::view::{Content, MaskKind, Transform, ViewSpec, Window};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,29 +30,6 @@ const LEVELS: [f64; 10] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.
 fn folder() -> PathBuf {
     std::env::var_os("EPSILOSCOPE_PEERS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"), PathBuf::from)
-}
-
-/// Writes the weights once, and always the same.
-fn model() -> BuiltIn {
-    let weights = folder().join("unet16.safetensors");
-    let device = Device::flex();
-    if !weights.exists() || !weights.with_extension("toml").exists() {
-        std::fs::create_dir_all(folder()).unwrap();
-        let network = UNetConfig::new(16, 4);
-        let card = ModelCard {
-            name: "unet16".into(),
-            description: "Random weights, for timing.".into(),
-            channels: 1,
-            head: Head::Sigmoid,
-            size_rule: SizeRule::MultipleOf(16),
-            positive_class: 1,
-            classes: ["cell", "membrane"].map(|name| ClassInfo { name: name.into() }).into(),
-            network: network.clone(),
-        };
-        device.seed(16);
-        BuiltIn::save(&weights, &card, &network.init(&device)).unwrap();
-    }
-    BuiltIn::load(&weights, &device).unwrap()
 }
 
 /// Cells of irregular size with dark walls: an image and its mask of walls, the same on every machine.
@@ -66,7 +46,7 @@ fn case(size: usize) -> Case {
         })
         .collect();
     let classes: Vec<u8> = (0..size * size).map(|i| (wall(i).abs() < 0.12).into()).collect();
-    let case = Case {
+    Case {
         name: format!("{size}²"),
         image: Image::new(1, size, size, pixels).unwrap(),
         bounds: Bounds::EIGHT_BIT,
@@ -74,9 +54,7 @@ fn case(size: usize) -> Case {
         label: Some(Mask { height: size, width: size, classes: classes.into() }),
         spacing: None,
         provenance: Provenance::default(),
-    };
-    write_for_the_other_side(&case);
-    case
+    }
 }
 
 /// `case-SIZE.safetensors`: `x` and `target`, `[1, 1, h, w]`.
@@ -99,7 +77,8 @@ struct Work {
 
 impl Work {
     fn new(size: usize) -> Self {
-        let subject = Arc::new(Subject::new(Arc::new(case(size)), Arc::new(model())).unwrap());
+        let subject =
+            Arc::new(Subject::new(Arc::new(case(size)), Arc::new(BuiltIn::bundled(&Device::flex()).unwrap())).unwrap());
         let direction = subject.direction(FGSM).unwrap();
         Self { subject, direction }
     }
@@ -119,11 +98,66 @@ impl Work {
         to_host(sigmoid(logits)).unwrap()
     }
 
+    /// A tick, and the pictures that it changes on the screen, drawn when this returns.
+    fn texture(&self, screen: &mut Screen) {
+        let image = self.direction.adversarial(&self.subject.x, 4.0 / 255.0);
+        let Logits::Dense(logits) = self.subject.model.logits(image.clone()) else { unreachable!() };
+        let noise = host_plane(image.clone() - self.subject.x.clone()).unwrap();
+        let adversarial = host_plane(image).unwrap();
+        let mask = (host_plane(sigmoid(logits)).unwrap(), MaskKind::Probability);
+        let [height, width] = self.subject.case.size();
+        let window = Window::FULL;
+        let pictures = [
+            (Content::Image { window }, Planes { image: Some(adversarial.clone()), ..Planes::default() }),
+            (Content::Noise { gain: 32.0 }, Planes { image: Some(noise), ..Planes::default() }),
+            (
+                Content::Overlay { window, fill: 0.4, contour: true },
+                Planes { image: Some(adversarial), mask: Some(mask), second: None },
+            ),
+        ];
+        for (slot, (content, planes)) in (0..).zip(pictures) {
+            let spec = ViewSpec::new(content, Transform::IDENTITY);
+            screen.display.show(Slot(slot), &spec, &planes, [width, height]).unwrap();
+        }
+        screen.state.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    }
+
     fn curve(&self) -> usize {
         let plan = SweepPlan::exactly(LEVELS.map(|l| l / 255.0).to_vec());
         let mut sweep = Sweep::new(self.subject.clone(), "fgsm", FGSM, None, &plan).unwrap();
         while sweep.step().unwrap().is_some() {}
         sweep.curve().points.len()
+    }
+}
+
+/// A display without a window.
+struct Screen {
+    state: RenderState,
+    display: Display,
+}
+
+impl Screen {
+    /// `None`, with the reason printed, where there is no adapter.
+    fn new() -> Option<Self> {
+        let setup = wgpu_setup();
+        let instance = wait(setup.new_instance());
+        let configuration = egui_wgpu::WgpuConfiguration { wgpu_setup: setup, ..Default::default() };
+        let state = wait(RenderState::create(&configuration, &instance, None, RendererOptions::default()))
+            .map_err(|error| eprintln!("no tick to texture: {error}"))
+            .ok()?;
+        let display = Display::new(&state).map_err(|error| eprintln!("no tick to texture: {error}")).ok()?;
+        Some(Self { state, display })
+    }
+}
+
+/// Waits for a future of wgpu's.
+fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
     }
 }
 
@@ -133,10 +167,10 @@ fn main() {
         b.iter_batched(
             || (),
             |()| {
+                std::fs::create_dir_all(folder()).unwrap();
                 for size in [256, 512] {
-                    case(size);
+                    write_for_the_other_side(&case(size));
                 }
-                model()
             },
             BatchSize::PerIteration,
         );
@@ -155,6 +189,15 @@ fn main() {
         criterion.bench_function(&format!("tick/{size}"), |b| {
             let work = work();
             b.iter(|| work.tick());
+        });
+        let mut screen = None;
+        criterion.bench_function(&format!("texture/{size}"), |b| {
+            let work = work();
+            if let Some(screen) = screen.get_or_insert_with(Screen::new) {
+                b.iter(|| work.texture(screen));
+            } else {
+                b.iter(|| ());
+            }
         });
         criterion.bench_function(&format!("curve/{size}"), |b| {
             let work = work();

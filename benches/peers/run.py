@@ -2,7 +2,7 @@
 
     python benches/peers/run.py FOLDER THREADS
 
-FOLDER holds what `cargo bench --bench ticks` left there: the weights with their card, and one image and label a size.
+FOLDER holds what `cargo bench --bench ticks` left there: one image and label a size. The weights are the bundled model's.
 """
 
 import json
@@ -17,13 +17,14 @@ from torch.nn import functional as F
 
 from unet import load
 
+WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "membranes-unet.safetensors"
 # The same ten as in benches/ticks.rs.
 EPSILONS = [levels / 255 for levels in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)]
 
 
 class Work:
     def __init__(self, folder, size):
-        self.network = load(folder / "unet16.safetensors").folded()
+        self.network = load(WEIGHTS).folded()
         case = load_file(folder / f"case-{size}.safetensors")
         self.x, self.target = case["x"], case["target"]
         self.direction = self.gradient().sign()

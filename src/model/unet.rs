@@ -267,11 +267,7 @@ impl UNet {
         for level in &self.down {
             let features = level.forward(x);
             see(&features);
-            x = if self.pool {
-                halved(features.clone())
-            } else {
-                features.clone()
-            };
+            x = if self.pool { halved(features.clone()) } else { features.clone() };
             skips.push(features);
         }
         x = self.bottleneck.forward(x);

@@ -89,15 +89,14 @@ fn other_images_of_the_batch_do_not_matter() {
                 let (_, gradient_alone) = input_gradient(model, &a, &objective);
                 let gradient_alone = host(gradient_alone);
                 let scale = gradient_alone.iter().fold(0f32, |m, g| m.max(g.abs()));
-                for other in [b * 5.0 - 2.0] {
-                    let batch = Tensor::cat(vec![a.clone(), other], 0);
-                    let together = host(dense(model.logits(batch.clone())).narrow(0, 0, 1));
-                    let (_, gradient) = input_gradient(model, &batch, &objective);
-                    let gradient = host(gradient.narrow(0, 0, 1));
-                    let what = format!("{device_name}, {name}, {variant}");
-                    assert!(max_difference(&alone, &together) <= 1e-5, "{what}");
-                    assert!(max_difference(&gradient_alone, &gradient) <= 1e-5 * scale, "{what}: gradient");
-                }
+                // The other image is unlike any.
+                let batch = Tensor::cat(vec![a.clone(), b * 5.0 - 2.0], 0);
+                let together = host(dense(model.logits(batch.clone())).narrow(0, 0, 1));
+                let (_, gradient) = input_gradient(model, &batch, &objective);
+                let gradient = host(gradient.narrow(0, 0, 1));
+                let what = format!("{device_name}, {name}, {variant}");
+                assert!(max_difference(&alone, &together) <= 1e-5, "{what}");
+                assert!(max_difference(&gradient_alone, &gradient) <= 1e-5 * scale, "{what}: gradient");
             }
         }
     }
