@@ -139,10 +139,10 @@ fn sweep_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     let ready = state.case.is_some() && state.model.is_some();
     let job = state.job.as_ref().filter(|_| state.job_active());
     let (text, meaning, request) = match job.map(|job| job.state) {
-        Some(JobState::Running) => ("⏸ Pause", "Pause the curve; its points stay.", Request::PauseJob(true)),
-        Some(JobState::Paused) => ("▶ Resume", "Go on with the curve.", Request::PauseJob(false)),
+        Some(JobState::Running) => ("Pause", "Pause the curve; its points stay.", Request::PauseJob(true)),
+        Some(JobState::Paused) => ("Resume", "Go on with the curve.", Request::PauseJob(false)),
         _ => (
-            "▶ Curve",
+            "Measure",
             "Measure the attack and its random control at a grid of ε, again.",
             Request::Sweep(SweepPlan::default()),
         ),
