@@ -34,6 +34,8 @@ pub struct App {
     panels: Panels,
     epsilon_bar: EpsilonBar,
     pub(super) tree: Tree<PanelKind>,
+    /// The panels were arranged for the size of this window, or by a person.
+    arranged: bool,
     pub(super) notes: Notes,
     pub(super) prompt: Option<Prompt>,
     pub(super) question: Option<[PathBuf; 2]>,
@@ -60,6 +62,10 @@ pub struct App {
     title: String,
     last_cpu_secs: Option<f32>,
     hint_seen: bool,
+    /// ε was changed: the hint goes when the pointer is let go.
+    pub(super) hint_done: bool,
+    /// The height of the bars at the bottom, in points.
+    bottom: f32,
     window_size: Option<[f32; 2]>,
 }
 
@@ -103,6 +109,7 @@ impl App {
         }
         theme::install_fonts(&context);
         theme::apply(&context, &state.look, setup.still);
+        context.set_zoom_factor(state.look.ui_scale);
         context.options_mut(|o| o.zoom_with_keyboard = false);
         if let Some(model) = &options.model {
             commands.request(Request::OpenModel(model.clone()));
@@ -131,7 +138,8 @@ impl App {
             display,
             panels: Panels::default(),
             epsilon_bar: EpsilonBar::default(),
-            tree: layout::mended(settings.layout.clone()),
+            tree: layout::mended(settings.layout.clone(), egui::vec2(1280.0, 800.0)),
+            arranged: settings.layout.is_some(),
             notes: Notes::default(),
             prompt: None,
             question: None,
@@ -153,6 +161,8 @@ impl App {
             title: String::new(),
             last_cpu_secs: None,
             hint_seen: settings.hint_seen,
+            hint_done: false,
+            bottom: 0.0,
             window_size: settings.window_size,
             saved: settings,
         })
@@ -269,6 +279,10 @@ impl App {
         let palette = theme::of(ui);
         let bare = self.state.images_only || self.state.look.presenter;
         egui::CentralPanel::default().frame(Frame::NONE.fill(palette.picture_background)).show(ui, |ui| {
+            self.bottom = ui.ctx().content_rect().bottom() - ui.max_rect().bottom();
+            if !std::mem::replace(&mut self.arranged, true) {
+                self.tree = layout::first(ui.ctx().content_rect().size());
+            }
             let mut context = PaneContext { display: Some(&mut self.display), still: self.setup.still };
             if bare {
                 Frame::NONE.inner_margin(4).show(ui, |ui| {
@@ -303,8 +317,7 @@ impl App {
         if self.about {
             self.about = menu::about_ui(context, &self.state);
         }
-        let bare = self.state.images_only || self.state.look.presenter;
-        self.notes.ui(context, if bare { 64.0 } else { 96.0 });
+        self.notes.ui(context, self.bottom);
         dropping_ui(context);
     }
 }
@@ -343,13 +356,16 @@ impl eframe::App for App {
         };
         keys::handle(&context, &self.state, &self.commands, &open);
         self.apply_commands(&context);
+        if self.hint_done && !context.input(|i| i.pointer.any_down()) {
+            self.state.hint = false;
+        }
         self.bars_ui(ui);
         self.center_ui(ui);
         self.sheets_ui(&context);
         self.apply_commands(&context);
         self.play(&context, now);
         self.display.end_frame();
-        let size = context.content_rect().size();
+        let size = context.content_rect().size() * context.zoom_factor();
         self.window_size = Some([size.x.round(), size.y.round()]);
         self.save(now);
         if let Some(shot) = &mut self.shot {

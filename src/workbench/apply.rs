@@ -56,12 +56,22 @@ impl App {
             }
             Command::Play(playing) => state.playing = playing,
             Command::Look(look) => {
+                if look.presenter && !state.look.presenter {
+                    let now = context.input(|i| i.time);
+                    self.notes.good("Presenter mode", "P or Esc brings everything back.", now);
+                }
                 state.look = look;
                 theme::apply(context, &state.look, self.setup.still);
                 context.set_zoom_factor(look.ui_scale);
             }
-            Command::ImagesOnly(only) => state.images_only = only,
-            Command::ResetLayout => self.tree = layout::first(),
+            Command::ImagesOnly(only) => {
+                state.images_only = only;
+                if only {
+                    let now = context.input(|i| i.time);
+                    self.notes.good("Only pictures and ε", "Tab or Esc brings everything back.", now);
+                }
+            }
+            Command::ResetLayout => self.tree = layout::first(context.content_rect().size()),
             Command::Panel(kind, shown) => layout::show(&mut self.tree, kind, shown),
             Command::Undo => self.go(false),
             Command::Redo => self.go(true),
@@ -112,7 +122,7 @@ impl App {
         }
         self.record(Change::Epsilon, context);
         self.state.epsilon = epsilon;
-        self.state.hint = false;
+        self.hint_done = true;
         self.engine.send(Request::Epsilon(epsilon));
     }
 

@@ -242,12 +242,16 @@ impl Prompt {
                     ui.label(theme::weak(ui, "This system has no file dialog; type the path or drop the file."));
                 }
                 ui.add_space(8.0);
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let verb = if matches!(self.wanted, Wanted::Export(_)) { "Export" } else { "Open" };
-                    let enabled = !self.text.trim().is_empty();
-                    answered |= ui.add_enabled(enabled, egui::Button::new(verb)).clicked();
-                    done |= ui.button("Cancel").clicked();
-                });
+                egui::Sides::new().show(
+                    ui,
+                    |_| {},
+                    |ui| {
+                        let verb = if matches!(self.wanted, Wanted::Export(_)) { "Export" } else { "Open" };
+                        let enabled = !self.text.trim().is_empty();
+                        answered |= ui.add_enabled(enabled, egui::Button::new(verb)).clicked();
+                        done |= ui.button("Cancel").clicked();
+                    },
+                );
             });
         if context.input(|i| i.key_pressed(Key::Escape)) {
             done = true;

@@ -206,8 +206,6 @@ fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
 
 /// Keys that a focused control uses itself.
 fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
-    // Commands are sent after the input is let go: sending wakes the window, which locks it.
-    let (mut steps, mut plays) = (0.0, false);
     // Nothing is sent while the input is locked: sending wakes the window, which locks it too.
     let (steps, play) = context.input_mut(|i| {
         let arrows = [(Key::ArrowRight, 1.0), (Key::ArrowUp, 1.0), (Key::ArrowLeft, -1.0), (Key::ArrowDown, -1.0)];
@@ -250,13 +248,16 @@ pub fn sheet_ui(context: &Context) -> bool {
                     let ui = &mut columns[usize::from(i >= 2)];
                     ui.add_space(if i == 0 || i == 2 { 0.0 } else { 12.0 });
                     ui.label(theme::semibold(*title));
-                    egui::Grid::new(("keys", i)).num_columns(2).spacing(vec2(16.0, 4.0)).show(ui, |ui| {
-                        for (key, what) in *keys {
-                            ui.label(*key);
-                            ui.label(theme::weak(ui, *what));
-                            ui.end_row();
-                        }
-                    });
+                    egui::Grid::new(("keys", i)).num_columns(2).min_col_width(140.0).spacing(vec2(16.0, 4.0)).show(
+                        ui,
+                        |ui| {
+                            for (key, what) in *keys {
+                                ui.label(*key);
+                                ui.label(theme::weak(ui, *what));
+                                ui.end_row();
+                            }
+                        },
+                    );
                 }
             });
         });

@@ -3,7 +3,7 @@
 use super::state::State;
 use super::{CommandSender, Pane, PaneContext, PanelKind, theme};
 use super::{compare, curves, inspector, library, steps};
-use eframe::egui::{self, Align, Layout, Ui, WidgetText, vec2};
+use eframe::egui::{self, Align, Layout, Ui, Vec2, WidgetText};
 use egui_tiles::{
     Container, Linear, LinearDir, SimplificationOptions, TabState, Tile, TileId, Tiles, Tree, UiResponse,
 };
@@ -42,8 +42,18 @@ impl Panels {
     }
 }
 
-/// The first arrangement.
-pub fn first() -> Tree<PanelKind> {
+/// What the panels at the sides take of a window at first, in points.
+const LIBRARY_WIDTH: f32 = 196.0;
+const INSPECTOR_WIDTH: f32 = 296.0;
+/// What the bars of the window, of the panels and of the pictures take in height, in points, about.
+const BARS_HEIGHT: f32 = 150.0;
+
+/// The first arrangement in a window of `size` points: pictures get what six of them in two rows can use.
+pub fn first(size: Vec2) -> Tree<PanelKind> {
+    let sides = |width: f32| (width / size.x.max(1.0)).clamp(0.05, 0.3);
+    let (left, right) = (sides(LIBRARY_WIDTH), sides(INSPECTOR_WIDTH));
+    let (width, height) = (size.x * (1.0 - left - right), (size.y - BARS_HEIGHT).max(1.0));
+    let pictures = ((width / 3.0 + 42.0) * 2.0 + 84.0) / height;
     let mut tiles = Tiles::default();
     let library = tiles.insert_pane(PanelKind::Library);
     let compare = tiles.insert_pane(PanelKind::Compare);
@@ -54,18 +64,21 @@ pub fn first() -> Tree<PanelKind> {
     let compare = tiles.insert_tab_tile(vec![compare]);
     let measured = tiles.insert_tab_tile(vec![curves, steps]);
     let inspector = tiles.insert_tab_tile(vec![inspector]);
-    let middle =
-        tiles.insert_container(Container::Linear(Linear::new_binary(LinearDir::Vertical, [compare, measured], 0.66)));
+    let middle = tiles.insert_container(Container::Linear(Linear::new_binary(
+        LinearDir::Vertical,
+        [compare, measured],
+        pictures.clamp(0.55, 0.68),
+    )));
     let mut row = Linear::new(LinearDir::Horizontal, vec![library, middle, inspector]);
-    row.shares.set_share(library, 0.17);
-    row.shares.set_share(middle, 0.60);
-    row.shares.set_share(inspector, 0.23);
+    row.shares.set_share(library, left);
+    row.shares.set_share(middle, 1.0 - left - right);
+    row.shares.set_share(inspector, right);
     let root = tiles.insert_container(Container::Linear(row));
     Tree::new(egui::Id::unique("panels"), root, tiles)
 }
 
 /// A tree from the settings, if every panel is in it exactly once; else the first arrangement.
-pub fn mended(tree: Option<Tree<PanelKind>>) -> Tree<PanelKind> {
+pub fn mended(tree: Option<Tree<PanelKind>>, size: Vec2) -> Tree<PanelKind> {
     match tree {
         Some(tree)
             if tree.root().is_some()
@@ -74,7 +87,7 @@ pub fn mended(tree: Option<Tree<PanelKind>>) -> Tree<PanelKind> {
         {
             tree
         }
-        _ => first(),
+        _ => first(size),
     }
 }
 
@@ -202,26 +215,28 @@ fn colors(visuals: &egui::Visuals) -> &'static theme::Palette {
 pub fn section(ui: &mut Ui, title: &str) {
     ui.add_space(8.0);
     ui.label(theme::semibold(title));
-    ui.allocate_space(vec2(0.0, 0.0));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eframe::egui::vec2;
+
+    const SIZE: Vec2 = vec2(1280.0, 800.0);
 
     #[test]
     fn a_tree_that_lacks_a_panel_is_replaced() {
-        let mut tree = first();
-        assert_eq!(mended(Some(tree.clone())), tree);
+        let mut tree = first(SIZE);
+        assert_eq!(mended(Some(tree.clone()), SIZE), tree);
         let steps = tree.tiles.find_pane(&PanelKind::Steps).unwrap();
         tree.remove_recursively(steps);
-        assert_eq!(mended(Some(tree)), first());
-        assert_eq!(mended(None), first());
+        assert_eq!(mended(Some(tree), SIZE), first(SIZE));
+        assert_eq!(mended(None, SIZE), first(SIZE));
     }
 
     #[test]
     fn panels_hide_and_come_back() {
-        let mut tree = first();
+        let mut tree = first(SIZE);
         for kind in PanelKind::ALL {
             assert!(is_shown(&tree, kind));
             show(&mut tree, kind, false);

@@ -145,19 +145,15 @@ fn recent_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         return;
     }
     section(ui, "Recent");
-    let mut names: Vec<String> = state.recent.iter().map(|r| file_name(&r.image)).collect();
+    let all: Vec<String> = state.recent.iter().map(|r| file_name(&r.image)).collect();
     // Two files of one name are told apart by their folders.
-    for i in 0..names.len() {
-        if state
-            .recent
-            .iter()
-            .enumerate()
-            .any(|(j, r)| j != i && file_name(&r.image) == file_name(&state.recent[i].image))
-            && let Some(folder) = state.recent[i].image.parent().and_then(Path::file_name)
-        {
-            names[i] = format!("{}/{}", folder.to_string_lossy(), names[i]);
+    let names = state.recent.iter().zip(&all).map(|(recent, name)| {
+        let folder = recent.image.parent().and_then(Path::file_name).map(|f| f.to_string_lossy().into_owned());
+        match folder {
+            Some(folder) if all.iter().filter(|other| *other == name).count() > 1 => format!("{folder}/{name}"),
+            _ => name.clone(),
         }
-    }
+    });
     for (recent, name) in state.recent.iter().zip(names) {
         recent_row(ui, recent, &name, state, commands);
     }

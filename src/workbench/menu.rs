@@ -128,7 +128,7 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &CommandSender, tree: &Tree<P
         }
     }
     item(ui, "Reset layout", "", true, || commands.send(Command::ResetLayout));
-    item(ui, "Reset view", "", true, || commands.send(Command::View(Box::new(View::default()))));
+    item(ui, "Reset view", "", true, || commands.send(Command::View(Box::default())));
     ui.separator();
     if toggle(ui, state.images_only, "Only pictures and ε", "Tab") {
         commands.send(Command::ImagesOnly(!state.images_only));

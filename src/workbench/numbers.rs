@@ -5,7 +5,7 @@ use super::state::State;
 use super::theme::{self, Palette};
 use crate::engine::Survival;
 use crate::study::Measure;
-use eframe::egui::{Align, Color32, Grid, Layout, RichText, Ui};
+use eframe::egui::{Align, Color32, Grid, Layout, RichText, TextStyle, Ui, vec2};
 
 /// One line of the table.
 struct Line {
@@ -74,6 +74,10 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
     section(ui, &title);
     let palette = theme::of(ui);
     let (clean, adversarial) = (&frame.clean, &frame.adversarial_measure);
+    // Two columns of numbers, no wider than they need.
+    let name = 96.0_f32.max(ui.available_width() * 0.36);
+    let column = ((ui.available_width() - name) / 2.0 - 14.0).clamp(56.0, 96.0);
+    let right = |ui: &mut Ui, text: RichText| right(ui, text, column);
     Grid::new("numbers").num_columns(3).spacing([12.0, 4.0]).min_col_width(56.0).show(ui, |ui| {
         ui.label(theme::weak(ui, state.positive_class_name()));
         right(ui, RichText::new("clean").color(palette.weak));
@@ -111,8 +115,12 @@ fn direction(worse: bool, palette: &Palette) -> Color32 {
     if worse { palette.bad } else { palette.good }
 }
 
-fn right(ui: &mut Ui, text: RichText) {
-    ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(text));
+fn right(ui: &mut Ui, text: RichText, width: f32) {
+    let size = vec2(width, ui.text_style_height(&TextStyle::Body));
+    ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
+        ui.set_min_width(width);
+        ui.label(text);
+    });
 }
 
 /// Whether an attack outlived being saved, in words.

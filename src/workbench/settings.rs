@@ -175,7 +175,7 @@ mod tests {
             view: View { opacity: 0.3, ..View::default() },
             recent: vec![Recent { image: "a.tif".into(), label: Some("b.tif".into()) }],
             window_size: Some([1280.0, 800.0]),
-            layout: Some(crate::workbench::layout::first()),
+            layout: Some(crate::workbench::layout::first(eframe::egui::vec2(1280.0, 800.0))),
             ..Settings::default()
         };
         let writer = Writer::start(folder.clone(), |p| panic!("{p:?}")).unwrap();

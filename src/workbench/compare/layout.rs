@@ -3,7 +3,7 @@
 use eframe::egui::{Rect, Vec2, pos2, vec2};
 
 /// A picture is readable from this size on, in points: below it the grid shows fewer views.
-pub const READABLE: f32 = 132.0;
+pub const READABLE: f32 = 116.0;
 /// Between two views, in points.
 pub const GAP: f32 = 8.0;
 /// The title above a picture, in points.
@@ -66,11 +66,15 @@ pub fn cells(area: Rect, aspect: f32, most: usize) -> Vec<Cell> {
 /// The columns and rows that show `count` pictures largest, and their size.
 fn best_grid(area: Rect, aspect: f32, count: usize) -> ((usize, usize), Vec2) {
     let mut best = ((count, 1), Vec2::ZERO);
+    let mut score = 0.0;
     // From many columns to few: of two grids with pictures of one size the wider one is taken.
     for columns in (1..=count).rev() {
         let grid = (columns, count.div_ceil(columns));
         let size = picture_size(area, aspect, grid);
-        if size.x > best.1.x {
+        // A grid with holes must show its pictures that much larger.
+        let filled = (count as f32 / (grid.0 * grid.1) as f32).sqrt();
+        if size.x * filled > score {
+            score = size.x * filled;
             best = (grid, size);
         }
     }

@@ -54,6 +54,7 @@ pub fn plot_ui(
         .default_x_bounds(-MARGIN, 1.0 + MARGIN)
         .default_y_bounds(-0.03 * highest, 1.04 * highest)
         .grid_spacing(16.0..=60.0)
+        .grid_color(theme::of(ui).line)
         .x_grid_spacer(move |_| labels.clone())
         .custom_x_axes(vec![
             egui_plot::AxisHints::new_x()

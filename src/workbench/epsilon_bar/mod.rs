@@ -33,7 +33,7 @@ impl EpsilonBar {
     /// Draws it over the whole width of `ui`.
     pub fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _context: &mut PaneContext<'_>) {
         let large = if state.look.presenter { 30.0 } else { 20.0 };
-        let narrow = ui.available_width() < NARROW;
+        let narrow = ui.available_width() < if state.look.presenter { 2.0 * NARROW } else { NARROW };
         ui.spacing_mut().item_spacing = vec2(8.0, 2.0);
         ui.horizontal(|ui| {
             ui.set_min_height(large + 26.0);
@@ -45,7 +45,7 @@ impl EpsilonBar {
                 if state.hint {
                     hint_ui(ui, room);
                 }
-                slider::slider_ui(ui, state, commands, room.max(120.0)).on_hover_ui(|ui| tooltip_ui(ui));
+                slider::slider_ui(ui, state, commands, room.max(120.0)).on_hover_ui(tooltip_ui);
             });
             ui.vertical(|ui| {
                 ui.horizontal(|ui| {
@@ -66,7 +66,7 @@ impl EpsilonBar {
 
 fn symbol_ui(ui: &mut Ui, large: f32) {
     let text = RichText::new("ε").font(FontId::proportional(large * 1.5)).strong();
-    ui.add(Label::new(text).selectable(false).sense(Sense::hover())).on_hover_ui(|ui| tooltip_ui(ui));
+    ui.add(Label::new(text).selectable(false).sense(Sense::hover())).on_hover_ui(tooltip_ui);
 }
 
 fn tooltip_ui(ui: &mut Ui) {

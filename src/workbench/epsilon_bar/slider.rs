@@ -41,7 +41,9 @@ fn rounded(state: &State, epsilon: f64) -> f64 {
 pub fn slider_ui(ui: &mut Ui, state: &State, commands: &CommandSender, width: f32) -> Response {
     let small = FontId::proportional(egui::TextStyle::Small.resolve(ui.style()).size);
     let height = 30.0 + small.size + 4.0;
-    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::click_and_drag());
+    // An id of its own: what is drawn before it may come and go during a drag.
+    let (_, rect) = ui.allocate_space(vec2(width, height));
+    let response = ui.interact(rect, ui.make_persistent_id("epsilon slider"), Sense::click_and_drag());
     let rail =
         Rect::from_min_max(pos2(rect.left() + 14.0, rect.top() + 12.0), pos2(rect.right() - 14.0, rect.top() + 18.0));
 
