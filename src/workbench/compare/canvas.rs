@@ -136,14 +136,17 @@ impl Canvas {
         }
     }
 
-    /// Marks the probed pixel, over the whole picture.
+    /// Marks the probed pixel, over the whole image.
     pub fn crosshair(&self, painter: &Painter, pixel: [usize; 2]) {
         let pixel = self.pixel_rect(pixel);
         let centre = pixel.center();
         if !self.rect.contains(centre) {
             return;
         }
-        let painter = painter.with_clip_rect(self.rect);
+        let image = self.viewport.image_rect();
+        let corner = |screen| viewport::from_screen_pixels(self.rect, screen, self.pixels_per_point);
+        let image = Rect::from_min_max(corner(image.min), corner(image.max)).intersect(self.rect);
+        let painter = painter.with_clip_rect(image);
         let gap = (pixel.width() * 0.5).max(4.0) + 2.0;
         let (dark, bright) = (Stroke::new(3.0, Color32::from_black_alpha(110)), Stroke::new(1.0, bright()));
         for stroke in [dark, bright] {

@@ -93,10 +93,15 @@ impl Compare {
         let cells = layout::cells(area, image.x / image.y.max(1.0), chosen.len());
         let shown = most_telling(&chosen, cells.len());
         let mut hovered = false;
+        let scale = self.scale;
         for (picture, cell) in shown.into_iter().zip(&cells) {
             let canvas = Canvas::new(ui, cell.picture, image, state.navigation);
             self.scale = Some(canvas.viewport.scale());
             hovered |= self.picture_ui(ui, picture, cell, &canvas, state, frame, commands, context);
+        }
+        if scale != self.scale {
+            // The toolbar, which is drawn first, has still shown the old magnification.
+            ui.ctx().request_repaint();
         }
         if !hovered && self.probing && state.probe.is_some() {
             commands.send(Command::Probe(None));

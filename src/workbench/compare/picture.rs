@@ -5,6 +5,9 @@ use crate::gpu::Planes;
 use crate::view::{Content, MaskKind, Sampling, Theme, Transform, ViewSpec, Window};
 use crate::workbench::state::{self, DifferenceFrom, MaskStyle, Picture, View};
 
+/// From this magnification on, in screen pixels per image pixel, overlays have a contour as well.
+const CONTOUR_ZOOM: f32 = 1.5;
+
 /// Everything that the display needs to draw one picture.
 #[derive(Clone, Debug)]
 pub struct Shot {
@@ -102,7 +105,10 @@ fn segmentation(
 ) -> Shot {
     let window = look.window;
     let content = match view.mask_style {
-        MaskStyle::Overlay => Content::Overlay { window, fill: view.opacity, contour: true },
+        // Where the image is small on the screen, contours of thin structures would cover it.
+        MaskStyle::Overlay => {
+            Content::Overlay { window, fill: view.opacity, contour: transform.zoom() >= CONTOUR_ZOOM }
+        }
         MaskStyle::Contour => Content::Overlay { window, fill: 0.0, contour: true },
         MaskStyle::Mask => Content::Mask,
         MaskStyle::Probability => {

@@ -56,12 +56,14 @@ pub fn plot_ui(
         .grid_spacing(16.0..=60.0)
         .grid_color(theme::of(ui).line)
         .x_grid_spacer(move |_| labels.clone())
+        .y_grid_spacer(even_marks)
         .custom_x_axes(vec![
             egui_plot::AxisHints::new_x()
                 .label(axis_label(&unit))
                 .tick_label_font(font.clone())
                 .tick_label_color(theme::of(ui).weak)
                 .label_spacing(1.0..=2.0)
+                .min_thickness(34.0)
                 .formatter(move |mark, _| mark_label(&marks, mark.value)),
         ])
         .custom_y_axes(vec![
@@ -226,6 +228,18 @@ fn labelled_marks(ui: &Ui, marks: &[ticks::Tick], width: f32, font: &FontId) -> 
         .collect()
 }
 
+/// Marks at a round step, at least as far apart as their numbers need.
+fn even_marks(input: egui_plot::GridInput) -> Vec<GridMark> {
+    let least = input.base_step_size * 1.6;
+    if !least.is_finite() || least <= 0.0 {
+        return Vec::new();
+    }
+    let power = 10f64.powf(least.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|f| f * power).into_iter().find(|&s| s >= least).unwrap_or(least);
+    let (first, last) = ((input.bounds.0 / step).ceil() as i64, (input.bounds.1 / step).floor() as i64);
+    (first..=last).map(|i| GridMark { value: i as f64 * step, step_size: step }).collect()
+}
+
 fn mark_label(marks: &[ticks::Tick], position: f64) -> String {
     marks.iter().find(|t| (t.position - position).abs() < 1e-9).map_or_else(String::new, |t| t.label.clone())
 }
@@ -238,6 +252,14 @@ fn number(mark: GridMark) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_round_and_apart() {
+        let input = egui_plot::GridInput { bounds: (-0.03, 1.04), base_step_size: 0.1 };
+        let values: Vec<f64> = even_marks(input).iter().map(|m| m.value).collect();
+        assert_eq!(values, [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
+        assert_eq!(number(GridMark { value: 0.6000000000000001, step_size: 0.2 }), "0.6");
+    }
 
     #[test]
     fn axis_numbers_have_the_digits_of_their_step() {
