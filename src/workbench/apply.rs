@@ -23,8 +23,10 @@ impl App {
                 self.set_epsilon(epsilon, context);
             }
             Command::DragEpsilon(dragging) => {
-                if dragging != state.dragging {
-                    state.history.separate();
+                match (state.dragging, dragging) {
+                    (false, true) => state.history.begin_drag(context.input(|i| i.time)),
+                    (true, false) => state.history.separate(),
+                    _ => {}
                 }
                 state.dragging = dragging;
             }

@@ -59,6 +59,11 @@ impl History {
         self.last = None;
     }
 
+    /// A drag begins at time `now`: its changes are one, with the press that began it if that was just now.
+    pub fn begin_drag(&mut self, now: f64) {
+        self.last = self.last.filter(|(change, at)| *change == Change::Epsilon && now - at < TOGETHER_SECS);
+    }
+
     /// What to go back to from `now`, if there is anything.
     pub fn undo(&mut self, now: Snapshot) -> Option<Snapshot> {
         let back = self.past.pop()?;
@@ -107,6 +112,19 @@ mod tests {
         assert_eq!(history.redo(at(0.1)), Some(at(0.4)));
         assert_eq!(history.redo(at(0.4)), Some(at(0.5)));
         assert!(!history.can_redo());
+    }
+
+    #[test]
+    fn a_drag_is_one_change_with_its_press_and_no_other() {
+        let mut history = History::default();
+        history.record(at(0.1), Change::Epsilon, 0.0, false);
+        // The press of the drag moves ε, then the drag is told.
+        history.separate();
+        history.record(at(0.2), Change::Epsilon, 5.0, false);
+        history.begin_drag(5.1);
+        history.record(at(0.3), Change::Epsilon, 8.0, true);
+        assert_eq!(history.undo(at(0.4)), Some(at(0.2)));
+        assert_eq!(history.undo(at(0.2)), Some(at(0.1)));
     }
 
     #[test]

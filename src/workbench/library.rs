@@ -164,7 +164,7 @@ fn recent_row(ui: &mut Ui, recent: &Recent, name: &str, state: &State, commands:
     ui.horizontal(|ui| {
         let side = ui.spacing().interact_size.y;
         let width = ui.available_width() - side - 8.0;
-        let button = Button::selectable(open, name).truncate().min_size(egui::vec2(width, 0.0));
+        let button = Button::selectable(open, name).right_text("").truncate().min_size(egui::vec2(width, 0.0));
         let tip = match &recent.label {
             Some(label) => format!("{}\nLabel {}", recent.image.display(), label.display()),
             None => recent.image.display().to_string(),

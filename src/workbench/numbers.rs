@@ -106,9 +106,6 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
         right(ui, RichText::new(norm(distortion.l2)));
         ui.end_row();
     });
-    if !state.is_current() {
-        ui.label(theme::weak(ui, "Computing…"));
-    }
 }
 
 fn direction(worse: bool, palette: &Palette) -> Color32 {

@@ -13,7 +13,7 @@ use epsiloscope::workbench::{App, Command, Options, PanelKind, Setup};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn open_sized(options: Options, folder: Option<&Path>, size: impl Into<Vec2>) -> Harness<'static, App> {
     let setup = Setup { config_folder: folder.map(Path::to_owned), native_dialogs: false, still: true };
