@@ -11,6 +11,7 @@ mod sweep;
 pub mod synth;
 pub mod train;
 
+use crate::workbench;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use options::{CaseOptions, DeviceOptions, ModelOptions};
@@ -47,7 +48,7 @@ enum Command {
 }
 
 /// Without a subcommand: what the window opens with.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 struct WindowOptions {
     /// An image to open: PNG, JPEG, BMP, WebP, or TIFF with one or more slices. Without it, the bundled sample.
     image: Option<PathBuf>,
@@ -95,7 +96,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Opens the window or, where there can be none, says so and does its main job without it.
 fn window(options: WindowOptions) -> anyhow::Result<()> {
     let problem = if display_exists() {
-        match open_window(&options) {
+        match open_window(options.clone()) {
             Ok(()) => return Ok(()),
             Err(error) => format!("the window cannot be opened ({})", one_line(&error.to_string())),
         }
@@ -112,8 +113,17 @@ fn window(options: WindowOptions) -> anyhow::Result<()> {
         .context("the run without a window failed")
 }
 
-fn open_window(_: &WindowOptions) -> anyhow::Result<()> {
-    anyhow::bail!("the window is not part of this build")
+fn open_window(options: WindowOptions) -> anyhow::Result<()> {
+    let WindowOptions { image, case, model, device, screenshot, .. } = options;
+    workbench::run(workbench::Options {
+        image,
+        label: case.label,
+        label_map: case.label_map,
+        slice: case.slice,
+        model: model.model,
+        device: device.device,
+        screenshot,
+    })
 }
 
 /// Whether a window has somewhere to be.

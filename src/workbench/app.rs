@@ -58,7 +58,7 @@ pub struct App {
     next_save: f64,
     next_slice: f64,
     memory: MemoryWatch,
-    shot: Option<screenshot::Shot>,
+    pub(super) shot: Option<screenshot::Shot>,
     title: String,
     last_cpu_secs: Option<f32>,
     hint_seen: bool,

@@ -46,7 +46,8 @@ impl App {
                 }
             }
             Command::Navigate(navigation) => state.navigation = navigation,
-            Command::Probe(pixel) => state.probe = pixel,
+            // Whatever is under the pointer is no part of a picture of the window.
+            Command::Probe(pixel) => state.probe = pixel.filter(|_| self.shot.is_none()),
             Command::Slice(slice) => {
                 let last = state.case.as_ref().map_or(0, |c| c.slices.saturating_sub(1));
                 let slice = slice.min(last);
