@@ -185,3 +185,32 @@ fn a_saved_adversarial_image_is_read_back_and_judged() {
     let why = failure(&engine);
     assert!(why.contains("no such folder"), "{why}");
 }
+
+#[test]
+fn views_and_curves_are_written() {
+    let engine = engine();
+    let plan = SweepPlan::exactly(vec![0.0, 4.0 / 255.0, 16.0 / 255.0]);
+    frame_at(&engine, 4.0 / 255.0);
+    engine.send(Request::Sweep(plan));
+    wait(&engine, |e| matches!(e, Event::Job(s) if s.state == JobState::Finished && s.total == 3).then_some(()));
+    let folder = tempfile::tempdir().unwrap();
+    let [csv, svg, png, views] = ["curve.csv", "curve.svg", "curve.png", "views.png"].map(|n| folder.path().join(n));
+    for wish in [
+        Export::CurveCsv(csv.clone()),
+        Export::CurveFigure(svg.clone()),
+        Export::CurveFigure(png.clone()),
+        Export::Views(views.clone()),
+    ] {
+        engine.send(Request::Export(wish));
+        wait(&engine, |e| match e {
+            Event::Exported(report) => Some(assert_eq!(report.survival, None)),
+            Event::Failed(problem) => panic!("{problem:?}"),
+            _ => None,
+        });
+    }
+    let rows = std::fs::read_to_string(&csv).unwrap();
+    assert_eq!(rows.lines().count(), 1 + 3 + 3, "{rows}");
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    assert!(image::open(&png).unwrap().width() > 500);
+    assert!(image::open(&views).unwrap().width() > 700);
+}
