@@ -43,7 +43,10 @@ pub fn round_to_stored(subject: &Subject, adversarial: &Tensor<4>) -> Result<Rou
     let (stored, bounds) = depth(&subject.case);
     let image = tensor::unit_to_image(adversarial.clone(), bounds)?;
     let read = through_a_file(&image, stored)?;
-    let judged = subject.judge(&tensor::image_to_unit(&read, bounds, &subject.model.device()))?;
+    let x = tensor::image_to_unit(&read, bounds, &subject.model.device());
+    // A colour image whose channels came out equal is read back as grey.
+    let x = if read.channels == image.channels { x } else { x.expand([1, image.channels, image.height, image.width]) };
+    let judged = subject.judge(&x)?;
     Ok(Rounded { depth: stored.name(), measure: judged.measure })
 }
 
