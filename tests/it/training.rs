@@ -222,7 +222,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
     #[derive(Parser)]
     enum Command {
         Synth(epsiloscope::cli::synth::Synth),
-        Train(epsiloscope::cli::train::Train),
+        Train(Box<epsiloscope::cli::train::Train>),
     }
     match Command::try_parse_from(std::iter::once("epsiloscope").chain(arguments.iter().copied()))? {
         Command::Synth(synth) => synth.run(),
