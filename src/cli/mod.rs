@@ -98,7 +98,7 @@ fn window(options: WindowOptions) -> anyhow::Result<()> {
     let problem = if display_exists() {
         match open_window(options.clone()) {
             Ok(()) => return Ok(()),
-            Err(error) => format!("the window cannot be opened ({})", one_line(&error.to_string())),
+            Err(error) => format!("the window cannot be opened ({})", system_reason(&one_line(&error.to_string()))),
         }
     } else {
         "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)".to_owned()
@@ -111,6 +111,13 @@ fn window(options: WindowOptions) -> anyhow::Result<()> {
     let WindowOptions { image, case, model, device, .. } = options;
     sweep::run(&SweepOptions::new(image, case, model, device, Path::new(DEFAULT_REPORT)))
         .context("the run without a window failed")
+}
+
+/// What the system said, without the place in a library's source that winit puts before it:
+/// `os error at FILE:LINE: Failed to open connection to X server`.
+fn system_reason(text: &str) -> &str {
+    let place = text.split_once("os error at ").and_then(|(_, rest)| rest.split_once(": "));
+    place.map_or(text, |(_, reason)| reason)
 }
 
 fn open_window(options: WindowOptions) -> anyhow::Result<()> {
@@ -140,6 +147,13 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn reasons_name_no_source_files() {
+        let said = "winit EventLoopError: os error at src/linux/mod.rs:788: Failed to open connection to X server";
+        assert_eq!(system_reason(said), "Failed to open connection to X server");
+        assert_eq!(system_reason("no adapter: none found"), "no adapter: none found");
     }
 
     #[test]

@@ -169,6 +169,12 @@ fn bad_images_are_refused_in_one_line() {
     // Without a display, the window's own arguments end the same way.
     let window = program(folder.path()).arg("text.png").output().unwrap();
     assert!(complaint(&window).contains("text.png"));
+    if cfg!(target_os = "linux") {
+        // A display that does not answer is no display.
+        let output = program(folder.path()).env("DISPLAY", ":59999").arg("text.png").output().unwrap();
+        assert!(text(&output.stderr).contains("the window cannot be opened"), "{}", text(&output.stderr));
+        assert!(complaint(&output).contains("text.png"));
+    }
 }
 
 #[test]
