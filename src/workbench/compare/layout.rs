@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn fewer_views_on_a_smaller_pane() {
-        let counts: Vec<usize> = [(900.0, 600.0), (400.0, 380.0), (300.0, 200.0), (150.0, 180.0), (40.0, 40.0)]
+        let counts: Vec<usize> = [(900.0, 600.0), (340.0, 340.0), (300.0, 200.0), (150.0, 180.0), (40.0, 40.0)]
             .iter()
             .map(|&(w, h)| cells(area(w, h), 1.0, 6).len())
             .collect();
