@@ -322,9 +322,17 @@ fn dash(at: vec2<u32>) -> bool {
     return (at.x + 16u - p.phase.x + 2u * (at.y + 16u - p.phase.y)) % 16u < 10u;
 }
 
-fn with_line(under: vec3<f32>, line: vec3<f32>, distance: f32) -> vec3<f32> {
-    let edged = mix(under, colour(EDGE), 0.8 * clamp(2.5 - distance, 0.0, 1.0));
-    return mix(edged, line, clamp(1.5 - distance, 0.0, 1.0));
+fn with_line(under: vec3<f32>, line: vec3<f32>, distance: f32, strength: f32) -> vec3<f32> {
+    let edged = mix(under, colour(EDGE), 0.8 * strength * clamp(2.5 - distance, 0.0, 1.0));
+    return mix(edged, line, strength * clamp(1.5 - distance, 0.0, 1.0));
+}
+
+// How much of the second contour is drawn: a reference's whole, a prediction's where the mask's border left it.
+fn second_strength(mask_distance: f32, second_distance: f32) -> f32 {
+    if is_reference(SECOND_MASK) {
+        return 1.0;
+    }
+    return clamp(abs(mask_distance - second_distance) - 0.5, 0.0, 1.0);
 }
 
 // The share smoothed over the border's output pixel where the mask is magnified.
@@ -372,10 +380,12 @@ fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask: vec4<f32>, second: vec4<f32
         var shown = mix(under, colour(POSITIVE), p.fill * a.y);
         shown = mix(shown, select(shown, colour(IGNORED), falling), 0.6 * a.z);
         if (p.flags & HAS_SECOND) != 0u {
-            shown = with_line(shown, select(colour(EDGE), colour(SECOND), dash(pixel)), second_distance);
+            let line = select(colour(EDGE), colour(SECOND), dash(pixel));
+            let strength = second_strength(mask_distance, second_distance);
+            shown = with_line(shown, line, second_distance, strength);
         }
         if (p.flags & CONTOUR) != 0u {
-            shown = with_line(shown, colour(POSITIVE), mask_distance);
+            shown = with_line(shown, colour(POSITIVE), mask_distance, 1.0);
         }
         return shown;
     }

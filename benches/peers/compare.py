@@ -41,7 +41,8 @@ def ours(program, item, environment, folder):
     environment = {**environment, "CRITERION_HOME": str(folder / "criterion")}
     command = [program, "--bench", "--noplot", "--measurement-time", "3", "--warm-up-time", "0.5", f"^{item}$"]
     subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    estimates = folder / "criterion" / item / "new" / "estimates.json"
+    # Criterion names the folder with an underscore for each slash.
+    estimates = folder / "criterion" / item.replace("/", "_") / "new" / "estimates.json"
     return json.loads(estimates.read_text())["median"]["point_estimate"] * 1e-9 if estimates.exists() else None
 
 

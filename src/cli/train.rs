@@ -84,6 +84,10 @@ pub struct Train {
     /// Leave crops as they are: no flips, rotations or changes of grey values.
     #[arg(long)]
     pub no_augmentation: bool,
+    /// Largest standard deviation of the noise that is added to crops, a fraction of the bounds' width. The more, the
+    /// less a small ε harms the model.
+    #[arg(long, default_value_t = Augmentation::default().noise, conflicts_with = "no_augmentation")]
+    pub noise: f32,
     /// Of weights, order and augmentation.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -230,7 +234,11 @@ impl Train {
             learning_rate: self.learning_rate,
             dice_weight: self.dice_weight,
             seed: self.seed,
-            augmentation: if self.no_augmentation { Augmentation::NONE } else { Augmentation::default() },
+            augmentation: if self.no_augmentation {
+                Augmentation::NONE
+            } else {
+                Augmentation { noise: self.noise, ..Augmentation::default() }
+            },
             ..Recipe::new(network, self.epochs)
         })
     }

@@ -4,28 +4,17 @@
 use super::files::{self, Content, Files, Opened};
 use super::job::{CurveJob, JobLane};
 use super::mailbox::{Letter, Mailbox};
-use super::{Backend, Backends, CaseInfo, Event, Frame, Outbox, Plane, Problem, Request, export, panic_text};
+use super::scene::{self, Scene};
+use super::{Backend, Backends, DeviceChoice, Event, Frame, Outbox, Plane, Problem, Request, export, panic_text};
 use crate::attack::{Direction, Method};
-use crate::data::{Case, IGNORE, LabelMap, LabelStack, Mask, Stack};
-use crate::gpu::DeviceChoice;
 use crate::model::{BuiltIn, Model};
 use crate::study::{Judged, Subject, Sweep, SweepPlan};
+use crate::tensor;
 use burn::tensor::Tensor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// The files that are open, and what is chosen in them.
-#[derive(Clone)]
-struct Scene {
-    stack: Arc<Stack>,
-    name: String,
-    label: Option<(Arc<LabelStack>, Option<PathBuf>)>,
-    slice: usize,
-    /// The map that a person set; guessed where `None`.
-    label_map: Option<LabelMap>,
-}
 
 /// What is on the screen, as far as it does not depend on ε.
 struct Prepared {
@@ -35,6 +24,7 @@ struct Prepared {
     generation: u64,
     original: Plane,
     gradient: Option<Plane>,
+    gradient_peak: f32,
     direction_plane: Plane,
     clean_probability: Plane,
     reference: Plane,
@@ -292,7 +282,8 @@ impl Worker {
             return Ok(());
         };
         self.outbox.send(Event::Computing(true));
-        let built = self.build(&scene, model, stale);
+        let previous = self.subject.as_deref().filter(|_| stale < Stale::Case);
+        let built = scene.subject(model, previous);
         self.outbox.send(Event::Computing(false));
         let (subject, info) = built?;
         self.scene = Some(scene);
@@ -300,50 +291,6 @@ impl Worker {
         self.outbox.send(Event::Case(Arc::new(info)));
         self.stale = self.stale.max(stale);
         Ok(())
-    }
-
-    fn build(&self, scene: &Scene, model: Arc<dyn Model>, stale: Stale) -> Result<(Subject, CaseInfo), String> {
-        let case = Case::from_slice(&scene.stack, scene.slice, scene.name.as_str()).map_err(text)?;
-        let plain = match &self.subject {
-            Some(subject) if stale < Stale::Case => subject.relabel(None),
-            _ => Subject::new(Arc::new(case), model),
-        }
-        .map_err(text)?;
-        let (map, guessed, mask) = self.label(scene, &plain)?;
-        let subject = match mask {
-            Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
-            None => plain,
-        };
-        let case = &subject.case;
-        let info = CaseInfo {
-            name: case.name.clone(),
-            path: scene.stack.path.clone(),
-            label_path: scene.label.as_ref().and_then(|(_, path)| path.clone()),
-            slice: scene.slice,
-            slices: scene.stack.slices,
-            shape: [case.image.channels, case.image.height, case.image.width],
-            stored: case.stored,
-            bounds: case.bounds,
-            reference: subject.reference_kind,
-            label_map: map,
-            label_map_guessed: guessed,
-            label_values: scene.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
-            image: case.image.clone(),
-        };
-        Ok((subject, info))
-    }
-
-    /// The label map in force, whether it was guessed, and the mask that it gives.
-    fn label(&self, scene: &Scene, plain: &Subject) -> Result<(Option<LabelMap>, bool, Option<Mask>), String> {
-        let Some((label, _)) = &scene.label else { return Ok((None, false, None)) };
-        let lacking = "the label has no such slice";
-        let classes = plain.model.card().classes.len();
-        let (map, guessed) = match &scene.label_map {
-            Some(map) => (map.clone(), false),
-            None => (label.guess(scene.slice, classes, &plain.clean.predicted).ok_or(lacking)?, true),
-        };
-        let mask = label.mask(scene.slice, &map).ok_or(lacking)?;
-        Ok((Some(map), guessed, Some(mask)))
     }
 
     fn compute(&mut self) -> Result<(), String> {
@@ -357,9 +304,10 @@ impl Worker {
             self.prepared = Some(Prepared {
                 original: publish(subject.x.clone())?,
                 gradient: direction.gradient.clone().map(|g| publish(g)).transpose()?,
+                gradient_peak: direction.gradient.clone().map_or(Ok(0.0), peak)?,
                 direction_plane: publish(direction.direction.clone())?,
                 clean_probability: publish(subject.clean.probability.clone())?,
-                reference: reference_plane(&subject),
+                reference: scene::reference_plane(&subject),
                 method: self.method,
                 generation: self.generation,
                 direction,
@@ -378,6 +326,7 @@ impl Worker {
             generation: prepared.generation,
             original: prepared.original.clone(),
             gradient: prepared.gradient.clone(),
+            gradient_peak: prepared.gradient_peak,
             direction: prepared.direction_plane.clone(),
             noise: publish(adversarial.clone() - subject.x.clone())?,
             adversarial: publish(adversarial.clone())?,
@@ -421,18 +370,6 @@ impl Worker {
     }
 }
 
-/// 1 on the positive class, 0 elsewhere, −1 where ignored.
-fn reference_plane(subject: &Subject) -> Plane {
-    let positive = subject.model.card().positive_class;
-    let mask = &subject.reference;
-    let value = |&c: &u8| match c {
-        IGNORE => -1.0,
-        c if c == positive => 1.0,
-        _ => 0.0,
-    };
-    Plane::from_host(1, mask.height, mask.width, mask.classes.iter().map(value).collect::<Vec<f32>>())
-}
-
 /// What a letter asks for, for people.
 fn title(letter: &Letter) -> &'static str {
     match letter {
@@ -451,6 +388,11 @@ fn title(letter: &Letter) -> &'static str {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+/// The largest magnitude.
+fn peak(values: Tensor<4>) -> Result<f32, String> {
+    Ok(tensor::to_host(values.abs().max()).map_err(text)?.first().copied().unwrap_or(0.0))
+}
+
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -1,10 +1,9 @@
 //! What the window (or any other front) and the engine say to each other. Messages are facts and wishes; the engine
 //! never asks back.
 
-use super::Plane;
+use super::{DeviceChoice, Plane};
 use crate::attack::{Method, Reference};
 use crate::data::{Bounds, LabelMap, StoredType};
-use crate::gpu::DeviceChoice;
 use crate::model::ModelCard;
 use crate::study::{CurvePoint, Measure, SweepPlan};
 use std::path::PathBuf;
@@ -205,6 +204,8 @@ pub struct Frame {
     pub original: Plane,
     /// ∇J where the attack has one, `[channels, h, w]`, in units of the loss per bounds' width.
     pub gradient: Option<Plane>,
+    /// The largest magnitude in the gradient; 0 where there is none.
+    pub gradient_peak: f32,
     /// The direction, entries in [−1, 1], `[channels, h, w]`.
     pub direction: Plane,
     /// adversarial − original, after clipping, `[channels, h, w]`.

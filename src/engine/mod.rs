@@ -2,6 +2,7 @@
 //! in steps; files are read on threads of their own. No egui, no cubecl here: what the window shows leaves as
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
+mod device;
 mod export;
 mod files;
 mod interactive;
@@ -9,13 +10,14 @@ mod job;
 mod mailbox;
 mod message;
 mod plane;
+mod scene;
 
+pub use device::DeviceChoice;
 pub use message::{
     CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series, Survival,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
 
-use crate::gpu::DeviceChoice;
 use burn::tensor::Device;
 use mailbox::{Letter, Mailbox};
 use std::any::Any;

@@ -11,8 +11,9 @@ mod shader;
 mod share;
 mod upload;
 
+pub use crate::engine::DeviceChoice;
 pub use adapter::{DeviceDescription, list_devices, wgpu_setup};
-pub use device::{Compute, DeviceChoice};
+pub use device::Compute;
 pub use display::{Display, Planes, Slot};
 pub use error::{GpuError, take_gpu_errors};
 pub use share::publish_shared;

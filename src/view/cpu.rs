@@ -205,11 +205,16 @@ impl Pixel<'_> {
         let (mask, distance) = (finite(self.first.0)?, self.first.1);
         let mut colour = mix(self.grey()?, c.positive, p.fill * mask.share);
         colour = mix(colour, self.ignored_stripe(colour), 0.6 * mask.ignored);
-        if p.second.is_some() {
+        if let Some(kind) = p.second {
             finite(self.second.0)?;
-            colour = line(colour, c, if self.dash() { c.second } else { c.edge }, self.second.1);
+            // A reference's contour is drawn whole, a prediction's where the mask's border left it.
+            let strength = match kind {
+                MaskKind::Reference => 1.0,
+                MaskKind::Probability => ((distance - self.second.1).abs() - 0.5).clamp(0.0, 1.0),
+            };
+            colour = line(colour, c, if self.dash() { c.second } else { c.edge }, self.second.1, strength);
         }
-        Some(if p.contour { line(colour, c, c.positive, distance) } else { colour })
+        Some(if p.contour { line(colour, c, c.positive, distance, 1.0) } else { colour })
     }
 
     fn difference(&self) -> Option<[f32; 3]> {
@@ -255,9 +260,9 @@ fn finite(sample: MaskSample) -> Option<MaskSample> {
 }
 
 /// A line two output pixels wide with one pixel of dark edge on both sides.
-fn line(under: [f32; 3], colours: &Colours, colour: [f32; 3], distance: f32) -> [f32; 3] {
-    let edged = mix(under, colours.edge, 0.8 * (2.5 - distance).clamp(0.0, 1.0));
-    mix(edged, colour, (1.5 - distance).clamp(0.0, 1.0))
+fn line(under: [f32; 3], colours: &Colours, colour: [f32; 3], distance: f32, strength: f32) -> [f32; 3] {
+    let edged = mix(under, colours.edge, 0.8 * strength * (2.5 - distance).clamp(0.0, 1.0));
+    mix(edged, colour, strength * (1.5 - distance).clamp(0.0, 1.0))
 }
 
 fn mix(a: [f32; 3], b: [f32; 3], t: f32) -> [f32; 3] {

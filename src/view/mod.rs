@@ -55,7 +55,8 @@ pub enum Content {
     },
     /// `mask` in the two classes' colours.
     Mask,
-    /// `image` under the positive class of `mask`. A `second` mask, if given, adds a dashed contour.
+    /// `image` under the positive class of `mask`. A `second` mask, if given, adds a dashed contour: all of it if it is
+    /// a reference, only where it differs from the contour of `mask` if it is a prediction.
     Overlay {
         /// Brightness and contrast.
         window: Window,

@@ -67,6 +67,7 @@ pub struct App {
     /// The height of the bars at the bottom, in points.
     bottom: f32,
     window_size: Option<[f32; 2]>,
+    maximized: bool,
 }
 
 impl App {
@@ -95,14 +96,17 @@ impl App {
             }
             None => None,
         };
+        let first = State::default();
         let mut state = State {
+            epsilon: settings.epsilon.unwrap_or(first.epsilon),
+            method: settings.attack.unwrap_or(first.method),
             look: settings.look,
             view: settings.view.clone(),
             unit: settings.unit,
             scale: settings.scale,
             recent: settings.recent.clone(),
             hint: !settings.hint_seen && options.screenshot.is_none(),
-            ..State::default()
+            ..first
         };
         if let Some(Problem { what, why }) = problem {
             commands.send(Command::Failed(Problem { what, why }));
@@ -164,6 +168,7 @@ impl App {
             hint_done: false,
             bottom: 0.0,
             window_size: settings.window_size,
+            maximized: settings.maximized,
             saved: settings,
         })
     }
@@ -189,6 +194,9 @@ impl App {
             recent: self.state.recent.clone(),
             recent_models: self.recent_models.clone(),
             window_size: self.window_size,
+            maximized: self.maximized,
+            epsilon: Some(self.state.epsilon),
+            attack: Some(self.state.method),
             layout: Some(self.tree.clone()),
             hint_seen: self.hint_seen || !self.state.hint,
         }
@@ -365,8 +373,15 @@ impl eframe::App for App {
         self.apply_commands(&context);
         self.play(&context, now);
         self.display.end_frame();
-        let size = context.content_rect().size() * context.zoom_factor();
-        self.window_size = Some([size.x.round(), size.y.round()]);
+        let fills = |v: &egui::ViewportInfo| (v.maximized.unwrap_or(false), v.fullscreen.unwrap_or(false));
+        let (maximized, full_screen) = context.input(|i| fills(i.viewport()));
+        if !full_screen {
+            self.maximized = maximized;
+        }
+        if !maximized && !full_screen {
+            let size = context.content_rect().size() * context.zoom_factor();
+            self.window_size = Some([size.x.round(), size.y.round()]);
+        }
         self.save(now);
         if let Some(shot) = &mut self.shot {
             shot.step(&context, &self.state);

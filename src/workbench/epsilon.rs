@@ -135,7 +135,7 @@ pub fn text(epsilon: f64, unit: EpsilonUnit, levels: f64) -> String {
 }
 
 /// ε of typed text: a number in `unit`, or a ratio such as `4/255` whatever the unit; `None` if it is neither.
-/// Values outside [0, 1] go to the nearer end.
+/// The number may lie outside [0, 1]; whoever uses it says so.
 pub fn parse(text: &str, unit: EpsilonUnit, levels: f64) -> Option<f64> {
     let text = text.trim().trim_start_matches(['ε', '=', ' ']).trim().replace(',', ".");
     let epsilon = match text.split_once('/') {
@@ -162,7 +162,7 @@ pub fn parse(text: &str, unit: EpsilonUnit, levels: f64) -> Option<f64> {
             }
         }
     };
-    epsilon.is_finite().then(|| epsilon.clamp(0.0, LARGEST))
+    epsilon.is_finite().then_some(epsilon)
 }
 
 #[cfg(test)]
@@ -219,8 +219,8 @@ mod tests {
         assert_eq!(parse("0,05", Fraction, 255.0), Some(0.05));
         assert_eq!(parse("ε = 2", GreyLevels, 255.0), Some(2.0 / 255.0));
         assert_eq!(parse("1 %", GreyLevels, 255.0), Some(0.01));
-        assert_eq!(parse("900", GreyLevels, 255.0), Some(1.0));
-        assert_eq!(parse("-1", GreyLevels, 255.0), Some(0.0));
+        assert_eq!(parse("510", GreyLevels, 255.0), Some(2.0));
+        assert_eq!(parse("-1", Fraction, 255.0), Some(-1.0));
         for bad in ["", "four", "4/0", "4/-1", "NaN", "inf/1", "4/255/2"] {
             assert_eq!(parse(bad, GreyLevels, 255.0), None, "{bad}");
         }

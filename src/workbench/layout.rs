@@ -42,18 +42,19 @@ impl Panels {
     }
 }
 
-/// What the panels at the sides take of a window at first, in points.
-const LIBRARY_WIDTH: f32 = 196.0;
-const INSPECTOR_WIDTH: f32 = 296.0;
-/// What the bars of the window, of the panels and of the pictures take in height, in points, about.
-const BARS_HEIGHT: f32 = 150.0;
+/// What the bars of the window, of the panels and of the pictures take of its height when six pictures stand in two
+/// rows, in points, about.
+const BARS_HEIGHT: f32 = 290.0;
+/// What the library takes of a window's width at first, in points, about.
+const LIBRARY_WIDTH: f32 = 190.0;
 
-/// The first arrangement in a window of `size` points: pictures get what six of them in two rows can use.
+/// The first arrangement in a window of `size` points. Pictures come first: six square ones in two rows get the window's
+/// whole height, and what they leave of its width holds the curves, above library and inspector.
 pub fn first(size: Vec2) -> Tree<PanelKind> {
-    let sides = |width: f32| (width / size.x.max(1.0)).clamp(0.05, 0.3);
-    let (left, right) = (sides(LIBRARY_WIDTH), sides(INSPECTOR_WIDTH));
-    let (width, height) = (size.x * (1.0 - left - right), (size.y - BARS_HEIGHT).max(1.0));
-    let pictures = ((width / 3.0 + 42.0) * 2.0 + 84.0) / height;
+    let size = size.max(Vec2::splat(1.0));
+    let side = (size.y - BARS_HEIGHT).max(0.0) / 2.0;
+    let pictures = ((3.0 * side + 24.0) / size.x).clamp(0.5, 0.7);
+    let library_width = (LIBRARY_WIDTH / (size.x * (1.0 - pictures))).clamp(0.25, 0.4);
     let mut tiles = Tiles::default();
     let library = tiles.insert_pane(PanelKind::Library);
     let compare = tiles.insert_pane(PanelKind::Compare);
@@ -61,19 +62,15 @@ pub fn first(size: Vec2) -> Tree<PanelKind> {
     let steps = tiles.insert_pane(PanelKind::Steps);
     let inspector = tiles.insert_pane(PanelKind::Inspector);
     let library = tiles.insert_tab_tile(vec![library]);
-    let compare = tiles.insert_tab_tile(vec![compare]);
-    let measured = tiles.insert_tab_tile(vec![curves, steps]);
+    let compare = tiles.insert_tab_tile(vec![compare, steps]);
+    let curves = tiles.insert_tab_tile(vec![curves]);
     let inspector = tiles.insert_tab_tile(vec![inspector]);
-    let middle = tiles.insert_container(Container::Linear(Linear::new_binary(
-        LinearDir::Vertical,
-        [compare, measured],
-        pictures.clamp(0.55, 0.68),
-    )));
-    let mut row = Linear::new(LinearDir::Horizontal, vec![library, middle, inspector]);
-    row.shares.set_share(library, left);
-    row.shares.set_share(middle, 1.0 - left - right);
-    row.shares.set_share(inspector, right);
-    let root = tiles.insert_container(Container::Linear(row));
+    let mut split = |direction, tiles_of_it, share| {
+        tiles.insert_container(Container::Linear(Linear::new_binary(direction, tiles_of_it, share)))
+    };
+    let choices = split(LinearDir::Horizontal, [library, inspector], library_width);
+    let side = split(LinearDir::Vertical, [curves, choices], 0.48);
+    let root = split(LinearDir::Horizontal, [compare, side], pictures);
     Tree::new(egui::Id::unique("panels"), root, tiles)
 }
 

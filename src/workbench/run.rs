@@ -36,22 +36,29 @@ pub struct Setup {
     pub still: bool,
 }
 
+/// The window's inner size at the very first start, in points.
+const FIRST_SIZE: [f32; 2] = [1440.0, 900.0];
+
 /// Opens the window and runs until it is closed.
 ///
 /// # Errors
 /// If no window can be opened, or a picture of it could not be taken.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let config_folder = settings::folder();
-    let size = match (&options.screenshot, &config_folder) {
-        (None, Some(folder)) => settings::load(folder).0.window_size.unwrap_or([1440.0, 900.0]),
-        (None, None) => [1440.0, 900.0],
-        (Some(_), _) => screenshot::SIZE,
+    let (size, maximized) = match (&options.screenshot, &config_folder) {
+        (None, Some(folder)) => {
+            let settings = settings::peek(folder);
+            (settings.window_size.unwrap_or(FIRST_SIZE), settings.maximized)
+        }
+        (None, None) => (FIRST_SIZE, false),
+        (Some(_), _) => (screenshot::SIZE, false),
     };
     let viewport = ViewportBuilder::default()
         .with_title("Epsiloscope")
         .with_app_id("epsiloscope")
         .with_icon(Arc::new(icons::window_icon()))
         .with_inner_size(egui::Vec2::from(size))
+        .with_maximized(maximized)
         .with_min_inner_size([880.0, 560.0]);
     let native = eframe::NativeOptions {
         viewport,

@@ -4,6 +4,7 @@
 use super::PanelKind;
 use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::state::{Look, Recent, View};
+use crate::attack::Method;
 use crate::data;
 use crate::engine::Problem;
 use crate::gpu::DeviceChoice;
@@ -39,8 +40,14 @@ pub struct Settings {
     pub recent: Vec<Recent>,
     /// Models opened before, newest first.
     pub recent_models: Vec<PathBuf>,
-    /// The window's inner size in points.
+    /// The window's inner size in points, when it is not maximized.
     pub window_size: Option<[f32; 2]>,
+    /// The window fills the screen.
+    pub maximized: bool,
+    /// ε, a fraction of the bounds' width.
+    pub epsilon: Option<f64>,
+    /// The attack.
+    pub attack: Option<Method>,
     /// Where the panels are; the first arrangement where `None`.
     pub layout: Option<Tree<PanelKind>>,
     /// The hint for first-time users was seen.
@@ -55,6 +62,7 @@ impl Settings {
             self.look.ui_scale = 1.0;
         }
         self.look.ui_scale = self.look.ui_scale.clamp(0.75, 2.0);
+        self.epsilon = self.epsilon.filter(|e| (0.0..=1.0).contains(e));
         self.recent.truncate(MOST_RECENT);
         self.recent_models.truncate(MOST_RECENT);
         self.window_size = self.window_size.filter(|s| s.iter().all(|v| (200.0..=16_384.0).contains(v)));
@@ -70,22 +78,29 @@ pub fn folder() -> Option<PathBuf> {
     }
 }
 
+/// The settings in the file at `path`; none if there is no file. The error is the cause.
+fn read(path: &Path) -> Result<Option<Settings>, String> {
+    if std::fs::metadata(path).is_ok_and(|m| m.len() > MOST_BYTES) {
+        return Err("it is too large to be a settings file".to_owned());
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str::<Settings>(&text).map(|s| Some(s.sanitised())).map_err(|e| e.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The settings in `folder` as [`load`] will find them; whatever is wrong with them is left for it to tell.
+pub fn peek(folder: &Path) -> Settings {
+    read(&folder.join(FILE)).ok().flatten().unwrap_or_default()
+}
+
 /// The settings in `folder`, or the first ones if there are none. A file that cannot be used is renamed aside, and
 /// the problem says so.
 pub fn load(folder: &Path) -> (Settings, Option<Problem>) {
     let path = folder.join(FILE);
-    let too_large = std::fs::metadata(&path).is_ok_and(|m| m.len() > MOST_BYTES);
-    let read = if too_large {
-        Err("it is too large to be a settings file".to_owned())
-    } else {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str::<Settings>(&text).map_err(|e| e.to_string()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (Settings::default(), None),
-            Err(error) => Err(error.to_string()),
-        }
-    };
-    match read {
-        Ok(settings) => (settings.sanitised(), None),
+    match read(&path) {
+        Ok(settings) => (settings.unwrap_or_default(), None),
         Err(cause) => {
             let aside = folder.join("settings.unreadable.json");
             let kept = match std::fs::rename(&path, &aside) {
@@ -175,6 +190,9 @@ mod tests {
             view: View { opacity: 0.3, ..View::default() },
             recent: vec![Recent { image: "a.tif".into(), label: Some("b.tif".into()) }],
             window_size: Some([1280.0, 800.0]),
+            maximized: true,
+            epsilon: Some(0.25),
+            attack: Some(Method::GradientSign { ascend: false }),
             layout: Some(crate::workbench::layout::first(eframe::egui::vec2(1280.0, 800.0))),
             ..Settings::default()
         };
@@ -196,6 +214,7 @@ mod tests {
     fn a_corrupt_file_is_kept_aside_with_a_message() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), "{\"look\": 7").unwrap();
+        assert_eq!(peek(folder.path()), Settings::default());
         let (settings, problem) = load(folder.path());
         assert_eq!(settings, Settings::default());
         assert!(problem.unwrap().why.contains("settings.json"));
@@ -206,12 +225,12 @@ mod tests {
     #[test]
     fn wild_values_are_mended() {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"look": {"theme": "light", "ui_scale": 900.0}, "window_size": [-4.0, 1e30],
+        let text = r#"{"look": {"theme": "light", "ui_scale": 900.0}, "window_size": [-4.0, 1e30], "epsilon": 7.5,
             "view": {"window": [0.9, 0.1], "opacity": 12.0, "gain": -3.0, "pictures": []}}"#;
         std::fs::write(folder.path().join(FILE), text).unwrap();
         let (settings, problem) = load(folder.path());
         assert_eq!(problem, None);
-        assert_eq!((settings.look.ui_scale, settings.window_size), (2.0, None));
+        assert_eq!((settings.look.ui_scale, settings.window_size, settings.epsilon), (2.0, None, None));
         assert_eq!((settings.view.window, settings.view.opacity, settings.view.gain), ([0.0, 1.0], 1.0, 1.0));
         assert_eq!(settings.view.pictures.len(), 6);
     }

@@ -1,6 +1,7 @@
 //! Everything that the panels read. Nothing here is changed by a panel: panels send [`Command`](super::Command)s and
 //! [`App`](super::App) applies them.
 
+use super::curves::Quantity;
 use super::epsilon::{self, EpsilonScale, EpsilonUnit};
 use super::history::History;
 use super::timing::FrameTimes;
@@ -220,6 +221,8 @@ pub struct View {
     pub crosshair: bool,
     /// Enlarged pixels are shown smooth instead of as squares.
     pub smooth: bool,
+    /// What the plots show over ε.
+    pub quantities: Vec<Quantity>,
 }
 
 impl Default for View {
@@ -239,6 +242,7 @@ impl Default for View {
             pictures: Picture::ALL.to_vec(),
             crosshair: true,
             smooth: false,
+            quantities: vec![Quantity::Dice, Quantity::Wrong, Quantity::PixelError],
         }
     }
 }
@@ -263,6 +267,9 @@ impl View {
         self.blink_secs = if self.blink_secs.is_finite() { self.blink_secs.clamp(0.1, 3.0) } else { 0.5 };
         if self.pictures.is_empty() {
             self.pictures = Picture::ALL.to_vec();
+        }
+        if self.quantities.is_empty() {
+            self.quantities = Self::default().quantities;
         }
         self
     }

@@ -58,6 +58,7 @@ fn state(method: Method, epsilon: f64) -> State {
         generation: 1,
         original: plane(image),
         gradient: (!random).then(|| plane(move |x, y| sign(x, y) * 0.01 * (1.0 + x as f32))),
+        gradient_peak: if random { 0.0 } else { 0.01 * (WIDTH as f32) },
         loss: (!random).then_some(0.1234),
         direction: plane(sign),
         noise: plane(move |x, y| sign(x, y) * step),

@@ -248,7 +248,10 @@ fn window_label_map_is_shown_and_can_be_set() {
     let map = case.label_map.clone().unwrap();
     let other = 1 - map.class_of(value);
     let name = harness.state().state.class_name(other);
-    harness.get_by_label(&format!("Class of value {value}")).click();
+    let choice = format!("Class of value {value}");
+    harness.get_by_label(&choice).scroll_to_me();
+    harness.run_steps(4);
+    harness.get_by_label(&choice).click();
     harness.step();
     harness.step();
     harness.get_by_role_and_label(Role::Button, &name).click();
@@ -258,6 +261,8 @@ fn window_label_map_is_shown_and_can_be_set() {
     assert_eq!(case.label_map.clone().unwrap().class_of(value), other);
     assert!(harness.state().state.frame.as_ref().unwrap().clean.overlap.dice < clean, "a wrong map agrees less");
     harness.step();
+    harness.get_by_label("Guess").scroll_to_me();
+    harness.run_steps(4);
     harness.get_by_label("Guess").click();
     wait(&mut harness, "the guessed map", |app| app.state.case.as_ref().is_some_and(|c| c.label_map_guessed));
 }

@@ -55,7 +55,7 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
         Picture::CleanSegmentation => overlap(&frame.clean, None),
         Picture::AdversarialSegmentation => overlap(&frame.adversarial_measure, Some(&frame.clean)),
         Picture::Difference => vec![format!(
-            "Wrong pixels {:.1} % → {:.1} %",
+            "Wrong {:.1} % → {:.1} %",
             frame.clean.error.wrong * 100.0,
             frame.adversarial_measure.error.wrong * 100.0
         )],
@@ -112,9 +112,9 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
         ],
         MaskStyle::Probability => vec![key([255; 3], KeyKind::Area, &format!("P({positive}) = 1"))],
         MaskStyle::Overlay | MaskStyle::Contour => {
-            let mut keys = vec![key(palette::POSITIVE, KeyKind::Area, &positive)];
-            keys.extend(second.map(|name| key(palette::SECOND, KeyKind::Dashed, name)));
-            keys
+            // The dashed line needs an explanation more than the class does.
+            let second = second.map(|name| key(palette::SECOND, KeyKind::Dashed, name));
+            second.into_iter().chain([key(palette::POSITIVE, KeyKind::Area, &positive)]).collect()
         }
     };
     match picture {
@@ -147,8 +147,8 @@ fn colour_of([red, green, blue]: Rgb) -> Color32 {
     Color32::from_rgb(red, green, blue)
 }
 
-/// Draws the line under a picture: numbers from the left, the legend from the right, as many of each as have room. What
-/// has none is in the tooltip.
+/// Draws the line under a picture: numbers from the left, the legend at the right, as many of each as have room, the first
+/// ones first. What has none is in the tooltip.
 pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], response: &Response) {
     let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
     let palette = theme::of(ui);
@@ -156,13 +156,12 @@ pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], respo
     let mut right = rect.right() - 2.0;
     let mut hidden = Vec::new();
     let first_width = numbers.first().map_or(0.0, |n| width(&painter, n, &font)) + 16.0;
-    for key in legend.iter().rev() {
-        let needed = width(&painter, &key.name, &font) + 13.0;
-        if right - needed < rect.left() + first_width {
-            hidden.push(key.name.clone());
-            continue;
-        }
-        right -= needed;
+    let needed: Vec<f32> = legend.iter().map(|key| width(&painter, &key.name, &font) + 22.0).collect();
+    let room = right - rect.left() - first_width;
+    let fits = (0..=legend.len()).rev().find(|&n| needed[..n].iter().sum::<f32>() <= room).unwrap_or(0);
+    hidden.extend(legend[fits..].iter().map(|key| key.name.clone()));
+    for (key, needed) in legend[..fits].iter().zip(&needed).rev() {
+        right -= needed - 9.0;
         swatch(&painter, Rect::from_center_size(pos2(right + 4.0, rect.center().y), vec2(8.0, 8.0)), key);
         let galley = painter.layout_no_wrap(key.name.clone(), font.clone(), palette.weak);
         painter.galley(pos2(right + 12.0, rect.center().y - galley.size().y * 0.5), galley, palette.weak);

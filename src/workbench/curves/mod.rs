@@ -16,15 +16,9 @@ use eframe::egui::{self, Align, Color32, Layout, RichText, Sense, Stroke, Ui, po
 const SIDE_BY_SIDE: f32 = 1.7;
 
 /// The panel of the plots.
+#[derive(Default)]
 pub struct Curves {
-    shown: Vec<Quantity>,
     dragging: bool,
-}
-
-impl Default for Curves {
-    fn default() -> Self {
-        Self { shown: vec![Quantity::Dice, Quantity::Wrong, Quantity::PixelError], dragging: false }
-    }
 }
 
 /// A quantity's colour: Okabe and Ito's, so that every kind of colour vision tells them apart.
@@ -51,11 +45,12 @@ impl Pane for Curves {
             empty_ui(ui, state);
             return;
         };
-        self.header_ui(ui, state, curve);
-        let shares: Vec<Quantity> =
-            Quantity::ALL.into_iter().filter(|q| q.is_share() && self.shown.contains(q)).collect();
-        let norms: Vec<Quantity> =
-            Quantity::ALL.into_iter().filter(|q| !q.is_share() && self.shown.contains(q)).collect();
+        header_ui(ui, state, curve, commands);
+        let chosen = |share: bool| -> Vec<Quantity> {
+            let of_axis = Quantity::ALL.into_iter().filter(|q| q.is_share() == share);
+            of_axis.filter(|q| state.view.quantities.contains(q)).collect()
+        };
+        let (shares, norms) = (chosen(true), chosen(false));
         let groups: Vec<&[Quantity]> =
             [shares.as_slice(), norms.as_slice()].into_iter().filter(|g| !g.is_empty()).collect();
         let room = ui.available_size();
@@ -77,48 +72,43 @@ impl Pane for Curves {
     }
 }
 
-impl Curves {
-    /// The quantities as switches, which are also the legend, and what the line styles mean.
-    fn header_ui(&mut self, ui: &mut Ui, state: &State, curve: &LiveCurve) {
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
-            for quantity in Quantity::ALL {
-                let on = self.shown.contains(&quantity);
-                if self.switch_ui(ui, quantity, on, &quantity.definition(&state.positive_class_name())) {
-                    self.toggle(quantity);
+/// The quantities as switches, which are also the legend, and what the line styles mean.
+fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSender) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+        for quantity in Quantity::ALL {
+            let on = state.view.quantities.contains(&quantity);
+            if switch_ui(ui, quantity, on, &quantity.definition(&state.positive_class_name())) {
+                let mut quantities = state.view.quantities.clone();
+                quantities.retain(|q| *q != quantity);
+                if !on {
+                    quantities.push(quantity);
+                }
+                // One always stays: an empty panel explains nothing.
+                if !quantities.is_empty() {
+                    super::compare::change(state, commands, |view| view.quantities = quantities);
                 }
             }
-            ui.add_space(8.0);
-            let attack = super::state::entry(curve.method);
-            let palette = theme::of(ui);
-            style_ui(ui, palette.text, Style::Attack, attack.title);
-            style_ui(ui, palette.control, Style::Control, "Random sign (control)");
-            style_ui(ui, palette.baseline, Style::Clean, "Clean");
-        });
-    }
-
-    fn toggle(&mut self, quantity: Quantity) {
-        match self.shown.iter().position(|q| *q == quantity) {
-            // One always stays: an empty panel explains nothing.
-            Some(_) if self.shown.len() == 1 => {}
-            Some(at) => {
-                self.shown.remove(at);
-            }
-            None => self.shown.push(quantity),
         }
-    }
+        ui.add_space(8.0);
+        let attack = super::state::entry(curve.method);
+        let palette = theme::of(ui);
+        style_ui(ui, palette.text, Style::Attack, attack.title);
+        style_ui(ui, palette.control, Style::Control, "Random sign (control)");
+        style_ui(ui, palette.baseline, Style::Clean, "Clean");
+    });
+}
 
-    fn switch_ui(&self, ui: &mut Ui, quantity: Quantity, on: bool, definition: &str) -> bool {
-        let colour = colour(ui, quantity);
-        let text = RichText::new(format!("     {}", quantity.title()));
-        let response = ui.add(egui::Button::selectable(on, text)).on_hover_text(definition);
-        let y = response.rect.center().y;
-        let left = response.rect.left() + 8.0;
-        let colour = if on { colour } else { colour.gamma_multiply(0.5) };
-        ui.painter().line_segment([pos2(left, y), pos2(left + 14.0, y)], Stroke::new(2.0, colour));
-        ui.painter().circle_filled(pos2(left + 7.0, y), 3.0, colour);
-        response.clicked()
-    }
+fn switch_ui(ui: &mut Ui, quantity: Quantity, on: bool, definition: &str) -> bool {
+    let colour = colour(ui, quantity);
+    let text = RichText::new(format!("     {}", quantity.title()));
+    let response = ui.add(egui::Button::selectable(on, text)).on_hover_text(definition);
+    let y = response.rect.center().y;
+    let left = response.rect.left() + 8.0;
+    let colour = if on { colour } else { colour.gamma_multiply(0.5) };
+    ui.painter().line_segment([pos2(left, y), pos2(left + 14.0, y)], Stroke::new(2.0, colour));
+    ui.painter().circle_filled(pos2(left + 7.0, y), 3.0, colour);
+    response.clicked()
 }
 
 /// How lines are drawn.

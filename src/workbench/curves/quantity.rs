@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One measure as a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Quantity {
     /// Dice of the positive class.
     Dice,

@@ -8,7 +8,7 @@ use super::compare::picture::{Look, Shot};
 use super::compare::{image_size, paint};
 use super::icons::{Icon, icon_button};
 use super::{Command, CommandSender, Pane, PaneContext, State, theme};
-use crate::engine::{Frame, Plane, Storage};
+use crate::engine::{Frame, Plane};
 use crate::view::Content;
 use eframe::egui::{self, Align2, FontFamily, FontId, Id, Rect, RichText, TextStyle, Ui, UiBuilder, pos2, vec2};
 use std::time::Duration;
@@ -27,14 +27,12 @@ pub struct Steps {
     revealed: usize,
     /// When the next one appears, while they play.
     next_at: Option<f64>,
-    /// The largest magnitude in the gradient of this plane.
-    peak: Option<(u64, f32)>,
     probing: bool,
 }
 
 impl Default for Steps {
     fn default() -> Self {
-        Self { revealed: STEPS, next_at: None, peak: None, probing: false }
+        Self { revealed: STEPS, next_at: None, probing: false }
     }
 }
 
@@ -155,37 +153,25 @@ impl Steps {
         response.contains_pointer()
     }
 
-    fn shot(&mut self, step: usize, state: &State, frame: &Frame, canvas: &Canvas, look: &Look) -> Option<Shot> {
+    fn shot(&self, step: usize, state: &State, frame: &Frame, canvas: &Canvas, look: &Look) -> Option<Shot> {
         let transform = canvas.viewport.transform();
         let shot = |content, plane: &Plane| Shot::of_image(content, plane, transform, look);
         Some(match step {
             0 => {
                 let gradient = frame.gradient.as_ref()?;
-                let gain = self.gradient_gain(gradient);
-                shot(Content::Noise { gain }, gradient)
+                shot(Content::Noise { gain: gradient_gain(frame.gradient_peak) }, gradient)
             }
             1 => shot(Content::Noise { gain: 1.0 }, &frame.direction),
             2 => shot(Content::Noise { gain: state.view.gain_at(frame.epsilon) }, &frame.noise),
             _ => shot(Content::Image { window: look.window }, &frame.adversarial),
         })
     }
+}
 
-    /// The factor that brings the gradient to the colour range: most of it is far smaller than its largest value, so a
-    /// fifth of that one is already shown in the end colours.
-    fn gradient_gain(&mut self, gradient: &Plane) -> f32 {
-        let peak = match self.peak {
-            Some((id, peak)) if id == gradient.id => peak,
-            _ => {
-                let peak = match &gradient.storage {
-                    Storage::Host(values) => values.iter().fold(0.0f32, |peak, v| peak.max(v.abs())),
-                    Storage::Shared(_) => 0.0,
-                };
-                self.peak = Some((gradient.id, peak));
-                peak
-            }
-        };
-        if peak > 0.0 && peak.is_finite() { 5.0 / peak } else { 1.0 }
-    }
+/// The factor that brings a gradient to the colour range: most of it is far smaller than its largest value, so a fifth
+/// of that one is already shown in the end colours.
+fn gradient_gain(peak: f32) -> f32 {
+    if peak > 0.0 && peak.is_finite() { 5.0 / peak } else { 1.0 }
 }
 
 /// A step's place.

@@ -1,0 +1,86 @@
+//! The files that are open and what is chosen in them, and the subject that they make with a model.
+
+use super::interactive::text;
+use super::{CaseInfo, Plane};
+use crate::data::{Case, IGNORE, LabelMap, LabelStack, Mask, Stack};
+use crate::model::Model;
+use crate::study::Subject;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The files that are open, and what is chosen in them.
+#[derive(Clone)]
+pub(super) struct Scene {
+    pub(super) stack: Arc<Stack>,
+    pub(super) name: String,
+    pub(super) label: Option<(Arc<LabelStack>, Option<PathBuf>)>,
+    pub(super) slice: usize,
+    /// The map that a person set; guessed where `None`.
+    pub(super) label_map: Option<LabelMap>,
+}
+
+impl Scene {
+    /// The chosen slice on `model`, with its label if there is one. `previous`, a subject of the same slice and model,
+    /// saves the forward pass.
+    pub(super) fn subject(
+        &self,
+        model: Arc<dyn Model>,
+        previous: Option<&Subject>,
+    ) -> Result<(Subject, CaseInfo), String> {
+        let plain = match previous {
+            Some(subject) => subject.relabel(None),
+            None => {
+                let case = Case::from_slice(&self.stack, self.slice, self.name.as_str()).map_err(text)?;
+                Subject::new(Arc::new(case), model)
+            }
+        }
+        .map_err(text)?;
+        let (map, guessed, mask) = self.label(&plain)?;
+        let subject = match mask {
+            Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
+            None => plain,
+        };
+        let case = &subject.case;
+        let info = CaseInfo {
+            name: case.name.clone(),
+            path: self.stack.path.clone(),
+            label_path: self.label.as_ref().and_then(|(_, path)| path.clone()),
+            slice: self.slice,
+            slices: self.stack.slices,
+            shape: [case.image.channels, case.image.height, case.image.width],
+            stored: case.stored,
+            bounds: case.bounds,
+            reference: subject.reference_kind,
+            label_map: map,
+            label_map_guessed: guessed,
+            label_values: self.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
+            image: case.image.clone(),
+        };
+        Ok((subject, info))
+    }
+
+    /// The label map in force, whether it was guessed, and the mask that it gives.
+    fn label(&self, plain: &Subject) -> Result<(Option<LabelMap>, bool, Option<Mask>), String> {
+        let Some((label, _)) = &self.label else { return Ok((None, false, None)) };
+        let lacking = "the label has no such slice";
+        let classes = plain.model.card().classes.len();
+        let (map, guessed) = match &self.label_map {
+            Some(map) => (map.clone(), false),
+            None => (label.guess(self.slice, classes, &plain.clean.predicted).ok_or(lacking)?, true),
+        };
+        let mask = label.mask(self.slice, &map).ok_or(lacking)?;
+        Ok((Some(map), guessed, Some(mask)))
+    }
+}
+
+/// 1 on the positive class, 0 elsewhere, −1 where ignored.
+pub(super) fn reference_plane(subject: &Subject) -> Plane {
+    let positive = subject.model.card().positive_class;
+    let mask = &subject.reference;
+    let value = |&c: &u8| match c {
+        IGNORE => -1.0,
+        c if c == positive => 1.0,
+        _ => 0.0,
+    };
+    Plane::from_host(1, mask.height, mask.width, mask.classes.iter().map(value).collect::<Vec<f32>>())
+}
