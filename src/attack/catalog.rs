@@ -40,8 +40,8 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: RANDOM_SIGN,
         title: "Random sign",
-        description: "The control of every curve: x + ε·random signs. It has the L∞ and L2 norm of FGSM and knows \
-                      nothing of the model.",
+        description: "The control of every curve: x + ε·random signs, clipped to the bounds. It has the ε of FGSM and \
+                      knows nothing of the model.",
         source: "control",
         method: Method::RandomSign { seed: 0 },
     },

@@ -126,6 +126,7 @@ fn open_window(options: WindowOptions) -> anyhow::Result<()> {
         image,
         label: case.label,
         label_map: case.label_map,
+        bounds: case.bounds,
         slice: case.slice,
         model: model.model,
         device: device.device,

@@ -1,5 +1,6 @@
 //! Arguments that several subcommands share.
 
+use crate::data::Bounds;
 use crate::gpu::DeviceChoice;
 use std::path::PathBuf;
 
@@ -14,9 +15,26 @@ pub(super) struct CaseOptions {
     /// Without it, guessed by agreement with the clean prediction.
     #[arg(long, value_name = "VALUE=CLASS,…", requires = "label")]
     pub label_map: Option<String>,
+    /// The pixel values that are scaled to 0 and 1; the image is clipped to them, and ε is a fraction of their distance.
+    /// Without it, 0 to 255 for 8-bit images, else the range of the whole stack.
+    #[arg(long, value_name = "LOWER,UPPER", value_parser = parse_bounds, allow_hyphen_values = true)]
+    pub bounds: Option<Bounds>,
     /// Slice of a stack, from 0.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub slice: usize,
+}
+
+fn parse_bounds(text: &str) -> Result<Bounds, String> {
+    let [lower, upper] =
+        text.split_once(',').map(|(a, b)| [a, b].map(|t| t.trim().parse::<f32>())).ok_or_else(fault)?;
+    match (lower, upper) {
+        (Ok(lower), Ok(upper)) => Ok(Bounds { lower, upper }),
+        _ => Err(fault()),
+    }
+}
+
+fn fault() -> String {
+    "write two numbers with a comma between them, e.g. 0,4095".to_owned()
 }
 
 /// Which model.

@@ -93,8 +93,11 @@ impl SweepOptions {
         option("", path(&self.image));
         option("--label", path(&self.case.label));
         option("--label-map", self.case.label_map.clone());
+        let bounds = self.case.bounds.map(|b| format!("{},{}", b.lower, b.upper));
+        option("--bounds", bounds);
         option("--slice", (self.case.slice > 0).then(|| self.case.slice.to_string()));
         option("--model", path(&self.model.model));
+        option("--device", Some(self.device.device.name().to_owned()));
         option("--attack", Some(self.attack.to_owned()));
         option("--epsilons", Some(self.epsilons.clone()));
         option("--broken-below", Some(self.broken_below.to_text()));
@@ -195,6 +198,10 @@ impl Opened {
         if let Some(label) = &label {
             label.check_fits(&stack)?;
         }
+        let stack = match options.case.bounds {
+            Some(bounds) => stack.with_bounds(bounds)?,
+            None => stack,
+        };
         let name = match &options.image {
             Some(path) => path.file_stem().map_or("image".to_owned(), |n| n.to_string_lossy().into_owned()),
             None => data::BUNDLED_SAMPLE_NAME.to_owned(),
@@ -226,7 +233,7 @@ fn matched(label: &LabelStack, options: &SweepOptions, plain: &Subject) -> anyho
     let mask = label.mask(slice, &map).context(few)?;
     let used = LabelUse { map: Some(map.to_text(&classes)), guessed: options.case.label_map.is_none() };
     anyhow::ensure!(
-        mask.classes.iter().any(|&c| c != data::IGNORE),
+        !mask.is_all_ignored(),
         "no pixel of the label is of a class: the map {} leaves out every value of slice {slice}",
         map.to_text(&classes)
     );

@@ -35,8 +35,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Slice `slice` (from 0) of `stack`, without a label. Bounds are 0–255 for 8-bit data, else the stack's
-    /// percentiles widened to contain the slice; a constant image gets bounds of positive width.
+    /// Slice `slice` (from 0) of `stack`, without a label, with the bounds of the stack; values outside of them, which
+    /// only bounds that a person set leave, are clipped to them.
     ///
     /// # Errors
     /// If the stack has no such slice.
@@ -46,9 +46,13 @@ impl Case {
             let last = stack.slices - 1;
             DataError::new(path, format!("has no slice {slice}"), format!("Choose a slice from 0 to {last}"))
         })?;
-        let bounds = match stack.stored() {
-            StoredType::U8 => Bounds::EIGHT_BIT,
-            _ => image.range().map_or(stack.bounds, |range| stack.bounds.union(range)).with_width(),
+        let bounds = stack.bounds;
+        let inside = image.range().is_none_or(|range| bounds.union(range) == bounds);
+        let image = if inside {
+            image
+        } else {
+            let pixels = image.pixels.iter().map(|v| v.clamp(bounds.lower, bounds.upper)).collect();
+            Image { pixels, ..image }
         };
         let provenance = Provenance { path: stack.path.clone(), slice, slices: stack.slices };
         Ok(Self { name: name.into(), image, bounds, stored: stack.stored(), label: None, spacing: None, provenance })
@@ -66,15 +70,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_contain_the_slice_and_have_a_width() {
+    fn bounds_are_the_stacks_and_can_be_set() {
         let mut values = vec![100u16; 1000];
         values[999] = 60_000;
         values[..10].fill(99);
         let stack = Stack::new([10, 1, 10, 10], Pixels::U16(values.into())).unwrap();
-        let first = Case::from_slice(&stack, 0, "a").unwrap();
-        assert_eq!(first.bounds, Bounds { lower: 99.0, upper: 100.0 });
-        let last = Case::from_slice(&stack, 9, "a").unwrap();
-        assert_eq!(last.bounds, Bounds { lower: 99.0, upper: 60_000.0 });
+        for slice in [0, 9] {
+            let case = Case::from_slice(&stack, slice, "a").unwrap();
+            assert_eq!(case.bounds, Bounds { lower: 99.0, upper: 60_000.0 });
+        }
+        let narrow = Bounds { lower: 99.0, upper: 100.0 };
+        let case = Case::from_slice(&stack.with_bounds(narrow).unwrap(), 9, "a").unwrap();
+        assert_eq!((case.bounds, case.image.range()), (narrow, Some(Bounds { lower: 100.0, upper: 100.0 })));
+        for [lower, upper] in [[1.0, 1.0], [2.0, 1.0], [f32::NAN, 1.0], [0.0, f32::INFINITY], [f32::MIN, f32::MAX]] {
+            assert!(stack.with_bounds(Bounds { lower, upper }).is_err(), "{lower} {upper}");
+        }
         let error = Case::from_slice(&stack, 10, "a").unwrap_err().to_string();
         assert!(error.contains("no slice 10") && error.contains("0 to 9"), "{error}");
     }

@@ -23,6 +23,13 @@ pub struct Mask {
     pub classes: Arc<[u8]>,
 }
 
+impl Mask {
+    /// Whether no pixel counts.
+    pub fn is_all_ignored(&self) -> bool {
+        self.classes.iter().all(|&c| c == IGNORE)
+    }
+}
+
 /// A label file: a stack of the values it stores, before a [`LabelMap`] says what they mean. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LabelStack {

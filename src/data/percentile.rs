@@ -2,7 +2,7 @@
 
 use super::{Bounds, Pixels};
 
-/// The lower and upper percentile that become a stack's bounds, as shares.
+/// The lower and upper percentile between which a stack is shown at first, as shares.
 pub(super) const PERCENTILES: [f64; 2] = [0.005, 0.995];
 
 /// The 0.5 and 99.5 percentile of all values, exact by nearest rank (numpy's `method="nearest"` up to ties of

@@ -30,6 +30,24 @@ impl Pixels {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Smallest and largest value, or for 8-bit data what the type holds; `None` without values.
+    fn range(&self) -> Option<Bounds> {
+        fn ends<T: Copy + PartialOrd>(values: &[T]) -> Option<[T; 2]> {
+            let first = *values.first()?;
+            Some(
+                values
+                    .iter()
+                    .fold([first; 2], |[lo, hi], &v| [if v < lo { v } else { lo }, if v > hi { v } else { hi }]),
+            )
+        }
+        let [lower, upper] = match self {
+            Self::U8(p) => return (!p.is_empty()).then_some(Bounds::EIGHT_BIT),
+            Self::U16(p) => ends(p)?.map(f32::from),
+            Self::F32(p) => ends(p)?,
+        };
+        Some(Bounds { lower, upper })
+    }
 }
 
 /// A decoded file: one image, or the slices of a multi-page file, all of one shape. Cheap to clone.
@@ -45,9 +63,12 @@ pub struct Stack {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Bounds of the whole stack: 0–255 for 8-bit data, else the 0.5–99.5 percentile of all its values (exact, by
-    /// nearest rank). A case widens them to contain its slice.
+    /// Bounds of the whole stack, the same for each of its slices, so that one ε means one thing: 0–255 for 8-bit data,
+    /// else the range of all its values; or what a person [set](Self::with_bounds).
     pub bounds: Bounds,
+    /// Between these it is shown at first: 0–255 for 8-bit data, else the 0.5–99.5 percentile of all its values (exact,
+    /// by nearest rank), which a few hot pixels do not move.
+    pub shown: Bounds,
     /// The pixels.
     pub pixels: Pixels,
 }
@@ -71,11 +92,27 @@ impl Stack {
             check_finite(shape, values).map_err(|cause| error(cause, "Replace those values and save it again"))?;
         }
         let (channels, pixels) = grey_if_equal(channels, height * width, pixels);
-        let bounds = match &pixels {
+        let bounds = pixels.range().map_or(Bounds::EIGHT_BIT, Bounds::with_width);
+        let shown = match &pixels {
             Pixels::U8(_) => Bounds::EIGHT_BIT,
-            _ => percentile_bounds(&pixels).unwrap_or(Bounds::EIGHT_BIT),
+            _ => percentile_bounds(&pixels).filter(|b| b.width() > 0.0).unwrap_or(bounds),
         };
-        Ok(Self { path: None, slices, channels, height, width, bounds, pixels })
+        Ok(Self { path: None, slices, channels, height, width, bounds, shown, pixels })
+    }
+
+    /// The stack with other bounds: its cases are clipped to them before anything else.
+    ///
+    /// # Errors
+    /// If they are not finite, or the upper one is not above the lower one by enough to divide by.
+    pub fn with_bounds(&self, bounds: Bounds) -> Result<Self, DataError> {
+        let Bounds { lower, upper } = bounds;
+        if bounds.with_width() != bounds || !(lower.is_finite() && upper.is_finite() && bounds.width().is_finite()) {
+            let path = self.path.clone().unwrap_or_else(|| self.name().into());
+            let Bounds { lower: least, upper: most } = self.bounds;
+            let hint = format!("Give the lower one first, e.g. {least},{most}");
+            return Err(DataError::new(path, format!("cannot have the bounds {lower} to {upper}"), hint));
+        }
+        Ok(Self { bounds, ..self.clone() })
     }
 
     /// The stored type of the pixels.
@@ -187,7 +224,8 @@ mod tests {
     fn bounds_follow_the_stored_type() {
         let values: Vec<u16> = (0..=1000).collect();
         let stack = Stack::new([1, 1, 1, 1001], Pixels::U16(values.into())).unwrap();
-        assert_eq!(stack.bounds, Bounds { lower: 5.0, upper: 995.0 });
+        assert_eq!(stack.bounds, Bounds { lower: 0.0, upper: 1000.0 });
+        assert_eq!(stack.shown, Bounds { lower: 5.0, upper: 995.0 });
         let stack = Stack::new([1, 1, 1, 2], Pixels::U8([3, 4].into())).unwrap();
         assert_eq!(stack.bounds, Bounds::EIGHT_BIT);
     }

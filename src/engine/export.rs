@@ -1,14 +1,15 @@
 //! Writing what is shown to disk, each file whole or not at all, and judging again what was written.
 
-use super::{Export, ExportReport, Survival};
+use super::{Export, ExportReport};
 use crate::attack::{Method, Reference};
 use crate::data;
-use crate::study::report::{PanelCaption, PanelPictures, encode_png, panel, write_curve_csv, write_figure};
-use crate::study::{Curve, Judged, Measure, Subject};
+use crate::study::report::{
+    PanelCaption, PanelPictures, encode_png, panel, save_and_judge, write_curve_csv, write_figure,
+};
+use crate::study::{Curve, Judged, Subject};
 use crate::{attack, tensor};
 use burn::tensor::Tensor;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 /// What is on the screen.
 pub(super) struct Shown<'a> {
@@ -21,8 +22,11 @@ pub(super) struct Shown<'a> {
 }
 
 pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, String> {
-    let (path, survival) = match wish {
-        Export::Adversarial(path) => (path, Some(adversarial(path, shown)?)),
+    let (path, saved) = match wish {
+        Export::Adversarial(path) => {
+            let saved = save_and_judge(shown.subject, shown.adversarial, shown.judged.measure, path).map_err(text)?;
+            (path, Some(saved))
+        }
         Export::CurveCsv(path) => {
             write_curve_csv(curve(shown)?, path).map_err(text)?;
             (path, None)
@@ -36,34 +40,11 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             (path, None)
         }
     };
-    Ok(ExportReport { path: path.clone(), survival })
+    Ok(ExportReport { path: path.clone(), saved })
 }
 
 fn curve<'a>(shown: &'a Shown<'_>) -> Result<&'a Curve, String> {
     shown.curve.as_ref().ok_or_else(|| "the curve has no point yet. Let it fill in first".to_owned())
-}
-
-/// Writes the adversarial image at its stored depth, reads the file back and judges what it holds.
-fn adversarial(path: &Path, shown: &Shown<'_>) -> Result<Survival, String> {
-    let case = &shown.subject.case;
-    let image = tensor::unit_to_image(shown.adversarial.clone(), case.bounds).map_err(text)?;
-    data::write_image(path, &image, case.stored).map_err(text)?;
-    let read = data::open(path, &AtomicBool::new(false)).map_err(text)?;
-    let read = read.slice(0).ok_or("the file that was written holds no image")?;
-    let device = shown.subject.model.device();
-    let x = tensor::image_to_unit(&read, case.bounds, &device);
-    // A colour image whose channels came out equal is read back as grey.
-    let [_, channels, height, width] = x.dims();
-    let x = if channels == image.channels { x } else { x.expand([1, image.channels, height, width]) };
-    let after = shown.subject.judge(&x).map_err(text)?.measure;
-    Ok(survival(shown.subject.clean.measure, shown.judged.measure, after))
-}
-
-/// How much of the clean image's loss of Dice is left after saving; a hundredth is no loss worth the name.
-fn survival(clean: Measure, before: Measure, after: Measure) -> Survival {
-    let lost = clean.overlap.dice - before.overlap.dice;
-    let kept = (lost >= 0.01).then(|| (clean.overlap.dice - after.overlap.dice) / lost);
-    Survival { before, after, kept }
 }
 
 /// The six views with captions, as a panel of the report.

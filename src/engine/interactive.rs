@@ -150,8 +150,17 @@ impl Worker {
             Request::CloseLabel => self.rescene(Stale::Label, |scene| {
                 scene.label = None;
                 scene.label_map = None;
+                scene.guess = None;
             }),
-            Request::LabelMap(map) => self.rescene(Stale::Label, |scene| scene.label_map = map),
+            Request::LabelMap(map) => self.rescene(Stale::Label, |scene| {
+                scene.label_map = map;
+                scene.guess = None;
+            }),
+            Request::Bounds(bounds) => {
+                let scene = self.scene.as_ref().ok_or("no image is open")?;
+                let stack = Arc::new(scene.stack.with_bounds(bounds).map_err(text)?);
+                self.rescene(Stale::Case, |scene| scene.stack = stack)
+            }
             Request::Slice(slice) => {
                 self.rescene(Stale::Case, |scene| scene.slice = slice.min(scene.stack.slices.saturating_sub(1)))
             }
@@ -215,11 +224,12 @@ impl Worker {
         };
         match content {
             Content::Image { stack, label, slice, name } => {
-                self.replace_scene(Scene { stack, name, label, slice, label_map: None }, Stale::Case)
+                self.replace_scene(Scene { stack, name, label, slice, label_map: None, guess: None }, Stale::Case)
             }
             Content::Label(label, path) => self.rescene(Stale::Label, |scene| {
                 scene.label = Some((label, Some(path)));
                 scene.label_map = None;
+                scene.guess = None;
             }),
         }
     }
@@ -242,6 +252,10 @@ impl Worker {
 
     fn use_model(&mut self, model: Arc<dyn Model>) -> Result<(), String> {
         let previous = self.model.replace(model.clone());
+        // Another model, other classes.
+        if let Some(scene) = &mut self.scene {
+            scene.guess = None;
+        }
         if let Err(why) = self.rebuild() {
             // The new model does not fit the image that is open: keep the old one.
             if previous.is_some() {
@@ -286,7 +300,9 @@ impl Worker {
         let built = scene.subject(model, previous);
         self.outbox.send(Event::Computing(false));
         let (subject, info) = built?;
-        self.scene = Some(scene);
+        // One guess holds for all slices: a slice on which the model is wrong would turn the classes round.
+        let guess = if info.label_map_guessed { info.label_map.clone() } else { None };
+        self.scene = Some(Scene { guess, ..scene });
         self.subject = Some(Arc::new(subject));
         self.outbox.send(Event::Case(Arc::new(info)));
         self.stale = self.stale.max(stale);
@@ -377,6 +393,7 @@ fn title(letter: &Letter) -> &'static str {
         Letter::Request(request) => match request {
             Request::OpenSample | Request::Open { .. } | Request::CancelOpen => "Open image",
             Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
+            Request::Bounds(_) => "Set bounds",
             Request::Slice(_) => "Show slice",
             Request::OpenBundledModel | Request::OpenModel(_) => "Open model",
             Request::Attack(_) => "Choose attack",

@@ -37,7 +37,7 @@ impl Mailbox {
     pub(super) fn push(&self, letter: Letter) {
         let mut state = self.lock();
         if let Letter::Request(new) = &letter
-            && matches!(new, Request::Epsilon(_) | Request::Slice(_) | Request::Attack(_))
+            && matches!(new, Request::Epsilon(_) | Request::Slice(_) | Request::Attack(_) | Request::Bounds(_))
         {
             state.letters.retain(|old| !matches!(old, Letter::Request(r) if discriminant(r) == discriminant(new)));
         }

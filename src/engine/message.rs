@@ -5,6 +5,7 @@ use super::{DeviceChoice, Plane};
 use crate::attack::{Method, Reference};
 use crate::data::{Bounds, LabelMap, StoredType};
 use crate::model::ModelCard;
+use crate::study::report::Saved;
 use crate::study::{CurvePoint, Measure, SweepPlan};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,8 +31,10 @@ pub enum Request {
     CloseLabel,
     /// Show another slice of the present stack.
     Slice(usize),
-    /// Map label values to classes; `None` guesses by agreement with the clean prediction.
+    /// Map label values to classes; `None` guesses by agreement with the clean prediction of the present slice.
     LabelMap(Option<LabelMap>),
+    /// Scale these pixel values to 0 and 1; the image is clipped to them.
+    Bounds(Bounds),
     /// Use the bundled model.
     OpenBundledModel,
     /// Read a model: a `.safetensors` file with its card (`.toml`) beside it.
@@ -58,8 +61,8 @@ pub enum Request {
 /// What to write to disk. Every file is written whole or not at all.
 #[derive(Clone, Debug)]
 pub enum Export {
-    /// The adversarial image at the present ε, quantised to the stored depth (PNG; TIFF for 16-bit and float), read back
-    /// and judged again.
+    /// The adversarial image at the present ε, quantised to the stored depth (PNG or TIFF by the ending; floats as TIFF, or
+    /// as 8 bits in a PNG), read back and judged again.
     Adversarial(PathBuf),
     /// The present curve with its control (CSV, columns as `epsiloscope sweep`).
     CurveCsv(PathBuf),
@@ -168,16 +171,29 @@ pub struct CaseInfo {
     pub stored: StoredType,
     /// Scaled to [0, 1].
     pub bounds: Bounds,
+    /// Between these it is shown at first, in pixel units.
+    pub shown: Bounds,
     /// What the loss and the measures compare with.
     pub reference: Reference,
     /// The map in force if there is a label.
     pub label_map: Option<LabelMap>,
     /// Whether the map was guessed.
     pub label_map_guessed: bool,
+    /// There is a label, but every pixel of it is ignored on this slice: the clean prediction is the reference.
+    pub label_is_empty: bool,
     /// The values that the label file stores, ascending.
     pub label_values: Vec<u32>,
     /// The slice in pixel units, for the pixel probe.
     pub image: crate::data::Image,
+}
+
+impl CaseInfo {
+    /// The part of the bounds that is shown at first, as shares of their width, lower < upper.
+    pub fn shown_window(&self) -> [f32; 2] {
+        let share = |v: f32| ((v - self.bounds.lower) / self.bounds.width()).clamp(0.0, 1.0);
+        let [lower, upper] = [share(self.shown.lower), share(self.shown.upper)];
+        if lower < upper { [lower, upper] } else { [0.0, 1.0] }
+    }
 }
 
 /// The device in use.
@@ -228,25 +244,13 @@ pub struct Frame {
     pub tick_secs: f64,
 }
 
-/// Whether an attack outlived being saved.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Survival {
-    /// Measures of the float image, before saving.
-    pub before: Measure,
-    /// Measures of the file, read back.
-    pub after: Measure,
-    /// Share of the clean image's loss of Dice that is left after saving, in [0, 1] or more; `None` if the
-    /// attack did no harm before saving.
-    pub kept: Option<f64>,
-}
-
 /// Something was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportReport {
     /// The file.
     pub path: PathBuf,
-    /// For an adversarial image: whether the attack survived the rounding.
-    pub survival: Option<Survival>,
+    /// For an adversarial image: what is left of the attack in the file.
+    pub saved: Option<Saved>,
 }
 
 /// Something failed.

@@ -14,7 +14,7 @@ mod scene;
 
 pub use device::DeviceChoice;
 pub use message::{
-    CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series, Survival,
+    CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
 

@@ -17,6 +17,8 @@ pub(super) struct Scene {
     pub(super) slice: usize,
     /// The map that a person set; guessed where `None`.
     pub(super) label_map: Option<LabelMap>,
+    /// The map that was guessed before, on any slice of this label with the present model.
+    pub(super) guess: Option<LabelMap>,
 }
 
 impl Scene {
@@ -36,7 +38,9 @@ impl Scene {
         }
         .map_err(text)?;
         let (map, guessed, mask) = self.label(&plain)?;
-        let subject = match mask {
+        // A sparsely labelled stack has slices that say nothing; a measure over no pixel would look perfect.
+        let label_is_empty = mask.as_ref().is_some_and(Mask::is_all_ignored);
+        let subject = match mask.filter(|_| !label_is_empty) {
             Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
             None => plain,
         };
@@ -50,9 +54,11 @@ impl Scene {
             shape: [case.image.channels, case.image.height, case.image.width],
             stored: case.stored,
             bounds: case.bounds,
+            shown: self.stack.shown,
             reference: subject.reference_kind,
             label_map: map,
             label_map_guessed: guessed,
+            label_is_empty,
             label_values: self.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
             image: case.image.clone(),
         };
@@ -64,9 +70,10 @@ impl Scene {
         let Some((label, _)) = &self.label else { return Ok((None, false, None)) };
         let lacking = "the label has no such slice";
         let classes = plain.model.card().classes.len();
-        let (map, guessed) = match &self.label_map {
-            Some(map) => (map.clone(), false),
-            None => (label.guess(self.slice, classes, &plain.clean.predicted).ok_or(lacking)?, true),
+        let (map, guessed) = match (&self.label_map, &self.guess) {
+            (Some(map), _) => (map.clone(), false),
+            (None, Some(guess)) => (guess.clone(), true),
+            (None, None) => (label.guess(self.slice, classes, &plain.clean.predicted).ok_or(lacking)?, true),
         };
         let mask = label.mask(self.slice, &map).ok_or(lacking)?;
         Ok((Some(map), guessed, Some(mask)))

@@ -45,6 +45,18 @@ pub enum ModelError {
     /// The model classifies whole images where a segmentation is needed.
     #[error("the model classifies whole images; choose a segmentation model")]
     NotSegmentation,
+    /// The image is so large that the computation would run out of memory.
+    #[error("the image is {}×{} pixels (width × height): this model's gradient needs about {} of memory at that size, and \
+             {} are free. Crop the image, or use a smaller model",
+        .image[1], .image[0], super::memory::gibibytes(*.needed), super::memory::gibibytes(*.free))]
+    TooLarge {
+        /// Height and width.
+        image: [usize; 2],
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        free: u64,
+    },
     /// The device failed: out of memory, lost, or a kernel did not run.
     #[error("the device failed: {0}. Choose another device, or a smaller image")]
     Device(String),

@@ -5,11 +5,13 @@ mod built_in;
 mod card;
 mod error;
 mod fit;
+mod memory;
 pub mod unet;
 
 pub use built_in::{BuiltIn, read_network};
 pub use card::{ClassInfo, Head, ModelCard, SizeRule};
 pub use error::ModelError;
+pub use memory::check_room;
 
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
@@ -32,6 +34,9 @@ pub trait Model: Send + Sync {
     /// Dense logits have the height and width of `x`, whatever the card's size rule says: padding and tiling
     /// happen inside and are cut back exactly. `x` may be tracked by autodiff; the weights never are.
     fn logits(&self, x: Tensor<4>) -> Logits;
+
+    /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about.
+    fn working_bytes(&self, height: usize, width: usize) -> u64;
 
     /// Where it computes.
     fn device(&self) -> Device;

@@ -4,7 +4,7 @@ use super::Measure;
 use crate::attack::{Direction, Method, Objective, Reference};
 use crate::data::{Case, Mask};
 use crate::metric;
-use crate::model::{Head, Logits, Model, ModelError};
+use crate::model::{Head, Logits, Model, ModelError, check_room};
 use crate::tensor;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softmax};
@@ -49,6 +49,8 @@ impl Subject {
         if case.image.channels != 1 && case.image.channels != card.channels {
             return Err(ModelError::Channels { image: case.image.channels, model: card.channels });
         }
+        let [height, width] = case.size();
+        check_room(height, width, model.working_bytes(height, width))?;
         let x = tensor::image_to_unit(&case.image, case.bounds, &model.device());
         let (probability, predicted) = predict(model.as_ref(), x.clone())?;
         let original = tensor::to_host(x.clone())?;

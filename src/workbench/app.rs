@@ -9,6 +9,7 @@ use super::settings::{self, Settings, Writer};
 use super::state::{Look, State};
 use super::status::{self, MemoryWatch};
 use super::{Options, PaneContext, Setup, keys, menu, screenshot, theme};
+use crate::data::Bounds;
 use crate::engine::{Backend, Engine, Problem, Request};
 use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
 use anyhow::Context as _;
@@ -49,6 +50,8 @@ pub struct App {
     pub(super) device: DeviceChoice,
     /// The label map of the command line, until the first label is there.
     pub(super) label_map_text: Option<String>,
+    /// The bounds of the command line, until the first image is there.
+    pub(super) wished_bounds: Option<Bounds>,
     /// A frame of the present case has come.
     pub(super) case_shown: bool,
     pub(super) folder: PathBuf,
@@ -154,6 +157,7 @@ impl App {
             recent_models: settings.recent_models.clone(),
             device,
             label_map_text: options.label_map,
+            wished_bounds: options.bounds,
             case_shown: false,
             folder: std::env::current_dir().unwrap_or_default(),
             setup,

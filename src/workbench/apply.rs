@@ -255,9 +255,11 @@ impl App {
         if other {
             state.navigation = Navigation::default();
             state.probe = None;
-            state.view.window = [0.0, 1.0];
             state.slice = info.slice;
             state.playing = false;
+        }
+        if other || state.case.as_ref().is_some_and(|c| c.bounds != info.bounds) {
+            state.view.window = info.shown_window();
         }
         // While slices are leafed through, answers to earlier wishes come late.
         if self.case_shown || other {
@@ -277,6 +279,9 @@ impl App {
         state.case = Some(info);
         self.worked(&["Open", "Label", "Show slice"]);
         self.take_label_map();
+        if let Some(bounds) = self.wished_bounds.take() {
+            self.engine.send(Request::Bounds(bounds));
+        }
     }
 
     /// Uses the label map of the command line as soon as label and classes are known.
@@ -295,9 +300,9 @@ impl App {
 
     fn exported(&mut self, report: ExportReport, context: &egui::Context) {
         let name = report.path.display().to_string();
-        let text = match &report.survival {
-            Some(survival) => {
-                format!("{name}\n{}", numbers::survival_text(survival, theme::palette(self.state.look.theme)).0)
+        let text = match &report.saved {
+            Some(saved) => {
+                format!("{name}\n{}", numbers::saved_text(saved, theme::palette(self.state.look.theme)).0)
             }
             None => name,
         };

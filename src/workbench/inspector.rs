@@ -108,6 +108,9 @@ impl Inspector {
             Reference::Label => {
                 ui.label(theme::weak(ui, "The label: loss and measures compare with it."));
             }
+            Reference::CleanPrediction if case.label_is_empty => {
+                ui.label("The label has no class on this slice: the clean prediction is the reference.");
+            }
             Reference::CleanPrediction => {
                 ui.label("No label: the clean prediction is the reference.").on_hover_text(
                     "The loss and every measure compare with what the model itself sees in the unchanged image. Dice at ε = 0 is 1 by definition.",
@@ -256,9 +259,9 @@ fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         });
     }
     if let Some(report) = &state.exported
-        && let Some(survival) = &report.survival
+        && let Some(saved) = &report.saved
     {
-        let (text, color) = numbers::survival_text(survival, theme::of(ui));
+        let (text, color) = numbers::saved_text(saved, theme::of(ui));
         ui.label(egui::RichText::new(text).color(color)).on_hover_text(report.path.display().to_string());
     }
 }

@@ -6,7 +6,7 @@ use super::layout::section;
 use super::state::{Recent, State};
 use super::{Pane, PaneContext, theme};
 use crate::engine::{CaseInfo, Request};
-use eframe::egui::{self, Button, ScrollArea, Slider, TextEdit, Ui};
+use eframe::egui::{self, Button, DragValue, ScrollArea, Slider, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
 /// The panel.
@@ -85,10 +85,7 @@ fn case_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender
     let [channels, height, width] = case.shape;
     let colour = if channels == 1 { "grey" } else { "colour" };
     ui.label(theme::weak(ui, format!("{width} × {height} px, {}, {colour}", case.stored.name())));
-    let bounds = format!("Bounds {} … {}", short(case.bounds.lower), short(case.bounds.upper));
-    ui.label(theme::weak(ui, bounds)).on_hover_text(
-        "The pixel values that are scaled to 0 and 1. ε is a fraction of their distance, and adversarial images are clipped to them.",
-    );
+    bounds_ui(ui, case, commands);
     let label = match (&case.label_path, &case.label_map) {
         (Some(path), _) => format!("Label {}", file_name(path)),
         (None, Some(_)) => "Label of the sample".to_owned(),
@@ -100,9 +97,23 @@ fn case_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender
     }
 }
 
-/// A bound without needless digits.
-fn short(value: f32) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e7 { format!("{value:.0}") } else { format!("{value:.4}") }
+/// The bounds, to be changed by dragging or typing.
+fn bounds_ui(ui: &mut Ui, case: &CaseInfo, commands: &CommandSender) {
+    let mut bounds = case.bounds;
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        ui.label(theme::weak(ui, "Bounds")).on_hover_text(
+            "The pixel values that are scaled to 0 and 1: those of the type for 8-bit images, else the range of the whole stack. ε is a fraction of their distance; image and adversarial image are clipped to them.",
+        );
+        let speed = f64::from(bounds.width()) / 200.0;
+        let drag = |value| DragValue::new(value).speed(speed).max_decimals(4).update_while_editing(false);
+        let lower = ui.add(drag(&mut bounds.lower)).accessible_name("Lower bound");
+        ui.label(theme::weak(ui, "…"));
+        let upper = ui.add(drag(&mut bounds.upper)).accessible_name("Upper bound");
+        if (lower.changed() || upper.changed()) && bounds.lower < bounds.upper {
+            commands.request(Request::Bounds(bounds));
+        }
+    });
 }
 
 fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {

@@ -3,8 +3,8 @@
 use super::layout::section;
 use super::state::State;
 use super::theme::{self, Palette};
-use crate::engine::Survival;
 use crate::study::Measure;
+use crate::study::report::{Saved, Survival};
 use eframe::egui::{Align, Color32, Grid, Layout, RichText, TextStyle, Ui, vec2};
 
 /// One line of the table.
@@ -121,27 +121,25 @@ fn right(ui: &mut Ui, text: RichText, width: f32) {
 }
 
 /// Whether an attack outlived being saved, in words.
-pub fn survival_text(survival: &Survival, palette: &Palette) -> (String, Color32) {
-    let dice = format!(
-        "Dice {:.3} before saving, {:.3} in the file",
-        survival.before.overlap.dice, survival.after.overlap.dice
-    );
-    match survival.kept {
-        None => (format!("The attack did no harm before saving. {dice}."), palette.weak),
-        Some(kept) if kept >= 0.9 => (
-            format!("The attack survives the rounding: {:.0} % of its harm is left. {dice}.", kept * 100.0),
-            palette.text,
-        ),
-        Some(kept) if kept >= 0.1 => (
-            format!("The rounding weakens the attack: {:.0} % of its harm is left. {dice}.", kept * 100.0),
-            palette.warning,
-        ),
-        Some(kept) => (
-            format!(
-                "The attack does not survive the rounding: {:.0} % of its harm is left. {dice}.",
-                kept.max(0.0) * 100.0
-            ),
-            palette.warning,
-        ),
+pub fn saved_text(saved: &Saved, palette: &Palette) -> (String, Color32) {
+    let (before, after) = (saved.before.overlap.dice, saved.after.overlap.dice);
+    let kept = saved.kept().map_or(0.0, |kept| kept.max(0.0) * 100.0);
+    let (mut text, color) = match saved.survival() {
+        Survival::NoEffect => ("The attack had no effect worth keeping before it was saved".to_owned(), palette.weak),
+        Survival::Survives => {
+            (format!("The attack survives the rounding: {kept:.0} % of its effect is left"), palette.text)
+        }
+        Survival::Weakened => {
+            (format!("The rounding weakens the attack: {kept:.0} % of its effect is left"), palette.warning)
+        }
+        Survival::Gone => {
+            (format!("The attack does not survive the rounding: {kept:.0} % of its effect is left"), palette.warning)
+        }
+    };
+    text += &format!(". Dice {before:.3} before saving, {after:.3} in the {} file.", saved.stored.name());
+    if saved.grew() {
+        let [from, to] = [saved.before, saved.after].map(|m| m.distortion.linf * 255.0);
+        text += &format!(" Rounding enlarged the perturbation: L∞ {from:.2}/255 became {to:.2}/255.");
     }
+    (text, color)
 }

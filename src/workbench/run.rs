@@ -1,6 +1,7 @@
 //! Opens the window.
 
 use super::{App, icons, screenshot, settings};
+use crate::data::Bounds;
 use crate::gpu::{self, DeviceChoice};
 use eframe::egui::{self, ViewportBuilder};
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ pub struct Options {
     pub label: Option<PathBuf>,
     /// What the label's values mean, as `0=membrane,255=cell`; guessed where `None`.
     pub label_map: Option<String>,
+    /// The bounds of the image in pixel units; those of the stack where `None`.
+    pub bounds: Option<Bounds>,
     /// The slice of a stack, from 0.
     pub slice: usize,
     /// The model; the bundled one where `None`.

@@ -169,6 +169,10 @@ impl Linear {
 }
 
 impl Model for Linear {
+    fn working_bytes(&self, height: usize, width: usize) -> u64 {
+        (height * width * 64) as u64
+    }
+
     fn card(&self) -> &ModelCard {
         &self.card
     }

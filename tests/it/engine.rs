@@ -176,10 +176,10 @@ fn a_saved_adversarial_image_is_read_back_and_judged() {
             Event::Failed(problem) => panic!("{problem:?}"),
             _ => None,
         });
-        let survival = report.survival.unwrap();
-        assert_eq!(survival.before, frame.adversarial_measure);
+        let saved = report.saved.unwrap();
+        assert_eq!(saved.before, frame.adversarial_measure);
         // A quarter of a grey level rounds away; eight are exact.
-        assert_eq!(survival.after.distortion.linf > 1e-3, survives, "{survival:?}");
+        assert_eq!(saved.after.distortion.linf > 1e-3, survives, "{saved:?}");
         assert!(image::open(&path).is_ok());
     }
     let nowhere = folder.path().join("no such folder").join("x.png");
@@ -205,7 +205,7 @@ fn views_and_curves_are_written() {
     ] {
         engine.send(Request::Export(wish));
         wait(&engine, |e| match e {
-            Event::Exported(report) => Some(assert_eq!(report.survival, None)),
+            Event::Exported(report) => Some(assert_eq!(report.saved, None)),
             Event::Failed(problem) => panic!("{problem:?}"),
             _ => None,
         });

@@ -109,6 +109,10 @@ impl Bare {
 }
 
 impl Model for Bare {
+    fn working_bytes(&self, height: usize, width: usize) -> u64 {
+        (height * width * 64) as u64
+    }
+
     fn card(&self) -> &ModelCard {
         &self.card
     }

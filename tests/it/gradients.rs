@@ -70,6 +70,10 @@ impl Smooth {
 }
 
 impl Model for Smooth {
+    fn working_bytes(&self, height: usize, width: usize) -> u64 {
+        (height * width * 64) as u64
+    }
+
     fn card(&self) -> &ModelCard {
         &self.card
     }

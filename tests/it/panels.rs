@@ -83,6 +83,8 @@ fn state(method: Method, epsilon: f64) -> State {
         reference: Reference::Label,
         label_map: None,
         label_map_guessed: false,
+        label_is_empty: false,
+        shown: Bounds::EIGHT_BIT,
         label_values: vec![0, 255],
         image: Image::new(1, HEIGHT, WIDTH, pixels).expect("the shape fits"),
     };

@@ -398,7 +398,7 @@ fn window_exports_and_says_whether_the_attack_survives() {
     wait(&mut harness, "the export", |app| app.state.exported.is_some() || app.state.problem.is_some());
     let exported = harness.state().state.exported.clone().expect("an export");
     assert_eq!(exported.path, path);
-    assert!(path.exists() && exported.survival.is_some());
+    assert!(path.exists() && exported.saved.is_some());
     harness.run_steps(2);
     assert!(harness.query_all_by_label_contains("rounding").count() >= 1, "the window says what became of the attack");
 }

@@ -24,7 +24,23 @@ impl Default for Criterion {
     }
 }
 
+/// A relative criterion says nothing about a model that is already useless: the clean Dice must reach this.
+const CLEAN_FLOOR: f64 = 0.5;
+
 impl Criterion {
+    /// The Dice that the clean image must reach beside the criterion itself, if that is relative.
+    pub fn clean_floor(self) -> Option<f64> {
+        match self {
+            Self::ShareOfCleanDice(_) => Some(CLEAN_FLOOR),
+            Self::Dice(_) => None,
+        }
+    }
+
+    /// Whether the clean image fails, so that no attack can be said to break it.
+    pub fn clean_fails(self, clean: &Measure) -> bool {
+        self.clean_floor().is_some_and(|floor| clean.overlap.dice < floor) || self.fails(clean, clean)
+    }
+
     /// The Dice below which an image fails.
     pub fn threshold(self, clean: &Measure) -> f64 {
         match self {
@@ -126,7 +142,7 @@ pub(super) fn control_at(curve: &Curve, epsilon: f64) -> Option<&CurvePoint> {
 pub fn verdicts(curve: &Curve, criterion: Criterion) -> Vec<Verdict> {
     let fails = |measure: &Measure| criterion.fails(&curve.clean, measure);
     let of = |point: &CurvePoint| {
-        if fails(&curve.clean) {
+        if criterion.clean_fails(&curve.clean) {
             Verdict::CleanFails
         } else if !fails(&point.measure) {
             Verdict::Holds

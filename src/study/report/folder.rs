@@ -5,7 +5,7 @@ use super::criterion::{Criterion, Verdict, control_at, verdicts};
 use super::figure::{self, Figure};
 use super::html::{Finding, HtmlReport, Picture};
 use super::panel::{PanelCaption, PanelPictures, panel};
-use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_to_stored};
+use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_judge};
 use crate::attack::{self, Direction, Method, Reference};
 use crate::data::{DataError, write_bytes_atomic};
 use crate::model::ModelError;
@@ -165,7 +165,11 @@ impl Painter<'_> {
             measure: point.measure,
             control,
             verdict,
-            rounded: if point.epsilon > 0.0 { Some(round_to_stored(subject, &adversarial)?) } else { None },
+            saved: if point.epsilon > 0.0 {
+                Some(round_and_judge(subject, &adversarial, point.measure)?)
+            } else {
+                None
+            },
             pictures: [picture(noise)?, picture(image)?, picture(attacked)?, picture(difference)?],
             gain: tiles.gain,
             seconds: point.seconds,

@@ -3,7 +3,8 @@
 
 use super::criterion::{BrokenInterval, Criterion, Verdict, broken_intervals};
 use super::figure::{self, Figure};
-use super::{Provenance, Rounded, epsilon, panel};
+use super::parts::{badge, describe, overlap, survival, three, tile, view};
+use super::{Provenance, Saved, epsilon, panel};
 use crate::attack;
 use crate::study::{Curve, Measure};
 use base64::Engine as _;
@@ -36,7 +37,7 @@ pub struct Finding {
     /// Whether it broke.
     pub verdict: Verdict,
     /// The adversarial image, saved, read back and judged again.
-    pub rounded: Option<Rounded>,
+    pub saved: Option<Saved>,
     /// Noise, adversarial image, its segmentation, what changed.
     pub pictures: [Picture; 4],
     /// What the noise is multiplied by before it is shown.
@@ -146,7 +147,7 @@ impl HtmlReport<'_> {
         let name = self.name();
         match intervals.first() {
             Some(first) => format!("{name} breaks {} at ε = {}", self.model, epsilon::short(first.first)),
-            None if self.criterion.fails(&self.curve.clean, &self.curve.clean) => {
+            None if self.criterion.clean_fails(&self.curve.clean) => {
                 format!("{} fails on this image before any attack", self.model)
             }
             None if self.any(Verdict::NoiseToo) => {
@@ -201,9 +202,9 @@ impl HtmlReport<'_> {
                     @if let Some(control) = finding.control {
                         (tile("Dice under random sign", &format!("{:.3}", control.overlap.dice), &at))
                     }
-                    @if let Some(rounded) = &finding.rounded {
-                        @let (word, detail) = survival(rounded, clean, &finding.measure);
-                        (tile(&format!("After saving as {}", rounded.depth), word, &detail))
+                    @if let Some(saved) = &finding.saved {
+                        @let (word, detail) = survival(saved);
+                        (tile(&format!("After saving as {}", saved.stored.name()), word, &detail))
                     }
                 }
             }
@@ -244,7 +245,6 @@ impl HtmlReport<'_> {
     }
 
     fn table(&self) -> Markup {
-        let clean = &self.curve.clean;
         html! {
             section {
                 h2 { "Numbers" }
@@ -253,14 +253,14 @@ impl HtmlReport<'_> {
                         thead {
                             tr {
                                 th colspan="3" {} th colspan="2" { "Dice" } th colspan="2" { "IoU" }
-                                th colspan="3" { "Pixel error" } th colspan="2" { "Perturbation" }
-                                th colspan="2" { "After saving" } th {}
+                                th colspan="3" { "Pixel error" } th colspan="3" { "Perturbation" }
+                                th colspan="4" { "After saving" } th {}
                             }
                             tr {
                                 th { "ε" } th { "fraction" } th.word { "verdict" }
                                 th { "attack" } th { "random" } th { "attack" } th { "random" }
-                                th { "L2" } th { "RMSE" } th { "wrong" } th { "L∞" } th { "L2" }
-                                th { "Dice" } th { "kept" } th { "seconds" }
+                                th { "L2" } th { "RMSE" } th { "wrong" } th { "L∞" } th { "L2" } th { "random L2" }
+                                th { "Dice" } th { "kept" } th { "L∞" } th.word { "alone" } th { "seconds" }
                             }
                         }
                         tbody {
@@ -275,11 +275,14 @@ impl HtmlReport<'_> {
                                     td { (format!("{:.2}", m.error.l2)) } td { (three(m.error.rmse)) }
                                     td { (format!("{:.2} %", m.error.wrong * 100.0)) }
                                     td { (epsilon::fraction(m.distortion.linf)) } td { (three(m.distortion.l2)) }
-                                    @if let Some(rounded) = &f.rounded {
-                                        td { (three(rounded.measure.overlap.dice)) }
-                                        td { (rounded.kept(clean, m).map_or("–".into(), |k| format!("{:.0} %", k * 100.0))) }
+                                    td.soft { (f.control.map_or("–".into(), |c| three(c.distortion.l2))) }
+                                    @if let Some(saved) = &f.saved {
+                                        td { (three(saved.after.overlap.dice)) }
+                                        td { (saved.kept().map_or("–".into(), |k| format!("{:.0} %", k * 100.0))) }
+                                        td { (epsilon::fraction(saved.after.distortion.linf)) }
+                                        td.word { (if self.criterion.fails(&self.curve.clean, &saved.after) { "fails" } else { "passes" }) }
                                     } @else {
-                                        td { "–" } td { "–" }
+                                        td { "–" } td { "–" } td { "–" } td.word { "–" }
                                     }
                                     td.soft { (format!("{:.3}", f.seconds)) }
                                 }
@@ -305,6 +308,9 @@ impl HtmlReport<'_> {
                     dt { "broken means" } dd {
                         "The original passes, the adversarial image fails, and random sign noise of the same ε does not fail. "
                         "To fail: " (self.criterion) " (here " (three(self.criterion.threshold(&self.curve.clean))) ")."
+                        @if let Some(floor) = self.criterion.clean_floor() {
+                            " The original passes if its own Dice is at least " (floor) ": a model that misses more than that has nothing to lose."
+                        }
                     }
                 }
                 @if !self.provenance.command.is_empty() {
@@ -324,78 +330,11 @@ impl HtmlReport<'_> {
                     dt { "Dice, IoU" } dd { "Overlap of predicted and reference " (self.class) ": 2·TP / (2·TP + FP + FN) and TP / (TP + FP + FN). Two empty masks overlap fully." }
                     dt { "pixel error" } dd { "L2 is ‖y − p‖₂ with y = 1 on " (self.class) " and p its predicted probability; RMSE is L2 / √N over the N pixels that count; wrong is the share of pixels whose predicted class is not the reference’s." }
                     dt { "perturbation" } dd { "L∞ and L2 norm of adversarial image − original, as fractions of the bounds’ width, after clipping." }
-                    dt { "random sign" } dd { "The control: ±ε in every pixel, each sign by the toss of a coin. It is as strong as the attack and knows nothing of the model." }
-                    dt { "kept" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of the loss of Dice that is still there: survives from 50 %, weakened from 10 %, else gone. A dash: there was no loss worth the name (0.01)." }
+                    dt { "random sign" } dd { "The control: +ε or −ε in every pixel by the toss of a coin, clipped to the bounds. It has the ε of the attack and knows nothing of the model; its L2 differs from the attack’s only by what is clipped and where the gradient is exactly zero." }
+                    dt { "after saving" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of its effect on Dice that is still there: survives from 50 %, weakened from 10 %, else gone. A dash: there was no effect worth the name (0.01). Rounding moves every pixel to a whole step: L∞ in the file can be smaller than ε, or larger. Alone: whether the saved image itself fails." }
                     dt { "measured intervals" } dd { "Only the listed ε were measured. Nothing says that a model broken at one ε is broken at all larger ones." }
                 }
             }
-        }
-    }
-}
-
-/// `every measured ε from 2/255 to 8/255 (not at 1/255)`.
-fn describe(interval: &BrokenInterval) -> String {
-    let span = match interval.points {
-        1 => epsilon::short(interval.first),
-        n => {
-            format!("all {n} measured ε from {} to {}", epsilon::short(interval.first), epsilon::short(interval.last))
-        }
-    };
-    let outside: Vec<String> = [interval.below, interval.above].into_iter().flatten().map(epsilon::short).collect();
-    if outside.is_empty() { span } else { format!("{span} (not at {})", outside.join(" or ")) }
-}
-
-/// One word on whether an attack outlived being saved, and the numbers.
-fn survival(rounded: &Rounded, clean: &Measure, before: &Measure) -> (&'static str, String) {
-    let dice = rounded.measure.overlap.dice;
-    match rounded.kept(clean, before) {
-        None => ("no harm to keep", format!("Dice {dice:.3} in the file")),
-        Some(kept) => {
-            let word = match kept {
-                k if k >= 0.5 => "survives",
-                k if k >= 0.1 => "weakened",
-                _ => "gone",
-            };
-            (word, format!("{:.0} % of the loss kept, Dice {dice:.3} in the file", kept * 100.0))
-        }
-    }
-}
-
-fn overlap(measure: &Measure) -> String {
-    let Measure { overlap, error, .. } = measure;
-    format!("Dice {:.3}, IoU {:.3}, {:.1} % wrong", overlap.dice, overlap.iou, error.wrong * 100.0)
-}
-
-fn three(value: f64) -> String {
-    format!("{value:.3}")
-}
-
-fn tile(name: &str, value: &str, detail: &str) -> Markup {
-    html! { .tile { p.name { (name) } p.value { (value) } p.detail { (detail) } } }
-}
-
-fn badge(verdict: Verdict) -> Markup {
-    let class = match verdict {
-        Verdict::Broken => "badge bad",
-        Verdict::Holds => "badge good",
-        _ => "badge",
-    };
-    html! { span class=(class) { (verdict.name()) } }
-}
-
-/// A picture with its captions. The originals are the same at every ε: a style holds them once, under the class `same`.
-fn view(picture: &Picture, title: &str, note: &str, same: &str) -> Markup {
-    html! {
-        figure {
-            figcaption { (title) }
-            @if same.is_empty() {
-                img src={ "data:image/png;base64," (STANDARD.encode(&picture.png)) } width=(picture.width)
-                    height=(picture.height) alt={ (title) ". " (note) };
-            } @else {
-                div class={ "same " (same) } role="img" aria-label=(title)
-                    style={ "aspect-ratio:" (picture.width) "/" (picture.height) } {}
-            }
-            p.note { (note) }
         }
     }
 }

@@ -1,60 +1,161 @@
 //! Whether an attack outlives being saved: the adversarial image is written at its stored depth, read back and judged
-//! again. An ε below half a grey level, for one, is gone in 8 bits.
+//! again. An ε below half a grey level, for one, is gone in 8 bits; one of half a level may come back as a whole one.
 
 use super::ReportError;
-use crate::data::{self, Bounds, Case, DataError, Image, StoredType};
+use crate::data::{self, Bounds, Case, DataError, StoredType};
 use crate::study::{Measure, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// What is left of an attack in a file.
+/// An adversarial image that was saved, and what is left of the attack in the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rounded {
-    /// The depth of the file, for people: `8-bit`.
-    pub depth: &'static str,
+pub struct Saved {
+    /// The type that the file stores.
+    pub stored: StoredType,
+    /// Measures of the clean image.
+    pub clean: Measure,
+    /// Measures of the adversarial image before it was saved.
+    pub before: Measure,
     /// Measures of the file's image.
-    pub measure: Measure,
+    pub after: Measure,
 }
 
-impl Rounded {
-    /// The share of the loss of Dice that is left, or `None` where there was no loss worth the name (a hundredth).
-    pub fn kept(&self, clean: &Measure, before: &Measure) -> Option<f64> {
-        let lost = clean.overlap.dice - before.overlap.dice;
-        (lost >= 0.01).then(|| (clean.overlap.dice - self.measure.overlap.dice) / lost)
+/// What became of an attack in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survival {
+    /// It changed Dice by less than a hundredth before it was saved: there was nothing to keep.
+    NoEffect,
+    /// At least half of its effect on Dice is left.
+    Survives,
+    /// At least a tenth is left.
+    Weakened,
+    /// Less than that.
+    Gone,
+}
+
+impl Survival {
+    /// For tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoEffect => "no effect to keep",
+            Self::Survives => "survives",
+            Self::Weakened => "weakened",
+            Self::Gone => "gone",
+        }
     }
 }
 
-/// The depth that images of `case` are saved at here: their own, or 8 bits over the bounds for floats, which would
-/// round nothing.
-fn depth(case: &Case) -> (StoredType, Bounds) {
+impl Saved {
+    /// The share of the change of Dice that is left, for better or worse; `None` where there was no change worth the
+    /// name (a hundredth).
+    pub fn kept(&self) -> Option<f64> {
+        let effect = self.clean.overlap.dice - self.before.overlap.dice;
+        (effect.abs() >= 0.01).then(|| (self.clean.overlap.dice - self.after.overlap.dice) / effect)
+    }
+
+    /// In a word.
+    pub fn survival(&self) -> Survival {
+        match self.kept() {
+            None => Survival::NoEffect,
+            Some(kept) if kept >= 0.5 => Survival::Survives,
+            Some(kept) if kept >= 0.1 => Survival::Weakened,
+            Some(_) => Survival::Gone,
+        }
+    }
+
+    /// Whether rounding made the perturbation larger: what is judged in the file is then a stronger attack.
+    pub fn grew(&self) -> bool {
+        self.after.distortion.linf > self.before.distortion.linf * 1.001 + 1e-6
+    }
+}
+
+/// The type that images of `case` are saved as in a file of this `ending`, and the bounds that they are scaled to: their
+/// own, or, for floats, 8 bits over the bounds in a PNG, which cannot hold floats.
+fn stored_as(case: &Case, ending: &str) -> (StoredType, Bounds) {
     match case.stored {
-        StoredType::F32 => (StoredType::U8, Bounds::EIGHT_BIT),
-        integer => (integer, case.bounds),
+        StoredType::F32 if ending.eq_ignore_ascii_case("png") => (StoredType::U8, Bounds::EIGHT_BIT),
+        stored => (stored, case.bounds),
     }
 }
 
-/// Saves `adversarial`, `[1, channels, height, width]` in [0, 1], at the stored depth (floats: 8 bits), reads it back and
-/// judges it.
+/// Saves `adversarial`, `[1, channels, height, width]` in [0, 1], as `path` (PNG or TIFF by its ending; integers at the
+/// depth of the case, floats as 8 bits in a PNG), reads it back and judges it. `before` are its measures now.
 ///
 /// # Errors
 /// If the file cannot be written or read, or the device fails.
-pub fn round_to_stored(subject: &Subject, adversarial: &Tensor<4>) -> Result<Rounded, ReportError> {
-    let (stored, bounds) = depth(&subject.case);
+pub fn save_and_judge(
+    subject: &Subject,
+    adversarial: &Tensor<4>,
+    before: Measure,
+    path: &Path,
+) -> Result<Saved, ReportError> {
+    let ending = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+    let (stored, bounds) = stored_as(&subject.case, &ending);
     let image = tensor::unit_to_image(adversarial.clone(), bounds)?;
-    let read = through_a_file(&image, stored)?;
+    data::write_image(path, &image, stored)?;
+    let stack = data::open(path, &AtomicBool::new(false))?;
+    let read = stack.slice(0).ok_or_else(|| DataError::new(path, "holds no image", ""))?;
     let x = tensor::image_to_unit(&read, bounds, &subject.model.device());
     // A colour image whose channels came out equal is read back as grey.
     let x = if read.channels == image.channels { x } else { x.expand([1, image.channels, image.height, image.width]) };
-    let judged = subject.judge(&x)?;
-    Ok(Rounded { depth: stored.name(), measure: judged.measure })
+    let after = subject.judge(&x)?.measure;
+    Ok(Saved { stored, clean: subject.clean.measure, before, after })
 }
 
-fn through_a_file(image: &Image, stored: StoredType) -> Result<Image, DataError> {
+/// [`save_and_judge`] with a file that does not outlive it, at the stored depth (floats: 8 bits, since nothing else
+/// would round them).
+///
+/// # Errors
+/// As [`save_and_judge`].
+pub fn round_and_judge(subject: &Subject, adversarial: &Tensor<4>, before: Measure) -> Result<Saved, ReportError> {
     let temporary = std::env::temp_dir();
     let folder = tempfile::tempdir().map_err(|e| DataError::new(&temporary, e.to_string(), ""))?;
-    let path = folder.path().join(format!("adversarial.{}", data::file_ending(stored)));
-    data::write_image(&path, image, stored)?;
-    let stack = data::open(&path, &AtomicBool::new(false))?;
-    stack.slice(0).ok_or_else(|| DataError::new(&path, "holds no image", ""))
+    let ending = match subject.case.stored {
+        StoredType::F32 => "png",
+        stored => data::file_ending(stored),
+    };
+    save_and_judge(subject, adversarial, before, &folder.path().join(format!("adversarial.{ending}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Distortion, Overlap, PixelError};
+
+    fn measure(dice: f64, linf: f64) -> Measure {
+        Measure {
+            error: PixelError { l2: 0.0, rmse: 0.0, wrong: 0.0, pixels: 1 },
+            overlap: Overlap { dice, iou: dice / (2.0 - dice) },
+            distortion: Distortion { linf, l2: linf },
+        }
+    }
+
+    fn saved(clean: f64, before: f64, after: f64) -> Saved {
+        let stored = StoredType::U8;
+        Saved { stored, clean: measure(clean, 0.0), before: measure(before, 0.01), after: measure(after, 0.01) }
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_both_directions() {
+        let harm = saved(0.9, 0.5, 0.6);
+        assert!((harm.kept().unwrap() - 0.75).abs() < 1e-12);
+        assert_eq!(harm.survival(), Survival::Survives);
+        assert_eq!(saved(0.9, 0.5, 0.8).survival(), Survival::Weakened);
+        assert_eq!(saved(0.9, 0.5, 0.9).survival(), Survival::Gone);
+        // Inverse FGSM raises Dice.
+        let help = saved(0.8, 0.9, 0.87);
+        assert!((help.kept().unwrap() - 0.7).abs() < 1e-12);
+        assert_eq!(help.survival(), Survival::Survives);
+        assert_eq!(saved(0.9, 0.895, 0.9).survival(), Survival::NoEffect);
+    }
+
+    #[test]
+    fn a_perturbation_that_grew_is_noticed() {
+        let mut saved = saved(0.9, 0.5, 0.5);
+        assert!(!saved.grew());
+        saved.after.distortion.linf = 0.02;
+        assert!(saved.grew());
+    }
 }
