@@ -75,3 +75,109 @@ pub fn segmentation(reference: &Mask, positive: u8, probability: &[f32], predict
     let error = PixelError { l2: squares.sqrt(), rmse: (squares / n).sqrt(), wrong: wrong as f64 / n, pixels };
     (error, confusion)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const I: u8 = IGNORE;
+    /// With class 1 positive: 2 true and 2 false positives, 1 false negative, 3 true negatives, one ignored.
+    const REFERENCE: [u8; 9] = [1, 1, 0, 0, I, 0, 0, 1, 0];
+    const PREDICTED: [u8; 9] = [1, 0, 0, 1, 1, 0, 0, 1, 1];
+    const PROBABILITY: [f32; 9] = [0.9, 0.4, 0.1, 0.6, 0.8, 0.2, 0.0, 0.5, 0.7];
+
+    fn mask(classes: [u8; 9]) -> Mask {
+        Mask { height: 3, width: 3, classes: classes.into() }
+    }
+
+    fn hard(predicted: [u8; 9], positive: u8) -> [f32; 9] {
+        predicted.map(|c| f32::from(u8::from(c == positive)))
+    }
+
+    #[track_caller]
+    fn assert_near(what: &str, value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-6, "{what} {value}, not {expected}");
+    }
+
+    #[track_caller]
+    fn assert_overlap(confusion: Confusion, dice: f64, iou: f64) {
+        assert_near("Dice", confusion.overlap().dice, dice);
+        assert_near("IoU", confusion.overlap().iou, iou);
+    }
+
+    #[test]
+    fn values_by_hand() {
+        let (error, confusion) = segmentation(&mask(REFERENCE), 1, &PROBABILITY, &PREDICTED);
+        let expected = Confusion { true_positive: 2, false_positive: 2, false_negative: 1, true_negative: 3 };
+        assert_eq!((confusion, error.pixels), (expected, 8));
+        assert_overlap(confusion, 4.0 / 7.0, 2.0 / 5.0);
+        assert_near("wrong", error.wrong, 3.0 / 8.0);
+        // (y − p)²: .01, .36, .01, .36, ignored, .04, 0, .25, .49.
+        assert_near("L2", error.l2, 1.52f64.sqrt());
+        assert_near("RMSE", error.rmse, 0.19f64.sqrt());
+        let (error, _) = segmentation(&mask(REFERENCE), 1, &hard(PREDICTED, 1), &PREDICTED);
+        assert_near("hard L2", error.l2, 3f64.sqrt());
+        assert_near("hard L2 from the share", error.l2, (error.wrong * error.pixels as f64).sqrt());
+    }
+
+    #[test]
+    fn the_positive_class_and_the_order_of_masks_matter() {
+        let background = PROBABILITY.map(|p| 1.0 - p);
+        let (error, confusion) = segmentation(&mask(REFERENCE), 0, &background, &PREDICTED);
+        let expected = Confusion { true_positive: 3, false_positive: 1, false_negative: 2, true_negative: 2 };
+        assert_eq!(confusion, expected);
+        assert_overlap(confusion, 6.0 / 9.0, 3.0 / 6.0);
+        // Both classes share their errors, and so does the soft one of complementary probabilities.
+        assert_near("wrong", error.wrong, 3.0 / 8.0);
+        assert_near("L2", error.l2, 1.52f64.sqrt());
+        // The probability of the other class is a large error.
+        let (error, _) = segmentation(&mask(REFERENCE), 0, &PROBABILITY, &PREDICTED);
+        assert_near("L2", error.l2, 3.92f64.sqrt());
+        // A prediction of the one class for the other has nothing right.
+        let swapped = REFERENCE.map(|c| if c == I { 0 } else { 1 - c });
+        let (error, confusion) = segmentation(&mask(REFERENCE), 1, &hard(swapped, 1), &swapped);
+        assert_overlap(confusion, 0.0, 0.0);
+        assert_near("wrong", error.wrong, 1.0);
+        // Reference and prediction change places: what was too much is now missing.
+        let mut predicted = REFERENCE;
+        predicted[4] = 0;
+        let mut reference = PREDICTED;
+        reference[4] = I;
+        let (_, back) = segmentation(&mask(reference), 1, &hard(predicted, 1), &predicted);
+        assert_eq!((back.false_positive, back.false_negative), (1, 2));
+    }
+
+    #[test]
+    fn empty_masks() {
+        let (empty, none) = ([0; 9], [0.0; 9]);
+        let (error, confusion) = segmentation(&mask(empty), 1, &none, &empty);
+        assert_overlap(confusion, 1.0, 1.0);
+        assert_eq!((error.l2, error.rmse, error.wrong, error.pixels), (0.0, 0.0, 0.0, 9));
+        // Something where there is nothing, and nothing where there is something.
+        let one = [0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for (reference, predicted) in [(empty, one), (one, empty)] {
+            let (error, confusion) = segmentation(&mask(reference), 1, &hard(predicted, 1), &predicted);
+            assert_overlap(confusion, 0.0, 0.0);
+            assert_near("wrong", error.wrong, 1.0 / 9.0);
+            assert_near("RMSE", error.rmse, 1.0 / 3.0);
+        }
+        // Positive pixels that are ignored leave an empty mask.
+        let (_, confusion) = segmentation(&mask([I, 0, 0, 0, 0, 0, 0, 0, 0]), 1, &none, &[1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_overlap(confusion, 1.0, 1.0);
+        let (error, confusion) = segmentation(&mask([I; 9]), 1, &PROBABILITY, &PREDICTED);
+        assert_overlap(confusion, 1.0, 1.0);
+        assert_eq!((error.l2, error.rmse, error.wrong, error.pixels), (0.0, 0.0, 0.0, 0));
+    }
+
+    #[test]
+    fn of_three_classes_every_confusion_is_wrong() {
+        // Class 2 for class 0 is an error, though both are negative.
+        let reference = [0, 0, 2, 2, 1, 1, I, 0, 0];
+        let predicted = [0, 2, 2, 0, 1, 2, 1, 0, 1];
+        let (error, confusion) = segmentation(&mask(reference), 1, &hard(predicted, 1), &predicted);
+        let expected = Confusion { true_positive: 1, false_positive: 1, false_negative: 1, true_negative: 5 };
+        assert_eq!(confusion, expected);
+        assert_overlap(confusion, 2.0 / 4.0, 1.0 / 3.0);
+        assert_near("wrong", error.wrong, 4.0 / 8.0);
+    }
+}
