@@ -7,6 +7,7 @@ use crate::data::DataError;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
+use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl BuiltIn {
     /// Reads `weights` (safetensors) and the card beside it (`.toml`, same name).
     ///
     /// # Errors
-    /// If a file is missing or malformed, or the weights are those of another network.
+    /// If a file is missing or malformed, or the weights are those of another network or not finite.
     pub fn load(weights: &Path, device: &Device) -> Result<Self, ModelError> {
         let hint = "A model is a .safetensors file with its card, a .toml of the same name, beside it";
         let size =
@@ -91,13 +92,15 @@ impl BuiltIn {
 /// The unfolded network of a weights file, for training on.
 ///
 /// # Errors
-/// If the weights are malformed or of another network than the card says.
+/// If the weights are malformed, not finite, or of another network than the card says.
 pub fn read_network(path: &Path, card: &ModelCard, bytes: Vec<u8>, device: &Device) -> Result<UNet, ModelError> {
     check(card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
     // Parsed once on its own: the store trusts the header's offsets.
-    safetensors::SafeTensors::deserialize(&bytes).map_err(|e| {
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
         ModelError::file(path, format!("is not a safetensors file ({e})"), "Open a .safetensors file made by train")
     })?;
+    check_values(&tensors)
+        .map_err(|cause| ModelError::file(path, cause, "Open weights of a training that went well"))?;
     let mut network = card.network.init(device);
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
     let hint = "The card beside the weights must describe the network that they were trained in";
@@ -114,6 +117,22 @@ pub fn read_network(path: &Path, card: &ModelCard, bytes: Vec<u8>, device: &Devi
         return Err(ModelError::file(path, format!("holds the weights of another network: {first}{more}"), hint));
     }
     Ok(network)
+}
+
+/// Every weight is a finite 32-bit float: the network would take other types as they are and fail on the first image,
+/// and one value that is no number spoils every pixel that it reaches.
+fn check_values(tensors: &SafeTensors<'_>) -> Result<(), String> {
+    for (name, view) in tensors.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("holds {name} as {}, and weights are read as F32", view.dtype()));
+        }
+        let (values, _) = view.data().as_chunks::<4>();
+        let broken = values.iter().filter(|bytes| !f32::from_le_bytes(**bytes).is_finite()).count();
+        if broken > 0 {
+            return Err(format!("{broken} of the {} values of {name} are not finite (NaN or infinite)", values.len()));
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
@@ -143,6 +162,7 @@ fn check(card: &ModelCard) -> Result<(), String> {
     if !sizes_fit {
         return Err(format!("its network has impossible sizes: {n:?}"));
     }
+    n.check().map_err(|cause| format!("its network cannot work: {cause}"))?;
     if card.channels != n.channels {
         return Err(format!("it says {} channels and its network takes {}", card.channels, n.channels));
     }

@@ -24,7 +24,8 @@ pub enum Downsampling {
 pub enum Padding {
     /// Zeros: the output is as large as the input.
     Same,
-    /// None: each convolution loses a pixel on each side, skip connections are cropped (Ronneberger et al.).
+    /// None: each convolution loses a pixel on each side, skip connections are cropped (Ronneberger et al.). With max
+    /// pooling only.
     Valid,
 }
 
@@ -84,6 +85,16 @@ impl UNetConfig {
             "advu-net" => Some(Self::advu_net()),
             _ => None,
         }
+    }
+
+    /// Says which of the settings cannot work together. (Their ranges are for whoever makes the network to limit.)
+    pub fn check(&self) -> Result<(), String> {
+        // An unpadded convolution of stride 2 reads other pixels than pooling does: sizes and margins below are those
+        // of pooling, and the segmentation would be shifted against the image.
+        if self.padding == Padding::Valid && self.downsampling == Downsampling::Strided {
+            return Err("valid padding goes with max-pool downsampling only; for strided use same padding".to_owned());
+        }
+        Ok(())
     }
 
     /// Feature maps of level `level`, 0 at full resolution.

@@ -104,6 +104,7 @@ impl Recipe {
                 n.channels, n.depth, n.base
             ));
         }
+        n.check().map_err(TrainError::Recipe)?;
         if self.epochs == 0 || self.batch == 0 || self.batch > 1024 {
             return wrong(format!(
                 "{} epochs of batches of {}: use at least 1, at most 1024 a batch",
@@ -140,6 +141,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::unet::Downsampling;
 
     #[test]
     fn the_rate_rises_then_falls_to_a_hundredth() {
@@ -154,12 +156,14 @@ mod tests {
     fn impossible_settings_are_named() {
         let good = Recipe::new(UNetConfig::new(4, 3), 1);
         assert!(good.check().is_ok());
+        let strided = UNetConfig { downsampling: Downsampling::Strided, ..UNetConfig::ronneberger() };
         for (bad, says) in [
             (Recipe { crop: 100, ..good.clone() }, "Use 96 or 104"),
             (Recipe { crop: 8, ..good.clone() }, "16 to 2048"),
             (Recipe { epochs: 0, ..good.clone() }, "0 epochs"),
             (Recipe { learning_rate: f64::NAN, ..good.clone() }, "learning rate"),
             (Recipe { network: UNetConfig { outputs: 2, ..good.network.clone() }, ..good.clone() }, "2 outputs"),
+            (Recipe { network: strided, ..good.clone() }, "max-pool downsampling only"),
         ] {
             let error = bad.check().expect_err("must be refused").to_string();
             assert!(error.contains(says), "{error}");
