@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, dense, host, max_difference, parameters, path};
 use burn::module::Module;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::model::{BuiltIn, ClassInfo, Head, Model, ModelCard, SizeRule};
 use proptest::prelude::*;
@@ -118,6 +118,55 @@ fn a_size_that_fits_is_not_touched() {
     let model = with_rule(&fixture, SizeRule::MultipleOf(4));
     let logits = host(dense(model.logits(fixture.tensor("x", 0, &Device::flex()))));
     assert!(max_difference(&logits, fixture.values("logits", 0)) <= 1e-4);
+}
+
+/// `image`, `[height, width]`, reflected without repeating its border: `size` pixels, the first of the image at
+/// `origin`.
+fn reflected(image: &[f32], [height, width]: [usize; 2], origin: usize, size: [usize; 2]) -> Tensor<4> {
+    // Walks along the image and turns at each end.
+    let walk = |length: usize, count: usize| -> Vec<usize> {
+        let there_and_back: Vec<usize> = (0..length).chain((1..length - 1).rev()).collect();
+        let start = there_and_back.len() * origin - origin;
+        (0..count).map(|i| there_and_back[(start + i) % there_and_back.len()]).collect()
+    };
+    let columns = walk(width, size[1]);
+    let values: Vec<f32> = walk(height, size[0])
+        .into_iter()
+        .flat_map(|row| columns.iter().map(move |column| image[row * width + column]).collect::<Vec<_>>())
+        .collect();
+    Tensor::from_data(TensorData::new(values, [1, 1, size[0], size[1]]), &Device::flex())
+}
+
+#[test]
+fn what_is_padded_is_cut_back_at_the_right_place() {
+    let device = Device::flex();
+    let (height, width) = (37, 61);
+    let image: Vec<f32> = (0..height * width).map(|i| (i * 7919 % 1009) as f32 / 1008.0).collect();
+    let x = Tensor::<4>::from_data(TensorData::new(image.clone(), [1, 1, height, width]), &device);
+    device.seed(11);
+    let ronneberger = UNetConfig { base: 4, depth: 2, ..UNetConfig::ronneberger() };
+    let fixture = Fixture::open("same");
+    for (name, network, origin, size, of_logits) in [
+        // The next multiples of 4, padded at the end alone.
+        ("same", fixture.network(&device), 0, [40, 64], [40, 64]),
+        // Each pair of convolutions loses 2 pixels a side: at full, half and a quarter of the resolution, and back, that
+        // is 2 + 4 + 8 + 4 + 2 = 20. Sizes 4·b + 12 fit, so that 37 + 40 becomes 80 and 61 + 40 becomes 104.
+        ("valid", ronneberger.init(&device), 20, [80, 104], [40, 64]),
+    ] {
+        let mut card = Fixture::open(name).card;
+        if name == "valid" {
+            card.network = ronneberger.clone();
+        }
+        let bare = network.valid().forward(reflected(&image, [height, width], origin, size));
+        assert_eq!(bare.dims(), [1, 1, of_logits[0], of_logits[1]], "{name}");
+        let bare = host(bare);
+        let by_hand: Vec<f32> = (0..height * width).map(|i| bare[i / width * of_logits[1] + i % width]).collect();
+        let logits = host(dense(BuiltIn::new(card, &network, &device).unwrap().logits(x.clone())));
+        let spread = max_difference(&by_hand, &vec![by_hand[0]; by_hand.len()]);
+        let off = max_difference(&logits, &by_hand);
+        println!("{name}: off by {off:.1e} of {spread:.1e}");
+        assert!(off <= 1e-4 * spread, "{name}: off by {off} of {spread}");
+    }
 }
 
 #[test]
