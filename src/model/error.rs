@@ -57,6 +57,19 @@ pub enum ModelError {
         /// Bytes.
         free: u64,
     },
+    /// The prediction is no number somewhere.
+    #[error(
+        "{model} predicts values that are not numbers at {pixels} of {of} pixels: its weights overflow on this image. \
+         Choose another model"
+    )]
+    NotFinite {
+        /// The model's name.
+        model: String,
+        /// Where the probability is NaN or infinite.
+        pixels: usize,
+        /// Pixels of the image.
+        of: usize,
+    },
     /// The device failed: out of memory, lost, or a kernel did not run.
     #[error("the device failed: {0}. Choose another device, or a smaller image")]
     Device(String),

@@ -6,12 +6,14 @@ mod card;
 mod error;
 mod fit;
 mod memory;
+mod predict;
 pub mod unet;
 
 pub use built_in::{BuiltIn, read_network};
 pub use card::{ClassInfo, Head, ModelCard, SizeRule};
 pub use error::ModelError;
 pub use memory::check_room;
+pub use predict::{Prediction, predict};
 
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;

@@ -2,9 +2,8 @@
 
 use crate::data::Case;
 use crate::metric::{Confusion, RandScore, membrane_rand_score, segmentation};
-use crate::model::{Head, Logits, Model, ModelError};
+use crate::model::{Model, ModelError, Prediction, predict};
 use crate::tensor;
-use burn::tensor::activation::{sigmoid, softmax};
 
 /// Thresholds at which V_rand is tried, as the ISBI 2012 challenge did.
 const THRESHOLDS: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -20,7 +19,7 @@ pub struct Evaluation {
     pub iou: f64,
     /// Dice of each image.
     pub dice_of_images: Vec<f64>,
-    /// Share of wrong pixels.
+    /// Share of pixels whose predicted class is not the label's.
     pub wrong: f64,
     /// ‖y − p‖₂ / √N of the soft prediction, over all pixels.
     pub rmse: f64,
@@ -36,7 +35,7 @@ pub struct Evaluation {
 /// index and may return false to stop early.
 ///
 /// # Errors
-/// If a case does not fit the model, or the device fails.
+/// If a case does not fit the model, a probability is not finite, or the device fails.
 pub fn evaluate(
     model: &dyn Model,
     cases: &[Case],
@@ -44,7 +43,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, ModelError> {
     let card = model.card();
     let mut total = Confusion::default();
-    let (mut squares, mut pixels, mut wrong, mut images) = (0f64, 0u64, 0u64, 0usize);
+    let (mut squares, mut pixels, mut wrong, mut images) = (0f64, 0u64, 0f64, 0usize);
     let mut dice_of_images = Vec::new();
     let mut rand = [RandScore { score: 0.0, merge: 0.0, split: 0.0 }; THRESHOLDS.len()];
     for (index, case) in cases.iter().enumerate() {
@@ -53,19 +52,12 @@ pub fn evaluate(
             return Err(ModelError::Channels { image: case.image.channels, model: card.channels });
         }
         let x = tensor::image_to_unit(&case.image, case.bounds, &model.device());
-        let Logits::Dense(logits) = model.logits(x) else { return Err(ModelError::NotSegmentation) };
+        let Prediction { on_host: probability, predicted, .. } = predict(model, x)?;
         let positive = card.positive_class;
-        let probability = match card.head {
-            Head::Sigmoid => sigmoid(logits),
-            Head::Softmax => softmax(logits, 1).narrow(1, usize::from(positive), 1),
-        };
-        let probability = tensor::to_host(probability)?;
-        let negative = 1 - positive.min(1);
-        let predicted: Vec<u8> = probability.iter().map(|&p| if p >= 0.5 { positive } else { negative }).collect();
-        let (error, confusion) = segmentation(label, positive, &probability, &predicted);
+        let (error, confusion) = segmentation(label, positive, &probability, &predicted.classes);
         squares += error.l2 * error.l2;
         pixels += error.pixels;
-        wrong += confusion.false_positive + confusion.false_negative;
+        wrong += error.wrong * error.pixels as f64;
         dice_of_images.push(confusion.overlap().dice);
         total.true_positive += confusion.true_positive;
         total.false_positive += confusion.false_positive;
@@ -94,7 +86,7 @@ pub fn evaluate(
         dice: overlap.dice,
         iou: overlap.iou,
         dice_of_images,
-        wrong: wrong as f64 / count,
+        wrong: wrong / count,
         rmse: (squares / count).sqrt(),
         rand: rand[THRESHOLDS.len() / 2],
         best_rand: rand[best],

@@ -13,6 +13,7 @@ mod frozen;
 mod gradients;
 mod model_files;
 mod panels;
+mod predictions;
 mod readers;
 mod report;
 mod shaders;

@@ -1,0 +1,50 @@
+//! From logits to classes, once for all who judge a model.
+
+use super::{Head, Logits, Model, ModelError};
+use crate::data::{IGNORE, Mask};
+use crate::tensor;
+use burn::tensor::Tensor;
+use burn::tensor::activation::{sigmoid, softmax};
+
+/// What a segmentation model says of one image.
+#[derive(Clone)]
+pub struct Prediction {
+    /// P(positive class), `[1, 1, h, w]`, on the model's device.
+    pub probability: Tensor<4>,
+    /// The same values on the host, row-major.
+    pub on_host: Vec<f32>,
+    /// The predicted class per pixel. Sigmoid head: the positive class where its probability is at least ½. Softmax
+    /// head: the most probable class, whatever its probability.
+    pub predicted: Mask,
+}
+
+/// Runs `model` on `x`, one image `[1, channels, h, w]` in `[0, 1]`.
+///
+/// # Errors
+/// If the model classifies whole images, a probability is not finite, or the device fails.
+pub fn predict(model: &dyn Model, x: Tensor<4>) -> Result<Prediction, ModelError> {
+    let card = model.card();
+    let Logits::Dense(logits) = model.logits(x) else { return Err(ModelError::NotSegmentation) };
+    let [_, _, height, width] = logits.dims();
+    let positive = card.positive_class;
+    let (probability, winner) = match card.head {
+        Head::Sigmoid => (sigmoid(logits), None),
+        Head::Softmax => {
+            let all = softmax(logits, 1);
+            let winner = all.clone().argmax(1).try_into_vec_as::<i32>().map_err(ModelError::device)?;
+            (all.narrow(1, usize::from(positive), 1), Some(winner))
+        }
+    };
+    let on_host = tensor::to_host(probability.clone())?;
+    // One logit that is NaN makes every class of its pixel NaN, so that the positive class is enough to look at.
+    let broken = on_host.iter().filter(|p| !p.is_finite()).count();
+    if broken > 0 {
+        return Err(ModelError::NotFinite { model: card.name.clone(), pixels: broken, of: on_host.len() });
+    }
+    let negative = 1 - positive.min(1);
+    let classes = match winner {
+        None => on_host.iter().map(|&p| if p >= 0.5 { positive } else { negative }).collect(),
+        Some(winner) => winner.iter().map(|&c| u8::try_from(c).unwrap_or(IGNORE)).collect(),
+    };
+    Ok(Prediction { probability, on_host, predicted: Mask { height, width, classes } })
+}
