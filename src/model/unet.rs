@@ -1,5 +1,6 @@
 //! U-Net (Ronneberger, Fischer, Brox, MICCAI 2015), configurable, with the presets that the papers use.
 
+use super::SizeRule;
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, PaddingConfig2d};
@@ -95,6 +96,11 @@ impl UNetConfig {
             return Err("valid padding goes with max-pool downsampling only; for strided use same padding".to_owned());
         }
         Ok(())
+    }
+
+    /// Which image sizes a model of this network takes: AdvU-Net its 224×224, others multiples of 2^depth.
+    pub fn size_rule(&self) -> SizeRule {
+        if *self == Self::advu_net() { SizeRule::Tile(224) } else { SizeRule::MultipleOf(1 << self.depth) }
     }
 
     /// Feature maps of level `level`, 0 at full resolution.

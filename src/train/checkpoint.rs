@@ -33,6 +33,8 @@ pub struct Header {
     pub recipe: Recipe,
     /// On what, [`super::Source::describe`].
     pub data: String,
+    /// Validated on what, likewise.
+    pub validation: String,
     /// Steps done.
     pub step: usize,
     /// Validation Dice of the best weights.

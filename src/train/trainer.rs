@@ -6,7 +6,7 @@ use super::checkpoint::{Checkpoint, Header};
 use super::{Evaluation, Recipe, Source, TrainError, TrainingData, bce_dice, evaluate, he_normal};
 use crate::data::{Case, DataError};
 use crate::model::unet::{UNet, UNetConfig};
-use crate::model::{BuiltIn, ClassInfo, Head, ModelCard, ModelError, SizeRule, read_network};
+use crate::model::{BuiltIn, ClassInfo, Head, ModelCard, ModelError, read_network};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -74,13 +74,18 @@ impl Trainer {
     /// Goes on where a checkpoint stands. The data must be those that it was trained on.
     ///
     /// # Errors
-    /// If the file is no checkpoint, is damaged, or belongs to other data.
+    /// If the file is no checkpoint, is damaged, or belongs to other data or other validation cases.
     pub fn resume(path: &Path, data: TrainingData, device: &Device) -> Result<Self, TrainError> {
         let Checkpoint { header, network, optimizer: state, best } = Checkpoint::read(path)?;
         let fail = |cause: String| DataError::new(path, cause, "Start anew without --resume");
         let found = data.train.describe();
         if found != header.data {
             return Err(fail(format!("was trained on {}, not on {found}", header.data)).into());
+        }
+        // The best epoch so far is the best only on the cases that it was chosen by.
+        let found = Source::Cases(data.validate.clone()).describe();
+        if found != header.validation {
+            return Err(fail(format!("was validated on {}, not on {found}", header.validation)).into());
         }
         header.recipe.check()?;
         let card = card(&header.recipe.network, "checkpoint", "");
@@ -135,6 +140,11 @@ impl Trainer {
     /// How it trains.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// What it is trained on, [`Source::describe`].
+    pub fn data(&self) -> &str {
+        &self.data
     }
 
     /// One batch: forward, backward, Adam; after the last of an epoch the validation. Does nothing but
@@ -244,6 +254,7 @@ impl Trainer {
             header: Header {
                 recipe: self.recipe.clone(),
                 data: self.data.clone(),
+                validation: Source::Cases(self.validate.clone()).describe(),
                 step: self.step,
                 best_dice: self.best.as_ref().map(|(dice, _)| *dice),
             },
@@ -263,7 +274,7 @@ fn card(network: &UNetConfig, name: &str, description: &str) -> ModelCard {
         description: description.to_owned(),
         channels: network.channels,
         head: Head::Sigmoid,
-        size_rule: SizeRule::MultipleOf(1 << network.depth),
+        size_rule: network.size_rule(),
         positive_class: 1,
         classes: vec![class("cell"), class("membrane")],
         network: network.clone(),
