@@ -1,12 +1,17 @@
 //! Bad input gets a clear error: which file, what is wrong, what would work. Never a panic, never half a file.
 
+use burn::tensor::{Device, Tensor};
 use epsiloscope::data::{
-    Image, LabelStack, Stack, StoredType, open, open_bytes, write_atomic, write_bytes_atomic, write_image,
+    Case, Image, LabelStack, Stack, StoredType, bundled_sample, open, open_bytes, write_atomic, write_bytes_atomic,
+    write_image,
 };
+use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard};
+use epsiloscope::study::Subject;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::io::{self, Cursor, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tiff::encoder::{Compression, TiffEncoder, colortype};
 
@@ -392,4 +397,40 @@ fn written_files_keep_links_and_rights() {
     std::fs::write(folder.path().join("plain"), b"x").unwrap();
     let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
     assert_eq!(mode("fresh"), mode("plain"));
+}
+
+/// The bundled model, if it needed a tebibyte for each pixel.
+struct Hungry(BuiltIn);
+
+impl Model for Hungry {
+    fn card(&self) -> &ModelCard {
+        self.0.card()
+    }
+
+    fn logits(&self, _: Tensor<4>) -> Logits {
+        panic!("an image that needs more memory than there is was computed with");
+    }
+
+    fn working_bytes(&self, height: usize, width: usize) -> u64 {
+        ((height * width) as u64) << 40
+    }
+
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    fn to_device(&self, _: &Device) -> Arc<dyn Model> {
+        unreachable!()
+    }
+}
+
+#[test]
+fn an_image_that_needs_more_memory_than_there_is_is_refused_before_anything_is_computed() {
+    let (stack, _) = bundled_sample().unwrap();
+    let case = Case::from_slice(&stack, 0, "sample").unwrap();
+    let model = BuiltIn::bundled(&Device::flex()).unwrap();
+    let of_megapixel = model.working_bytes(1024, 1024);
+    assert!((1 << 30..2 << 30).contains(&of_megapixel), "{of_megapixel} bytes; 1.3 GB were measured");
+    let error = Subject::new(Arc::new(case), Arc::new(Hungry(model))).err().unwrap().to_string();
+    assert!(error.contains("256×256") && error.contains("GiB") && error.contains("Crop the image"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The engine without a window: wishes in, facts out, and nothing good is lost when something fails.
 
 use epsiloscope::attack::{Method, Reference};
-use epsiloscope::data::LabelMap;
+use epsiloscope::data::{Bounds, LabelMap};
 use epsiloscope::engine::{Backend, DeviceInfo, Engine, Event, Export, Frame, JobState, Request, Series, host_plane};
 use epsiloscope::gpu::DeviceChoice;
 use epsiloscope::study::SweepPlan;
@@ -18,15 +18,18 @@ fn engine() -> Engine {
     engine
 }
 
-/// The first event that `wanted` accepts, within a minute.
+/// How long anything may take: generous, since a test says what comes, not how fast.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The first event that `wanted` accepts, within [`LIMIT`].
 fn wait<T>(engine: &Engine, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + LIMIT;
     while Instant::now() < end {
         if let Some(found) = engine.wait(Duration::from_secs(1)).and_then(&mut wanted) {
             return found;
         }
     }
-    panic!("nothing of the kind within a minute");
+    panic!("nothing of the kind within {LIMIT:?}");
 }
 
 fn frame_at(engine: &Engine, epsilon: f64) -> Arc<Frame> {
@@ -186,6 +189,68 @@ fn a_saved_adversarial_image_is_read_back_and_judged() {
     engine.send(Request::Export(Export::Adversarial(nowhere)));
     let why = failure(&engine);
     assert!(why.contains("no such folder"), "{why}");
+}
+
+/// Writes a stack of `pages`, 8 bits, `side` × `side`.
+fn write_stack(path: &std::path::Path, side: u32, pages: &[Vec<u8>]) {
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+    for page in pages {
+        encoder.write_image::<tiff::encoder::colortype::Gray8>(side, side, page).unwrap();
+    }
+}
+
+#[test]
+fn a_guess_holds_for_all_slices_and_an_unlabelled_slice_says_so() {
+    let sample = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join(name);
+        image::open(path).unwrap().into_luma8().into_raw()
+    };
+    let (section, mask) = (sample("membranes.png"), sample("membranes-mask.png"));
+    // On the second slice the mask is turned round, so that a guess from it alone would turn the classes round too; on
+    // the third nothing is labelled.
+    let turned: Vec<u8> = mask.iter().map(|v| 255 - v).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let [image, label] = ["stack.tif", "labels.tif"].map(|n| folder.path().join(n));
+    write_stack(&image, 256, &[section.clone(), section.clone(), section]);
+    write_stack(&label, 256, &[mask, turned, vec![128; 256 * 256]]);
+    let engine = engine();
+    let case = |slice: usize| {
+        wait(&engine, |e| match e {
+            Event::Case(info) if info.slices == 3 && info.slice == slice => Some(info),
+            Event::Failed(problem) => panic!("{problem:?}"),
+            _ => None,
+        })
+    };
+    engine.send(Request::Open { image, label: Some(label), slice: 0 });
+    let first = case(0);
+    assert!(first.label_map_guessed);
+    let map = first.label_map.clone().unwrap();
+    assert_eq!([0, 255].map(|v| map.class_of(v)), [1, 0], "membrane, cell");
+    engine.send(Request::Slice(1));
+    assert_eq!(case(1).label_map, first.label_map, "the classes were turned round");
+    let sparse = LabelMap { entries: vec![(0, 1), (255, 0)] };
+    engine.send(Request::LabelMap(Some(sparse)));
+    engine.send(Request::Slice(2));
+    let unlabelled = case(2);
+    assert!(unlabelled.label_is_empty);
+    assert_eq!(unlabelled.reference, Reference::CleanPrediction);
+}
+
+#[test]
+fn bounds_can_be_set_and_impossible_ones_are_refused() {
+    let engine = engine();
+    frame_at(&engine, 4.0 / 255.0);
+    let bounds = Bounds { lower: 50.0, upper: 200.0 };
+    engine.send(Request::Bounds(bounds));
+    let info = wait(&engine, |e| match e {
+        Event::Case(info) if info.bounds == bounds => Some(info),
+        _ => None,
+    });
+    assert_eq!(info.image.range(), Some(bounds), "clipped to the bounds");
+    engine.send(Request::Bounds(Bounds { lower: 7.0, upper: 7.0 }));
+    let why = failure(&engine);
+    assert!(why.contains("bounds 7 to 7"), "{why}");
 }
 
 #[test]

@@ -120,6 +120,14 @@ fn broken_is_a_union_of_measured_intervals() {
     // A stricter criterion breaks earlier; one that the clean image fails says nothing.
     assert_eq!(broken_intervals(&curve, "0.7".parse().unwrap())[0].first, 0.01);
     assert!(verdicts(&curve, Criterion::Dice(0.95)).iter().all(|v| *v == Verdict::CleanFails));
+    // A model that misses most of it has nothing to lose, whatever its share of that.
+    let mut useless = curve.clone();
+    for dice in [0.0, 0.49] {
+        useless.clean.overlap.dice = dice;
+        assert!(verdicts(&useless, half).iter().all(|v| *v == Verdict::CleanFails), "clean Dice {dice}");
+    }
+    useless.clean.overlap.dice = 0.5;
+    assert!(!verdicts(&useless, half).contains(&Verdict::CleanFails));
     let mut alone = curve;
     alone.control.clear();
     assert_eq!(verdicts(&alone, half)[2], Verdict::NoControl);
