@@ -72,7 +72,8 @@ pub fn handle(context: &Context, state: &State, commands: &CommandSender, open: 
     if open.prompt || context.text_edit_focused() {
         return;
     }
-    if pressed(Modifiers::NONE, Key::Escape) {
+    // An open menu or list closes itself.
+    if !egui::Popup::is_any_open(context) && pressed(Modifiers::NONE, Key::Escape) {
         escape(context, state, commands, open);
     }
     if pressed(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z) || pressed(Modifiers::COMMAND, Key::Y) {

@@ -142,6 +142,11 @@ pub fn install_fonts(context: &egui::Context) {
     context.set_fonts(fonts);
 }
 
+/// How much larger than normal the window's type is: presenter mode is read from the last row.
+pub fn type_size(look: &Look) -> f32 {
+    if look.presenter { 1.5 } else { 1.0 }
+}
+
 /// Applies a look to everything.
 pub fn apply(context: &egui::Context, look: &Look, still: bool) {
     let theme = match look.theme {
@@ -150,7 +155,7 @@ pub fn apply(context: &egui::Context, look: &Look, still: bool) {
     };
     context.set_theme(theme);
     let mut style = (*context.style_of(theme)).clone();
-    let large = if look.presenter { 1.5 } else { 1.0 };
+    let large = type_size(look);
     let size = |points: f32| (points * large).round();
     style.text_styles = [
         (TextStyle::Small, FontId::proportional(size(11.0))),

@@ -55,7 +55,7 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
         Picture::CleanSegmentation => overlap(&frame.clean, None),
         Picture::AdversarialSegmentation => overlap(&frame.adversarial_measure, Some(&frame.clean)),
         Picture::Difference => vec![format!(
-            "Wrong {:.1} % → {:.1} %",
+            "Wrong {:.1} → {:.1} %",
             frame.clean.error.wrong * 100.0,
             frame.adversarial_measure.error.wrong * 100.0
         )],
@@ -157,7 +157,8 @@ pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], respo
     let mut hidden = Vec::new();
     let first_width = numbers.first().map_or(0.0, |n| width(&painter, n, &font)) + 16.0;
     let needed: Vec<f32> = legend.iter().map(|key| width(&painter, &key.name, &font) + 22.0).collect();
-    let room = right - rect.left() - first_width;
+    // The first one has nothing to its left to be kept apart from.
+    let room = right - rect.left() - first_width + 9.0;
     let fits = (0..=legend.len()).rev().find(|&n| needed[..n].iter().sum::<f32>() <= room).unwrap_or(0);
     hidden.extend(legend[fits..].iter().map(|key| key.name.clone()));
     for (key, needed) in legend[..fits].iter().zip(&needed).rev() {

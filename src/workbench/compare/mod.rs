@@ -90,7 +90,8 @@ impl Compare {
             Some(picture) => vec![picture],
             None => state.view.pictures.clone(),
         };
-        let cells = layout::cells(area, image.x / image.y.max(1.0), chosen.len());
+        let lines = layout::Lines::scaled(theme::type_size(&state.look));
+        let cells = layout::cells(area, image.x / image.y.max(1.0), chosen.len(), lines);
         let shown = most_telling(&chosen, cells.len());
         let mut hovered = false;
         let scale = self.scale;

@@ -38,7 +38,7 @@ impl EpsilonBar {
         ui.horizontal(|ui| {
             ui.set_min_height(large + 26.0);
             symbol_ui(ui, large);
-            let controls = if narrow { 0.0 } else { 168.0 };
+            let controls = if narrow { 0.0 } else { 168.0 * theme::type_size(&state.look) };
             let number = large * 4.6 + 8.0;
             let room = ui.available_width() - number - unit_width(state) - controls - 4.0 * 8.0;
             ui.vertical(|ui| {
@@ -95,7 +95,8 @@ fn unit_title(unit: EpsilonUnit, levels: f64) -> String {
 }
 
 fn unit_width(state: &State) -> f32 {
-    if state.grey_levels() >= 1000.0 { 92.0 } else { 80.0 }
+    let levels = if state.grey_levels() >= 1000.0 { 92.0 } else { 80.0 };
+    levels * theme::type_size(&state.look)
 }
 
 fn unit_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
