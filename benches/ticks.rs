@@ -1,4 +1,5 @@
-//! The work behind a moved slider, on the CPU: gradient, forward, ε tick, tick to texture, curve.
+//! The work behind a moved slider, on the CPU: gradient, forward, ε tick (perturb, forward, judge, as the engine does
+//! it), tick to texture, curve.
 //!
 //! The bundled model (a U-Net of base 16 and depth 4) at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
@@ -6,7 +7,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use criterion::{BatchSize, Criterion};
 use eframe::egui_wgpu::{self, RenderState, RendererOptions, wgpu};
@@ -15,8 +15,7 @@ use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
 use epsiloscope::engine::host_plane;
 use epsiloscope::gpu::{Display, Planes, Slot, wgpu_setup};
 use epsiloscope::model::{BuiltIn, Logits};
-use epsiloscope::study::{Subject, Sweep, SweepPlan};
-use epsiloscope::tensor::to_host;
+use epsiloscope::study::{Judged, Subject, Sweep, SweepPlan};
 use epsiloscope::view::{Content, MaskKind, Transform, ViewSpec, Window};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -92,19 +91,17 @@ impl Work {
         logits
     }
 
-    fn tick(&self) -> Vec<f32> {
-        let image = self.direction.adversarial(&self.subject.x, 4.0 / 255.0);
-        let Logits::Dense(logits) = self.subject.model.logits(image) else { unreachable!() };
-        to_host(sigmoid(logits)).unwrap()
+    fn tick(&self) -> Judged {
+        self.subject.judge(&self.direction.adversarial(&self.subject.x, 4.0 / 255.0)).unwrap()
     }
 
     /// A tick, and the pictures that it changes on the screen, drawn when this returns.
     fn texture(&self, screen: &mut Screen) {
         let image = self.direction.adversarial(&self.subject.x, 4.0 / 255.0);
-        let Logits::Dense(logits) = self.subject.model.logits(image.clone()) else { unreachable!() };
+        let judged = self.subject.judge(&image).unwrap();
         let noise = host_plane(image.clone() - self.subject.x.clone()).unwrap();
         let adversarial = host_plane(image).unwrap();
-        let mask = (host_plane(sigmoid(logits)).unwrap(), MaskKind::Probability);
+        let mask = (host_plane(judged.probability).unwrap(), MaskKind::Probability);
         let [height, width] = self.subject.case.size();
         let window = Window::FULL;
         let pictures = [
@@ -175,6 +172,7 @@ fn main() {
             BatchSize::PerIteration,
         );
     });
+    let mut screen = Screen::new();
     for size in [256, 512] {
         let work = OnceCell::new();
         let work = || work.get_or_init(|| Work::new(size));
@@ -190,15 +188,13 @@ fn main() {
             let work = work();
             b.iter(|| work.tick());
         });
-        let mut screen = None;
-        criterion.bench_function(&format!("texture/{size}"), |b| {
-            let work = work();
-            if let Some(screen) = screen.get_or_insert_with(Screen::new) {
+        // Without an adapter there is nothing to time.
+        if let Some(screen) = &mut screen {
+            criterion.bench_function(&format!("texture/{size}"), |b| {
+                let work = work();
                 b.iter(|| work.texture(screen));
-            } else {
-                b.iter(|| ());
-            }
-        });
+            });
+        }
         criterion.bench_function(&format!("curve/{size}"), |b| {
             let work = work();
             b.iter(|| work.curve());

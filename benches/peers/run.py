@@ -43,16 +43,22 @@ class Work:
         return (self.x + epsilon * self.direction).clamp(0, 1)
 
     def tick(self, epsilon=4 / 255):
-        """The probability at ε, as numbers on the host."""
+        """The adversarial image and its probability, on the host, with all measures of it."""
         with torch.inference_mode():
-            return torch.sigmoid(self.network(self.perturbed(epsilon))).numpy()
+            image = self.perturbed(epsilon)
+            probability = torch.sigmoid(self.network(image))[0, 0].numpy()
+        image, reference = image.numpy(), self.target[0, 0].numpy()
+        predicted, truth = probability >= 0.5, reference >= 0.5
+        dice = 2 * (predicted & truth).sum() / max(1, predicted.sum() + truth.sum())
+        change = image - self.x.numpy()
+        rmse = numpy.sqrt(((reference - probability) ** 2).mean())
+        forget(dice, (predicted != truth).mean(), rmse, abs(change).max(), numpy.linalg.norm(change))
+        return image, probability
 
     def texture(self):
         """A tick, and the changed pictures (adversarial, noise, overlay) as RGBA."""
-        with torch.inference_mode():
-            image = self.perturbed(4 / 255)
-            probability = torch.sigmoid(self.network(image))[0, 0].numpy()
-        image = image[0, 0].numpy()
+        image, probability = self.tick()
+        image = image[0, 0]
         noise = numpy.clip((image - self.x[0, 0].numpy()) * 32, -1, 1)
         grey = (image * 255).astype(numpy.uint8)
         alpha = numpy.full_like(grey, 255)
@@ -66,21 +72,10 @@ class Work:
 
     def curve(self):
         """Gradient, then the measures at ten ε of the attack and of its control, random signs."""
-        reference = self.target[0, 0].numpy()
-        original = self.x.numpy()
         for direction in (self.gradient().sign(), torch.where(torch.rand_like(self.x) < 0.5, -1.0, 1.0)):
             self.direction = direction
             for epsilon in EPSILONS:
-                with torch.inference_mode():
-                    image = self.perturbed(epsilon)
-                    probability = torch.sigmoid(self.network(image))[0, 0].numpy()
-                predicted = probability >= 0.5
-                truth = reference >= 0.5
-                both = (predicted & truth).sum()
-                dice = 2 * both / max(1, predicted.sum() + truth.sum())
-                change = image.numpy() - original
-                rmse = numpy.sqrt(((reference - probability) ** 2).mean())
-                forget(dice, (predicted != truth).mean(), rmse, abs(change).max(), numpy.linalg.norm(change))
+                self.tick(epsilon)
 
 
 def forget(*_measures):

@@ -3,6 +3,7 @@
 use crate::fixture::{Bare, Fixture, NETWORKS, dense, devices, host, max_difference};
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{CATALOG, Method, Objective, input_gradient};
+use epsiloscope::data::synthetic::MembranesConfig;
 use epsiloscope::data::{Case, IGNORE, LabelMap, Mask, bundled_sample};
 use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, SizeRule};
@@ -230,8 +231,32 @@ fn fgsm_reaches_the_known_optimum_of_a_linear_model() {
     }
 }
 
-/// What issue 2 asks for: on the bundled model and sample FGSM breaks the membranes far below what random sign noise
-/// of the same size does.
+/// On sections that nobody chose and the model never saw, FGSM at 4/255 harms and random signs of the same ε do not.
+#[test]
+fn fgsm_harms_the_bundled_model_on_unchosen_sections() {
+    let model = Arc::new(BuiltIn::bundled(&Device::flex()).unwrap());
+    let (mut clean, mut fgsm, mut random) = (0.0, 0.0, 0.0);
+    const SECTIONS: u64 = 6;
+    for seed in 0..SECTIONS {
+        let case = MembranesConfig::sized(192).section(880 + seed).case("unchosen");
+        let subject = Subject::new(Arc::new(case), model.clone()).unwrap();
+        let dice = |method: Method| {
+            let image = subject.direction(method).unwrap().adversarial(&subject.x, 4.0 / 255.0);
+            subject.judge(&image).unwrap().measure.overlap.dice / SECTIONS as f64
+        };
+        clean += subject.clean.measure.overlap.dice / SECTIONS as f64;
+        fgsm += dice(FGSM);
+        random += dice(Method::RandomSign { seed });
+    }
+    println!(
+        "mean membrane Dice of {SECTIONS} sections: clean {clean:.3}; at 4/255 FGSM {fgsm:.3}, random signs {random:.3}"
+    );
+    assert!(clean - fgsm > 0.08, "{clean} became {fgsm}");
+    assert!((clean - random).abs() < (clean - fgsm) / 20.0, "{clean} became {random}");
+}
+
+/// On the bundled model and sample, which was chosen for it among 40, FGSM breaks the membranes far below what random
+/// sign noise of the same size does.
 #[test]
 fn fgsm_breaks_the_bundled_model_and_random_signs_do_not() {
     let model = Arc::new(BuiltIn::bundled(&Device::flex()).unwrap());
@@ -255,7 +280,7 @@ fn fgsm_breaks_the_bundled_model_and_random_signs_do_not() {
     assert!(inverse > clean, "inverse FGSM should help: {clean} became {inverse}");
     for random in random {
         let harm = clean - fgsm;
-        assert!((random - clean).abs() < harm / 5.0, "random signs should do little: {clean} became {random}");
-        assert!(harm > 0.1, "FGSM {fgsm}, random signs {random}");
+        assert!((random - clean).abs() < harm / 20.0, "random signs should do little: {clean} became {random}");
+        assert!(harm > 0.18, "FGSM {fgsm}, random signs {random}");
     }
 }

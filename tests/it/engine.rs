@@ -93,9 +93,7 @@ fn the_curve_fills_in_on_its_own_with_its_control() {
     assert!(counts[0] >= 11 && counts[0] == counts[1], "{counts:?}");
     let (attack, control) = (dice_at_4[0].unwrap(), dice_at_4[1].unwrap());
     println!("membrane Dice of the sample at 4/255: FGSM {attack:.3}, random sign {control:.3}");
-    // Measured: .751 against .874, twice the wrong pixels. The bundled model learned from noisy sections, so random
-    // noise hardly moves it.
-    assert!(attack < control - 0.1, "FGSM {attack}, random sign {control}");
+    assert!(attack < control - 0.18, "FGSM {attack}, random sign {control}");
 }
 
 #[test]
