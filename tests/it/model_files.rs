@@ -1,7 +1,7 @@
 //! Weights and cards that cannot be used are refused, with what is wrong and where.
 
 use crate::fixture::{Fixture, path};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use epsiloscope::model::unet::{Downsampling, Padding, UNetConfig};
 use epsiloscope::model::{BuiltIn, ModelCard, read_network};
 use safetensors::SafeTensors;
@@ -78,8 +78,10 @@ fn unpadded_strided_networks_are_refused() {
     let error = BuiltIn::new(ModelCard { network, ..fixture.card.clone() }, &fixture.network(&device), &device);
     let error = error.err().expect("must be refused").to_string();
     assert!(error.contains("valid") && error.contains("max-pool downsampling only"), "{error}");
-    // Why: with strides an output has another size than the margin says, and lies elsewhere.
     let config = UNetConfig { padding: Padding::Valid, downsampling: Downsampling::Strided, ..UNetConfig::new(2, 2) };
     assert!(config.check().is_err());
-    assert!(UNetConfig { padding: Padding::Same, ..config }.check().is_ok());
+    assert!(UNetConfig { padding: Padding::Same, ..config.clone() }.check().is_ok());
+    // Why: of 80 pixels 48 come out, where the margin of 20 on each side says 40.
+    let logits = config.init(&device).forward(Tensor::zeros([1, 1, 80, 80], &device));
+    assert_eq!((logits.dims(), config.margin()), ([1, 1, 48, 48], 20));
 }
