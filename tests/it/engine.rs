@@ -268,7 +268,10 @@ fn views_and_curves_are_written() {
     ] {
         engine.send(Request::Export(wish));
         wait(&engine, |e| match e {
-            Event::Exported(report) => Some(assert_eq!(report.saved, None)),
+            Event::Exported(report) => {
+                assert_eq!(report.saved, None);
+                Some(())
+            }
             Event::Failed(problem) => panic!("{problem:?}"),
             _ => None,
         });

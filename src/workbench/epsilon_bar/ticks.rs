@@ -69,7 +69,7 @@ fn even(unit: EpsilonUnit, levels: f64) -> Vec<(f64, u8)> {
 
 fn label(number: f64) -> String {
     match number {
-        n if n == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         n if n >= 10.0 => format!("{n:.0}"),
         n => {
             let text = format!("{n:.4}");
