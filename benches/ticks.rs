@@ -83,7 +83,7 @@ impl Work {
     }
 
     fn gradient(&self) -> Tensor<4> {
-        input_gradient(self.subject.model.as_ref(), &self.subject.x, &self.subject.objective()).1
+        input_gradient(self.subject.model.as_ref(), &self.subject.x, &self.subject.objective()).unwrap().1
     }
 
     fn forward(&self) -> Tensor<4> {

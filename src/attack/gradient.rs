@@ -1,7 +1,7 @@
 //! One-step sign methods: FGSM, its inverse, and the random control.
 
 use super::{Objective, input_gradient};
-use crate::model::Model;
+use crate::model::{Model, ModelError};
 use burn::tensor::{Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -58,10 +58,13 @@ impl Method {
     }
 
     /// The direction of this method for the images `x`, `[batch, channels, height, width]` in `[0, 1]`.
-    pub fn direction(self, model: &dyn Model, x: &Tensor<4>, objective: &Objective) -> Direction {
-        match self {
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn direction(self, model: &dyn Model, x: &Tensor<4>, objective: &Objective) -> Result<Direction, ModelError> {
+        Ok(match self {
             Self::GradientSign { ascend } => {
-                let (loss, gradient) = input_gradient(model, x, objective);
+                let (loss, gradient) = input_gradient(model, x, objective)?;
                 let sign = gradient.clone().sign();
                 Direction {
                     direction: if ascend { sign } else { sign.neg() },
@@ -77,6 +80,6 @@ impl Method {
                 let direction = Tensor::from_data(TensorData::new(signs, shape), &x.device());
                 Direction { direction, gradient: None, loss: None }
             }
-        }
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What an attack raises or lowers, and its gradient with respect to the image.
 
 use crate::data::{IGNORE, Mask};
-use crate::model::{Head, Logits, Model};
+use crate::model::{Head, Logits, Model, ModelError};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -74,10 +74,14 @@ fn stable_softplus(z: Tensor<4>) -> Tensor<4> {
 }
 
 /// The loss at `x` and its gradient with respect to `x`, both in the scale of `x`.
-pub fn input_gradient(model: &dyn Model, x: &Tensor<4>, objective: &Objective) -> (f32, Tensor<4>) {
+///
+/// # Errors
+/// If the device fails.
+pub fn input_gradient(model: &dyn Model, x: &Tensor<4>, objective: &Objective) -> Result<(f32, Tensor<4>), ModelError> {
     let x = x.clone().autodiff().require_grad();
     let loss = objective.loss(model.logits(x.clone()));
     let gradients = loss.backward();
     let gradient = x.grad(&gradients).unwrap_or_else(|| x.clone().inner().zeros_like());
-    (loss.inner().into_scalar::<f32>(), gradient)
+    let loss = loss.inner().try_into_scalar::<f32>().map_err(ModelError::device)?;
+    Ok((loss, gradient))
 }

@@ -98,6 +98,8 @@ fn window(options: WindowOptions) -> anyhow::Result<()> {
     let problem = if display_exists() {
         match open_window(options.clone()) {
             Ok(()) => return Ok(()),
+            // A window that was there and broke is no reason to start another work.
+            Err(error) if error.downcast_ref::<workbench::Broke>().is_some() => return Err(error),
             Err(error) => format!("the window cannot be opened ({})", system_reason(&one_line(&error.to_string()))),
         }
     } else {

@@ -37,6 +37,8 @@ pub(super) enum Content {
 #[derive(Default)]
 pub(super) struct Files {
     ticket: u64,
+    /// An image is being read.
+    image: bool,
     cancel: Arc<AtomicBool>,
 }
 
@@ -50,6 +52,22 @@ impl Files {
     pub(super) fn cancel(&mut self) {
         self.cancel.store(true, Ordering::Relaxed);
         self.ticket += 1;
+        self.image = false;
+    }
+
+    /// What was [started](Self::start) last is an image.
+    pub(super) fn is_of_image(&mut self) {
+        self.image = true;
+    }
+
+    /// Whether an image is being read.
+    pub(super) fn reads_image(&self) -> bool {
+        self.image
+    }
+
+    /// What was read last has come.
+    pub(super) fn done(&mut self) {
+        self.image = false;
     }
 
     /// Runs `read` on a thread of its own; its result comes as a letter.

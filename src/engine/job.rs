@@ -28,6 +28,23 @@ struct State {
     curve: Option<(u64, Curve)>,
 }
 
+impl State {
+    /// Adds the points of `curve` to those of the same generation that an earlier plan left; drops those of older ones.
+    fn keep(&mut self, generation: u64, curve: &Curve) {
+        match &mut self.curve {
+            Some((known, kept)) if *known == generation => {
+                for &point in &curve.points {
+                    Curve::insert(&mut kept.points, point);
+                }
+                for &point in &curve.control {
+                    Curve::insert(&mut kept.control, point);
+                }
+            }
+            other => *other = Some((generation, curve.clone())),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -156,7 +173,7 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
             return Ok(());
         };
         busy_secs += start.elapsed().as_secs_f64();
-        shared.lock().curve = Some((job.generation, sweep.curve().clone()));
+        shared.lock().keep(job.generation, sweep.curve());
         for (series, point) in [(Series::Attack, step.attack), (Series::Control, step.control)] {
             outbox.send(Event::CurvePoint { generation: job.generation, series, point });
         }

@@ -15,6 +15,16 @@ pub(super) enum Letter {
     Opened(Opened),
 }
 
+impl Letter {
+    /// What it asks for, for people.
+    pub(super) fn title(&self) -> &'static str {
+        match self {
+            Self::Opened(_) => "Open image",
+            Self::Request(request) => request.title(),
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     letters: VecDeque<Letter>,

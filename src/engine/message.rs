@@ -7,7 +7,7 @@ use crate::data::{Bounds, LabelMap, StoredType};
 use crate::model::ModelCard;
 use crate::study::report::Saved;
 use crate::study::{CurvePoint, Measure, SweepPlan};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A wish. Later wishes of the same kind replace earlier ones that were not yet served where only the last one
@@ -58,6 +58,24 @@ pub enum Request {
     Export(Export),
 }
 
+impl Request {
+    /// What it asks for, for people; it names the [`Problem`] if it fails.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Request::OpenSample | Request::Open { .. } | Request::CancelOpen => "Open image",
+            Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
+            Request::Bounds(_) => "Set bounds",
+            Request::Slice(_) => "Show slice",
+            Request::OpenBundledModel | Request::OpenModel(_) => "Open model",
+            Request::Attack(_) => "Choose attack",
+            Request::Epsilon(_) => "Set ε",
+            Request::Device(_) => "Change device",
+            Request::Sweep(_) | Request::PauseJob(_) | Request::CancelJob => "Measure the curve",
+            Request::Export(_) => "Export",
+        }
+    }
+}
+
 /// What to write to disk. Every file is written whole or not at all.
 #[derive(Clone, Debug)]
 pub enum Export {
@@ -70,6 +88,15 @@ pub enum Export {
     CurveFigure(PathBuf),
     /// All views at the present ε, labelled, side by side, as one PNG.
     Views(PathBuf),
+}
+
+impl Export {
+    /// The file to write.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Adversarial(path) | Self::CurveCsv(path) | Self::CurveFigure(path) | Self::Views(path) => path,
+        }
+    }
 }
 
 /// A fact.

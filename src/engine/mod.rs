@@ -10,6 +10,7 @@ mod job;
 mod mailbox;
 mod message;
 mod plane;
+mod prepared;
 mod scene;
 
 pub use device::DeviceChoice;

@@ -5,15 +5,22 @@ use super::ModelError;
 /// What is assumed to be free where the system does not tell.
 const ASSUMED_FREE_BYTES: u64 = 8 << 30;
 
-/// Bytes that are free for this process, where the system tells (Linux); else [`ASSUMED_FREE_BYTES`].
+/// Bytes that are free for this process, where the system tells (Linux, in a container too); else
+/// [`ASSUMED_FREE_BYTES`].
 fn free_bytes() -> u64 {
-    let known = || {
+    let machine = || {
         let text = std::fs::read_to_string("/proc/meminfo").ok()?;
         let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
         let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
         Some(kibibytes * 1024)
     };
-    known().unwrap_or(ASSUMED_FREE_BYTES)
+    let container = || {
+        let number = |name: &str| -> Option<u64> {
+            std::fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?.trim().parse().ok()
+        };
+        Some(number("max")?.saturating_sub(number("current")?))
+    };
+    machine().into_iter().chain(container()).min().unwrap_or(ASSUMED_FREE_BYTES)
 }
 
 /// Refuses an image of `height` × `width` whose gradient takes `needed` bytes if they are not free.

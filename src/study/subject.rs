@@ -98,7 +98,7 @@ impl Subject {
     /// # Errors
     /// If the device fails.
     pub fn direction(&self, method: Method) -> Result<Direction, ModelError> {
-        Ok(method.direction(self.model.as_ref(), &self.x, &self.objective()))
+        method.direction(self.model.as_ref(), &self.x, &self.objective())
     }
 
     /// Runs the model on `image`, `[1, channels, h, w]` in `[0, 1]`, and compares with the reference.

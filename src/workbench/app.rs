@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use eframe::egui::{self, Align2, Color32, FontId, Frame, Margin, Panel, Rect, Ui};
 use egui_tiles::Tree;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -52,8 +53,6 @@ pub struct App {
     pub(super) label_map_text: Option<String>,
     /// The bounds of the command line, until the first image is there.
     pub(super) wished_bounds: Option<Bounds>,
-    /// A frame of the present case has come.
-    pub(super) case_shown: bool,
     pub(super) folder: PathBuf,
     pub(super) setup: Setup,
     writer: Option<Writer>,
@@ -71,6 +70,8 @@ pub struct App {
     bottom: f32,
     window_size: Option<[f32; 2]>,
     maximized: bool,
+    /// Told of the first frame.
+    pub(super) drawn: Option<Arc<AtomicBool>>,
 }
 
 impl App {
@@ -128,6 +129,7 @@ impl App {
             }
             None => {
                 commands.request(Request::OpenSample);
+                // Waits for the sample.
                 if let Some(label) = options.label {
                     commands.request(Request::OpenLabel(label));
                 }
@@ -158,7 +160,6 @@ impl App {
             device,
             label_map_text: options.label_map,
             wished_bounds: options.bounds,
-            case_shown: false,
             folder: std::env::current_dir().unwrap_or_default(),
             setup,
             writer,
@@ -173,6 +174,7 @@ impl App {
             bottom: 0.0,
             window_size: settings.window_size,
             maximized: settings.maximized,
+            drawn: None,
             saved: settings,
         })
     }
@@ -240,7 +242,7 @@ impl App {
             self.state.playing = false;
             return;
         };
-        if self.case_shown && !self.state.computing && now >= self.next_slice {
+        if self.state.case_shown && !self.state.computing && now >= self.next_slice {
             self.next_slice = now + 1.0 / PLAY_PER_SEC;
             let next = (self.state.slice + 1) % slices;
             self.apply(Command::Slice(next), context);
@@ -377,6 +379,9 @@ impl eframe::App for App {
         self.apply_commands(&context);
         self.play(&context, now);
         self.display.end_frame();
+        if let Some(drawn) = self.drawn.take() {
+            drawn.store(true, Ordering::Relaxed);
+        }
         let fills = |v: &egui::ViewportInfo| (v.maximized.unwrap_or(false), v.fullscreen.unwrap_or(false));
         let (maximized, full_screen) = context.input(|i| fills(i.viewport()));
         if !full_screen {

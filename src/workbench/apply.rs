@@ -53,7 +53,7 @@ impl App {
                 let slice = slice.min(last);
                 if slice != state.slice {
                     state.slice = slice;
-                    self.case_shown = false;
+                    self.state.case_shown = false;
                     self.engine.send(Request::Slice(slice));
                 }
             }
@@ -166,7 +166,6 @@ impl App {
         match &request {
             Request::OpenModel(path) => self.pending_model = Some(Some(path.clone())),
             Request::OpenBundledModel => self.pending_model = Some(None),
-            Request::Device(choice) => self.device = *choice,
             Request::CancelOpen => self.state.opening = None,
             _ => {}
         }
@@ -183,8 +182,11 @@ impl App {
             self.notes.bad(&problem, context.input(|i| i.time));
         }
         self.state.playing = false;
-        self.state.opening = None;
-        self.pending_model = None;
+        match problem.what.as_str() {
+            "Open image" | "Label" => self.state.opening = None,
+            "Open model" => self.pending_model = None,
+            _ => {}
+        }
         if let Some(case) = &self.state.case {
             self.state.slice = case.slice;
         }
@@ -193,7 +195,7 @@ impl App {
 
     /// Takes the message of a failure away once the same thing has worked.
     fn worked(&mut self, whats: &[&str]) {
-        self.state.problem.take_if(|p| whats.iter().any(|what| p.what.starts_with(what)));
+        self.state.problem.take_if(|p| whats.contains(&p.what.as_str()));
     }
 
     pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
@@ -202,7 +204,7 @@ impl App {
             Event::Case(info) => self.new_case(info),
             Event::Model(card) => {
                 self.state.model = Some(card);
-                self.worked(&["Open model", "Open"]);
+                self.worked(&["Open model"]);
                 if let Some(file) = self.pending_model.take() {
                     if let Some(file) = &file {
                         self.recent_models.retain(|m| m != file);
@@ -214,14 +216,17 @@ impl App {
                 self.take_label_map();
             }
             Event::Device(device) => {
+                self.device = device.choice;
                 self.state.device = Some(device);
                 self.worked(&["Change device"]);
             }
             Event::Frame(frame) => {
                 let older = self.state.frame.as_ref().is_some_and(|f| f.generation > frame.generation);
                 if !older {
+                    // A curve of another case, model or attack would stand under pictures that it does not belong to.
+                    self.state.curve.take_if(|c| c.generation != frame.generation);
                     self.state.frame = Some(frame);
-                    self.case_shown = true;
+                    self.state.case_shown = true;
                     self.worked(&["Compute", "Set ε", "Choose attack", "Show slice"]);
                 }
             }
@@ -262,11 +267,11 @@ impl App {
             state.view.window = info.shown_window();
         }
         // While slices are leafed through, answers to earlier wishes come late.
-        if self.case_shown || other {
+        if state.case_shown || other {
             state.slice = info.slice;
         }
         state.opening = None;
-        self.case_shown = false;
+        state.case_shown = false;
         if let Some(image) = &info.path {
             let recent = Recent { image: image.clone(), label: info.label_path.clone() };
             state.recent.retain(|r| r.image != *image);
@@ -277,7 +282,7 @@ impl App {
             }
         }
         state.case = Some(info);
-        self.worked(&["Open", "Label", "Show slice"]);
+        self.worked(&["Open", "Open image", "Open label", "Label", "Show slice", "Set bounds"]);
         self.take_label_map();
         if let Some(bounds) = self.wished_bounds.take() {
             self.engine.send(Request::Bounds(bounds));

@@ -280,7 +280,8 @@ impl Prompt {
     fn answer(&self, commands: &CommandSender) {
         let path = expanded(self.text.trim());
         commands.send(match self.wanted {
-            Wanted::Image => Command::OpenFiles(vec![path]),
+            // Asked for as an image: whatever its name says.
+            Wanted::Image => Command::Engine(Request::Open { image: path, label: None, slice: 0 }),
             Wanted::Label => Command::Engine(Request::OpenLabel(path)),
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {

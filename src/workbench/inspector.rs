@@ -6,7 +6,7 @@ use super::layout::section;
 use super::state::{MaskStyle, State, View};
 use super::{Pane, PaneContext, numbers, theme};
 use crate::attack::{CATALOG, Reference};
-use crate::data::{IGNORE, LabelMap};
+use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
 use crate::model::{Head, ModelCard, SizeRule};
 use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
@@ -168,23 +168,26 @@ impl Inspector {
 fn view_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     section(ui, "View");
     let mut view = state.view.clone();
-    let levels = state.grey_levels() as f32;
+    // In pixel units: what the file says, not shares of the bounds.
+    let bounds = state.case.as_ref().map_or(Bounds::EIGHT_BIT, |case| case.bounds);
+    let (least, span) = (bounds.lower, bounds.width());
     ui.spacing_mut().slider_width = (ui.available_width() - 160.0).clamp(60.0, 160.0);
     grid("view").show(ui, |ui| {
         let [lower, upper] = view.window;
-        let (mut level, mut width) = ((lower + upper) / 2.0 * levels, (upper - lower) * levels);
-        let shown = |v: f64, _: std::ops::RangeInclusive<usize>| format!("{v:.0}");
+        let (mut level, mut width) = (least + (lower + upper) / 2.0 * span, (upper - lower) * span);
+        let decimals = if span >= 100.0 { 0 } else { (2.0 - span.log10().floor()).clamp(0.0, 9.0) as usize };
+        let shown = move |v: f64, _: std::ops::RangeInclusive<usize>| format!("{v:.decimals$}");
         let tip = "The grey value in the middle of the shown range. Right-drag on a picture sets level and width.";
         let level_changed = row(ui, "Level", tip, |ui| {
-            let slider = Slider::new(&mut level, 0.0..=levels).custom_formatter(shown);
+            let slider = Slider::new(&mut level, least..=bounds.upper).custom_formatter(shown);
             ui.add(slider).accessible_name("Window level").changed()
         });
         let width_changed = row(ui, "Width", "How many grey values are spread over black to white.", |ui| {
-            let slider = Slider::new(&mut width, levels / 255.0..=levels).custom_formatter(shown);
+            let slider = Slider::new(&mut width, span / 255.0..=span).custom_formatter(shown);
             ui.add(slider).accessible_name("Window width").changed()
         });
         if level_changed || width_changed {
-            view.window = [(level - width / 2.0) / levels, (level + width / 2.0) / levels];
+            view.window = [level - width / 2.0, level + width / 2.0].map(|v| (v - least) / span);
         }
         gain_ui(ui, state, &mut view);
         row(ui, "Segments", "How segmentations are drawn.", |ui| {

@@ -65,6 +65,9 @@ pub struct Open {
 /// Reads this frame's keys.
 pub fn handle(context: &Context, state: &State, commands: &CommandSender, open: &Open) {
     let pressed = |modifiers, key| context.input_mut(|i| i.consume_key(modifiers, key));
+    if context.input(|i| i.key_down(Key::Space) && i.pointer.any_down()) {
+        context.data_mut(|d| d.insert_temp(panned_id(), true));
+    }
     if pressed(Modifiers::NONE, Key::F11) {
         commands.send(Command::FullScreen);
     }
@@ -149,6 +152,7 @@ fn slice_keys(context: &Context, state: &State, commands: &CommandSender) {
     let Some(case) = state.case.as_ref().filter(|c| c.slices > 1) else { return };
     let last = case.slices - 1;
     let mut slice = state.slice;
+    let focused = context.memory(|m| m.focused()).is_some();
     context.input_mut(|i| {
         slice = slice.saturating_sub(i.count_and_consume_key(Modifiers::NONE, Key::PageUp));
         slice = (slice + i.count_and_consume_key(Modifiers::NONE, Key::PageDown)).min(last);
@@ -156,14 +160,16 @@ fn slice_keys(context: &Context, state: &State, commands: &CommandSender) {
         for event in &i.events {
             if let Event::MouseWheel { delta, modifiers, .. } = event
                 && modifiers.command
+                && delta.y != 0.0
             {
                 slice = if delta.y > 0.0 { slice.saturating_sub(1) } else { (slice + 1).min(last) };
             }
         }
-        if i.consume_key(Modifiers::NONE, Key::Home) {
+        // A slider that has the focus knows these keys too.
+        if !focused && i.consume_key(Modifiers::NONE, Key::Home) {
             slice = 0;
         }
-        if i.consume_key(Modifiers::NONE, Key::End) {
+        if !focused && i.consume_key(Modifiers::NONE, Key::End) {
             slice = last;
         }
     });
@@ -205,6 +211,16 @@ fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
     }
 }
 
+/// Whether the space bar was let go.
+fn space_ends(input: &egui::InputState) -> bool {
+    input.events.iter().any(|e| matches!(e, Event::Key { key: Key::Space, pressed: false, .. }))
+}
+
+/// Where it is noted that the space bar, while it was down, moved the pictures: it does not play them then.
+fn panned_id() -> egui::Id {
+    egui::Id::unique("space pans")
+}
+
 /// Keys that a focused control uses itself.
 fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
     // Nothing is sent while the input is locked: sending wakes the window, which locks it too.
@@ -216,12 +232,15 @@ fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
             let coarse = i.count_and_consume_key(Modifiers::NONE, key);
             steps += sign * (coarse as f64 + fine as f64 * FINE_STEP);
         }
-        (steps, i.consume_key(Modifiers::NONE, Key::Space))
+        i.consume_key(Modifiers::NONE, Key::Space);
+        (steps, space_ends(i))
     });
+    let panned = play && context.data_mut(|d| d.remove_temp::<bool>(panned_id())).unwrap_or(false);
+
     if steps != 0.0 {
         commands.send(Command::StepEpsilon(steps));
     }
-    if play && state.case.as_ref().is_some_and(|c| c.slices > 1) {
+    if play && !panned && state.case.as_ref().is_some_and(|c| c.slices > 1) {
         commands.send(Command::Play(!state.playing));
     }
     let tab = context.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Tab));

@@ -35,7 +35,7 @@ mod timing;
 pub use app::App;
 pub use command::{Command, CommandSender, ExportKind, PanelKind};
 pub use history::History;
-pub use run::{Options, Setup, run};
+pub use run::{Broke, Options, Setup, run};
 pub use settings::{FOLDER_VARIABLE, Settings};
 pub use state::State;
 pub use timing::FrameTimes;

@@ -5,6 +5,7 @@ use crate::data::Bounds;
 use crate::gpu::{self, DeviceChoice};
 use eframe::egui::{self, ViewportBuilder};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the window opens with.
@@ -42,10 +43,15 @@ pub struct Setup {
 /// The window's inner size at the very first start, in points.
 const FIRST_SIZE: [f32; 2] = [1440.0, 900.0];
 
+/// The window was there, and then something failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the window failed: {0}. Settings and exports are on disk")]
+pub struct Broke(String);
+
 /// Opens the window and runs until it is closed.
 ///
 /// # Errors
-/// If no window can be opened, or a picture of it could not be taken.
+/// If no window can be opened, a picture of it could not be taken, or, as [`Broke`], it failed later.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let config_folder = settings::folder();
     let (size, maximized) = match (&options.screenshot, &config_folder) {
@@ -77,16 +83,19 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         Setup { config_folder: config_folder.filter(|_| !pictured), native_dialogs: !pictured, still: pictured };
     let outcome = Arc::new(Mutex::new(None));
     let kept = outcome.clone();
+    let drawn = Arc::new(AtomicBool::new(false));
+    let seen = drawn.clone();
     eframe::run_native(
         "epsiloscope",
         native,
         Box::new(move |creation| {
-            let app = App::new(creation, options, setup)?;
+            let mut app = App::new(creation, options, setup)?;
+            app.drawn = Some(seen);
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = app.picture_outcome();
             Ok(Box::new(app))
         }),
     )
-    .map_err(|e| anyhow::anyhow!("{e}"))?;
+    .map_err(|e| if drawn.load(Ordering::Relaxed) { Broke(e.to_string()).into() } else { anyhow::anyhow!("{e}") })?;
     let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
     match outcome {
         Some(outcome) => outcome.take().map_err(|why| anyhow::anyhow!("no picture of the window: {why}")),

@@ -53,6 +53,8 @@ pub struct State {
     pub navigation: Navigation,
     /// The pixel under the pointer (column, row), the same for all pictures.
     pub probe: Option<[usize; 2]>,
+    /// A frame of the present case has come.
+    pub case_shown: bool,
     /// The wished slice, from 0. The case follows.
     pub slice: usize,
     /// The stack is playing.
@@ -350,6 +352,7 @@ impl Default for State {
             view: View::default(),
             navigation: Navigation::default(),
             probe: None,
+            case_shown: false,
             slice: 0,
             playing: false,
             look: Look::default(),
@@ -379,9 +382,10 @@ impl State {
         entry(self.method)
     }
 
-    /// Whether the pictures are of the wished ε and attack.
+    /// Whether the pictures are of the present case and the wished ε and attack.
     pub fn is_current(&self) -> bool {
-        self.frame.as_ref().is_some_and(|f| f.method == self.method && (f.epsilon - self.epsilon).abs() < 1e-12)
+        self.case_shown
+            && self.frame.as_ref().is_some_and(|f| f.method == self.method && (f.epsilon - self.epsilon).abs() < 1e-12)
     }
 
     /// Whether a job runs or waits.

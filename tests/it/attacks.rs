@@ -27,7 +27,7 @@ fn fgsm_is_foolboxs_and_torchattacks() {
             for index in 0..2 {
                 let x = fixture.tensor("x", index, &device);
                 let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
-                let direction = FGSM.direction(&model, &x, &objective);
+                let direction = FGSM.direction(&model, &x, &objective).unwrap();
                 let gradient = fixture.values("gradient", index);
                 let mean = gradient.iter().map(|g| g.abs()).sum::<f32>() / gradient.len() as f32;
                 let clear: Vec<bool> = gradient.iter().map(|g| g.abs() >= NEAR_ZERO * mean).collect();
@@ -63,7 +63,8 @@ fn fgsm_raises_the_loss_and_its_inverse_lowers_it() {
             let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
             let loss = |x: Tensor<4>| objective.loss(model.logits(x)).into_scalar::<f32>();
             let clean = loss(x.clone());
-            let (up, down) = (FGSM.direction(&model, &x, &objective), INVERSE.direction(&model, &x, &objective));
+            let (up, down) =
+                (FGSM.direction(&model, &x, &objective).unwrap(), INVERSE.direction(&model, &x, &objective).unwrap());
             assert_eq!(up.loss, Some(clean));
             assert_eq!(host(up.direction.clone().neg()), host(down.direction.clone()));
             for levels in [0.25, 0.5, 1.0] {
@@ -86,7 +87,7 @@ fn a_zero_gradient_has_sign_zero() {
         let mask = Mask { height, width, classes: vec![IGNORE; height * width].into() };
         let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
         for method in [FGSM, INVERSE] {
-            let direction = method.direction(&model, &x, &objective);
+            let direction = method.direction(&model, &x, &objective).unwrap();
             assert!(host(direction.direction.clone()).iter().all(|&d| d == 0.0), "{device_name}");
             assert_eq!(host(direction.adversarial(&x, 0.3)), host(x.clone()), "{device_name}");
         }
@@ -102,7 +103,7 @@ fn adversarial_images_stay_within_epsilon_and_bounds() {
         let objective = Objective::segmentation(Head::Sigmoid, 1, &fixture.target(0), &device);
         let original = fixture.values("x", 0);
         for entry in CATALOG {
-            let direction = entry.method.direction(&model, &x, &objective);
+            let direction = entry.method.direction(&model, &x, &objective).unwrap();
             let signs = host(direction.direction.clone());
             assert_eq!(host(direction.adversarial(&x, 0.0)), original, "{device_name}, {}: ε 0", entry.name);
             for epsilon in [0.1 / 255.0, 4.0 / 255.0, 0.3, 1.0] {
@@ -127,7 +128,7 @@ fn random_signs_are_fair_and_come_from_their_seed() {
         let x = Tensor::<4>::full([1, 1, 200, 300], 0.5, &device);
         let mask = Mask { height: 200, width: 300, classes: vec![0; 60_000].into() };
         let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
-        let signs = |seed| host(Method::RandomSign { seed }.direction(&model, &x, &objective).direction);
+        let signs = |seed| host(Method::RandomSign { seed }.direction(&model, &x, &objective).unwrap().direction);
         let first = signs(1);
         assert!(first.iter().all(|&s| s == 1.0 || s == -1.0), "{device_name}");
         assert_eq!(first, signs(1), "{device_name}");
@@ -140,7 +141,7 @@ fn random_signs_are_fair_and_come_from_their_seed() {
         for shift in [1, 300] {
             assert!(mean(&mut first.iter().zip(&first[shift..]).map(|(a, b)| a * b)).abs() < 0.02, "{device_name}");
         }
-        let control = Method::RandomSign { seed: 1 }.direction(&model, &x, &objective);
+        let control = Method::RandomSign { seed: 1 }.direction(&model, &x, &objective).unwrap();
         assert!(control.gradient.is_none() && control.loss.is_none());
     }
 }
@@ -203,9 +204,9 @@ fn fgsm_reaches_the_known_optimum_of_a_linear_model() {
         let classes: Vec<u8> = (0..64).map(|i| (i * 7 % 3 == 0).into()).collect();
         let mask = Mask { height: 8, width: 8, classes: classes.clone().into() };
         let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
-        let (_, gradient) = input_gradient(&model, &x, &objective);
+        let (_, gradient) = input_gradient(&model, &x, &objective).unwrap();
         for (epsilon, method, sign) in [(0.02, FGSM, 1.0), (0.1, FGSM, 1.0), (0.1, INVERSE, -1.0)] {
-            let adversarial = method.direction(&model, &x, &objective).adversarial(&x, epsilon);
+            let adversarial = method.direction(&model, &x, &objective).unwrap().adversarial(&x, epsilon);
             let reached = f64::from(objective.loss(model.logits(adversarial)).into_scalar::<f32>());
             // A pixel's logit can be moved by ε·‖w‖₁, and its loss is log(1 + e^(−margin)).
             let reach = f64::from(weight.iter().map(|w| w.abs()).sum::<f32>()) * epsilon;

@@ -282,3 +282,92 @@ fn views_and_curves_are_written() {
     assert!(image::open(&png).unwrap().width() > 500);
     assert!(image::open(&views).unwrap().width() > 700);
 }
+
+#[test]
+fn an_export_is_of_the_epsilon_that_was_wished_for_before_it() {
+    let engine = engine();
+    frame_at(&engine, 4.0 / 255.0);
+    let folder = tempfile::tempdir().unwrap();
+    engine.send(Request::Epsilon(16.0 / 255.0));
+    engine.send(Request::Export(Export::Adversarial(folder.path().join("a.png"))));
+    let saved = wait(&engine, |e| match e {
+        Event::Exported(report) => report.saved,
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    assert!((saved.after.distortion.linf - 16.0 / 255.0).abs() < 1e-6, "{saved:?}");
+}
+
+#[test]
+fn a_label_waits_for_the_image_that_is_being_read_and_an_open_file_is_never_overwritten() {
+    let sample = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join(name);
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("cells.png");
+    std::fs::copy(sample("membranes-2.png"), &image).unwrap();
+    let engine = engine();
+    engine.send(Request::Open { image: image.clone(), label: None, slice: 0 });
+    engine.send(Request::OpenLabel(sample("membranes-2-mask.png")));
+    wait(&engine, |e| match e {
+        Event::Case(info) if info.label_path.is_some() => Some(assert_eq!(info.path.as_deref(), Some(image.as_path()))),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    let before = std::fs::read(&image).unwrap();
+    engine.send(Request::Export(Export::Adversarial(image.clone())));
+    let why = failure(&engine);
+    assert!(why.contains("this file is open"), "{why}");
+    assert_eq!(std::fs::read(&image).unwrap(), before);
+}
+
+#[test]
+fn what_cannot_be_computed_leaves_the_last_picture_with_its_name() {
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = broken.clone();
+    let backends = Arc::new(move |choice: DeviceChoice| {
+        if choice == DeviceChoice::Gpu {
+            return Err("no such GPU".to_owned());
+        }
+        let info = DeviceInfo { choice, description: "a device that fails".to_owned(), shared: false };
+        let seen = seen.clone();
+        let publish = Arc::new(move |tensor| {
+            if seen.load(std::sync::atomic::Ordering::Relaxed) {
+                Err("out of memory".to_owned())
+            } else {
+                host_plane(tensor)
+            }
+        });
+        Ok(Backend { device: burn::tensor::Device::flex(), info, publish })
+    });
+    // A device that is not there: the program starts on the CPU and says why.
+    let engine = Engine::start(DeviceChoice::Gpu, backends, Arc::new(|| ())).unwrap();
+    let why = failure(&engine);
+    assert!(why.contains("no such GPU") && why.contains("CPU"), "{why}");
+    engine.send(Request::OpenSample);
+    let first = frame_at(&engine, 4.0 / 255.0);
+    broken.store(true, std::sync::atomic::Ordering::Relaxed);
+    let other = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join("membranes-3.png");
+    engine.send(Request::Open { image: other.clone(), label: None, slice: 0 });
+    let mut names = Vec::new();
+    let again = wait(&engine, |e| match e {
+        Event::Case(info) => {
+            names.push(info.path.clone());
+            None
+        }
+        Event::Frame(frame) => Some(frame),
+        _ => None,
+    });
+    assert_eq!(names, [Some(other), None], "the sample is shown again");
+    assert_eq!((again.generation, again.original.id), (first.generation, first.original.id));
+    broken.store(false, std::sync::atomic::Ordering::Relaxed);
+    engine.send(Request::Epsilon(9.0 / 255.0));
+    let next = frame_at(&engine, 9.0 / 255.0);
+    assert_eq!(
+        (next.generation, next.original.id),
+        (first.generation, first.original.id),
+        "ticks go on with the sample"
+    );
+    engine.send(Request::Device(DeviceChoice::Gpu));
+    assert!(failure(&engine).contains("no such GPU"));
+    engine.send(Request::Epsilon(3.0 / 255.0));
+    assert_eq!(frame_at(&engine, 3.0 / 255.0).generation, first.generation);
+}

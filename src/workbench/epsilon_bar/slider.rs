@@ -102,7 +102,8 @@ pub fn wheel_steps(ui: &Ui) -> f64 {
         i.events
             .iter()
             .filter_map(|event| match event {
-                Event::MouseWheel { unit, delta, modifiers, .. } => {
+                // With Ctrl the wheel changes the slice.
+                Event::MouseWheel { unit, delta, modifiers, .. } if !modifiers.command => {
                     // Shift turns a vertical wheel into a horizontal one on some systems.
                     let turn = if delta.y != 0.0 { delta.y } else { delta.x };
                     let notches = match unit {

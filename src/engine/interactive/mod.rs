@@ -1,0 +1,252 @@
+//! The interactive lane: keeps the scene (device, model, case, attack, ε) and answers every change of it with a frame.
+//! It reads all wishes that wait, applies them, and computes once: the last ε wins.
+
+mod requests;
+
+use super::files::Files;
+use super::job::{CurveJob, JobLane};
+use super::mailbox::{Letter, Mailbox};
+use super::prepared::Prepared;
+use super::scene::Scene;
+use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
+use crate::attack::Method;
+use crate::model::Model;
+use crate::study::{Judged, Subject, Sweep, SweepPlan};
+use burn::tensor::Tensor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Everything that a frame depends on but ε.
+struct Good {
+    backend: Backend,
+    model: Arc<dyn Model>,
+    scene: Scene,
+    info: Arc<CaseInfo>,
+    frame: Arc<Frame>,
+}
+
+/// What has to be computed anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stale {
+    #[default]
+    Nothing,
+    Epsilon,
+    Attack,
+    Label,
+    Case,
+}
+
+/// The interactive worker.
+pub(super) struct Worker {
+    backends: Backends,
+    mailbox: Arc<Mailbox>,
+    outbox: Outbox,
+    jobs: JobLane,
+    files: Files,
+    backend: Option<Backend>,
+    model: Option<Arc<dyn Model>>,
+    scene: Option<Scene>,
+    method: Method,
+    epsilon: f64,
+    plan: SweepPlan,
+    generation: u64,
+    subject: Option<Arc<Subject>>,
+    info: Option<Arc<CaseInfo>>,
+    prepared: Option<Prepared>,
+    /// The present adversarial image, for exports.
+    shown: Option<(f64, Tensor<4>, Judged)>,
+    /// What the newest frame was made of: what is gone back to where its successor cannot be computed.
+    good: Option<Good>,
+    /// A label that waits for its image, which is being read.
+    waiting_label: Option<PathBuf>,
+    stale: Stale,
+    /// The present generation still needs its curve.
+    curve_due: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        choice: DeviceChoice,
+        backends: Backends,
+        mailbox: Arc<Mailbox>,
+        outbox: Outbox,
+    ) -> std::io::Result<Self> {
+        mailbox.push(Letter::Request(Request::Device(choice)));
+        mailbox.push(Letter::Request(Request::OpenBundledModel));
+        Ok(Self {
+            backends,
+            mailbox,
+            jobs: JobLane::start(outbox.clone())?,
+            outbox,
+            files: Files::default(),
+            backend: None,
+            model: None,
+            scene: None,
+            method: Method::GradientSign { ascend: true },
+            epsilon: 4.0 / 255.0,
+            plan: SweepPlan::default(),
+            generation: 0,
+            subject: None,
+            prepared: None,
+            shown: None,
+            good: None,
+            info: None,
+            waiting_label: None,
+            stale: Stale::Nothing,
+            curve_due: false,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        while let Some(letters) = self.mailbox.take() {
+            for letter in letters {
+                if matches!(letter, Letter::Request(Request::Export(_))) {
+                    // An export is of what was wished for before it.
+                    self.catch_up();
+                }
+                let what = letter.title();
+                self.guarded(what, |worker| worker.apply(letter));
+            }
+            self.catch_up();
+            // A curve is started only when nobody is waiting, so that leafing through slices stays quick.
+            if self.curve_due && !self.mailbox.is_waiting() {
+                self.curve_due = false;
+                self.start_curve();
+            }
+        }
+    }
+
+    /// Computes the frame that is wished for. If it cannot be had, everything goes back to what the last one was made of.
+    fn catch_up(&mut self) {
+        if self.stale == Stale::Nothing || self.model.is_none() || self.scene.is_none() {
+            return;
+        }
+        self.outbox.send(Event::Computing(true));
+        if !self.guarded("Compute", Self::compute) && self.stale > Stale::Epsilon {
+            self.go_back();
+        }
+        // What failed once would fail again: wait for the next wish.
+        self.stale = Stale::Nothing;
+        self.outbox.send(Event::Computing(false));
+    }
+
+    /// Shows again what the last frame was made of; `prepared` still belongs to it.
+    fn go_back(&mut self) {
+        let (Some(good), Some(prepared)) = (&self.good, &self.prepared) else { return };
+        let other_device = self.backend.as_ref().is_none_or(|b| b.info != good.backend.info);
+        let other_model = self.model.as_ref().is_none_or(|m| !Arc::ptr_eq(m, &good.model));
+        self.backend = Some(good.backend.clone());
+        self.model = Some(good.model.clone());
+        self.scene = Some(good.scene.clone());
+        self.subject = Some(prepared.subject.clone());
+        self.info = Some(good.info.clone());
+        self.method = prepared.method;
+        if other_device {
+            self.outbox.send(Event::Device(good.backend.info.clone()));
+        }
+        if other_model {
+            self.outbox.send(Event::Model(Arc::new(good.model.card().clone())));
+        }
+        self.outbox.send(Event::Case(good.info.clone()));
+        self.outbox.send(Event::Frame(good.frame.clone()));
+    }
+
+    /// Runs `work`; an error or a panic (a kernel out of memory) becomes a message, and the last good state stays.
+    /// Whether it worked.
+    fn guarded(&mut self, what: &str, work: impl FnOnce(&mut Self) -> Result<(), String>) -> bool {
+        let result = catch_unwind(AssertUnwindSafe(|| work(self)));
+        let why = match result {
+            Ok(Ok(())) => return true,
+            Ok(Err(why)) => why,
+            Err(panic) => format!("the device failed: {}", panic_text(panic.as_ref())),
+        };
+        self.outbox.send(Event::Failed(Problem { what: what.to_owned(), why }));
+        false
+    }
+
+    fn apply(&mut self, letter: Letter) -> Result<(), String> {
+        match letter {
+            Letter::Request(request) => self.serve(request),
+            Letter::Opened(opened) => self.opened(opened),
+        }
+    }
+
+    fn compute(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        let subject = self.subject.clone().ok_or("no image is open")?;
+        let publish = self.backend.as_ref().ok_or("no device is chosen")?.publish.clone();
+        // Kept back until its first frame is there: whatever fails before leaves everything as it was.
+        let fresh = if self.stale > Stale::Epsilon || self.prepared.is_none() {
+            self.jobs.cancel();
+            Some(Prepared::new(subject, self.method, self.generation + 1, &publish)?)
+        } else {
+            None
+        };
+        let prepared = fresh.as_ref().or(self.prepared.as_ref()).ok_or("nothing is prepared")?;
+        let (frame, adversarial, judged) = prepared.frame(self.epsilon, start, &publish)?;
+        let frame = Arc::new(frame);
+        if let Some(fresh) = fresh {
+            self.generation = fresh.generation;
+            self.prepared = Some(fresh);
+            self.curve_due = true;
+        }
+        if let (Some(backend), Some(model), Some(scene), Some(info)) =
+            (self.backend.clone(), self.model.clone(), self.scene.clone(), self.info.clone())
+        {
+            self.good = Some(Good { backend, model, scene, info, frame: frame.clone() });
+        }
+        self.shown = Some((self.epsilon, adversarial, judged));
+        self.outbox.send(Event::Frame(frame));
+        Ok(())
+    }
+
+    fn start_curve(&mut self) {
+        let Some(prepared) = &self.prepared else { return };
+        let (subject, method, generation) = (prepared.subject.clone(), prepared.method, prepared.generation);
+        let (direction, plan) = (prepared.direction.clone(), self.plan.clone());
+        self.outbox.send(Event::CurveStarted { generation, method, clean: subject.clean.measure });
+        let name = method.name();
+        let prepare = move || Sweep::new(subject, name, method, Some(direction), &plan).map_err(text);
+        self.jobs.replace(CurveJob { generation, prepare: Box::new(prepare) });
+    }
+
+    fn export(&self, wish: super::Export) -> Result<(), String> {
+        let prepared = self.prepared.as_ref().ok_or("there is no picture yet")?;
+        let (epsilon, adversarial, judged) = self.shown.as_ref().ok_or("there is no picture yet")?;
+        let scene = self.scene.as_ref().ok_or("there is no picture yet")?;
+        let label = scene.label.as_ref().and_then(|(_, path)| path.as_deref());
+        for open in [scene.stack.path.as_deref(), label].into_iter().flatten() {
+            if same_file(open, wish.path()) {
+                return Err(format!(
+                    "{}: this file is open. Choose another name, so that it is not lost",
+                    open.display()
+                ));
+            }
+        }
+        let shown = export::Shown {
+            subject: &prepared.subject,
+            method: prepared.method,
+            epsilon: *epsilon,
+            adversarial,
+            judged,
+            curve: self.jobs.curve(prepared.generation),
+        };
+        let report = export::write(&wish, &shown)?;
+        self.outbox.send(Event::Exported(report));
+        Ok(())
+    }
+}
+
+/// Whether both name one file that exists.
+fn same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+pub(super) fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,216 @@
+//! What each wish changes.
+
+use super::{Stale, Worker, text};
+use crate::data::DataError;
+use crate::engine::files::{self, Content, Opened};
+use crate::engine::scene::Scene;
+use crate::engine::{DeviceChoice, Event, Request};
+use crate::model::{BuiltIn, Model};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+impl Worker {
+    pub(super) fn serve(&mut self, request: Request) -> Result<(), String> {
+        match request {
+            Request::OpenSample => self.read_image(PathBuf::from("sample"), |_| files::read_sample()),
+            Request::Open { image, label, slice } => {
+                self.read_image(image.clone(), move |c| files::read_image(&image, label.as_deref(), slice, c))
+            }
+            Request::OpenLabel(path) if self.files.reads_image() => {
+                // It belongs to the image that is being read.
+                self.waiting_label = Some(path);
+                Ok(())
+            }
+            Request::OpenLabel(path) => {
+                let stack = self.scene.as_ref().ok_or("open an image first, then its label")?.stack.clone();
+                self.read(path.clone(), move |c| files::read_label(&path, &stack, c))
+            }
+            Request::CancelOpen => {
+                self.waiting_label = None;
+                self.files.cancel();
+                Ok(())
+            }
+            Request::CloseLabel => self.rescene(Stale::Label, |scene| {
+                scene.label = None;
+                scene.label_map = None;
+                scene.guess = None;
+            }),
+            Request::LabelMap(map) => self.rescene(Stale::Label, |scene| {
+                scene.label_map = map;
+                scene.guess = None;
+            }),
+            Request::Bounds(bounds) => {
+                let scene = self.scene.as_ref().ok_or("no image is open")?;
+                let stack = Arc::new(scene.stack.with_bounds(bounds).map_err(text)?);
+                self.rescene(Stale::Case, |scene| scene.stack = stack)
+            }
+            Request::Slice(slice) => {
+                self.rescene(Stale::Case, |scene| scene.slice = slice.min(scene.stack.slices.saturating_sub(1)))
+            }
+            Request::OpenBundledModel => {
+                let model = BuiltIn::bundled(&self.device()?).map_err(text)?;
+                self.use_model(Arc::new(model))
+            }
+            Request::OpenModel(path) => {
+                let model = BuiltIn::load(&path, &self.device()?).map_err(text)?;
+                self.use_model(Arc::new(model))
+            }
+            Request::Attack(method) => {
+                if method != self.method || self.prepared.is_none() {
+                    self.method = method;
+                    self.stale = self.stale.max(Stale::Attack);
+                }
+                Ok(())
+            }
+            Request::Epsilon(epsilon) => {
+                if !(0.0..=1.0).contains(&epsilon) {
+                    return Err(format!("ε = {epsilon} is not between 0 and 1 (a fraction of the grey range)"));
+                }
+                self.epsilon = epsilon;
+                self.stale = self.stale.max(Stale::Epsilon);
+                Ok(())
+            }
+            Request::Device(choice) => self.use_device(choice),
+            Request::Sweep(plan) => {
+                self.plan = plan;
+                self.start_curve();
+                Ok(())
+            }
+            Request::PauseJob(paused) => {
+                self.jobs.pause(paused);
+                Ok(())
+            }
+            Request::CancelJob => {
+                self.jobs.cancel();
+                Ok(())
+            }
+            Request::Export(wish) => self.export(wish),
+        }
+    }
+
+    fn read_image(
+        &mut self,
+        path: PathBuf,
+        read: impl FnOnce(&AtomicBool) -> Result<Content, DataError> + Send + 'static,
+    ) -> Result<(), String> {
+        self.waiting_label = None;
+        self.read(path, read)?;
+        self.files.is_of_image();
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        path: PathBuf,
+        read: impl FnOnce(&AtomicBool) -> Result<Content, DataError> + Send + 'static,
+    ) -> Result<(), String> {
+        self.outbox.send(Event::Opening(path.clone()));
+        self.files.start(&self.mailbox, &path, read).map_err(text)
+    }
+
+    pub(super) fn opened(&mut self, opened: Opened) -> Result<(), String> {
+        if !self.files.is_current(opened.ticket) {
+            return Ok(());
+        }
+        self.files.done();
+        let waiting_label = self.waiting_label.take();
+        let content = match opened.content {
+            Err(error) if error.is_cancelled() => return Ok(()),
+            content => content.map_err(text)?,
+        };
+        match content {
+            Content::Image { stack, label, slice, name } => {
+                self.replace_scene(Scene { stack, name, label, slice, label_map: None, guess: None }, Stale::Case)?;
+                match waiting_label {
+                    Some(path) => self.serve(Request::OpenLabel(path)),
+                    None => Ok(()),
+                }
+            }
+            Content::Label(label, path) => self.rescene(Stale::Label, |scene| {
+                scene.label = Some((label, Some(path)));
+                scene.label_map = None;
+                scene.guess = None;
+            }),
+        }
+    }
+
+    fn device(&self) -> Result<burn::tensor::Device, String> {
+        Ok(self.backend.as_ref().ok_or("no device is chosen")?.device.clone())
+    }
+
+    fn use_device(&mut self, choice: DeviceChoice) -> Result<(), String> {
+        let backend = match (self.backends)(choice) {
+            Err(why) if self.backend.is_none() && choice != DeviceChoice::Cpu => {
+                // At the start there is nothing to go on with: the CPU always works.
+                self.use_device(DeviceChoice::Cpu)?;
+                return Err(format!("{why}. The CPU computes instead"));
+            }
+            backend => backend?,
+        };
+        let moved = self.model.as_ref().map(|model| model.to_device(&backend.device));
+        let before = (self.model.clone(), self.backend.replace(backend.clone()));
+        self.model = moved;
+        if let Err(why) = self.rebuild() {
+            (self.model, self.backend) = before;
+            return Err(why);
+        }
+        self.jobs.cancel();
+        self.outbox.send(Event::Device(backend.info));
+        Ok(())
+    }
+
+    fn use_model(&mut self, model: Arc<dyn Model>) -> Result<(), String> {
+        let previous = self.model.replace(model.clone());
+        // Another model, other classes.
+        if let Some(scene) = &mut self.scene {
+            scene.guess = None;
+        }
+        if let Err(why) = self.rebuild() {
+            // The new model does not fit the image that is open: keep the old one.
+            if previous.is_some() {
+                self.model = previous;
+            }
+            return Err(why);
+        }
+        self.outbox.send(Event::Model(Arc::new(model.card().clone())));
+        Ok(())
+    }
+
+    /// The subject anew, for a new model or device.
+    fn rebuild(&mut self) -> Result<(), String> {
+        match self.scene.clone() {
+            Some(scene) => self.replace_scene(scene, Stale::Case),
+            None => Ok(()),
+        }
+    }
+
+    fn rescene(&mut self, stale: Stale, change: impl FnOnce(&mut Scene)) -> Result<(), String> {
+        let mut scene = self.scene.clone().ok_or("no image is open")?;
+        change(&mut scene);
+        self.replace_scene(scene, stale)
+    }
+
+    /// Takes `scene` if model and image fit together; otherwise the present one stays.
+    fn replace_scene(&mut self, scene: Scene, stale: Stale) -> Result<(), String> {
+        let Some(model) = self.model.clone() else {
+            // The bundled model failed to load (a device without memory): remember the image for the next model.
+            self.scene = Some(scene);
+            return Ok(());
+        };
+        self.outbox.send(Event::Computing(true));
+        let previous = self.subject.as_deref().filter(|_| stale < Stale::Case);
+        let built = scene.subject(model, previous);
+        self.outbox.send(Event::Computing(false));
+        let (subject, info) = built?;
+        // One guess holds for all slices: a slice on which the model is wrong would turn the classes round.
+        let guess = if info.label_map_guessed { info.label_map.clone() } else { None };
+        self.scene = Some(Scene { guess, ..scene });
+        self.subject = Some(Arc::new(subject));
+        let info = Arc::new(info);
+        self.info = Some(info.clone());
+        self.outbox.send(Event::Case(info));
+        self.stale = self.stale.max(stale);
+        Ok(())
+    }
+}
