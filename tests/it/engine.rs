@@ -307,11 +307,12 @@ fn a_label_waits_for_the_image_that_is_being_read_and_an_open_file_is_never_over
     let engine = engine();
     engine.send(Request::Open { image: image.clone(), label: None, slice: 0 });
     engine.send(Request::OpenLabel(sample("membranes-2-mask.png")));
-    wait(&engine, |e| match e {
-        Event::Case(info) if info.label_path.is_some() => Some(assert_eq!(info.path.as_deref(), Some(image.as_path()))),
+    let labelled = wait(&engine, |e| match e {
+        Event::Case(info) if info.label_path.is_some() => Some(info),
         Event::Failed(problem) => panic!("{problem:?}"),
         _ => None,
     });
+    assert_eq!(labelled.path.as_deref(), Some(image.as_path()));
     let before = std::fs::read(&image).unwrap();
     engine.send(Request::Export(Export::Adversarial(image.clone())));
     let why = failure(&engine);
