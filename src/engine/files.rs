@@ -95,8 +95,9 @@ pub(super) fn read_image(
     label: Option<&Path>,
     slice: usize,
     cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
 ) -> Result<Content, DataError> {
-    let stack = Arc::new(data::open(image, cancel)?);
+    let stack = Arc::new(data::open_with_progress(image, cancel, progress)?);
     if slice >= stack.slices {
         let cause = format!("has {} slices, and slice {slice} was asked for", stack.slices);
         return Err(DataError::new(image, cause, "Slices count from 0"));

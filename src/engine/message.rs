@@ -104,6 +104,8 @@ impl Export {
 pub enum Event {
     /// A file is being read.
     Opening(PathBuf),
+    /// The share of it that is read, in [0, 1].
+    Read(f32),
     /// The case changed. A [`Event::Frame`] with its pictures follows.
     Case(Arc<CaseInfo>),
     /// The model changed.

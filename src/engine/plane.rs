@@ -25,6 +25,8 @@ pub struct Plane {
     pub width: usize,
     /// The values.
     pub storage: Storage,
+    /// The same values on the host, where somebody had them there anyway: for the pixel probe.
+    read_back: Option<Arc<[f32]>>,
     /// Differs between any two planes with different contents: what was drawn for it can be kept.
     pub id: u64,
 }
@@ -42,12 +44,29 @@ impl std::fmt::Debug for Plane {
 impl Plane {
     /// A plane of host values, `[channels, height, width]`.
     pub fn from_host(channels: usize, height: usize, width: usize, values: impl Into<Arc<[f32]>>) -> Self {
-        Self { channels, height, width, storage: Storage::Host(values.into()), id: next_id() }
+        Self { channels, height, width, storage: Storage::Host(values.into()), read_back: None, id: next_id() }
     }
 
     /// A plane whose values stay on the renderer's device.
     pub fn from_shared(channels: usize, height: usize, width: usize, handle: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { channels, height, width, storage: Storage::Shared(handle), id: next_id() }
+        Self { channels, height, width, storage: Storage::Shared(handle), read_back: None, id: next_id() }
+    }
+
+    /// The plane with its `values` on the host, if it does not have them there already.
+    #[must_use]
+    pub fn with_values(mut self, values: &Arc<[f32]>) -> Self {
+        if matches!(self.storage, Storage::Shared(_)) {
+            self.read_back = Some(values.clone());
+        }
+        self
+    }
+
+    /// The values, `[channels, height, width]`, where they are on the host.
+    pub fn values(&self) -> Option<&[f32]> {
+        match &self.storage {
+            Storage::Host(values) => Some(values),
+            Storage::Shared(_) => self.read_back.as_deref(),
+        }
     }
 }
 

@@ -33,11 +33,11 @@ impl Prepared {
     ) -> Result<Self, String> {
         let direction = subject.direction(method).map_err(text)?;
         Ok(Self {
-            original: publish(subject.x.clone())?,
+            original: publish(subject.x.clone())?.with_values(&subject.original),
             gradient: direction.gradient.clone().map(|g| publish(g)).transpose()?,
             gradient_peak: direction.gradient.clone().map_or(Ok(0.0), peak)?,
             direction_plane: publish(direction.direction.clone())?,
-            clean_probability: publish(subject.clean.probability.clone())?,
+            clean_probability: publish(subject.clean.probability.clone())?.with_values(&subject.clean.on_host),
             reference: scene::reference_plane(&subject),
             method,
             generation,
@@ -65,9 +65,9 @@ impl Prepared {
             gradient_peak: self.gradient_peak,
             direction: self.direction_plane.clone(),
             noise: publish(adversarial.clone() - subject.x.clone())?,
-            adversarial: publish(adversarial.clone())?,
+            adversarial: publish(adversarial.clone())?.with_values(&judged.image),
             clean_probability: self.clean_probability.clone(),
-            adversarial_probability: publish(judged.probability.clone())?,
+            adversarial_probability: publish(judged.probability.clone())?.with_values(&judged.on_host),
             reference: self.reference.clone(),
             clean: subject.clean.measure,
             adversarial_measure: judged.measure,

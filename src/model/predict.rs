@@ -5,6 +5,7 @@ use crate::data::{IGNORE, Mask};
 use crate::tensor;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softmax};
+use std::sync::Arc;
 
 /// What a segmentation model says of one image.
 #[derive(Clone)]
@@ -12,7 +13,7 @@ pub struct Prediction {
     /// P(positive class), `[1, 1, h, w]`, on the model's device.
     pub probability: Tensor<4>,
     /// The same values on the host, row-major.
-    pub on_host: Vec<f32>,
+    pub on_host: Arc<[f32]>,
     /// The predicted class per pixel. Sigmoid head: the positive class where its probability is at least ½. Softmax
     /// head: the most probable class, whatever its probability.
     pub predicted: Mask,
@@ -35,7 +36,7 @@ pub fn predict(model: &dyn Model, x: Tensor<4>) -> Result<Prediction, ModelError
             (all.narrow(1, usize::from(positive), 1), Some(winner))
         }
     };
-    let on_host = tensor::to_host(probability.clone())?;
+    let on_host: Arc<[f32]> = tensor::to_host(probability.clone())?.into();
     // One logit that is NaN makes every class of its pixel NaN, so that the positive class is enough to look at.
     let broken = on_host.iter().filter(|p| !p.is_finite()).count();
     if broken > 0 {

@@ -18,7 +18,7 @@ pub struct Subject {
     /// The image, `[1, channels, h, w]` in `[0, 1]`, on the model's device.
     pub x: Tensor<4>,
     /// The same values on the host.
-    original: Vec<f32>,
+    pub original: Arc<[f32]>,
     /// The clean image, judged.
     pub clean: Judged,
     /// What the loss and the measures compare with.
@@ -32,6 +32,10 @@ pub struct Subject {
 pub struct Judged {
     /// P(positive class), `[1, 1, h, w]`, on the model's device.
     pub probability: Tensor<4>,
+    /// The same values on the host, row-major.
+    pub on_host: Arc<[f32]>,
+    /// The image itself on the host, `[channels, h, w]`.
+    pub image: Arc<[f32]>,
     /// The predicted class per pixel.
     pub predicted: Mask,
     /// Measures against the subject's reference.
@@ -53,7 +57,7 @@ impl Subject {
         check_room(height, width, model.working_bytes(height, width))?;
         let x = tensor::image_to_unit(&case.image, case.bounds, &model.device());
         let prediction = predict(model.as_ref(), x.clone())?;
-        let original = tensor::to_host(x.clone())?;
+        let original = tensor::to_host(x.clone())?.into();
         Self::judged(case, model, x, original, prediction)
     }
 
@@ -63,8 +67,7 @@ impl Subject {
     /// If the label is not of the image's size, or the device fails.
     pub fn relabel(&self, label: Option<Mask>) -> Result<Self, ModelError> {
         let case = Arc::new(Case { label, ..(*self.case).clone() });
-        let Judged { probability, predicted, .. } = self.clean.clone();
-        let on_host = tensor::to_host(probability.clone())?;
+        let Judged { probability, on_host, predicted, .. } = self.clean.clone();
         let prediction = Prediction { probability, on_host, predicted };
         Self::judged(case, self.model.clone(), self.x.clone(), self.original.clone(), prediction)
     }
@@ -73,7 +76,7 @@ impl Subject {
         case: Arc<Case>,
         model: Arc<dyn Model>,
         x: Tensor<4>,
-        original: Vec<f32>,
+        original: Arc<[f32]>,
         prediction: Prediction,
     ) -> Result<Self, ModelError> {
         let (reference, reference_kind) = match &case.label {
@@ -83,7 +86,7 @@ impl Subject {
             }
             None => (prediction.predicted.clone(), Reference::CleanPrediction),
         };
-        let clean = Judged::new(prediction, model.card().positive_class, &reference, &original, &original);
+        let clean = Judged::new(prediction, model.card().positive_class, &reference, &original, original.clone());
         Ok(Self { x, original, clean, reference, reference_kind, case, model })
     }
 
@@ -107,16 +110,17 @@ impl Subject {
     /// If a probability is not finite, or the device fails.
     pub fn judge(&self, image: &Tensor<4>) -> Result<Judged, ModelError> {
         let prediction = predict(self.model.as_ref(), image.clone())?;
-        let changed = tensor::to_host(image.clone())?;
-        Ok(Judged::new(prediction, self.model.card().positive_class, &self.reference, &self.original, &changed))
+        let changed = tensor::to_host(image.clone())?.into();
+        Ok(Judged::new(prediction, self.model.card().positive_class, &self.reference, &self.original, changed))
     }
 }
 
 impl Judged {
-    fn new(prediction: Prediction, positive: u8, reference: &Mask, original: &[f32], changed: &[f32]) -> Self {
+    fn new(prediction: Prediction, positive: u8, reference: &Mask, original: &[f32], image: Arc<[f32]>) -> Self {
         let Prediction { probability, on_host, predicted } = prediction;
         let (error, confusion) = metric::segmentation(reference, positive, &on_host, &predicted.classes);
-        let distortion = metric::distortion(original, changed);
-        Self { probability, predicted, measure: Measure { error, overlap: confusion.overlap(), distortion } }
+        let distortion = metric::distortion(original, &image);
+        let measure = Measure { error, overlap: confusion.overlap(), distortion };
+        Self { probability, on_host, image, predicted, measure }
     }
 }

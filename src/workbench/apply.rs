@@ -200,7 +200,11 @@ impl App {
 
     pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
         match event {
-            Event::Opening(path) => self.state.opening = Some(path),
+            Event::Opening(path) => {
+                self.state.opening = Some(path);
+                self.state.read_share = None;
+            }
+            Event::Read(share) => self.state.read_share = Some(share),
             Event::Case(info) => self.new_case(info),
             Event::Model(card) => {
                 self.state.model = Some(card);

@@ -71,7 +71,8 @@ fn opening_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     let Some(path) = &state.opening else { return };
     ui.horizontal(|ui| {
         ui.add(egui::Spinner::new().size(14.0));
-        ui.add(egui::Label::new(format!("Reading {}", file_name(path))).truncate());
+        let share = state.read_share.map_or_else(String::new, |share| format!(" {:.0} %", share * 100.0));
+        ui.add(egui::Label::new(format!("Reading{share} {}", file_name(path))).truncate());
         if icon_button(ui, Icon::Close, "Cancel reading", "", true).clicked() {
             commands.request(Request::CancelOpen);
         }

@@ -1,9 +1,9 @@
 //! The pixel probe: everything known about the pixel under the pointer, in one line. Values of the image come from the
-//! case on the host; those of planes that stay on the GPU are left out.
+//! case, those of what was computed from copies on the host.
 
 use super::{State, theme};
 use crate::attack::Reference;
-use crate::engine::{CaseInfo, Frame, Plane, Storage};
+use crate::engine::{CaseInfo, Frame, Plane};
 use eframe::egui::{Align2, FontId, Role, Sense, TextStyle, Ui, WidgetInfo, pos2, vec2};
 
 /// One number of the probe.
@@ -19,9 +19,9 @@ fn reading(name: impl Into<String>, value: impl Into<String>) -> Reading {
     Reading { name: name.into(), value: value.into() }
 }
 
-/// The value of a plane that is on the host; `None` for planes on the GPU and positions outside.
+/// The value of a plane; `None` for planes that are on the GPU only and positions outside.
 pub fn host_value(plane: &Plane, channel: usize, [x, y]: [usize; 2]) -> Option<f32> {
-    let Storage::Host(values) = &plane.storage else { return None };
+    let values = plane.values()?;
     if channel >= plane.channels || x >= plane.width || y >= plane.height {
         return None;
     }
@@ -50,8 +50,9 @@ pub fn readings(state: &State, pixel: [usize; 2]) -> Vec<Reading> {
 
 fn frame_readings(all: &mut Vec<Reading>, state: &State, case: &CaseInfo, frame: &Frame, pixel: [usize; 2]) {
     let scale = case.bounds.width();
-    let channels = frame.noise.channels;
-    if let Some(noise) = values(channels, |c| host_value(&frame.noise, c, pixel)) {
+    let channels = frame.adversarial.channels;
+    let difference = |c| Some(host_value(&frame.adversarial, c, pixel)? - host_value(&frame.original, c, pixel)?);
+    if let Some(noise) = values(channels, difference) {
         let noise: Vec<f32> = noise.iter().map(|v| v * scale).collect();
         all.push(reading("noise", number_list(&noise, case, true)));
     }

@@ -32,6 +32,8 @@ pub struct State {
     pub computing: bool,
     /// The file that is being read.
     pub opening: Option<PathBuf>,
+    /// The share of it that is read, where the reader tells.
+    pub read_share: Option<f32>,
     /// The newest failure, until it is dismissed or the same thing works.
     pub problem: Option<Problem>,
     /// The newest export.
@@ -342,6 +344,7 @@ impl Default for State {
             job: None,
             computing: false,
             opening: None,
+            read_share: None,
             problem: None,
             exported: None,
             epsilon: 4.0 / 255.0,

@@ -17,6 +17,8 @@ mod predictions;
 mod readers;
 mod report;
 mod shaders;
+mod snapshots;
+mod stage;
 mod synthetic;
 mod training;
 mod unet;

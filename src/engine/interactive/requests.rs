@@ -15,7 +15,18 @@ impl Worker {
         match request {
             Request::OpenSample => self.read_image(PathBuf::from("sample"), |_| files::read_sample()),
             Request::Open { image, label, slice } => {
-                self.read_image(image.clone(), move |c| files::read_image(&image, label.as_deref(), slice, c))
+                let outbox = self.outbox.clone();
+                self.read_image(image.clone(), move |cancel| {
+                    let mut told = 0.0;
+                    let mut tell = |share: f32| {
+                        // A stack has thousands of pages; a bar has a hundred places.
+                        if share - told >= 0.01 {
+                            told = share;
+                            outbox.send(Event::Read(share));
+                        }
+                    };
+                    files::read_image(&image, label.as_deref(), slice, cancel, &mut tell)
+                })
             }
             Request::OpenLabel(path) if self.files.reads_image() => {
                 // It belongs to the image that is being read.
