@@ -13,7 +13,7 @@ use super::{CommandSender, Pane, PaneContext, State, theme};
 use eframe::egui::{self, Align, Color32, Layout, RichText, Sense, Stroke, Ui, pos2, vec2};
 
 /// Two plots lie side by side from this ratio of width to height on, one over the other below it.
-const SIDE_BY_SIDE: f32 = 1.7;
+const SIDE_BY_SIDE: f32 = 1.5;
 
 /// The panel of the plots.
 #[derive(Default)]
@@ -120,7 +120,13 @@ enum Style {
 }
 
 fn style_ui(ui: &mut Ui, colour: Color32, style: Style, name: &str) {
-    let (rect, _) = ui.allocate_exact_size(vec2(24.0, ui.spacing().interact_size.y), Sense::hover());
+    // One widget, so that a line is never parted from its name where the row ends.
+    let font = egui::TextStyle::Small.resolve(ui.style());
+    let galley = ui.painter().layout_no_wrap(name.to_owned(), font, theme::of(ui).weak);
+    let size = vec2(28.0 + galley.size().x + 8.0, ui.spacing().interact_size.y);
+    let (all, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, name));
+    let rect = egui::Rect::from_min_size(all.min, vec2(24.0, all.height()));
     let (left, right, y) = (rect.left() + 2.0, rect.right() - 2.0, rect.center().y);
     let points = [pos2(left, y), pos2(right, y)];
     let painter = ui.painter();
@@ -137,8 +143,7 @@ fn style_ui(ui: &mut Ui, colour: Color32, style: Style, name: &str) {
         }
         Style::Clean => painter.extend(egui::Shape::dotted_line(&points, colour, 4.0, 1.0)),
     }
-    ui.label(RichText::new(name).small().color(theme::of(ui).weak));
-    ui.add_space(8.0);
+    ui.painter().galley(pos2(rect.right() + 4.0, y - galley.size().y * 0.5), galley, theme::of(ui).weak);
 }
 
 fn empty_ui(ui: &mut Ui, state: &State) {
