@@ -1,8 +1,9 @@
 //! A case: one image, what is known about it, and its label if there is one.
 
-use super::{Bounds, DataError, Image, Mask, Stack, StoredType};
+use super::{About, Bounds, DataError, Image, Mask, Stack, StoredType};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where a case came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +29,8 @@ pub struct Case {
     pub stored: StoredType,
     /// Class indices, of the image's size.
     pub label: Option<Mask>,
-    /// Pixel spacing in mm, rows then columns, where known.
-    pub spacing: Option<[f32; 2]>,
+    /// What its file says of the pixels: unit, spacing, orientation.
+    pub about: Arc<About>,
     /// Where it came from.
     pub provenance: Provenance,
 }
@@ -55,7 +56,20 @@ impl Case {
             Image { pixels, ..image }
         };
         let provenance = Provenance { path: stack.path.clone(), slice, slices: stack.slices };
-        Ok(Self { name: name.into(), image, bounds, stored: stack.stored(), label: None, spacing: None, provenance })
+        Ok(Self {
+            name: name.into(),
+            image,
+            bounds,
+            stored: stack.stored(),
+            label: None,
+            about: stack.about.clone(),
+            provenance,
+        })
+    }
+
+    /// Distance in mm between neighbouring rows and columns, where known.
+    pub fn spacing(&self) -> Option<[f32; 2]> {
+        self.about.spacing.map(|[_, rows, columns]| [rows, columns])
     }
 
     /// Height and width in pixels.

@@ -4,12 +4,18 @@
 //! Everything here is plain host memory in the file's own (pixel) units; no tensor, no burn, no egui. Every reader
 //! returns a [`DataError`] that names the file, the cause and what would work, and caps what it allocates.
 
+mod about;
 mod case;
 mod error;
 mod export;
+mod idx;
 mod image;
 mod label;
 mod label_map;
+mod nifti;
+mod npy;
+mod npz;
+mod numbers;
 mod open;
 mod percentile;
 mod raster;
@@ -19,6 +25,7 @@ pub mod synthetic;
 mod tiff;
 mod write;
 
+pub use about::{About, Unit};
 pub use case::{Case, Provenance};
 pub use error::DataError;
 pub use export::{file_ending, quantise, write_image, write_png, write_tiff};

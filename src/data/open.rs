@@ -1,7 +1,10 @@
 //! Opening a file: what it is, by its content, and which reader reads it.
 
-use super::{DataError, Pixels, Stack, raster, tiff};
+use super::about::About;
+use super::raster::cut_short;
+use super::{Bounds, DataError, Pixels, Stack, StoredType, idx, nifti, npy, npz, raster, tiff};
 use ::image::ImageFormat;
+use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +15,67 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const LARGEST_DECODED_BYTES: u64 = 2 << 30;
 
 /// What would work instead of a file of an unknown format.
-const FORMATS: &str = "Open a PNG, JPEG, BMP, WebP or TIFF file";
+const FORMATS: &str = "Open a NIfTI, TIFF, PNG, JPEG, BMP, WebP or NumPy file";
 
-/// Reads an image or a stack: PNG, JPEG, BMP, WebP, or a TIFF with one or more pages. The format follows from the
-/// file's content, whatever its name. Pixels are taken as stored: colour profiles, gamma and the orientation tag are
+/// No file shrinks by more with Deflate (zlib.net: 1032).
+pub(super) const LARGEST_GZIP_RATIO: u64 = 1040;
+
+/// Bytes at a file's beginning that tell its format.
+const HEAD: u64 = nifti::HEADER as u64;
+
+/// Bytes to decode, one after another.
+pub(super) struct Source<'a> {
+    /// The file's name.
+    pub path: &'a Path,
+    pub reader: &'a mut dyn Read,
+    /// It holds no more bytes than these.
+    pub length: u64,
+    pub cancel: &'a AtomicBool,
+    pub progress: &'a mut dyn FnMut(f32),
+}
+
+/// What a reader makes of a file.
+pub(super) struct Decoded {
+    /// `[slices, channels, height, width]`.
+    pub shape: [usize; 4],
+    pub pixels: Pixels,
+    pub about: About,
+    /// Bounds, if the format or the unit says them.
+    pub bounds: Option<Bounds>,
+    /// The window that the file wishes.
+    pub shown: Option<Bounds>,
+}
+
+impl Decoded {
+    /// A file that says nothing of its pixels.
+    fn plain(format: &str, (shape, pixels): ([usize; 4], Pixels)) -> Self {
+        let numbers = match pixels.stored() {
+            StoredType::U8 => "uint8",
+            StoredType::U16 => "uint16",
+            StoredType::F32 => "float32",
+        };
+        let about = About { format: format.to_owned(), numbers, ..About::default() };
+        Self { shape, pixels, about, bounds: None, shown: None }
+    }
+}
+
+/// A format by its content.
+#[derive(Debug, PartialEq, Eq)]
+enum Format {
+    Raster(ImageFormat),
+    Tiff,
+    Nifti(nifti::Version),
+    Npy,
+    Zip,
+    Idx,
+    /// Told by its length.
+    Cifar,
+    Gzip,
+}
+
+/// Reads an image or a stack: PNG, JPEG, BMP, WebP, TIFF with one or more pages, NIfTI, NumPy's `.npy` and `.npz`, MNIST's
+/// idx (with the classes in the file beside it) and CIFAR-10's binary files. The format follows from the
+/// file's content, whatever its name; `data.npz/NAME` opens the array NAME. Pixels are taken as stored: colour profiles, gamma and the orientation tag are
 /// not applied (a mask drawn on the stored pixels would no longer fit), an alpha channel is dropped, and an RGB image whose
 /// channels are all equal becomes grey. Samples of 1, 2 and 4 bits are spread over 0–255.
 ///
@@ -33,16 +93,17 @@ pub fn open(path: &Path, cancel: &AtomicBool) -> Result<Stack, DataError> {
 /// # Errors
 /// As [`open`].
 pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn FnMut(f32)) -> Result<Stack, DataError> {
+    let (file, member) = member_of_archive(path);
     // A named pipe would block and a device never end: look before opening.
-    let metadata = fs::metadata(path).map_err(|error| read_error(path, &error))?;
+    let metadata = fs::metadata(file).map_err(|error| read_error(path, &error))?;
     if metadata.is_dir() {
         return Err(DataError::new(path, "is a folder", "Choose a file in it"));
     }
     if !metadata.is_file() {
         return Err(DataError::new(path, "is not a regular file", FORMATS));
     }
-    let file = File::open(path).map_err(|error| read_error(path, &error))?;
-    let mut stack = decode(path, BufReader::new(file), metadata.len(), cancel, progress)?;
+    let file = File::open(file).map_err(|error| read_error(path, &error))?;
+    let mut stack = decode(path, BufReader::new(file), metadata.len(), member, cancel, progress)?;
     stack.path = Some(path.to_owned());
     Ok(stack)
 }
@@ -52,45 +113,102 @@ pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn F
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Stack, DataError> {
-    decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, &AtomicBool::new(false), &mut |_| {})
+    decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, None, &AtomicBool::new(false), &mut |_| {})
+}
+
+/// `data.npz/NAME` → the archive and NAME.
+fn member_of_archive(path: &Path) -> (&Path, Option<&str>) {
+    match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        (Some(archive), Some(name)) if archive.is_file() => (archive, Some(name)),
+        _ => (path, None),
+    }
 }
 
 fn decode(
     path: &Path,
     mut source: impl Read + Seek,
     length: u64,
+    member: Option<&str>,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(f32),
 ) -> Result<Stack, DataError> {
     let mut head = Vec::new();
-    source.by_ref().take(512).read_to_end(&mut head).map_err(|error| read_error(path, &error))?;
+    source.by_ref().take(HEAD).read_to_end(&mut head).map_err(|error| read_error(path, &error))?;
     source.rewind().map_err(|error| read_error(path, &error))?;
-    let format = sniff(&head).map_err(|what| DataError::new(path, what, FORMATS))?;
+    let format = sniff(&head, length).map_err(|what| DataError::new(path, what, FORMATS))?;
+    if member.is_some() && format != Format::Zip {
+        return Err(DataError::new(path, "does not exist: what its name takes for a folder is a file", FORMATS));
+    }
     check_cancelled(path, cancel)?;
     // Decoders are other people's code on hostile input: a panic in one of them is a malformed file to us.
-    let decoded: Result<([usize; 4], Pixels), DataError> = catch_unwind(AssertUnwindSafe(|| match format {
-        ImageFormat::Tiff => tiff::decode(path, source, length, cancel, progress),
-        _ => {
+    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+        Format::Tiff => Ok(Decoded::plain("TIFF", tiff::decode(path, source, length, cancel, progress)?)),
+        Format::Zip => npz::decode(path, &mut source, length, member, cancel, progress),
+        Format::Raster(format) => {
             if length > LARGEST_DECODED_BYTES {
                 return Err(too_large(path, format!("the file has {length} bytes")));
             }
             let mut bytes = Vec::new();
             source.take(LARGEST_DECODED_BYTES).read_to_end(&mut bytes).map_err(|error| read_error(path, &error))?;
-            raster::decode(path, format, &bytes)
+            Ok(Decoded::plain(raster::format_name(format), raster::decode(path, format, &bytes)?))
+        }
+        format => {
+            let source = Source { path, reader: &mut source, length, cancel, progress };
+            decode_stream(source, format, &head)?.ok_or_else(|| DataError::new(path, UNKNOWN, FORMATS))
         }
     }))
     .unwrap_or_else(|_| {
         Err(DataError::new(path, "is malformed: its decoder failed", "Open it in another program and save it again"))
-    });
-    let (shape, pixels) = decoded?;
+    })?;
     check_cancelled(path, cancel)?;
-    let stack = Stack::new(shape, pixels).map_err(|error| DataError { path: path.to_owned(), ..error })?;
+    let stack = Stack::from_decoded(decoded).map_err(|error| DataError { path: path.to_owned(), ..error })?;
     progress(1.0);
     Ok(stack)
 }
 
+/// Decodes a format that is read from its beginning to its end. `None` if it is of no known format after all.
+fn decode_stream(source: Source, format: Format, head: &[u8]) -> Result<Option<Decoded>, DataError> {
+    match format {
+        Format::Nifti(version) => nifti::decode(source, version, head).map(Some),
+        Format::Idx => idx::decode(source).map(Some),
+        Format::Npy => {
+            let array = npy::read_header(source.path, source.reader)?;
+            array.decode(source).map(Some)
+        }
+        Format::Cifar => idx::decode_cifar(source),
+        Format::Gzip => decode_gzip(source).map(Some),
+        Format::Raster(_) | Format::Tiff | Format::Zip => Ok(None),
+    }
+}
+
+/// Decodes what a gzip file holds.
+fn decode_gzip(source: Source) -> Result<Decoded, DataError> {
+    let Source { path, reader, length, cancel, progress } = source;
+    let failed = |error: io::Error| stream_error(path, &error);
+    let mut reader = BufReader::new(MultiGzDecoder::new(reader));
+    let mut head = Vec::new();
+    reader.by_ref().take(HEAD).read_to_end(&mut head).map_err(failed)?;
+    // What the file may hold; a length that tells a format by itself is not known here.
+    let length = length.saturating_mul(LARGEST_GZIP_RATIO);
+    let format = match sniff(&head, u64::MAX) {
+        Ok(format @ (Format::Nifti(_) | Format::Idx | Format::Npy)) => format,
+        _ => {
+            let cause = "is compressed with gzip, and holds neither a NIfTI volume, a NumPy array nor MNIST's idx";
+            return Err(DataError::new(path, cause, "Decompress it first"));
+        }
+    };
+    let mut whole = head.chain(&mut reader);
+    let source = Source { path, reader: &mut whole, length, cancel, progress };
+    let decoded = decode_stream(source, format, &head)?;
+    // Reading on to the end compares the checksum.
+    io::copy(&mut whole.take(1), &mut io::sink()).map_err(failed)?;
+    let mut decoded = decoded.ok_or_else(|| DataError::new(path, UNKNOWN, FORMATS))?;
+    decoded.about.format += ", gzip";
+    Ok(decoded)
+}
+
 /// The format by content, or what the file seems to be instead.
-fn sniff(head: &[u8]) -> Result<ImageFormat, &'static str> {
+fn sniff(head: &[u8], length: u64) -> Result<Format, &'static str> {
     const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
     let starts = |magic: &[u8]| head.starts_with(magic);
     Err(if head.is_empty() {
@@ -98,35 +216,42 @@ fn sniff(head: &[u8]) -> Result<ImageFormat, &'static str> {
     } else if is_text(head) {
         "is a text file, not an image"
     } else if TIFF.iter().any(|magic| starts(magic)) {
-        return Ok(ImageFormat::Tiff);
+        return Ok(Format::Tiff);
     } else if starts(b"\x89PNG\r\n\x1a\n") {
-        return Ok(ImageFormat::Png);
+        return Ok(Format::Raster(ImageFormat::Png));
     } else if starts(b"\xff\xd8\xff") {
-        return Ok(ImageFormat::Jpeg);
+        return Ok(Format::Raster(ImageFormat::Jpeg));
     } else if starts(b"BM") {
-        return Ok(ImageFormat::Bmp);
+        return Ok(Format::Raster(ImageFormat::Bmp));
     } else if starts(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
-        return Ok(ImageFormat::WebP);
+        return Ok(Format::Raster(ImageFormat::WebP));
+    } else if let Some(version) = nifti::version(head) {
+        return Ok(Format::Nifti(version));
     } else if head.get(128..132) == Some(b"DICM") {
         "is a DICOM file, which is not read yet"
-    } else if matches!(head.get(344..347), Some(b"n+1" | b"ni1")) {
-        "is a NIfTI volume, which is not read yet"
     } else if starts(b"\x1f\x8b") {
-        "is compressed with gzip (perhaps a NIfTI volume), which is not read yet"
+        return Ok(Format::Gzip);
+    } else if starts(npy::MAGIC) {
+        return Ok(Format::Npy);
+    } else if starts(b"PK\x03\x04") {
+        return Ok(Format::Zip);
     } else if starts(b"GIF8") {
         "is a GIF image, which is not read"
     } else if starts(b"\0\0\0\x0cjP  ") || starts(b"\xff\x4f\xff\x51") {
         "is a JPEG 2000 image, which is not read"
-    } else if starts(b"\x93NUMPY") {
-        "is a NumPy array, which is not read"
-    } else if starts(b"PK\x03\x04") {
-        "is a ZIP archive, not an image"
     } else if starts(b"\x89HDF") {
         "is an HDF5 file, which is not read"
+    } else if idx::is_idx(head) {
+        return Ok(Format::Idx);
+    } else if idx::may_be_cifar(head, length) {
+        return Ok(Format::Cifar);
     } else {
-        "is not an image of a known format"
+        UNKNOWN
     })
 }
+
+/// What a file is of which nothing is known.
+const UNKNOWN: &str = "is not an image of a known format";
 
 /// Whether these first bytes of a file read as text: UTF-8 (its last character may be cut) without control characters.
 fn is_text(head: &[u8]) -> bool {
@@ -170,6 +295,22 @@ pub(super) fn check_cancelled(path: &Path, cancel: &AtomicBool) -> Result<(), Da
     if cancel.load(Ordering::Relaxed) { Err(DataError::cancelled(path)) } else { Ok(()) }
 }
 
+/// The note on numbers that lost digits.
+pub(super) fn rounded_note(kind: &str) -> String {
+    format!("Some of its values ({kind}) were rounded to 32-bit floats")
+}
+
+/// The error of a source that is read from its beginning to its end.
+pub(super) fn stream_error(path: &Path, error: &io::Error) -> DataError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => cut_short(path),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            DataError::new(path, "is damaged: what it compresses does not decompress", "Copy or export it again")
+        }
+        _ => read_error(path, error),
+    }
+}
+
 pub(super) fn read_error(path: &Path, error: &io::Error) -> DataError {
     match error.kind() {
         io::ErrorKind::NotFound => DataError::new(path, "does not exist", "Check the name and the folder"),
@@ -184,11 +325,12 @@ mod tests {
 
     #[test]
     fn content_counts() {
-        assert_eq!(sniff(b"BM\x36\0\0\0"), Ok(ImageFormat::Bmp));
+        let sniff = |head| sniff(head, 5);
+        assert_eq!(sniff(b"BM\x36\0\0\0"), Ok(Format::Raster(ImageFormat::Bmp)));
         assert_eq!(sniff(b"BMI of all patients\n"), Err("is a text file, not an image"));
         assert_eq!(sniff("größer".as_bytes().split_last().unwrap().1), Err("is a text file, not an image"));
         assert_eq!(sniff(b""), Err("is empty"));
-        assert_eq!(sniff(b"\xff\xfe\xfd"), Err("is not an image of a known format"));
+        assert_eq!(sniff(b"\xff\xfe\xfd"), Err(UNKNOWN));
     }
 
     #[test]

@@ -90,7 +90,8 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-fn format_name(format: ImageFormat) -> &'static str {
+/// The name of a format for people.
+pub(super) fn format_name(format: ImageFormat) -> &'static str {
     match format {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",

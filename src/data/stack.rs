@@ -1,7 +1,8 @@
 //! A file's slices, kept in the type that the file stores.
 
+use super::open::Decoded;
 use super::percentile::percentile_bounds;
-use super::{Bounds, DataError, Image, StoredType};
+use super::{About, Bounds, DataError, Image, StoredType};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,15 @@ impl Pixels {
             Self::U8(p) => p.len(),
             Self::U16(p) => p.len(),
             Self::F32(p) => p.len(),
+        }
+    }
+
+    /// The type that they are stored in.
+    pub fn stored(&self) -> StoredType {
+        match self {
+            Self::U8(_) => StoredType::U8,
+            Self::U16(_) => StoredType::U16,
+            Self::F32(_) => StoredType::F32,
         }
     }
 
@@ -64,11 +74,13 @@ pub struct Stack {
     /// Columns.
     pub width: usize,
     /// Bounds of the whole stack, the same for each of its slices, so that one ε means one thing: 0–255 for 8-bit data,
-    /// else the range of all its values; or what a person [set](Self::with_bounds).
+    /// −1024…3071 for Hounsfield units, else the range of all its values; or what a person [set](Self::with_bounds).
     pub bounds: Bounds,
-    /// Between these it is shown at first: 0–255 for 8-bit data, else the 0.5–99.5 percentile of all its values (exact,
-    /// by nearest rank), which a few hot pixels do not move.
+    /// Between these it is shown at first: the window that the file wishes, else 0–255 for 8-bit data and the 0.5–99.5
+    /// percentile of all values for the others (exact, by nearest rank), which a few hot pixels do not move.
     pub shown: Bounds,
+    /// What the file says of them: unit, spacing, orientation, classes.
+    pub about: Arc<About>,
     /// The pixels.
     pub pixels: Pixels,
 }
@@ -97,7 +109,22 @@ impl Stack {
             Pixels::U8(_) => Bounds::EIGHT_BIT,
             _ => percentile_bounds(&pixels).filter(|b| b.width() > 0.0).unwrap_or(bounds),
         };
-        Ok(Self { path: None, slices, channels, height, width, bounds, shown, pixels })
+        Ok(Self { path: None, slices, channels, height, width, bounds, shown, about: Arc::default(), pixels })
+    }
+
+    /// A stack of what a reader found.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn from_decoded(decoded: Decoded) -> Result<Self, DataError> {
+        let Decoded { shape, pixels, about, bounds, shown } = decoded;
+        let stack = Self::new(shape, pixels)?;
+        Ok(Self {
+            bounds: bounds.unwrap_or(stack.bounds),
+            shown: shown.unwrap_or(stack.shown),
+            about: about.into(),
+            ..stack
+        })
     }
 
     /// The stack with other bounds: its cases are clipped to them before anything else.
@@ -117,11 +144,7 @@ impl Stack {
 
     /// The stored type of the pixels.
     pub fn stored(&self) -> StoredType {
-        match self.pixels {
-            Pixels::U8(_) => StoredType::U8,
-            Pixels::U16(_) => StoredType::U16,
-            Pixels::F32(_) => StoredType::F32,
-        }
+        self.pixels.stored()
     }
 
     /// Slice `index` as floats in pixel units, or `None` past the last slice.

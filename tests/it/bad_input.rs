@@ -1,5 +1,6 @@
 //! Bad input gets a clear error: which file, what is wrong, what would work. Never a panic, never half a file.
 
+use crate::volume_files::{self, Nifti};
 use burn::tensor::{Device, Tensor};
 use epsiloscope::data::{
     Case, Image, LabelStack, Stack, StoredType, bundled_sample, open, open_bytes, write_atomic, write_bytes_atomic,
@@ -178,6 +179,51 @@ fn depths_and_colours_that_are_not_read_are_named() {
 }
 
 #[test]
+fn volumes_that_promise_too_much_are_refused_before_they_are_allocated() {
+    let start = std::time::Instant::now();
+    let plain = Nifti::new(4, vec![0; 48]);
+    let says = |file: &Nifti, words: &[&str]| {
+        for two in [false, true] {
+            let file = Nifti { two, ..file.clone() }.file();
+            assert_says(&refused("a.nii", &file), words);
+            assert_says(&refused("a.nii.gz", &volume_files::gzip(&file)), words);
+        }
+    };
+    says(
+        &Nifti { dim: [7, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000], ..plain.clone() },
+        &["too large", "2 GiB"],
+    );
+    says(&Nifti { dim: [3, 3000, 3000, 100, 1, 1, 1, 1], ..plain.clone() }, &["cut short"]);
+    says(&Nifti { dim: [3, 4, 0, 2, 1, 1, 1, 1], ..plain.clone() }, &["no pixels", "4 × 0"]);
+    says(&Nifti { dim: [9, 4, 3, 2, 1, 1, 1, 1], ..plain.clone() }, &["malformed NIfTI", "9 axes"]);
+    says(&Nifti { datatype: 32, ..plain.clone() }, &["complex numbers", "integers"]);
+    says(&Nifti { datatype: 1536, ..plain.clone() }, &["128-bit floats"]);
+    says(&Nifti { datatype: 77, ..plain.clone() }, &["(77)"]);
+    says(&Nifti { voxels: vec![0; 47], ..plain }, &["cut short"]);
+    let array = |descr: &str, shape: &str| refused("a.npy", &volume_files::npy(descr, false, shape, &[0; 16]));
+    assert_says(&array("'<f4'", "100000, 100000, 100000"), &["too large", "2 GiB"]);
+    assert_says(&array("'<f4'", "99999999999999999999999, 2"), &["malformed NumPy"]);
+    assert_says(&array("'<f4'", "30000, 3000"), &["cut short"]);
+    assert_says(&array("'<f4'", "4"), &["array of 4 values", "rows, columns"]);
+    assert_says(&array("'<c8'", "1, 2"), &["type <c8"]);
+    assert_says(&array("[('a', '<f4')]", "1, 2"), &["records"]);
+    let idx = |kind, dims: &[u32]| refused("a.idx", &volume_files::idx(kind, dims, &[0; 16]));
+    assert_says(&idx(8, &[u32::MAX, u32::MAX, u32::MAX]), &["too large"]);
+    assert_says(&idx(8, &[100_000, 28, 28]), &["cut short"]);
+    assert_says(&idx(8, &[2, 2, 2, 2]), &["4 axes"]);
+    assert_says(&refused("a.gz", &volume_files::gzip(b"\x89PNG\r\n\x1a\n")), &["gzip", "Decompress"]);
+    assert!(start.elapsed().as_secs_f64() < 2.0, "{:?}", start.elapsed());
+}
+
+#[test]
+fn damage_to_a_compressed_volume_is_found() {
+    let mut file = volume_files::gzip(&Nifti::new(2, (0..24).collect()).file());
+    let end = file.len() - 6;
+    file[end] ^= 1;
+    assert_says(&refused("a.nii.gz", &file), &["damaged"]);
+}
+
+#[test]
 fn pages_that_differ_are_named() {
     let mut file = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut file).unwrap();
@@ -263,6 +309,7 @@ fn small_files() -> Vec<(String, Vec<u8>)> {
         encoder.write_image::<colortype::RGB32Float>(24, 17, &values).unwrap();
         files.push((format!("{name}-float-rgb.tif"), file.into_inner()));
     }
+    files.extend(crate::volume_files::small_volumes());
     files
 }
 

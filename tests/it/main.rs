@@ -22,4 +22,6 @@ mod stage;
 mod synthetic;
 mod training;
 mod unet;
+mod volume_files;
+mod volumes;
 mod window;

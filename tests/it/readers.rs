@@ -12,7 +12,7 @@ use tiff::encoder::{Compression, TiffEncoder, colortype};
 static GO: AtomicBool = AtomicBool::new(false);
 
 /// A file of others that lies beside the checkout, or `None` with a printed reason.
-fn shared(path: &str) -> Option<PathBuf> {
+pub fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
     if path.exists() {
         return Some(path);

@@ -11,6 +11,7 @@ use crate::data::{Bounds, Case, Image, Provenance, StoredType};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The value of cell interior in a label, as in the ISBI 2012 challenge.
 pub const CELL: u8 = 255;
@@ -141,7 +142,7 @@ impl Section {
             bounds: Bounds::EIGHT_BIT,
             stored: StoredType::U8,
             label: Some(crate::data::Mask { height: self.size, width: self.size, classes: classes.into() }),
-            spacing: None,
+            about: Arc::default(),
             provenance: Provenance { path: None, slice: 0, slices: 1 },
         }
     }

@@ -1,0 +1,92 @@
+//! What a file says of its pixels besides their values. Nothing in here tells who the patient is.
+
+use std::sync::Arc;
+
+/// What a pixel value measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Grey levels, or something that the file does not say.
+    #[default]
+    Unknown,
+    /// Hounsfield units: −1000 is air, 0 water.
+    Hounsfield,
+}
+
+impl Unit {
+    /// The sign shown behind a number: `HU`, or nothing.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Hounsfield => "HU",
+        }
+    }
+}
+
+/// What a file says of its pixels besides their values. Empty for images made in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// The format and its variant, for people: `DICOM, JPEG 2000`. Empty if there is no file.
+    pub format: String,
+    /// The type of the numbers in the file, by numpy's name: `int16`. Empty if there is no file.
+    pub numbers: &'static str,
+    /// DICOM's code of the device: `CT`, `MR`, `DX`.
+    pub modality: Option<String>,
+    /// What a value measures.
+    pub unit: Unit,
+    /// Distance in mm between the centres of neighbouring slices, rows and columns, in this order, where known. For one
+    /// slice the first is its thickness.
+    pub spacing: Option<[f32; 3]>,
+    /// Where known: the place in mm of the centre of a pixel, `affine · [column, row, slice, 1]` counted from 0, along axes
+    /// to the patient's right, anterior and superior (NIfTI's; DICOM counts to the left and posterior).
+    pub affine: Option<[[f32; 4]; 3]>,
+    /// The class of each slice, in data sets for classification.
+    pub classes: Option<Arc<[u8]>>,
+    /// What a person should know about how the pixels were read, in sentences without a full stop.
+    pub notes: Vec<String>,
+}
+
+impl About {
+    /// The sides of the patient towards which columns, rows and slices run on: `R`, `L`, `A`, `P`, `S` or `I` for each.
+    /// Of oblique axes the nearest.
+    pub fn axes(&self) -> Option<[char; 3]> {
+        const ENDS: [[char; 2]; 3] = [['R', 'L'], ['A', 'P'], ['S', 'I']];
+        let affine = self.affine?;
+        let length = |axis: usize| affine.iter().map(|row| row[axis] * row[axis]).sum::<f32>().sqrt();
+        let lengths = [length(0), length(1), length(2)];
+        if !lengths.iter().all(|&length| length > 0.0 && length.is_finite()) {
+            return None;
+        }
+        // The pair that agrees best first: otherwise two oblique axes could both take the same side.
+        let mut letters = [None; 3];
+        let mut taken = [false; 3];
+        for _ in 0..3 {
+            let free = (0..9).map(|i| (i / 3, i % 3)).filter(|&(axis, side)| letters[axis].is_none() && !taken[side]);
+            let cosine = |&(axis, side): &(usize, usize)| affine[side][axis].abs() / lengths[axis];
+            let (axis, side) = free.max_by(|a, b| cosine(a).total_cmp(&cosine(b)))?;
+            letters[axis] = Some(ENDS[side][usize::from(affine[side][axis] < 0.0)]);
+            taken[side] = true;
+        }
+        Some([letters[0]?, letters[1]?, letters[2]?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axes(affine: [[f32; 3]; 3]) -> Option<String> {
+        let affine = Some(affine.map(|[x, y, z]| [x, y, z, 7.0]));
+        About { affine, ..About::default() }.axes().map(|letters| letters.iter().collect())
+    }
+
+    #[test]
+    fn axes_have_letters() {
+        assert_eq!(axes([[1., 0., 0.], [0., 1., 0.], [0., 0., 1.]]).as_deref(), Some("RAS"));
+        assert_eq!(axes([[-2., 0., 0.], [0., -3., 0.], [0., 0., 1.]]).as_deref(), Some("LPS"));
+        assert_eq!(axes([[0., 0., 1.], [-1., 0., 0.], [0., 1., 0.]]).as_deref(), Some("PSR"));
+        // Columns and rows are both nearest to R; the better of them has it.
+        assert_eq!(axes([[0.8, 0.75, 0.], [0.6, -0.66, 0.], [0., 0., 1.]]).as_deref(), Some("RPS"));
+        assert_eq!(axes([[0.; 3]; 3]), None);
+        assert_eq!(About::default().axes(), None);
+    }
+}
