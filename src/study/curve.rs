@@ -10,7 +10,7 @@ pub struct Measure {
     pub error: PixelError,
     /// Dice and IoU of the positive class.
     pub overlap: Overlap,
-    /// L∞ and L2 of the perturbation, as fractions of the bounds' width.
+    /// Norms of the perturbation, as fractions of the bounds' width.
     pub distortion: Distortion,
 }
 

@@ -68,7 +68,7 @@ impl Fixture {
 }
 
 /// The tensors of a safetensors file of 32-bit floats and bytes, as floats.
-fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+pub fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let file = SafeTensors::deserialize(bytes).unwrap();
     file.iter()
         .map(|(name, view)| {

@@ -11,6 +11,7 @@ mod engine;
 mod fixture;
 mod frozen;
 mod gradients;
+mod metrics;
 mod model_files;
 mod panels;
 mod predictions;

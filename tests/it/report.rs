@@ -77,7 +77,7 @@ fn measure(dice: f64, epsilon: f64) -> Measure {
     Measure {
         error: PixelError { l2: wrong.sqrt() * 256.0, rmse: wrong.sqrt(), wrong, pixels: 65_536 },
         overlap: Overlap { dice, iou: dice / (2.0 - dice) },
-        distortion: Distortion { linf: epsilon, l2: epsilon * 256.0 },
+        distortion: Distortion { linf: epsilon, l2: epsilon * 256.0, ..Distortion::default() },
     }
 }
 

@@ -24,7 +24,7 @@ pub fn measure(dice: f64, wrong: f64, epsilon: f64) -> Measure {
     Measure {
         error: PixelError { l2: wrong * 200.0, rmse: wrong.sqrt(), wrong, pixels: (WIDTH * HEIGHT) as u64 },
         overlap: Overlap { dice, iou: dice / (2.0 - dice) },
-        distortion: Distortion { linf: epsilon, l2: epsilon * 80.0 },
+        distortion: Distortion { linf: epsilon, l2: epsilon * 80.0, ..Distortion::default() },
     }
 }
 

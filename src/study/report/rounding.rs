@@ -128,7 +128,7 @@ mod tests {
         Measure {
             error: PixelError { l2: 0.0, rmse: 0.0, wrong: 0.0, pixels: 1 },
             overlap: Overlap { dice, iou: dice / (2.0 - dice) },
-            distortion: Distortion { linf, l2: linf },
+            distortion: Distortion { linf, l2: linf, ..Distortion::default() },
         }
     }
 
