@@ -3,6 +3,7 @@
 mod ciede2000;
 mod colour;
 mod distortion;
+mod flip;
 mod gmsd;
 mod haarpsi;
 mod pair;
@@ -14,6 +15,7 @@ mod vif;
 
 pub use ciede2000::ciede2000;
 pub use distortion::{Distortion, distortion};
+pub use flip::{flip, pixels_per_degree};
 pub use gmsd::gmsd;
 pub use haarpsi::haarpsi;
 pub use pair::{ImagePair, MetricError, MetricMap};

@@ -46,6 +46,9 @@ pub enum MetricError {
         /// Number of channels.
         channels: usize,
     },
+    /// FLIP's viewing distance is out of range.
+    #[error("FLIP needs 1 to 1000 pixels per degree of visual angle")]
+    PixelsPerDegree,
 }
 
 /// A metric's value, and where in the image it comes from.

@@ -2,7 +2,8 @@
 
 use crate::fixture;
 use epsiloscope::metric::{
-    ImagePair, MetricError, MetricMap, ciede2000, distortion, gmsd, haarpsi, ms_ssim, ssim, vif,
+    ImagePair, MetricError, MetricMap, ciede2000, distortion, flip, gmsd, haarpsi, ms_ssim, pixels_per_degree, ssim,
+    vif,
 };
 use std::collections::BTreeMap;
 
@@ -113,6 +114,42 @@ fn differences_of_colours() {
     assert!(matches!(ciede2000(&two_channels), Err(MetricError::Channels { channels: 2, .. })));
     let same = ciede2000(&ImagePair::new(&image, &image, [1, 6, 3]).unwrap()).unwrap();
     assert_eq!((same.value, same.map), (0.0, vec![0.0; 18]));
+}
+
+#[test]
+fn alternating_images() {
+    each_pair(|pair| {
+        let found = flip(pair, 40.0).unwrap();
+        vec![("flip", found.value, Some(found))]
+    });
+    let image: Vec<f32> = (0..54).map(|i| (i * 37 % 54) as f32 / 53.0).collect();
+    let pair = |shape| ImagePair::new(&image, &image, shape).unwrap();
+    // An image smaller than the window is seen beside its own edge.
+    for shape in [[1, 6, 9], [3, 1, 18]] {
+        let same = flip(&pair(shape), 67.0).unwrap();
+        assert_eq!((same.value, same.map), (0.0, vec![0.0; shape[1] * shape[2]]));
+    }
+    assert!(matches!(flip(&pair([2, 3, 9]), 67.0), Err(MetricError::Channels { channels: 2, .. })));
+    for ppd in [0.0, -67.0, 1e9, f64::NAN] {
+        assert_eq!(flip(&pair([1, 6, 9]), ppd).err(), Some(MetricError::PixelsPerDegree));
+    }
+    // The evaluator's default: 0.7 m from a display 0.7 m and 3840 pixels wide.
+    assert!((pixels_per_degree(0.7, 3840.0, 0.7) - 67.02).abs() < 0.01);
+}
+
+#[test]
+fn what_is_seen_from_afar_is_less() {
+    // Noise of ±8/255 between neighbours, from ever further away; last, windows wider than the image.
+    let original = vec![0.5f32; 64 * 64];
+    let noisy: Vec<f32> = (0..64 * 64).map(|i| 0.5 + if i * 7919 % 13 < 6 { 8.0 } else { -8.0 } / 255.0).collect();
+    let pair = ImagePair::new(&original, &noisy, [1, 64, 64]).unwrap();
+    // NVIDIA's evaluator 1.7 of the same images. At 500 what is left is the pattern's mean, which is not 0.
+    for (pixels_per_degree, expected) in
+        [(10.0, 0.182428), (40.0, 0.122187), (67.0, 0.068809), (200.0, 0.013986), (500.0, 0.018011)]
+    {
+        let found = flip(&pair, pixels_per_degree).unwrap().value;
+        assert!((found - expected).abs() < TOLERANCE, "{pixels_per_degree}: {found}, not {expected}");
+    }
 }
 
 /// A metric that is 1 for identical images, and its smallest side in pixels.
