@@ -20,7 +20,7 @@ pub(super) struct CaseOptions {
     #[arg(long, value_name = "LOWER,UPPER", value_parser = parse_bounds, allow_hyphen_values = true)]
     pub bounds: Option<Bounds>,
     /// Slice of a stack, from 0.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub slice: usize,
 }
 

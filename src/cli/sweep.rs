@@ -36,7 +36,7 @@ pub(super) struct SweepOptions {
     attack: &'static str,
     /// ε as fractions of the bounds' width: decimals, fractions (2/255) and inclusive ranges (0..0.9:0.1), separated by
     /// commas. 0 is always measured.
-    #[arg(long, value_name = "LIST", default_value = DEFAULT_EPSILONS)]
+    #[arg(long, value_name = "LIST", default_value = DEFAULT_EPSILONS, allow_hyphen_values = true)]
     epsilons: String,
     /// What counts as broken: Dice below a share of the clean Dice (75%), or below a value (0.7).
     #[arg(long, value_name = "DICE", default_value = "75%")]
@@ -133,6 +133,12 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     check_writable(&options.out)?;
     let opened = Opened::read(options)?;
     let backend = Compute::headless(options.device.device)?;
+    if backend.info.description.contains("software") {
+        eprintln!(
+            "{}: a GPU in software; the CPU (--device cpu) is some twenty times faster",
+            backend.info.description
+        );
+    }
     let model = load_model(options.model.model.as_deref(), &backend.device)?;
     let (subject, label) = opened.subject(options, model)?;
     let subject = Arc::new(subject);
@@ -145,7 +151,12 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let settings = Settings { criterion: options.broken_below, provenance, notes: label.notes() };
     let report = build_report(&subject, method, &curve, settings, |done, total| progress.step(done, total))?;
     report.write(&options.out)?;
-    print(&summary(&curve, options))
+    let reference = match (&label.map, label.guessed) {
+        (Some(map), true) => format!("label: {map} (guessed by agreement with the clean prediction)\n"),
+        (Some(map), false) => format!("label: {map}\n"),
+        (None, _) => "no label: the model's own clean prediction is the reference\n".to_owned(),
+    };
+    print(&(summary(&curve, options) + &reference))
 }
 
 fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Model>> {
@@ -307,6 +318,10 @@ fn summary(curve: &Curve, options: &SweepOptions) -> String {
                 dice(&curve.control)
             )
         }
+        None if options.broken_below.clean_fails(&curve.clean) => format!(
+            "the model fails on this image before any attack (clean Dice {clean:.3}); if the label's values were mixed \
+             up, say what they mean with --label-map"
+        ),
         None => format!("{title} breaks it at none of the measured ε (clean Dice {clean:.3})"),
     };
     format!("{verdict}\nbroken: {}\nreport: {}\n", options.broken_below, options.out.join("report.html").display())

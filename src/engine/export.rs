@@ -32,7 +32,9 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             (path, None)
         }
         Export::CurveFigure(path) => {
-            write_figure(curve(shown)?, path).map_err(text)?;
+            let subject = shown.subject;
+            let subtitle = format!("{} on {}", subject.model.card().name, name(&subject.case));
+            write_figure(curve(shown)?, &subtitle, path).map_err(text)?;
             (path, None)
         }
         Export::Views(path) => {
@@ -41,6 +43,14 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
         }
     };
     Ok(ExportReport { path: path.clone(), saved })
+}
+
+/// The image's name with its slice, counted from 1 as in the window.
+fn name(case: &data::Case) -> String {
+    match case.provenance.slices {
+        0 | 1 => case.name.clone(),
+        slices => format!("{}, slice {} of {slices}", case.name, case.provenance.slice + 1),
+    }
 }
 
 fn curve<'a>(shown: &'a Shown<'_>) -> Result<&'a Curve, String> {
@@ -75,7 +85,7 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
     let caption = PanelCaption {
         attack: attack::find(shown.method.name()).map_or(shown.method.name(), |entry| entry.title).to_owned(),
         epsilon: shown.epsilon,
-        subject: format!("{} on {}", card.name, subject.case.name),
+        subject: format!("{} on {}", card.name, name(&subject.case)),
         class: card.classes.get(usize::from(card.positive_class)).map_or_else(String::new, |c| c.name.clone()),
         reference: match subject.reference_kind {
             Reference::Label => "label",

@@ -24,6 +24,8 @@ pub(super) enum Content {
         stack: Arc<Stack>,
         /// The label and the file that it came from.
         label: Option<(Arc<LabelStack>, Option<PathBuf>)>,
+        /// Why the label that was asked for cannot be used.
+        label_error: Option<DataError>,
         /// The slice to show.
         slice: usize,
         /// A short name.
@@ -102,12 +104,15 @@ pub(super) fn read_image(
         let cause = format!("has {} slices, and slice {slice} was asked for", stack.slices);
         return Err(DataError::new(image, cause, "Slices count from 0"));
     }
-    let label = match label {
-        Some(path) => Some((open_label(path, &stack, cancel)?, Some(path.to_owned()))),
-        None => None,
+    // An image is worth showing without the label that does not go with it.
+    let (label, label_error) = match label.map(|path| (path, open_label(path, &stack, cancel))) {
+        Some((path, Ok(label))) => (Some((label, Some(path.to_owned()))), None),
+        Some((_, Err(error))) if error.is_cancelled() => return Err(error),
+        Some((_, Err(error))) => (None, Some(error)),
+        None => (None, None),
     };
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |n| n.to_string_lossy().into_owned());
-    Ok(Content::Image { stack, label, slice, name })
+    Ok(Content::Image { stack, label, label_error, slice, name })
 }
 
 /// Reads a label for `stack`.
@@ -125,5 +130,6 @@ fn open_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Arc<Lab
 pub(super) fn read_sample() -> Result<Content, DataError> {
     let (stack, label) = data::bundled_sample()?;
     let label = Some((Arc::new(label), None));
-    Ok(Content::Image { stack: Arc::new(stack), label, slice: 0, name: data::BUNDLED_SAMPLE_NAME.to_owned() })
+    let (stack, name) = (Arc::new(stack), data::BUNDLED_SAMPLE_NAME.to_owned());
+    Ok(Content::Image { stack, label, label_error: None, slice: 0, name })
 }

@@ -163,7 +163,7 @@ impl Pixel<'_> {
     }
 
     fn filter(&self) -> Filter {
-        match (self.parameters.scale >= 1.0, self.parameters.linear) {
+        match (self.parameters.averages(), self.parameters.linear) {
             (true, _) => Filter::Area,
             (false, true) => Filter::Linear,
             (false, false) => Filter::Nearest,

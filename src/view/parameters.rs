@@ -218,9 +218,16 @@ impl Parameters {
         })
     }
 
+    /// Whether an output pixel of the image shows the mean of what lies under it, or one image pixel. Noise is of ±ε
+    /// almost everywhere: averaged over one pixel here and two there, it would show a pattern that is not in it, so that
+    /// it is averaged only where at least two by two pixels fall together.
+    pub(super) fn averages(&self) -> bool {
+        self.scale >= if self.mode == Mode::Noise { 2.0 } else { 1.0 }
+    }
+
     /// What the shader is specialised to: its `MODE`, `REGIME` and `CHANNELS`.
     pub fn variant(&self) -> [u32; 3] {
-        let regime = if self.scale < 1.0 { 0 } else { 1 + u32::from(self.scale > 7.0) };
+        let regime = if !self.averages() { 0 } else { 1 + u32::from(self.scale > 7.0) };
         let several = self.channels >= if self.mode == Mode::Noise { 2 } else { 3 };
         [self.mode as u32, regime, u32::from(several)]
     }

@@ -70,6 +70,8 @@ pub struct App {
     bottom: f32,
     window_size: Option<[f32; 2]>,
     maximized: bool,
+    /// The window filled the screen when it was closed.
+    maximized_before: bool,
     /// Told of the first frame.
     pub(super) drawn: Option<Arc<AtomicBool>>,
 }
@@ -175,6 +177,7 @@ impl App {
             window_size: settings.window_size,
             maximized: settings.maximized,
             drawn: None,
+            maximized_before: settings.maximized,
             saved: settings,
         })
     }
@@ -258,6 +261,17 @@ impl App {
         if title != self.title {
             context.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
             self.title = title;
+        }
+    }
+
+    /// Keeps the interface at a size at which its bars fit into the window.
+    fn limit_scale(&self, context: &egui::Context) {
+        const LEAST: egui::Vec2 = egui::vec2(860.0, 540.0);
+        let native = context.content_rect().size() * context.zoom_factor();
+        let most = (native / LEAST).min_elem().max(0.75);
+        let scale = self.state.look.ui_scale.min(most);
+        if (scale - context.zoom_factor()).abs() > 1e-3 {
+            context.set_zoom_factor(scale);
         }
     }
 
@@ -373,6 +387,7 @@ impl eframe::App for App {
         if self.hint_done && !context.input(|i| i.pointer.any_down()) {
             self.state.hint = false;
         }
+        self.limit_scale(&context);
         self.bars_ui(ui);
         self.center_ui(ui);
         self.sheets_ui(&context);
@@ -381,6 +396,13 @@ impl eframe::App for App {
         self.display.end_frame();
         if let Some(drawn) = self.drawn.take() {
             drawn.store(true, Ordering::Relaxed);
+            // Some window managers forget what the window was opened as; and one larger than its screen loses its bars.
+            let native = context.content_rect().size() * context.zoom_factor();
+            let monitor = context.input(|i| i.viewport().monitor_size);
+            let too_large = monitor.is_some_and(|m| native.x > m.x - 40.0 || native.y > m.y - 60.0);
+            if (self.maximized_before || too_large) && self.shot.is_none() {
+                context.send_viewport_cmd(egui::ViewportCommand::Maximized(true));
+            }
         }
         let fills = |v: &egui::ViewportInfo| (v.maximized.unwrap_or(false), v.fullscreen.unwrap_or(false));
         let (maximized, full_screen) = context.input(|i| fills(i.viewport()));

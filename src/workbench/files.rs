@@ -308,7 +308,7 @@ fn expanded(text: &str) -> PathBuf {
 pub fn export_name(kind: ExportKind, state: &State) -> String {
     let name = state.case.as_ref().map_or("case", |c| c.name.as_str());
     let slice = match &state.case {
-        Some(case) if case.slices > 1 => format!("-slice{}", case.slice),
+        Some(case) if case.slices > 1 => format!("-slice{}", case.slice + 1),
         _ => String::new(),
     };
     let clean: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();

@@ -3,8 +3,9 @@
 use super::layout::section;
 use super::state::State;
 use super::theme::{self, Palette};
+use crate::engine::Frame;
 use crate::study::Measure;
-use crate::study::report::{Saved, Survival};
+use crate::study::report::{Criterion, Saved, Survival, Verdict, verdict};
 use eframe::egui::{Align, Color32, Grid, Layout, RichText, TextStyle, Ui, vec2};
 
 /// One line of the table.
@@ -74,14 +75,19 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
     section(ui, &title);
     let palette = theme::of(ui);
     let (clean, adversarial) = (&frame.clean, &frame.adversarial_measure);
-    // Two columns of numbers, no wider than they need.
-    let name = 96.0_f32.max(ui.available_width() * 0.36);
-    let column = ((ui.available_width() - name) / 2.0 - 14.0).clamp(56.0, 96.0);
+    let curve = state.curve.as_ref().filter(|c| c.generation == frame.generation);
+    let control = curve.and_then(|c| c.control.iter().find(|p| (p.epsilon - frame.epsilon).abs() < 1e-9));
+    let control = control.map(|p| &p.measure);
+    verdict_ui(ui, frame, control, palette);
+    // Three columns of numbers, no wider than they need.
+    let name = 92.0_f32.max(ui.available_width() * 0.3);
+    let column = ((ui.available_width() - name) / 3.0 - 10.0).clamp(50.0, 96.0);
     let right = |ui: &mut Ui, text: RichText| right(ui, text, column);
-    Grid::new("numbers").num_columns(3).spacing([12.0, 4.0]).min_col_width(56.0).show(ui, |ui| {
+    Grid::new("numbers").num_columns(4).spacing([8.0, 4.0]).min_col_width(50.0).show(ui, |ui| {
         ui.label(theme::weak(ui, state.positive_class_name()));
-        right(ui, RichText::new("clean").color(palette.weak));
-        right(ui, RichText::new("adversarial").color(palette.weak));
+        for name in ["clean", "attack", "random"] {
+            right(ui, RichText::new(name).color(palette.weak));
+        }
         ui.end_row();
         for line in &LINES {
             let (before, after) = ((line.value)(clean), (line.value)(adversarial));
@@ -92,6 +98,8 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
             let same = (line.text)(before) == (line.text)(after);
             let color = if same { palette.text } else { direction(worse, palette) };
             right(ui, RichText::new((line.text)(after)).color(color));
+            let random = control.map_or_else(|| "–".to_owned(), |c| (line.text)((line.value)(c)));
+            right(ui, RichText::new(random).color(palette.weak));
             ui.end_row();
         }
         let distortion = &adversarial.distortion;
@@ -106,6 +114,27 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
         right(ui, RichText::new(norm(distortion.l2)));
         ui.end_row();
     });
+}
+
+/// Whether the model is broken at the frame's ε, by the default criterion of the reports.
+fn verdict_ui(ui: &mut Ui, frame: &Frame, control: Option<&Measure>, palette: &Palette) {
+    let criterion = Criterion::default();
+    let threshold = criterion.threshold(&frame.clean);
+    let found = verdict(criterion, &frame.clean, &frame.adversarial_measure, control);
+    let (text, color) = match found {
+        Verdict::CleanFails => ("The clean image fails already: nothing can break".to_owned(), palette.warning),
+        Verdict::Holds => (format!("Holds: Dice is not below {threshold:.3}"), palette.text),
+        Verdict::Broken => (format!("Broken: Dice is below {threshold:.3}, with random signs it is not"), palette.bad),
+        Verdict::NoiseToo => ("Random signs of this ε break it too".to_owned(), palette.warning),
+        Verdict::NoControl => {
+            (format!("Fails: Dice is below {threshold:.3}; the control has no point at this ε"), palette.warning)
+        }
+    };
+    ui.label(RichText::new(text).color(color)).on_hover_text(
+        "Broken: the original passes, the adversarial image fails, and random sign noise of the same ε does not fail. To \
+         fail is to have lost a quarter of the clean Dice; a clean Dice below 0.5 passes nothing. The column of random \
+         signs is filled at every ε at which the curve was measured.",
+    );
 }
 
 fn direction(worse: bool, palette: &Palette) -> Color32 {

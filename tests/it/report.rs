@@ -175,9 +175,9 @@ fn figures_are_written_by_their_ending() {
     let curve = curve(&[(0.0, 0.9, 0.9), (1.0 / 255.0, 0.7, 0.9), (32.0 / 255.0, 0.2, 0.8)]);
     let folder = tempfile::tempdir().unwrap();
     let [svg, png, other] = ["a.svg", "a.PNG", "a.pdf"].map(|name| folder.path().join(name));
-    write_figure(&curve, &svg).unwrap();
-    write_figure(&curve, &png).unwrap();
-    let message = write_figure(&curve, &other).unwrap_err().to_string();
+    write_figure(&curve, "membranes-unet on cells", &svg).unwrap();
+    write_figure(&curve, "", &png).unwrap();
+    let message = write_figure(&curve, "", &other).unwrap_err().to_string();
     assert!(message.contains("a.pdf") && message.contains(".svg"), "{message}");
     assert!(!other.exists());
     let text = std::fs::read_to_string(svg).unwrap();

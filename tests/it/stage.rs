@@ -96,6 +96,7 @@ pub fn state(method: Method, epsilon: f64) -> State {
     State {
         case: Some(Arc::new(case)),
         frame: Some(Arc::new(frame)),
+        case_shown: true,
         curve: Some(curve),
         epsilon,
         method,

@@ -6,6 +6,7 @@ mod recipe;
 pub use recipe::RecipeOptions;
 
 use crate::model::{BuiltIn, Model};
+use crate::study::report::check_writable;
 use crate::train::{Evaluation, StepReport, Trainer, evaluate};
 use anyhow::bail;
 use burn::tensor::{Device, DeviceKind};
@@ -74,7 +75,11 @@ impl Train {
         };
         match (&self.evaluate, &self.out) {
             (Some(weights), _) => self.print_figures(weights, &device),
-            (None, Some(out)) => self.train(out, &device),
+            (None, Some(out)) => {
+                // Before anything is computed: a mistake should not cost an epoch.
+                check_writable(out.parent().unwrap_or(Path::new(".")))?;
+                self.train(out, &device)
+            }
             (None, None) => bail!("say where to write the weights: --out weights.safetensors"),
         }
     }

@@ -131,11 +131,12 @@ impl Worker {
             content => content.map_err(text)?,
         };
         match content {
-            Content::Image { stack, label, slice, name } => {
+            Content::Image { stack, label, label_error, slice, name } => {
                 self.replace_scene(Scene { stack, name, label, slice, label_map: None, guess: None }, Stale::Case)?;
-                match waiting_label {
-                    Some(path) => self.serve(Request::OpenLabel(path)),
-                    None => Ok(()),
+                match (waiting_label, label_error) {
+                    (Some(path), _) => self.serve(Request::OpenLabel(path)),
+                    (None, Some(error)) => Err(text(error)),
+                    (None, None) => Ok(()),
                 }
             }
             Content::Label(label, path) => self.rescene(Stale::Label, |scene| {

@@ -138,21 +138,26 @@ pub(super) fn control_at(curve: &Curve, epsilon: f64) -> Option<&CurvePoint> {
     curve.control.iter().find(|p| (p.epsilon - epsilon).abs() < SAME)
 }
 
+/// The judgement of one image with measures `attacked`, beside random sign noise of the same ε if it was measured.
+pub fn verdict(criterion: Criterion, clean: &Measure, attacked: &Measure, control: Option<&Measure>) -> Verdict {
+    if criterion.clean_fails(clean) {
+        Verdict::CleanFails
+    } else if !criterion.fails(clean, attacked) {
+        Verdict::Holds
+    } else {
+        match control {
+            Some(control) if criterion.fails(clean, control) => Verdict::NoiseToo,
+            Some(_) => Verdict::Broken,
+            None => Verdict::NoControl,
+        }
+    }
+}
+
 /// The judgement of each of the attack's points.
 pub fn verdicts(curve: &Curve, criterion: Criterion) -> Vec<Verdict> {
-    let fails = |measure: &Measure| criterion.fails(&curve.clean, measure);
     let of = |point: &CurvePoint| {
-        if criterion.clean_fails(&curve.clean) {
-            Verdict::CleanFails
-        } else if !fails(&point.measure) {
-            Verdict::Holds
-        } else {
-            match control_at(curve, point.epsilon) {
-                Some(control) if fails(&control.measure) => Verdict::NoiseToo,
-                Some(_) => Verdict::Broken,
-                None => Verdict::NoControl,
-            }
-        }
+        let control = control_at(curve, point.epsilon).map(|c| &c.measure);
+        verdict(criterion, &curve.clean, &point.measure, control)
     };
     curve.points.iter().map(of).collect()
 }

@@ -338,8 +338,8 @@ fn side_name(x: f64, y: f64, name: &str) -> Markup {
 ///
 /// # Errors
 /// If the ending is another one, or the file cannot be written.
-pub fn write_figure(curve: &Curve, path: &Path) -> Result<(), ReportError> {
-    let figure = Figure::of(curve);
+pub fn write_figure(curve: &Curve, subtitle: &str, path: &Path) -> Result<(), ReportError> {
+    let figure = Figure { subtitle: subtitle.to_owned(), ..Figure::of(curve) };
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let bytes = match ending.as_str() {
         "svg" => figure.svg().into_bytes(),

@@ -16,7 +16,7 @@ mod raster;
 mod rounding;
 
 pub use self::csv::{COLUMNS, curve_csv, write_curve_csv};
-pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdicts};
+pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdict, verdicts};
 pub use error::ReportError;
 pub use figure::{Figure, write_figure};
 pub use folder::{ReportFolder, Settings, build_report, check_writable};

@@ -130,7 +130,8 @@ impl Compare {
         let drawn = blinked.unwrap_or(picture);
 
         let title = caption::title(drawn, state, frame);
-        let numbers = caption::numbers(drawn, state, frame);
+        let numbers =
+            if state.case_shown { caption::numbers(drawn, state, frame) } else { vec!["computing…".to_owned()] };
         let name = format!("{title}: {}", numbers.join(", "));
         let over_divider = swiped && self.over_divider(ui, canvas);
         let response = canvas.interact(ui, id, &name, state, commands, !over_divider && !self.holds_divider);
@@ -159,6 +160,10 @@ impl Compare {
         if response.has_focus() {
             let stroke = Stroke::new(2.0, theme::of(ui).accent);
             ui.painter().rect_stroke(canvas.rect, 2.0, stroke, egui::StrokeKind::Inside);
+        }
+        if !state.case_shown {
+            // These pictures are of the image, slice or label before: the new ones are being computed.
+            ui.painter().rect_filled(canvas.rect, 0.0, theme::of(ui).picture_background.gamma_multiply(0.65));
         }
         title_ui(ui, cell.title, picture, &title, swiped, state, frame, commands);
         let legend = caption::legend(drawn, state, ui.visuals().dark_mode);
