@@ -161,7 +161,8 @@ impl Compare {
             let stroke = Stroke::new(2.0, theme::of(ui).accent);
             ui.painter().rect_stroke(canvas.rect, 2.0, stroke, egui::StrokeKind::Inside);
         }
-        if !state.case_shown {
+        // While a stack plays, what is shown is always the slice before: it would never be bright.
+        if !state.case_shown && !state.playing {
             // These pictures are of the image, slice or label before: the new ones are being computed.
             ui.painter().rect_filled(canvas.rect, 0.0, theme::of(ui).picture_background.gamma_multiply(0.65));
         }
