@@ -2,18 +2,18 @@
 
 use super::command::{Command, CommandSender, PanelKind};
 use super::epsilon_bar::EpsilonBar;
-use super::files::{self, Prompt};
-use super::layout::{self, Panels, Tiling};
-use super::notices::{self, Notes};
+use super::files::Prompt;
+use super::layout::{self, Panels};
+use super::notices::Notes;
 use super::settings::{self, Settings, Writer};
 use super::state::{Look, State};
-use super::status::{self, MemoryWatch};
-use super::{Options, PaneContext, Setup, keys, menu, screenshot, theme};
+use super::status::MemoryWatch;
+use super::{Options, Setup, keys, screenshot, theme};
 use crate::data::Bounds;
 use crate::engine::{Backend, Engine, Problem, Request};
 use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
 use anyhow::Context as _;
-use eframe::egui::{self, Align2, Color32, FontId, Frame, Margin, Panel, Rect, Ui};
+use eframe::egui::{self, Ui};
 use egui_tiles::Tree;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,13 +31,13 @@ pub struct App {
     pub state: State,
     pub(super) engine: Engine,
     pub(super) commands: CommandSender,
-    inbox: mpsc::Receiver<Command>,
-    display: Display,
-    panels: Panels,
-    epsilon_bar: EpsilonBar,
+    pub(super) inbox: mpsc::Receiver<Command>,
+    pub(super) display: Display,
+    pub(super) panels: Panels,
+    pub(super) epsilon_bar: EpsilonBar,
     pub(super) tree: Tree<PanelKind>,
     /// The panels were arranged for the size of this window, or by a person.
-    arranged: bool,
+    pub(super) arranged: bool,
     pub(super) notes: Notes,
     pub(super) prompt: Option<Prompt>,
     pub(super) question: Option<[PathBuf; 2]>,
@@ -55,23 +55,23 @@ pub struct App {
     pub(super) wished_bounds: Option<Bounds>,
     pub(super) folder: PathBuf,
     pub(super) setup: Setup,
-    writer: Option<Writer>,
-    saved: Settings,
-    next_save: f64,
-    next_slice: f64,
-    memory: MemoryWatch,
+    pub(super) writer: Option<Writer>,
+    pub(super) saved: Settings,
+    pub(super) next_save: f64,
+    pub(super) next_slice: f64,
+    pub(super) memory: MemoryWatch,
     pub(super) shot: Option<screenshot::Shot>,
-    title: String,
-    last_cpu_secs: Option<f32>,
-    hint_seen: bool,
+    pub(super) title: String,
+    pub(super) last_cpu_secs: Option<f32>,
+    pub(super) hint_seen: bool,
     /// ε was changed: the hint goes when the pointer is let go.
     pub(super) hint_done: bool,
     /// The height of the bars at the bottom, in points.
-    bottom: f32,
-    window_size: Option<[f32; 2]>,
-    maximized: bool,
+    pub(super) bottom: f32,
+    pub(super) window_size: Option<[f32; 2]>,
+    pub(super) maximized: bool,
     /// The window filled the screen when it was closed.
-    maximized_before: bool,
+    pub(super) maximized_before: bool,
     /// Told of the first frame.
     pub(super) drawn: Option<Arc<AtomicBool>>,
 }
@@ -252,102 +252,6 @@ impl App {
         }
         context.request_repaint_after_secs(0.02);
     }
-
-    fn retitle(&mut self, context: &egui::Context) {
-        let title = match &self.state.case {
-            Some(case) => format!("{} — Epsiloscope", case.name),
-            None => "Epsiloscope".to_owned(),
-        };
-        if title != self.title {
-            context.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
-            self.title = title;
-        }
-    }
-
-    /// Keeps the interface at a size at which its bars fit into the window.
-    fn limit_scale(&self, context: &egui::Context) {
-        const LEAST: egui::Vec2 = egui::vec2(860.0, 540.0);
-        let native = context.content_rect().size() * context.zoom_factor();
-        let most = (native / LEAST).min_elem().max(0.75);
-        let scale = self.state.look.ui_scale.min(most);
-        if (scale - context.zoom_factor()).abs() > 1e-3 {
-            context.set_zoom_factor(scale);
-        }
-    }
-
-    fn bars_ui(&mut self, ui: &mut Ui) {
-        let palette = theme::of(ui);
-        let bar = |x, y| Frame::NONE.fill(palette.bar).inner_margin(Margin::symmetric(x, y));
-        let bare = self.state.images_only || self.state.look.presenter;
-        if !bare {
-            Panel::top("menu").frame(bar(8, 4)).show(ui, |ui| {
-                let bar = menu::Bar {
-                    tree: &self.tree,
-                    model_file: self.model_file.as_deref(),
-                    recent_models: &self.recent_models,
-                };
-                menu::bar_ui(ui, &self.state, &self.commands, &bar);
-            });
-            Panel::bottom("status").frame(bar(12, 0)).exact_size(28.0).show(ui, |ui| {
-                status::status_ui(ui, &self.state, &self.commands);
-            });
-        }
-        Panel::bottom("epsilon").frame(bar(12, 6)).show(ui, |ui| {
-            let mut context = PaneContext { display: Some(&mut self.display), still: self.setup.still };
-            self.epsilon_bar.ui(ui, &self.state, &self.commands, &mut context);
-        });
-        if self.state.problem.is_some() {
-            Panel::bottom("problem").frame(bar(12, 6)).show(ui, |ui| {
-                notices::problem_ui(ui, &self.state, &self.commands);
-            });
-        }
-    }
-
-    fn center_ui(&mut self, ui: &mut Ui) {
-        let palette = theme::of(ui);
-        let bare = self.state.images_only || self.state.look.presenter;
-        egui::CentralPanel::default().frame(Frame::NONE.fill(palette.picture_background)).show(ui, |ui| {
-            self.bottom = ui.ctx().content_rect().bottom() - ui.max_rect().bottom();
-            if !std::mem::replace(&mut self.arranged, true) {
-                self.tree = layout::first(ui.ctx().content_rect().size());
-            }
-            let mut context = PaneContext { display: Some(&mut self.display), still: self.setup.still };
-            if bare {
-                Frame::NONE.inner_margin(4).show(ui, |ui| {
-                    self.panels.ui(PanelKind::Compare, ui, &self.state, &self.commands, &mut context);
-                });
-            } else {
-                let mut tiling = Tiling {
-                    panels: &mut self.panels,
-                    state: &self.state,
-                    commands: &self.commands,
-                    context: &mut context,
-                };
-                self.tree.ui(&mut tiling, ui);
-            }
-        });
-    }
-
-    fn sheets_ui(&mut self, context: &egui::Context) {
-        if let Some(prompt) = &mut self.prompt
-            && !prompt.ui(context, &self.state, &self.commands, self.setup.native_dialogs)
-        {
-            self.prompt = None;
-        }
-        if let Some(files) = &self.question
-            && !files::which_is_label_ui(context, files, &self.commands)
-        {
-            self.question = None;
-        }
-        if self.shortcuts {
-            self.shortcuts = keys::sheet_ui(context);
-        }
-        if self.about {
-            self.about = menu::about_ui(context, &self.state);
-        }
-        self.notes.ui(context, self.bottom);
-        dropping_ui(context);
-    }
 }
 
 impl eframe::App for App {
@@ -430,18 +334,4 @@ impl eframe::App for App {
     fn clear_color(&self, _: &egui::Visuals) -> [f32; 4] {
         theme::palette(self.state.look.theme).picture_background.to_normalized_gamma_f32()
     }
-}
-
-/// While files hover over the window: that they can be dropped, and what happens then.
-fn dropping_ui(context: &egui::Context) {
-    let hovered = context.input(|i| i.raw.hovered_files.len());
-    if hovered == 0 {
-        return;
-    }
-    let layer = egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("dropping"));
-    let painter = context.layer_painter(layer);
-    let rect: Rect = context.content_rect();
-    painter.rect_filled(rect, 0.0, Color32::from_black_alpha(180));
-    let text = if hovered == 2 { "Drop to open an image and its label" } else { "Drop to open" };
-    painter.text(rect.center(), Align2::CENTER_CENTER, text, FontId::proportional(24.0), Color32::WHITE);
 }

@@ -26,11 +26,13 @@ pub mod probe;
 mod run;
 mod screenshot;
 mod settings;
+mod shell;
 pub mod state;
 mod status;
 pub mod steps;
 pub mod theme;
 mod timing;
+mod view;
 
 pub use app::App;
 pub use command::{Command, CommandSender, ExportKind, PanelKind};
