@@ -6,6 +6,7 @@
 
 mod about;
 mod case;
+mod dicom;
 mod error;
 mod export;
 mod idx;

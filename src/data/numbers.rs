@@ -95,6 +95,13 @@ impl Filler {
         Self { numbers, pixels, at: 0, negative: false, rounded: false }
     }
 
+    /// What the next numbers mean, of numbers that became floats.
+    pub fn set_scale(&mut self, scale: Option<[f64; 2]>) {
+        if matches!(self.pixels, Pixels::F32(_)) {
+            self.numbers.scale = scale;
+        }
+    }
+
     /// The next numbers; what is past the end, or no whole number, is dropped.
     pub fn push(&mut self, bytes: &[u8]) {
         let count = (bytes.len() / self.numbers.kind.bytes()).min(self.pixels.len() - self.at);

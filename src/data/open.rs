@@ -2,7 +2,7 @@
 
 use super::about::About;
 use super::raster::cut_short;
-use super::{Bounds, DataError, Pixels, Stack, StoredType, idx, nifti, npy, npz, raster, tiff};
+use super::{Bounds, DataError, Pixels, Stack, StoredType, dicom, idx, nifti, npy, npz, raster, tiff};
 use ::image::ImageFormat;
 use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const LARGEST_DECODED_BYTES: u64 = 2 << 30;
 
 /// What would work instead of a file of an unknown format.
-const FORMATS: &str = "Open a NIfTI, TIFF, PNG, JPEG, BMP, WebP or NumPy file";
+const FORMATS: &str = "Open a DICOM, NIfTI, TIFF, PNG, JPEG, BMP, WebP or NumPy file";
 
 /// No file shrinks by more with Deflate (zlib.net: 1032).
 pub(super) const LARGEST_GZIP_RATIO: u64 = 1040;
@@ -65,6 +65,7 @@ enum Format {
     Raster(ImageFormat),
     Tiff,
     Nifti(nifti::Version),
+    Dicom,
     Npy,
     Zip,
     Idx,
@@ -73,7 +74,7 @@ enum Format {
     Gzip,
 }
 
-/// Reads an image or a stack: PNG, JPEG, BMP, WebP, TIFF with one or more pages, NIfTI, NumPy's `.npy` and `.npz`, MNIST's
+/// Reads an image or a stack: PNG, JPEG, BMP, WebP, TIFF with one or more pages, DICOM (a file, or a folder with a series, which is sorted by position), NIfTI, NumPy's `.npy` and `.npz`, MNIST's
 /// idx (with the classes in the file beside it) and CIFAR-10's binary files. The format follows from the
 /// file's content, whatever its name; `data.npz/NAME` opens the array NAME. Pixels are taken as stored: colour profiles, gamma and the orientation tag are
 /// not applied (a mask drawn on the stored pixels would no longer fit), an alpha channel is dropped, and an RGB image whose
@@ -97,7 +98,7 @@ pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn F
     // A named pipe would block and a device never end: look before opening.
     let metadata = fs::metadata(file).map_err(|error| read_error(path, &error))?;
     if metadata.is_dir() {
-        return Err(DataError::new(path, "is a folder", "Choose a file in it"));
+        return open_folder(path, cancel, progress);
     }
     if !metadata.is_file() {
         return Err(DataError::new(path, "is not a regular file", FORMATS));
@@ -114,6 +115,25 @@ pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn F
 /// As [`open`].
 pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Stack, DataError> {
     decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, None, &AtomicBool::new(false), &mut |_| {})
+}
+
+/// Opens a folder that holds a DICOM series.
+fn open_folder(path: &Path, cancel: &AtomicBool, progress: &mut dyn FnMut(f32)) -> Result<Stack, DataError> {
+    let files = dicom::find_series(path)?;
+    if files.is_empty() {
+        return Err(DataError::new(path, "is a folder without DICOM files", "Choose a file in it"));
+    }
+    let decoded = guarded(path, || dicom::decode_series(path, &files, cancel, progress))?;
+    let stack = Stack::from_decoded(decoded).map_err(|error| DataError { path: path.to_owned(), ..error })?;
+    progress(1.0);
+    Ok(Stack { path: Some(path.to_owned()), ..stack })
+}
+
+/// Decoders are other people's code on hostile input: a panic in one of them is a malformed file to us.
+fn guarded(path: &Path, decode: impl FnOnce() -> Result<Decoded, DataError>) -> Result<Decoded, DataError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(DataError::new(path, "is malformed: its decoder failed", "Open it in another program and save it again"))
+    })
 }
 
 /// `data.npz/NAME` → the archive and NAME.
@@ -140,8 +160,7 @@ fn decode(
         return Err(DataError::new(path, "does not exist: what its name takes for a folder is a file", FORMATS));
     }
     check_cancelled(path, cancel)?;
-    // Decoders are other people's code on hostile input: a panic in one of them is a malformed file to us.
-    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+    let decoded = guarded(path, || match format {
         Format::Tiff => Ok(Decoded::plain("TIFF", tiff::decode(path, source, length, cancel, progress)?)),
         Format::Zip => npz::decode(path, &mut source, length, member, cancel, progress),
         Format::Raster(format) => {
@@ -156,9 +175,6 @@ fn decode(
             let source = Source { path, reader: &mut source, length, cancel, progress };
             decode_stream(source, format, &head)?.ok_or_else(|| DataError::new(path, UNKNOWN, FORMATS))
         }
-    }))
-    .unwrap_or_else(|_| {
-        Err(DataError::new(path, "is malformed: its decoder failed", "Open it in another program and save it again"))
     })?;
     check_cancelled(path, cancel)?;
     let stack = Stack::from_decoded(decoded).map_err(|error| DataError { path: path.to_owned(), ..error })?;
@@ -170,6 +186,7 @@ fn decode(
 fn decode_stream(source: Source, format: Format, head: &[u8]) -> Result<Option<Decoded>, DataError> {
     match format {
         Format::Nifti(version) => nifti::decode(source, version, head).map(Some),
+        Format::Dicom => dicom::decode(source).map(Some),
         Format::Idx => idx::decode(source).map(Some),
         Format::Npy => {
             let array = npy::read_header(source.path, source.reader)?;
@@ -213,6 +230,8 @@ fn sniff(head: &[u8], length: u64) -> Result<Format, &'static str> {
     let starts = |magic: &[u8]| head.starts_with(magic);
     Err(if head.is_empty() {
         "is empty"
+    } else if dicom::is_dicom(head) {
+        return Ok(Format::Dicom);
     } else if is_text(head) {
         "is a text file, not an image"
     } else if TIFF.iter().any(|magic| starts(magic)) {
@@ -227,8 +246,6 @@ fn sniff(head: &[u8], length: u64) -> Result<Format, &'static str> {
         return Ok(Format::Raster(ImageFormat::WebP));
     } else if let Some(version) = nifti::version(head) {
         return Ok(Format::Nifti(version));
-    } else if head.get(128..132) == Some(b"DICM") {
-        "is a DICOM file, which is not read yet"
     } else if starts(b"\x1f\x8b") {
         return Ok(Format::Gzip);
     } else if starts(npy::MAGIC) {

@@ -1,6 +1,6 @@
 //! Bad input gets a clear error: which file, what is wrong, what would work. Never a panic, never half a file.
 
-use crate::volume_files::{self, Nifti};
+use crate::volume_files::{self, Dicom, Nifti};
 use burn::tensor::{Device, Tensor};
 use epsiloscope::data::{
     Case, Image, LabelStack, Stack, StoredType, bundled_sample, open, open_bytes, write_atomic, write_bytes_atomic,
@@ -44,7 +44,7 @@ fn other_files_are_named() {
     assert_says(&refused("film.gif", b"GIF89a\x01\0\x01\0\0\0\0"), &["GIF"]);
     let mut dicom = vec![0; 128];
     dicom.extend(b"DICM\x02\0");
-    assert_says(&refused("slice.dcm", &dicom), &["DICOM"]);
+    assert_says(&refused("slice.dcm", &dicom), &["cut short"]);
 }
 
 #[test]
@@ -213,6 +213,28 @@ fn volumes_that_promise_too_much_are_refused_before_they_are_allocated() {
     assert_says(&idx(8, &[2, 2, 2, 2]), &["4 axes"]);
     assert_says(&refused("a.gz", &volume_files::gzip(b"\x89PNG\r\n\x1a\n")), &["gzip", "Decompress"]);
     assert!(start.elapsed().as_secs_f64() < 2.0, "{:?}", start.elapsed());
+}
+
+#[test]
+fn dicom_files_that_are_not_read_are_named() {
+    let says = |file: Dicom, words: &[&str]| assert_says(&refused("a.dcm", &file.file()), words);
+    let ct = Dicom::ct;
+    says(Dicom { syntax: ".4.102", ..ct() }, &["compressed as a video", "Convert it"]);
+    says(Dicom { syntax: ".4.201", ..ct() }, &["high-throughput JPEG 2000"]);
+    says(Dicom { syntax: ".9.9", ..ct() }, &["1.2.840.10008.1.2.9.9", "not known"]);
+    says(ct().without(0x7fe0_0010), &["without an image (CT)"]);
+    says(ct().without(0x0028_0010), &["number of rows"]);
+    says(ct().with(0x0028_0010, "US", &0u16.to_le_bytes()), &["no pixels", "3 × 0"]);
+    says(ct().with(0x0028_0010, "US", &9u16.to_le_bytes()), &["cut short"]);
+    says(ct().with(0x0028_0008, "IS", b"99999"), &["cut short"]);
+    says(ct().with(0x0028_0008, "IS", b"1A"), &["number of frames", "1A"]);
+    let huge = ct().with(0x0028_0010, "US", &[255; 2]).with(0x0028_0011, "US", &[255; 2]);
+    says(huge, &["too large", "65535 × 65535", "2 GiB"]);
+    says(ct().with(0x0028_0100, "US", &12u16.to_le_bytes()), &["12-bit samples"]);
+    says(ct().with(0x0028_0004, "CS", b"CMYK"), &["CMYK colours"]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("plan"), ct().without(0x7fe0_0010).file()).unwrap();
+    assert_says(&open(folder.path(), &GO).unwrap_err().to_string(), &["none with an image"]);
 }
 
 #[test]

@@ -213,7 +213,88 @@ pub fn small_volumes() -> Vec<(String, Vec<u8>)> {
         ("set-images-idx3-ubyte", idx(8, &[3, 4, 5], &pixels)),
         ("set.gz", gzip(&idx(0x0b, &[3, 2, 5], &pixels))),
         ("batch.bin", cifar(&[3, 9])),
+        ("slice.dcm", Dicom::ct().file()),
     ]
     .map(|(name, file)| (name.to_owned(), file))
     .into()
+}
+
+/// An element in explicit little endian.
+pub fn element(tag: u32, kind: &str, value: &[u8]) -> Vec<u8> {
+    let mut bytes = [(tag >> 16) as u16, tag as u16].map(u16::to_le_bytes).concat();
+    bytes.extend(kind.as_bytes());
+    let mut value = value.to_vec();
+    if value.len() % 2 == 1 {
+        value.push(if matches!(kind, "OB" | "UI") { 0 } else { b' ' });
+    }
+    if matches!(kind, "OB" | "OW" | "SQ") {
+        bytes.extend([0, 0]);
+        bytes.extend((value.len() as u32).to_le_bytes());
+    } else {
+        bytes.extend((value.len() as u16).to_le_bytes());
+    }
+    bytes.extend(value);
+    bytes
+}
+
+/// A DICOM file to be, in explicit little endian unless the syntax says more.
+#[derive(Clone)]
+pub struct Dicom {
+    /// What follows `1.2.840.10008.1.2`.
+    pub syntax: &'static str,
+    pub elements: std::collections::BTreeMap<u32, (&'static str, Vec<u8>)>,
+}
+
+impl Dicom {
+    /// 2 rows and 3 columns of signed 16-bit CT, −100 to 400 stored, rescaled by 2 and −1000.
+    pub fn ct() -> Self {
+        let values: Vec<u8> = (-1..5i16).flat_map(|v| (v * 100).to_le_bytes()).collect();
+        let plain = Self { syntax: ".1", elements: Default::default() };
+        plain
+            .with(0x0008_0060, "CS", b"CT")
+            .with(0x0010_0010, "PN", b"SECRET^NAME")
+            .with(0x0018_0050, "DS", b"4")
+            .with(0x0020_000e, "UI", b"1.2.3")
+            .with(0x0020_0013, "IS", b"7")
+            .with(0x0020_0032, "DS", b"-10\\-20\\30")
+            .with(0x0020_0037, "DS", b"1\\0\\0\\0\\1\\0")
+            .with(0x0028_0002, "US", &1u16.to_le_bytes())
+            .with(0x0028_0004, "CS", b"MONOCHROME2")
+            .with(0x0028_0010, "US", &2u16.to_le_bytes())
+            .with(0x0028_0011, "US", &3u16.to_le_bytes())
+            .with(0x0028_0030, "DS", b"0.5\\0.25")
+            .with(0x0028_0100, "US", &16u16.to_le_bytes())
+            .with(0x0028_0101, "US", &16u16.to_le_bytes())
+            .with(0x0028_0102, "US", &15u16.to_le_bytes())
+            .with(0x0028_0103, "US", &1u16.to_le_bytes())
+            .with(0x0028_1050, "DS", b"40")
+            .with(0x0028_1051, "DS", b"401")
+            .with(0x0028_1052, "DS", b"-1000")
+            .with(0x0028_1053, "DS", b"2")
+            .with(0x7fe0_0010, "OW", &values)
+    }
+
+    pub fn with(mut self, tag: u32, kind: &'static str, value: &[u8]) -> Self {
+        self.elements.insert(tag, (kind, value.to_vec()));
+        self
+    }
+
+    pub fn without(mut self, tag: u32) -> Self {
+        self.elements.remove(&tag);
+        self
+    }
+
+    pub fn file(&self) -> Vec<u8> {
+        let uid = format!("1.2.840.10008.1.2{}", self.syntax);
+        let mut file = vec![0; 128];
+        file.extend(b"DICM");
+        file.extend(element(0x0002_0010, "UI", uid.as_bytes()));
+        file.extend(self.data_set());
+        file
+    }
+
+    /// The file without preamble and meta group.
+    pub fn data_set(&self) -> Vec<u8> {
+        self.elements.iter().flat_map(|(&tag, (kind, value))| element(tag, kind, value)).collect()
+    }
 }

@@ -1,7 +1,7 @@
 //! Volumes and data sets: the values, places and units that other programs read.
 
 use crate::readers::shared;
-use crate::volume_files::{Nifti, bytes, cifar, gzip, idx, npy, zip};
+use crate::volume_files::{Dicom, Nifti, bytes, cifar, gzip, idx, npy, zip};
 use epsiloscope::data::{Bounds, Case, LabelStack, Stack, StoredType, Unit, open, open_bytes};
 use std::sync::atomic::AtomicBool;
 
@@ -30,19 +30,28 @@ fn line(stack: &Stack) -> Vec<String> {
     line
 }
 
-/// Whether two fields say the same, numbers up to the order in which they were summed.
-fn same(a: &str, b: &str) -> bool {
+/// Whether two lines say the same; numbers up to the order in which they were summed or, if `lossy`, roughly.
+fn same(found: &[String], expected: &[&str]) -> bool {
+    let lossy = expected.last() == Some(&"lossy");
     let parse = |text: &str| text.split(',').map(str::parse::<f64>).collect::<Result<Vec<_>, _>>().ok();
-    match (parse(a), parse(b)) {
-        (Some(a), Some(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .zip(&b)
-                    .all(|(a, b)| (a - b).abs() <= 1e-5_f64.max(b.abs() * 1e-4).min(1e-3 + b.abs() * 1e-9))
-        }
-        _ => a == b,
-    }
+    let near = |(a, b): (&f64, &f64)| {
+        let (absolute, relative) = if lossy { (8.0, 0.01) } else { (1e-3, 1e-8) };
+        (a - b).abs() <= absolute + b.abs() * relative
+    };
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, &expected)| match (parse(found), parse(expected)) {
+            _ if matches!(expected, "?" | "lossy") => true,
+            (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(&b).all(near),
+            _ => found == expected,
+        })
 }
+
+/// Files that other programs read and this one does not, and what it says of them.
+const REFUSED: [(&str, &str); 3] = [
+    ("JPGExtended.dcm", "SamplePrecision(12)"),
+    ("SC_rgb_jls_lossy_line.dcm", "JPEG-LS in colour"),
+    ("SC_rgb_jls_lossy_sample.dcm", "JPEG-LS in colour"),
+];
 
 #[test]
 fn volumes_of_others_hold_what_other_programs_read() {
@@ -52,20 +61,21 @@ fn volumes_of_others_hold_what_other_programs_read() {
     let mut read = 0;
     for line_of_file in include_str!("volumes.tsv").lines().filter(|line| !line.starts_with('#')) {
         let (name, expected) = line_of_file.split_once('\t').unwrap();
-        let stack = match open(&root.join(name), &GO) {
-            Ok(stack) => stack,
-            Err(error) => {
-                problems.push(error.to_string());
-                continue;
+        let refused = REFUSED.iter().find(|(file, _)| name.ends_with(file));
+        match (open(&root.join(name), &GO), refused) {
+            (Ok(stack), None) => {
+                read += 1;
+                let found = line(&stack);
+                if !same(&found, &expected.split('\t').collect::<Vec<_>>()) {
+                    problems.push(format!("{name}:\n  {}\n  {}", found.join(" "), expected.replace('\t', " ")));
+                }
             }
-        };
-        read += 1;
-        let found = line(&stack);
-        let expected: Vec<&str> = expected.split('\t').collect();
-        if found.len() != expected.len() || !found.iter().zip(&expected).all(|(a, b)| same(a, b)) {
-            problems.push(format!("{name}:\n  {}\n  {}", found.join(" "), expected.join(" ")));
+            (Err(error), Some((_, words))) if error.to_string().contains(words) => {}
+            (Ok(_), Some((file, _))) => problems.push(format!("{file} opens after all")),
+            (Err(error), _) => problems.push(error.to_string()),
         }
     }
+    println!("{read} files read");
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
     assert!(read > 50, "{read}");
 }
@@ -261,4 +271,66 @@ fn data_sets_are_stacks_with_classes() {
     assert_eq!((shape(&stack), stack.about.classes.as_deref()), ([2, 3, 32, 32], Some(&[3, 9][..])));
     assert_eq!((values(&stack)[12], values(&stack)[3072]), (2.0, 9.0));
     assert!(open_bytes("batch.bin", &cifar(&[3, 10])).unwrap_err().to_string().contains("not an image"));
+}
+
+#[test]
+fn ct_is_in_hounsfield_units_and_forgets_the_patient() {
+    for file in [Dicom::ct().file(), Dicom::ct().data_set()] {
+        let stack = open_bytes("a.dcm", &file).unwrap();
+        assert_eq!(values(&stack), [-1200.0, -1000.0, -800.0, -600.0, -400.0, -200.0]);
+        assert_eq!((stack.about.unit, stack.about.modality.as_deref()), (Unit::Hounsfield, Some("CT")));
+        assert_eq!(stack.bounds, Bounds { lower: -1024.0, upper: 3071.0 });
+        assert_eq!(stack.shown, Bounds { lower: -160.5, upper: 239.5 });
+        assert_eq!((stack.about.spacing, stack.about.axes()), (Some([4.0, 0.5, 0.25]), Some(['L', 'P', 'S'])));
+        assert!(!format!("{stack:?}").contains("SECRET"));
+        // Outside of the bounds is nothing that an attack could reach.
+        assert_eq!(Case::from_slice(&stack, 0, "a").unwrap().image.pixels[0], -1024.0);
+    }
+}
+
+#[test]
+fn greys_that_are_stored_turned_round_are_turned_back() {
+    let file = Dicom::ct()
+        .with(0x0008_0060, "CS", b"CR")
+        .with(0x0028_0004, "CS", b"MONOCHROME1")
+        .with(0x0028_0101, "US", &12u16.to_le_bytes())
+        .with(0x0028_0102, "US", &11u16.to_le_bytes())
+        .with(0x0028_0103, "US", &0u16.to_le_bytes())
+        .with(0x7fe0_0010, "OW", &[0, 0, 1, 0, 0xff, 0x0f, 2, 0xf0, 3, 0, 4, 0]);
+    let raw = file.clone().without(0x0028_1052).without(0x0028_1053);
+    let stack = open_bytes("a.dcm", &raw.file()).unwrap();
+    assert_eq!(values(&stack), [4095.0, 4094.0, 0.0, 4093.0, 4092.0, 4091.0]);
+    assert_eq!(stack.stored(), StoredType::U16);
+    assert_eq!(stack.shown, Bounds { lower: 4095.0 - 239.5, upper: 4095.0 + 160.5 });
+    let rescaled = open_bytes("a.dcm", &file.file()).unwrap();
+    assert_eq!(values(&rescaled)[..2], [7190.0, 7188.0]);
+    assert_eq!(rescaled.about.unit, Unit::Unknown);
+}
+
+#[test]
+fn a_folder_is_a_series_sorted_by_position() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, file: &Dicom| std::fs::write(folder.path().join(name), file.file()).unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "nothing").unwrap();
+    // The names and numbers run the other way; each slice has an intercept of its own.
+    for (name, place) in [("c", 0), ("b", 1), ("a", 2)] {
+        let position = format!("-10\\-20\\{}", 30 + 3 * place);
+        let intercept = format!("{}", place * 10);
+        let file = Dicom::ct().with(0x0020_0032, "DS", position.as_bytes());
+        write(name, &file.with(0x0028_1052, "DS", intercept.as_bytes()));
+    }
+    let stack = open(folder.path(), &GO).unwrap();
+    assert_eq!(shape(&stack), [3, 1, 2, 3]);
+    assert_eq!(values(&stack).chunks(6).map(|slice| slice[1]).collect::<Vec<_>>(), [0.0, 10.0, 20.0]);
+    assert_eq!((stack.about.spacing, stack.about.axes()), (Some([3.0, 0.5, 0.25]), Some(['L', 'P', 'S'])));
+    assert_eq!(stack.about.affine.unwrap()[0], [-0.25, 0.0, 0.0, 10.0]);
+    assert!(stack.about.notes.is_empty(), "{:?}", stack.about.notes);
+    write("d", &Dicom::ct().with(0x0020_0032, "DS", b"-10\\-20\\99"));
+    assert!(open(folder.path(), &GO).unwrap().about.notes[0].contains("not evenly spaced"));
+    write("d", &Dicom::ct().with(0x0028_0010, "US", &1u16.to_le_bytes()));
+    let error = open(folder.path(), &GO).unwrap_err().to_string();
+    assert!(error.contains("a has 3 × 2 pixels") && error.contains("d has 3 × 1 pixels"), "{error}");
+    write("d", &Dicom::ct().with(0x0020_000e, "UI", b"1.2.4"));
+    let error = open(folder.path(), &GO).unwrap_err().to_string();
+    assert!(error.contains("holds 2 series (3 from a, 1 from d)"), "{error}");
 }

@@ -1,0 +1,288 @@
+//! Stored samples to pixels: bits that count, signs, turned greys, colours.
+
+use super::codec::{self, Codec, Frame};
+use super::header::{CONVERT, Fault, Header, Layout, Photometric};
+use super::parse::{DataSet, Value, tag};
+use crate::data::Pixels;
+use crate::data::numbers::{Filler, Kind, Numbers};
+use std::borrow::Cow;
+
+/// The colours of a palette.
+pub(super) struct Palette {
+    first: i64,
+    /// Of red, green and blue.
+    colours: [Vec<u16>; 3],
+    pub bits: u16,
+}
+
+impl Palette {
+    pub fn new(set: &DataSet) -> Result<Self, Fault> {
+        let missing = || ("has no palette, or one of a kind that is not read".to_owned(), "");
+        let mut first = 0;
+        let mut bits = 16;
+        let mut colours = [const { Vec::new() }; 3];
+        for (channel, colours) in (0..).zip(&mut colours) {
+            let descriptor = set.shorts(tag::PALETTE_DESCRIPTOR + channel).ok_or_else(missing)?;
+            let &[entries, start, depth] = &descriptor[..] else { return Err(missing()) };
+            // 0 stands for 65 536; the start has the sign of the pixels, and negative ones are not in use.
+            let entries = if entries == 0 { 1 << 16 } else { usize::from(entries) };
+            (first, bits) = (i64::from(start), depth);
+            let bytes = set.bytes(tag::PALETTE_DATA + channel).ok_or_else(missing)?;
+            *colours = if bytes.len() < 2 * entries && bytes.len() >= entries {
+                bytes.iter().map(|&byte| byte.into()).collect()
+            } else {
+                set.shorts(tag::PALETTE_DATA + channel).ok_or_else(missing)?
+            };
+            if colours.len() < entries || !matches!(depth, 8 | 16) {
+                return Err(missing());
+            }
+            colours.truncate(entries);
+        }
+        Ok(Self { first, colours, bits })
+    }
+
+    fn colour(&self, channel: usize, index: i64) -> u16 {
+        let colours = &self.colours[channel];
+        let place = (index - self.first).clamp(0, colours.len() as i64 - 1);
+        colours[place as usize]
+    }
+}
+
+impl Layout {
+    /// 1 or 3.
+    pub fn channels(self) -> usize {
+        if self.samples == 3 || self.photometric == Photometric::Palette { 3 } else { 1 }
+    }
+
+    /// The type of the numbers that [`Frames::push`] makes.
+    pub fn kind(self, palette: Option<&Palette>) -> Kind {
+        match (palette, self.allocated, self.signed) {
+            (Some(palette), ..) => {
+                if palette.bits == 8 {
+                    Kind::U8
+                } else {
+                    Kind::U16
+                }
+            }
+            (_, 64, _) => Kind::F64,
+            (_, 32, _) if self.float => Kind::F32,
+            (_, 1 | 8, false) => Kind::U8,
+            (_, 1 | 8, true) => Kind::I8,
+            (_, 16, false) => Kind::U16,
+            (_, 16, true) => Kind::I16,
+            (_, _, false) => Kind::U32,
+            (_, _, true) => Kind::I32,
+        }
+    }
+}
+
+/// The frames of a file, to be taken one by one.
+pub(super) struct Frames<'a> {
+    header: &'a Header,
+    layout: Layout,
+    palette: Option<Palette>,
+    source: FrameSource<'a>,
+}
+
+enum FrameSource<'a> {
+    Native(Cow<'a, [u8]>),
+    Compressed(Vec<Vec<&'a [u8]>>),
+}
+
+impl<'a> Frames<'a> {
+    /// Finds the frames, all of which must be there.
+    pub fn new(header: &'a Header, set: &DataSet<'a>) -> Result<Self, Fault> {
+        let layout = header.layout;
+        let count = header.planes.len();
+        let cut_short = || Fault::from(super::parse::Broken::CutShort);
+        let pixels = [tag::PIXELS, tag::FLOAT_PIXELS, tag::DOUBLE_PIXELS].iter().find_map(|&tag| set.get(tag));
+        let source = match pixels {
+            Some(Value::Bytes(bytes)) => {
+                let bits = layout.rows as u64 * layout.columns as u64 * layout.samples as u64 * count as u64;
+                let len = if layout.allocated == 1 { bits.div_ceil(8) } else { layout.frame_bytes() * count as u64 };
+                if (bytes.len() as u64) < len {
+                    return Err(cut_short());
+                }
+                // Bytes that are stored as words of the other order are swapped in pairs.
+                if header.big_endian && layout.allocated == 8 && set.has_words() {
+                    FrameSource::Native(bytes.chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]).collect())
+                } else {
+                    FrameSource::Native((*bytes).into())
+                }
+            }
+            Some(Value::Fragments(fragments)) => {
+                FrameSource::Compressed(frames(fragments, count).ok_or_else(cut_short)?)
+            }
+            _ => return Err(("has no pixels that can be read".to_owned(), "")),
+        };
+        let palette = (layout.photometric == Photometric::Palette).then(|| Palette::new(set)).transpose()?;
+        Ok(Self { header, layout, palette, source })
+    }
+
+    /// How the numbers are stored that [`Self::push`] makes, without their scale.
+    pub fn numbers(&self) -> Numbers {
+        Numbers::plain(self.layout.kind(self.palette.as_ref()), false)
+    }
+
+    /// Decodes frame `index` (from 0) and hands it on as planes.
+    pub fn push(&self, index: usize, to: &mut Filler) -> Result<(), Fault> {
+        let layout = self.layout;
+        let bits_per_frame = layout.rows * layout.columns * layout.samples;
+        if layout.allocated == 1 {
+            // Frames of single bits follow one another without a gap.
+            let FrameSource::Native(bytes) = &self.source else {
+                return Err(("stores compressed single bits, which are not read".to_owned(), ""));
+            };
+            let start = index * bits_per_frame;
+            let bits: Vec<u8> = (start..start + bits_per_frame).map(|i| bytes[i / 8] >> (i % 8) & 1).collect();
+            to.push(&bits);
+            return Ok(());
+        }
+        let sample_bytes = usize::from(layout.allocated / 8);
+        let (bytes, compressed): (Cow<[u8]>, bool) = match &self.source {
+            FrameSource::Native(bytes) => {
+                let len = layout.frame_bytes() as usize;
+                ((&bytes[index * len..(index + 1) * len]).into(), false)
+            }
+            FrameSource::Compressed(frames) => {
+                let whole: Cow<[u8]> = match &frames[index][..] {
+                    [only] => (*only).into(),
+                    parts => parts.concat().into(),
+                };
+                let ybr = matches!(layout.photometric, Photometric::Ybr | Photometric::Ybr422);
+                let rgb = layout.photometric == Photometric::Rgb;
+                let Layout { rows, columns, samples, .. } = layout;
+                let frame = Frame { rows, columns, samples, bytes: sample_bytes, ybr, rgb };
+                let decoded = codec::decode(self.header.codec, frame, &whole)
+                    .map_err(|error| (format!("has a frame ({index}) that does not decode: {error}"), CONVERT))?;
+                (decoded.into_owned().into(), true)
+            }
+        };
+        let mut bytes = bytes.into_owned();
+        if self.header.big_endian && !compressed {
+            bytes.chunks_exact_mut(sample_bytes).for_each(<[u8]>::reverse);
+        }
+        if layout.photometric == Photometric::Ybr422 && !compressed {
+            bytes = spread_422(&bytes, bits_per_frame);
+        }
+        bytes.truncate(bits_per_frame * sample_bytes);
+        if !layout.float {
+            match sample_bytes {
+                1 => tidy::<1>(layout, &mut bytes),
+                2 => tidy::<2>(layout, &mut bytes),
+                _ => tidy::<4>(layout, &mut bytes),
+            }
+        }
+        if let Some(palette) = &self.palette {
+            self.push_palette(palette, &bytes, to);
+            return Ok(());
+        }
+        if layout.samples > 1 && (!layout.planar || compressed && self.header.codec != Codec::Native) {
+            bytes = planes(&bytes, layout.samples, sample_bytes);
+        }
+        let ybr = matches!(layout.photometric, Photometric::Ybr | Photometric::Ybr422);
+        if ybr && self.header.codec != Codec::Jpeg && sample_bytes == 1 {
+            to_rgb(&mut bytes);
+        }
+        to.push(&bytes);
+        Ok(())
+    }
+
+    fn push_palette(&self, palette: &Palette, indices: &[u8], to: &mut Filler) {
+        let index = |sample: &[u8]| sample.iter().rev().fold(0i64, |n, &byte| n << 8 | i64::from(byte));
+        let sample_bytes = usize::from(self.layout.allocated / 8);
+        for channel in 0..3 {
+            let colours = indices.chunks_exact(sample_bytes).map(|sample| palette.colour(channel, index(sample)));
+            let plane: Vec<u8> = if palette.bits == 8 {
+                colours.map(|colour| colour as u8).collect()
+            } else {
+                colours.flat_map(u16::to_le_bytes).collect()
+            };
+            to.push(&plane);
+        }
+    }
+}
+
+/// The fragments of each of `count` frames, behind the table of offsets. `None` if some are missing.
+fn frames<'a>(fragments: &[&'a [u8]], count: usize) -> Option<Vec<Vec<&'a [u8]>>> {
+    let (table, fragments) = fragments.split_first()?;
+    if count == 1 && !fragments.is_empty() {
+        return Some(vec![fragments.to_vec()]);
+    }
+    if fragments.len() == count {
+        return Some(fragments.iter().map(|&fragment| vec![fragment]).collect());
+    }
+    let offsets: Vec<u32> = table.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
+    let mut frames: Vec<Vec<&[u8]>> = Vec::new();
+    let mut at = 0u64;
+    for &fragment in fragments {
+        let starts_frame = if offsets.len() == count {
+            offsets.iter().any(|&offset| u64::from(offset) == at)
+        } else {
+            fragment.starts_with(&[0xff, 0xd8]) || fragment.starts_with(&[0xff, 0x4f])
+        };
+        match frames.last_mut() {
+            Some(frame) if !starts_frame => frame.push(fragment),
+            _ => frames.push(vec![fragment]),
+        }
+        at += fragment.len() as u64 + 8;
+    }
+    (frames.len() == count).then_some(frames)
+}
+
+/// Keeps the bits that count, extends the sign, and turns greys round whose least value is white.
+fn tidy<const N: usize>(layout: Layout, bytes: &mut [u8]) {
+    let Layout { allocated, stored, high, signed, photometric, .. } = layout;
+    let inverted = photometric == Photometric::Inverted;
+    if stored == allocated && !inverted {
+        return;
+    }
+    let shift = u32::from(high + 1 - stored);
+    let mask = if stored >= 64 { u64::MAX } else { (1 << stored) - 1 };
+    for sample in bytes.as_chunks_mut::<N>().0 {
+        let number = sample.iter().rev().fold(0u64, |n, &byte| n << 8 | u64::from(byte)) >> shift & mask;
+        // All bits turned: most − v without a sign, −1 − v with one.
+        let number = if inverted { !number & mask } else { number };
+        let negative = signed && number >> (stored - 1) & 1 == 1;
+        let number = if negative { number | !mask } else { number };
+        sample.copy_from_slice(&number.to_le_bytes()[..N]);
+    }
+}
+
+/// Samples of a pixel together → planes.
+fn planes(bytes: &[u8], samples: usize, sample_bytes: usize) -> Vec<u8> {
+    let pixel = samples * sample_bytes;
+    (0..samples)
+        .flat_map(|sample| {
+            bytes.chunks_exact(pixel).flat_map(move |p| &p[sample * sample_bytes..(sample + 1) * sample_bytes])
+        })
+        .copied()
+        .collect()
+}
+
+/// Luminance of two pixels, then their two differences → three samples for each pixel. PS3.3, C.7.6.3.1.2.
+fn spread_422(bytes: &[u8], len: usize) -> Vec<u8> {
+    let pairs = bytes.chunks_exact(4).flat_map(|p| [p[0], p[2], p[3], p[1], p[2], p[3]]);
+    let mut spread: Vec<u8> = pairs.collect();
+    spread.resize(len, 0);
+    spread
+}
+
+/// Planes of luminance and two differences → red, green, blue: PS3.3, C.7.6.3.1.2.
+fn to_rgb(planes: &mut [u8]) {
+    let len = planes.len() / 3;
+    let (y, rest) = planes.split_at_mut(len);
+    let (cb, cr) = rest.split_at_mut(len);
+    for ((y, cb), cr) in y.iter_mut().zip(cb).zip(cr) {
+        let [luma, blue, red] = [f64::from(*y), f64::from(*cb) - 128.0, f64::from(*cr) - 128.0];
+        // The numbers of the inverse of the standard's matrix.
+        *y = (luma + 1.402 * red).round() as u8;
+        *cb = (luma - 0.344_136 * blue - 0.714_136 * red).round() as u8;
+        *cr = (luma + 1.772 * blue).round() as u8;
+    }
+}
+
+/// Whether pixels are integers of 16 bits in colour, whose range is that of the type.
+pub(super) fn is_deep_colour(pixels: &Pixels, channels: usize) -> bool {
+    channels == 3 && matches!(pixels, Pixels::U16(_))
+}

@@ -1,0 +1,141 @@
+//! A folder of DICOM files as one volume.
+
+use super::frames::Frames;
+use super::header::{self, Header, Plane};
+use super::{Volume, to_error};
+use crate::data::DataError;
+use crate::data::open::{Decoded, LARGEST_DECODED_BYTES, check_cancelled, read_error, too_large};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// A folder with more files is none of one series.
+const MOST_FILES: usize = 20_000;
+
+/// A file of the series.
+struct Member {
+    path: PathBuf,
+    header: Header,
+}
+
+/// The DICOM files in `folder`, by name; none if it holds none.
+///
+/// # Errors
+/// If it cannot be read.
+pub(in crate::data) fn find_series(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let failed = |error| read_error(folder, &error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() && begins_as_dicom(&path) {
+            files.push(path);
+        }
+        if files.len() > MOST_FILES {
+            return Err(too_large(folder, format!("it holds more than {MOST_FILES} DICOM files")));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn begins_as_dicom(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut head));
+    read.is_ok() && header::is_dicom(&head)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    let failed = |error| read_error(path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_DECODED_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Decodes the series that `files` of `folder` make, sorted by position.
+///
+/// # Errors
+/// If they are of several series or of several shapes, or one of them cannot be read.
+pub(in crate::data) fn decode_series(
+    folder: &Path,
+    files: &[PathBuf],
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Decoded, DataError> {
+    let mut members = Vec::new();
+    for path in files {
+        check_cancelled(folder, cancel)?;
+        let bytes = read_file(path)?;
+        let mut inflated = Vec::new();
+        let failed = to_error(path);
+        let (uid, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
+        // A directory of the disk, a report or a plan beside the images is none of them.
+        if set.has_pixels() {
+            members.push(Member { path: path.clone(), header: Header::new(uid.as_deref(), &set).map_err(&failed)? });
+        }
+    }
+    check_one_series(folder, &members)?;
+    sort(&mut members);
+    let headers: Vec<&Header> = members.iter().map(|member| &member.header).collect();
+    let mut volume = Volume::new(folder, &headers)?;
+    for (done, Member { path, header }) in members.iter().enumerate() {
+        check_cancelled(folder, cancel)?;
+        let bytes = read_file(path)?;
+        let mut inflated = Vec::new();
+        let failed = to_error(path);
+        let (_, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
+        let frames = Frames::new(header, &set).map_err(&failed)?;
+        for index in 0..header.planes.len() {
+            volume.push(header, &frames, index).map_err(&failed)?;
+        }
+        progress((done + 1) as f32 / members.len() as f32);
+    }
+    let planes: Vec<Plane> = members.iter().flat_map(|member| member.header.planes.iter().copied()).collect();
+    let Some(first) = members.first() else { return Err(DataError::new(folder, "has no images", "")) };
+    volume.finish(&first.header, &planes)
+}
+
+fn check_one_series(folder: &Path, members: &[Member]) -> Result<(), DataError> {
+    let Some(first) = members.first() else {
+        return Err(DataError::new(folder, "holds DICOM files, but none with an image", "Choose another folder"));
+    };
+    let name = |member: &Member| member.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut series: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
+    for member in members {
+        series.entry(&member.header.series).or_default().push(member);
+    }
+    if series.len() > 1 {
+        let of = |members: &Vec<&Member>| format!("{} from {}", members.len(), name(members[0]));
+        let all = series.values().map(of).collect::<Vec<_>>().join(", ");
+        let cause = format!("holds {} series ({all})", series.len());
+        return Err(DataError::new(folder, cause, "Put each series into a folder of its own, or open one file"));
+    }
+    if let Some(other) = members.iter().find(|member| member.header.layout != first.header.layout) {
+        let size = |member: &Member| {
+            let layout = member.header.layout;
+            format!("{} has {} × {} pixels of {} bits", name(member), layout.columns, layout.rows, layout.stored)
+        };
+        let cause = format!("holds images that differ: {}, {}", size(first), size(other));
+        return Err(DataError::new(folder, cause, "Put images of one kind into one folder"));
+    }
+    Ok(())
+}
+
+/// By position along the normal of the first plane, then by number, then by name.
+fn sort(members: &mut [Member]) {
+    let first = |member: &Member| member.header.planes.first().copied().unwrap_or_default();
+    let normal = members
+        .first()
+        .and_then(|member| first(member).orientation)
+        .map(|o| [o[1] * o[5] - o[2] * o[4], o[2] * o[3] - o[0] * o[5], o[0] * o[4] - o[1] * o[3]]);
+    let place = |member: &Member| {
+        let position = first(member).position?;
+        Some((0..3).map(|i| normal.map_or(0.0, |n| n[i]) * position[i]).sum::<f64>())
+    };
+    members.sort_by(|a, b| {
+        let places = place(a).zip(place(b)).map_or(std::cmp::Ordering::Equal, |(a, b)| a.total_cmp(&b));
+        places.then(a.header.number.cmp(&b.header.number)).then_with(|| a.path.cmp(&b.path))
+    });
+}
