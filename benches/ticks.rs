@@ -51,6 +51,7 @@ fn case(size: usize) -> Case {
         bounds: Bounds::EIGHT_BIT,
         stored: StoredType::U8,
         label: Some(Mask { height: size, width: size, classes: classes.into() }),
+        class: None,
         about: Arc::default(),
         provenance: Provenance::default(),
     }

@@ -16,6 +16,31 @@ pub struct Provenance {
     pub slices: usize,
 }
 
+/// The class of an image as a whole: the label of a case for classification. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClassLabel {
+    /// Its index, from 0, in the order of the data set.
+    pub index: u16,
+    /// Its name, where the data set gives one. A model that knows the name means this class, whatever its index there.
+    pub name: Option<Arc<str>>,
+}
+
+impl ClassLabel {
+    /// A class of which only the index is known.
+    pub fn unnamed(index: u16) -> Self {
+        Self { index, name: None }
+    }
+}
+
+impl std::fmt::Display for ClassLabel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "class {}", self.index),
+        }
+    }
+}
+
 /// What is attacked: an image in pixel units with its bounds and, if known, its label.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -29,6 +54,8 @@ pub struct Case {
     pub stored: StoredType,
     /// Class indices, of the image's size.
     pub label: Option<Mask>,
+    /// The class of the whole image.
+    pub class: Option<ClassLabel>,
     /// What its file says of the pixels: unit, spacing, orientation.
     pub about: Arc<About>,
     /// Where it came from.
@@ -36,7 +63,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Slice `slice` (from 0) of `stack`, without a label, with the bounds of the stack; values outside of them, which
+    /// Slice `slice` (from 0) of `stack`, without a mask, with its class if the file gives classes, and with the bounds of the stack; values outside of them, which
     /// only bounds that a person set leave, are clipped to them.
     ///
     /// # Errors
@@ -62,6 +89,7 @@ impl Case {
             bounds,
             stored: stack.stored(),
             label: None,
+            class: stack.about.classes.as_ref().and_then(|c| c.get(slice)).map(|&c| ClassLabel::unnamed(c.into())),
             about: stack.about.clone(),
             provenance,
         })
@@ -101,6 +129,15 @@ mod tests {
         }
         let error = Case::from_slice(&stack, 10, "a").unwrap_err().to_string();
         assert!(error.contains("no slice 10") && error.contains("0 to 9"), "{error}");
+    }
+
+    #[test]
+    fn a_slice_has_the_class_that_its_file_gives() {
+        let mut stack = Stack::new([2, 1, 1, 1], Pixels::U8([1, 2].into())).unwrap();
+        assert_eq!(Case::from_slice(&stack, 1, "a").unwrap().class, None);
+        stack.about = About { classes: Some([7, 3].into()), ..About::default() }.into();
+        let class = Case::from_slice(&stack, 1, "a").unwrap().class.unwrap();
+        assert_eq!((class.index, class.to_string().as_str()), (3, "class 3"));
     }
 
     #[test]

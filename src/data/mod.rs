@@ -27,7 +27,7 @@ mod tiff;
 mod write;
 
 pub use about::{About, Unit};
-pub use case::{Case, Provenance};
+pub use case::{Case, ClassLabel, Provenance};
 pub use error::DataError;
 pub use export::{file_ending, quantise, write_image, write_png, write_tiff};
 pub use image::{Bounds, Image, StoredType};

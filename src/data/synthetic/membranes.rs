@@ -142,6 +142,7 @@ impl Section {
             bounds: Bounds::EIGHT_BIT,
             stored: StoredType::U8,
             label: Some(crate::data::Mask { height: self.size, width: self.size, classes: classes.into() }),
+            class: None,
             about: Arc::default(),
             provenance: Provenance { path: None, slice: 0, slices: 1 },
         }
