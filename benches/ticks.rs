@@ -88,7 +88,7 @@ impl Work {
     }
 
     fn forward(&self) -> Tensor<4> {
-        let Logits::Dense(logits) = self.subject.model.logits(self.subject.x.clone()) else { unreachable!() };
+        let Ok(Logits::Dense(logits)) = self.subject.model.logits(self.subject.x.clone()) else { unreachable!() };
         logits
     }
 

@@ -79,7 +79,7 @@ fn stable_softplus(z: Tensor<4>) -> Tensor<4> {
 /// If the device fails.
 pub fn input_gradient(model: &dyn Model, x: &Tensor<4>, objective: &Objective) -> Result<(f32, Tensor<4>), ModelError> {
     let x = x.clone().autodiff().require_grad();
-    let loss = objective.loss(model.logits(x.clone()));
+    let loss = objective.loss(model.logits(x.clone())?);
     let gradients = loss.backward();
     let gradient = x.grad(&gradients).unwrap_or_else(|| x.clone().inner().zeros_like());
     let loss = loss.inner().try_into_scalar::<f32>().map_err(ModelError::device)?;

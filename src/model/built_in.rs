@@ -189,11 +189,11 @@ impl Model for BuiltIn {
         &self.card
     }
 
-    fn logits(&self, x: Tensor<4>) -> Logits {
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let [batch, channels, height, width] = x.dims();
         let wanted = self.card.channels;
         let x = if channels == wanted { x } else { x.expand([batch, wanted, height, width]) };
-        Logits::Dense(any_size(x, self.card.size_rule, &self.card.network, &|x| self.network.forward(x)))
+        Ok(Logits::Dense(any_size(x, self.card.size_rule, &self.card.network, &|x| self.network.forward(x))))
     }
 
     /// Measured on the CPU at 512², 1024² and 1536² with base 16 and depth 4: 1265 bytes a pixel. The finest level

@@ -35,7 +35,11 @@ pub trait Model: Send + Sync {
     /// Logits for images `x`, `[batch, channels, height, width]`, scaled so that the case's bounds are `[0, 1]`.
     /// Dense logits have the height and width of `x`, whatever the card's size rule says: padding and tiling
     /// happen inside and are cut back exactly. `x` may be tracked by autodiff; the weights never are.
-    fn logits(&self, x: Tensor<4>) -> Logits;
+    ///
+    /// # Errors
+    /// If `x` has a size or a number of channels that the model cannot take, or the device fails (which may also surface
+    /// where the values are read).
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError>;
 
     /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about.
     fn working_bytes(&self, height: usize, width: usize) -> u64;

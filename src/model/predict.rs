@@ -25,7 +25,7 @@ pub struct Prediction {
 /// If the model classifies whole images, a probability is not finite, or the device fails.
 pub fn predict(model: &dyn Model, x: Tensor<4>) -> Result<Prediction, ModelError> {
     let card = model.card();
-    let Logits::Dense(logits) = model.logits(x) else { return Err(ModelError::NotSegmentation) };
+    let Logits::Dense(logits) = model.logits(x)? else { return Err(ModelError::NotSegmentation) };
     let [_, _, height, width] = logits.dims();
     let positive = card.positive_class;
     let (probability, winner) = match card.head {

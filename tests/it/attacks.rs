@@ -6,7 +6,7 @@ use epsiloscope::attack::{CATALOG, Method, Objective, input_gradient};
 use epsiloscope::data::synthetic::MembranesConfig;
 use epsiloscope::data::{Case, IGNORE, LabelMap, Mask, bundled_sample};
 use epsiloscope::model::unet::UNetConfig;
-use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, SizeRule};
+use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule};
 use epsiloscope::study::Subject;
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ fn fgsm_raises_the_loss_and_its_inverse_lowers_it() {
         for index in 0..2 {
             let x = fixture.tensor("x", index, &device);
             let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
-            let loss = |x: Tensor<4>| objective.loss(model.logits(x)).into_scalar::<f32>();
+            let loss = |x: Tensor<4>| objective.loss(model.logits(x).unwrap()).into_scalar::<f32>();
             let clean = loss(x.clone());
             let (up, down) =
                 (FGSM.direction(&model, &x, &objective).unwrap(), INVERSE.direction(&model, &x, &objective).unwrap());
@@ -179,9 +179,9 @@ impl Model for Linear {
         &self.card
     }
 
-    fn logits(&self, x: Tensor<4>) -> Logits {
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let weight = Tensor::<1>::from_data(TensorData::from(self.weight), &self.device).reshape([1, 3, 1, 1]);
-        Logits::Dense((x * weight).sum_dim(1) + self.bias)
+        Ok(Logits::Dense((x * weight).sum_dim(1) + self.bias))
     }
 
     fn device(&self) -> Device {
@@ -207,7 +207,7 @@ fn fgsm_reaches_the_known_optimum_of_a_linear_model() {
         let (_, gradient) = input_gradient(&model, &x, &objective).unwrap();
         for (epsilon, method, sign) in [(0.02, FGSM, 1.0), (0.1, FGSM, 1.0), (0.1, INVERSE, -1.0)] {
             let adversarial = method.direction(&model, &x, &objective).unwrap().adversarial(&x, epsilon);
-            let reached = f64::from(objective.loss(model.logits(adversarial)).into_scalar::<f32>());
+            let reached = f64::from(objective.loss(model.logits(adversarial).unwrap()).into_scalar::<f32>());
             // A pixel's logit can be moved by ε·‖w‖₁, and its loss is log(1 + e^(−margin)).
             let reach = f64::from(weight.iter().map(|w| w.abs()).sum::<f32>()) * epsilon;
             let optimum = (0..64)
@@ -221,7 +221,7 @@ fn fgsm_reaches_the_known_optimum_of_a_linear_model() {
             assert!((reached - optimum).abs() < 1e-5, "{device_name}, ε {epsilon}: {reached}, best is {optimum}");
         }
         // ∂J/∂x_c = w_c·(σ(z) − y)/N: also known.
-        let z = host(dense(model.logits(x.clone())));
+        let z = host(dense(model.logits(x.clone()).unwrap()));
         let expected: Vec<f32> = (0..192)
             .map(|i| {
                 let (c, pixel) = (i / 64, i % 64);

@@ -6,7 +6,7 @@ use epsiloscope::data::{
     Case, Image, LabelStack, Stack, StoredType, bundled_sample, open, open_bytes, write_atomic, write_bytes_atomic,
     write_image,
 };
-use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard};
+use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard, ModelError};
 use epsiloscope::study::Subject;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -476,7 +476,7 @@ impl Model for Hungry {
         self.0.card()
     }
 
-    fn logits(&self, _: Tensor<4>) -> Logits {
+    fn logits(&self, _: Tensor<4>) -> Result<Logits, ModelError> {
         panic!("an image that needs more memory than there is was computed with");
     }
 

@@ -6,7 +6,7 @@ use burn_store::{ModuleSnapshot, SafetensorsStore};
 use epsiloscope::data::Mask;
 use epsiloscope::gpu::{Compute, DeviceChoice};
 use epsiloscope::model::unet::UNet;
-use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard, read_network};
+use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard, ModelError, read_network};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -117,8 +117,8 @@ impl Model for Bare {
         &self.card
     }
 
-    fn logits(&self, x: Tensor<4>) -> Logits {
-        Logits::Dense(self.network.forward(x))
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        Ok(Logits::Dense(self.network.forward(x)))
     }
 
     fn device(&self) -> Device {

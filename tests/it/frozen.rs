@@ -45,10 +45,10 @@ fn the_same_image_gives_the_same_logits_and_gradient() {
             let model = BuiltIn::new(fixture.card.clone(), &trained, &device).unwrap();
             let x = fixture.tensor("x", 0, &device);
             let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(0), &device);
-            let logits = [dense(model.logits(x.clone())), dense(model.logits(x.clone()))];
+            let logits = [dense(model.logits(x.clone()).unwrap()), dense(model.logits(x.clone()).unwrap())];
             let gradients =
                 [input_gradient(&model, &x, &objective).unwrap().1, input_gradient(&model, &x, &objective).unwrap().1];
-            let after = dense(model.logits(x.clone()));
+            let after = dense(model.logits(x.clone()).unwrap());
             let what = format!("{device_name}, {name}");
             assert_same(&what, &logits[0], &logits[1]);
             assert_same(&what, &logits[0], &after);
@@ -86,13 +86,13 @@ fn other_images_of_the_batch_do_not_matter() {
             for (variant, model) in models {
                 let [a, b] = [0, 1].map(|index| fixture.tensor("x", index, &device));
                 let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(0), &device);
-                let alone = host(dense(model.logits(a.clone())));
+                let alone = host(dense(model.logits(a.clone()).unwrap()));
                 let (_, gradient_alone) = input_gradient(model, &a, &objective).unwrap();
                 let gradient_alone = host(gradient_alone);
                 let scale = gradient_alone.iter().fold(0f32, |m, g| m.max(g.abs()));
                 // The other image is unlike any.
                 let batch = Tensor::cat(vec![a.clone(), b * 5.0 - 2.0], 0);
-                let together = host(dense(model.logits(batch.clone())).narrow(0, 0, 1));
+                let together = host(dense(model.logits(batch.clone()).unwrap()).narrow(0, 0, 1));
                 let (_, gradient) = input_gradient(model, &batch, &objective).unwrap();
                 let gradient = host(gradient.narrow(0, 0, 1));
                 let what = format!("{device_name}, {name}, {variant}");
@@ -111,7 +111,10 @@ fn folding_changes_rounding_only() {
             let (plain, folded) = (Bare::new(&fixture, &device), Bare::new(&fixture, &device).folded());
             let x = fixture.tensor("x", 0, &device);
             let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(0), &device);
-            let off = max_difference(&host(dense(plain.logits(x.clone()))), &host(dense(folded.logits(x.clone()))));
+            let off = max_difference(
+                &host(dense(plain.logits(x.clone()).unwrap())),
+                &host(dense(folded.logits(x.clone()).unwrap())),
+            );
             let [a, b] = [&plain, &folded].map(|model| host(input_gradient(model, &x, &objective).unwrap().1));
             let cosine = cosine(&a, &b);
             println!("{device_name}, {name}: folded logits off by {off:.1e}, gradient cosine {cosine:.9}");

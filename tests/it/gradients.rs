@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{Objective, input_gradient};
 use epsiloscope::data::{IGNORE, Mask};
 use epsiloscope::model::unet::{Downsampling, UNetConfig};
-use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, SizeRule};
+use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn logits_loss_and_gradient_are_pytorchs() {
                 for index in 0..if device_name == "Flex" { 2 } else { 1 } {
                     let x = fixture.tensor("x", index, &device);
                     let objective = Objective::segmentation(fixture.card.head, 1, &fixture.target(index), &device);
-                    let logits = host(dense(model.logits(x.clone())));
+                    let logits = host(dense(model.logits(x.clone()).unwrap()));
                     let (loss, gradient) = input_gradient(model.as_ref(), &x, &objective).unwrap();
                     let gradient = host(gradient);
                     let off = max_difference(&logits, fixture.values("logits", index));
@@ -78,10 +78,10 @@ impl Model for Smooth {
         &self.card
     }
 
-    fn logits(&self, x: Tensor<4>) -> Logits {
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
         let hidden = tanh(conv2d(x, self.first.clone(), None, options.clone()));
-        Logits::Dense(softplus(conv2d(hidden, self.second.clone(), None, options), 1.0) - 1.0)
+        Ok(Logits::Dense(softplus(conv2d(hidden, self.second.clone(), None, options), 1.0) - 1.0))
     }
 
     fn device(&self) -> Device {
@@ -127,7 +127,7 @@ fn random_mask(height: usize, width: usize, classes: u8, ignore: usize, random: 
 
 /// J by its definition in `methods`, in f64 on the host, from the model's logits: independent of [`Objective`].
 fn loss(model: &dyn Model, x: &Tensor<4>, mask: &Mask) -> f64 {
-    let logits = dense(model.logits(x.clone()));
+    let logits = dense(model.logits(x.clone()).unwrap());
     let outputs = logits.dims()[1];
     let pixels = mask.classes.len();
     let z: Vec<f64> = host(logits).into_iter().map(f64::from).collect();

@@ -39,8 +39,8 @@ impl Model for Fixed {
         &self.card
     }
 
-    fn logits(&self, _: Tensor<4>) -> Logits {
-        Logits::Dense(self.logits.clone())
+    fn logits(&self, _: Tensor<4>) -> Result<Logits, ModelError> {
+        Ok(Logits::Dense(self.logits.clone()))
     }
 
     fn working_bytes(&self, _: usize, _: usize) -> u64 {
@@ -87,7 +87,7 @@ fn three_classes_are_judged_as_counted_by_hand() {
     classes[pixels - 2 * width..].fill(IGNORE);
     let x = fixture.values("x", 0).to_vec();
     let subject = Subject::new(Arc::new(case(x, [height, width], Some(classes.clone()))), model.clone()).unwrap();
-    let z = host(dense(model.logits(fixture.tensor("x", 0, &device))));
+    let z = host(dense(model.logits(fixture.tensor("x", 0, &device)).unwrap()));
     let logits = |pixel: usize| [z[pixel], z[pixels + pixel], z[2 * pixels + pixel]];
     // Where no feature is active all logits are 0; then it is the first class.
     let argmax = |z: [f32; 3]| {

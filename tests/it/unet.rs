@@ -106,7 +106,7 @@ proptest! {
         let rule = [SizeRule::MultipleOf(4), SizeRule::Tile(16), SizeRule::Tile(32), SizeRule::MultipleOf(4)][rule];
         let model = with_rule(&Fixture::open(name), rule);
         let x = Tensor::<4>::random([batch, 1, height, width], Distribution::Uniform(0.0, 1.0), &Device::flex());
-        let logits = dense(model.logits(x));
+        let logits = dense(model.logits(x).unwrap());
         prop_assert_eq!(logits.dims(), [batch, 1, height, width]);
         prop_assert!(host(logits).iter().all(|z| z.is_finite()));
     }
@@ -116,7 +116,7 @@ proptest! {
 fn a_size_that_fits_is_not_touched() {
     let fixture = Fixture::open("same");
     let model = with_rule(&fixture, SizeRule::MultipleOf(4));
-    let logits = host(dense(model.logits(fixture.tensor("x", 0, &Device::flex()))));
+    let logits = host(dense(model.logits(fixture.tensor("x", 0, &Device::flex())).unwrap()));
     assert!(max_difference(&logits, fixture.values("logits", 0)) <= 1e-4);
 }
 
@@ -161,7 +161,7 @@ fn what_is_padded_is_cut_back_at_the_right_place() {
         assert_eq!(bare.dims(), [1, 1, of_logits[0], of_logits[1]], "{name}");
         let bare = host(bare);
         let by_hand: Vec<f32> = (0..height * width).map(|i| bare[i / width * of_logits[1] + i % width]).collect();
-        let logits = host(dense(BuiltIn::new(card, &network, &device).unwrap().logits(x.clone())));
+        let logits = host(dense(BuiltIn::new(card, &network, &device).unwrap().logits(x.clone()).unwrap()));
         let spread = max_difference(&by_hand, &vec![by_hand[0]; by_hand.len()]);
         let off = max_difference(&logits, &by_hand);
         println!("{name}: off by {off:.1e} of {spread:.1e}");
@@ -188,7 +188,7 @@ fn tiles_equal_the_whole_image_where_the_receptive_field_allows() {
     };
     let x = Tensor::<4>::random([1, 1, 250, 314], Distribution::Uniform(0.0, 1.0), &device);
     let inner = |rule| {
-        let logits = dense(BuiltIn::new(card(rule), &unet, &device).unwrap().logits(x.clone()));
+        let logits = dense(BuiltIn::new(card(rule), &unet, &device).unwrap().logits(x.clone()).unwrap());
         // At the border the whole image sees zeros and a tile sees a reflection.
         host(logits.narrow(2, reach, 250 - 2 * reach).narrow(3, reach, 314 - 2 * reach))
     };
