@@ -9,14 +9,15 @@ use std::io::{self, Seek, Write};
 use std::path::Path;
 
 /// The image as a file of type `stored` would hold it: rounded to the nearest step, clipped to what the type can
-/// hold (0–255, 0–65 535). Floats stay as they are. Doing it twice changes nothing.
+/// hold (0–255, 0–65 535, −32 768–32 767). Floats stay as they are. Doing it twice changes nothing.
 pub fn quantise(image: &Image, stored: StoredType) -> Image {
-    let most = match stored {
-        StoredType::U8 => 255.0,
-        StoredType::U16 => 65_535.0,
+    let [least, most] = match stored {
+        StoredType::U8 => [0.0, 255.0],
+        StoredType::U16 => [0.0, 65_535.0],
+        StoredType::I16 => [-32_768.0, 32_767.0],
         StoredType::F32 => return image.clone(),
     };
-    let pixels = image.pixels.iter().map(|v| v.round().clamp(0.0, most)).collect();
+    let pixels = image.pixels.iter().map(|v| v.round().clamp(least, most)).collect();
     Image { pixels, ..*image }
 }
 
@@ -24,14 +25,14 @@ pub fn quantise(image: &Image, stored: StoredType) -> Image {
 pub fn file_ending(stored: StoredType) -> &'static str {
     match stored {
         StoredType::U8 => "png",
-        StoredType::U16 | StoredType::F32 => "tif",
+        StoredType::U16 | StoredType::I16 | StoredType::F32 => "tif",
     }
 }
 
 /// Writes `image`, [quantised](quantise) to `stored`, as PNG or TIFF by the ending of `path`; whole or not at all.
 ///
 /// # Errors
-/// If the ending is neither `.png`, `.tif` nor `.tiff`, the image is 32-bit float and the file PNG, or as [`write_atomic`].
+/// If the ending is neither `.png`, `.tif` nor `.tiff`, the image is signed or 32-bit float and the file PNG, or as [`write_atomic`].
 pub fn write_image(path: &Path, image: &Image, stored: StoredType) -> Result<(), DataError> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     match ending.as_deref() {
@@ -44,7 +45,7 @@ pub fn write_image(path: &Path, image: &Image, stored: StoredType) -> Result<(),
 /// Writes `image`, [quantised](quantise) to 8 or 16 bits, as PNG; whole or not at all.
 ///
 /// # Errors
-/// If `stored` is float, which PNG cannot hold, the image has neither 1 nor 3 channels or no pixels, or as [`write_atomic`].
+/// If `stored` is signed or float, which PNG cannot hold, the image has neither 1 nor 3 channels or no pixels, or as [`write_atomic`].
 pub fn write_png(path: &Path, image: &Image, stored: StoredType) -> Result<(), DataError> {
     let [width, height] = size(path, image)?;
     let grey = image.channels == 1;
@@ -62,9 +63,10 @@ pub fn write_png(path: &Path, image: &Image, stored: StoredType) -> Result<(), D
             let color = if grey { ExtendedColorType::L16 } else { ExtendedColorType::Rgb16 };
             encode(bytemuck::cast_slice(&interleave(image, |v| v.round() as u16)), color)
         }
-        StoredType::F32 => {
+        StoredType::I16 | StoredType::F32 => {
             let hint = "Save it as TIFF: let the name end in .tif";
-            Err(DataError::new(path, "cannot hold a 32-bit float image, because PNG stores integers", hint))
+            let cause = format!("cannot hold a {} image, because PNG stores unsigned integers", stored.name());
+            Err(DataError::new(path, cause, hint))
         }
     }
 }
@@ -94,8 +96,13 @@ pub fn write_tiff(path: &Path, image: &Image, stored: StoredType) -> Result<(), 
                     encode::<colortype::RGB16>(file, size, &values)
                 }
             }
-            StoredType::F32 => {
-                let values = interleave(image, |v| v);
+            StoredType::I16 if grey => {
+                let values = interleave(image, |v| v.round() as i16);
+                encode::<colortype::GrayI16>(file, size, &values)
+            }
+            // TIFF's encoder has no signed colours; floats hold the same whole numbers.
+            StoredType::I16 | StoredType::F32 => {
+                let values = interleave(&quantise(image, stored), |v| v);
                 if grey {
                     encode::<colortype::Gray32Float>(file, size, &values)
                 } else {

@@ -48,6 +48,8 @@ pub enum StoredType {
     U8,
     /// Unsigned 16-bit integers.
     U16,
+    /// Signed 16-bit integers, or 16-bit integers shifted by a whole number: CT in Hounsfield units.
+    I16,
     /// 32-bit floats.
     F32,
 }
@@ -56,7 +58,7 @@ impl StoredType {
     /// The distance between two neighbouring stored values in pixel units, or `None` for floats.
     pub fn step(self) -> Option<f32> {
         match self {
-            Self::U8 | Self::U16 => Some(1.0),
+            Self::U8 | Self::U16 | Self::I16 => Some(1.0),
             Self::F32 => None,
         }
     }
@@ -66,6 +68,7 @@ impl StoredType {
         match self {
             Self::U8 => "8-bit",
             Self::U16 => "16-bit",
+            Self::I16 => "signed 16-bit",
             Self::F32 => "32-bit float",
         }
     }

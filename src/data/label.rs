@@ -71,6 +71,7 @@ impl LabelStack {
         let (values, indices) = match &stack.pixels {
             Pixels::U8(pixels) => index(pixels, |v| Some(u32::from(v))),
             Pixels::U16(pixels) => index(pixels, |v| Some(u32::from(v))),
+            Pixels::I16(pixels) => index(pixels, |v| u32::try_from(v).ok()),
             Pixels::F32(pixels) => index(pixels, |v| {
                 // 2³² is the first float past the last u32.
                 let whole = (0.0..4_294_967_296.0).contains(&v) && v.fract() == 0.0;

@@ -130,6 +130,7 @@ impl Array {
             pixels if samples == 1 => pixels,
             Pixels::U8(p) => Pixels::U8(planes(&p, slices, samples, channels)),
             Pixels::U16(p) => Pixels::U16(planes(&p, slices, samples, channels)),
+            Pixels::I16(p) => Pixels::I16(planes(&p, slices, samples, channels)),
             Pixels::F32(p) => Pixels::F32(planes(&p, slices, samples, channels)),
         };
         let notes = if rounded { vec![rounded_note(kind.name())] } else { Vec::new() };

@@ -185,6 +185,7 @@ fn classes(numbers: &Pixels) -> Option<Arc<[u8]>> {
     match numbers {
         Pixels::U8(classes) => Some(classes.clone()),
         Pixels::U16(classes) => classes.iter().map(|&class| u8::try_from(class).ok()).collect(),
+        Pixels::I16(classes) => classes.iter().map(|&class| u8::try_from(class).ok()).collect(),
         Pixels::F32(classes) => {
             classes.iter().map(|&v| ((0.0..256.0).contains(&v) && v.fract() == 0.0).then_some(v as u8)).collect()
         }

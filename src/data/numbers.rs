@@ -2,6 +2,7 @@
 
 use super::Pixels;
 use super::stack::zeros;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// The type of a stored number.
@@ -68,9 +69,17 @@ impl Numbers {
     pub fn decoded_bytes(self) -> u64 {
         match (self.kind, self.scale) {
             (Kind::U8, None) => 1,
-            (Kind::U16 | Kind::I16, None) => 2,
+            (Kind::I8 | Kind::U16 | Kind::I16, None) => 2,
             _ => 4,
         }
+    }
+
+    /// What is added to each number, if that makes 16-bit integers of 8-bit or 16-bit ones, as in most CT.
+    fn shift(self) -> Option<i32> {
+        let [slope, intercept] = self.scale.unwrap_or([1.0, 0.0]);
+        let integers = matches!(self.kind, Kind::U8 | Kind::I8 | Kind::U16 | Kind::I16);
+        let shifts = slope == 1.0 && intercept.fract() == 0.0 && intercept.abs() <= 65_536.0;
+        (integers && shifts).then_some(intercept as i32)
     }
 }
 
@@ -79,26 +88,34 @@ pub(super) struct Filler {
     numbers: Numbers,
     pixels: Pixels,
     at: usize,
-    negative: bool,
     rounded: bool,
 }
 
 impl Filler {
-    /// Room for `len` pixels. 8-bit and 16-bit numbers that mean themselves stay such integers, all others become
-    /// 32-bit floats.
+    /// Room for `len` pixels. Integers of 8 and 16 bits that mean themselves, or are shifted by a whole number and still
+    /// fit, stay such integers; all others become 32-bit floats.
     pub fn new(len: usize, numbers: Numbers) -> Self {
         let pixels = match (numbers.kind, numbers.scale) {
             (Kind::U8, None) => Pixels::U8(zeros(len)),
-            (Kind::U16 | Kind::I16, None) => Pixels::U16(zeros(len)),
+            (Kind::U16, None) => Pixels::U16(zeros(len)),
+            _ if numbers.shift().is_some() => Pixels::I16(zeros(len)),
             _ => Pixels::F32(zeros(len)),
         };
-        Self { numbers, pixels, at: 0, negative: false, rounded: false }
+        Self { numbers, pixels, at: 0, rounded: false }
     }
 
-    /// What the next numbers mean, of numbers that became floats.
+    /// What the next numbers mean, of numbers that do not mean themselves.
     pub fn set_scale(&mut self, scale: Option<[f64; 2]>) {
-        if matches!(self.pixels, Pixels::F32(_)) {
-            self.numbers.scale = scale;
+        self.numbers.scale = scale;
+        if self.numbers.shift().is_none() {
+            self.widen();
+        }
+    }
+
+    /// Floats in place of integers: a number does not fit.
+    fn widen(&mut self) {
+        if let Pixels::I16(integers) = &self.pixels {
+            self.pixels = Pixels::F32(integers.par_iter().map(|&v| f32::from(v)).collect::<Vec<_>>().into());
         }
     }
 
@@ -106,31 +123,61 @@ impl Filler {
     pub fn push(&mut self, bytes: &[u8]) {
         let count = (bytes.len() / self.numbers.kind.bytes()).min(self.pixels.len() - self.at);
         let range = self.at..self.at + count;
-        self.at += count;
         let Numbers { kind, big_endian: big, scale } = self.numbers;
         match &mut self.pixels {
             Pixels::U8(to) => Arc::make_mut(to)[range].copy_from_slice(&bytes[..count]),
             Pixels::U16(to) => {
                 for (to, from) in Arc::make_mut(to)[range].iter_mut().zip(bytes.as_chunks().0) {
                     *to = if big { u16::from_be_bytes(*from) } else { u16::from_le_bytes(*from) };
-                    self.negative |= *to > i16::MAX as u16;
+                }
+            }
+            Pixels::I16(to) => {
+                let shift = self.numbers.shift().unwrap_or_default();
+                if !to_i16(kind, big, shift, bytes, &mut Arc::make_mut(to)[range]) {
+                    self.widen();
+                    return self.push(bytes);
                 }
             }
             Pixels::F32(to) => self.rounded |= to_f32(kind, big, scale, bytes, &mut Arc::make_mut(to)[range]),
         }
+        self.at += count;
     }
 
     /// The pixels, and whether some numbers have no exact 32-bit float.
     pub fn finish(self) -> (Pixels, bool) {
         let pixels = match self.pixels {
             // The bits of a number that is not negative are the same in both types.
-            Pixels::U16(bits) if self.numbers.kind == Kind::I16 && self.negative => {
-                Pixels::F32(bits.iter().map(|&bits| f32::from(bits.cast_signed())).collect())
+            Pixels::I16(integers) if integers.par_chunks(1 << 20).all(|piece| piece.iter().all(|&v| v >= 0)) => {
+                match bytemuck::allocation::try_cast_slice_arc(integers) {
+                    Ok(integers) => Pixels::U16(integers),
+                    Err((_, integers)) => Pixels::I16(integers),
+                }
             }
             pixels => pixels,
         };
         (pixels, self.rounded)
     }
+}
+
+/// Converts and shifts as many integers as there is room for. Returns whether all of them fit.
+fn to_i16(kind: Kind, big: bool, shift: i32, bytes: &[u8], to: &mut [i16]) -> bool {
+    let mut fit = true;
+    let mut put = |to: &mut i16, number: i32| {
+        let shifted = number + shift;
+        *to = shifted as i16;
+        fit &= i32::from(*to) == shifted;
+    };
+    match kind {
+        Kind::U8 => to.iter_mut().zip(bytes).for_each(|(to, &from)| put(to, from.into())),
+        Kind::I8 => to.iter_mut().zip(bytes).for_each(|(to, &from)| put(to, from.cast_signed().into())),
+        _ => {
+            for (to, from) in to.iter_mut().zip(bytes.as_chunks().0) {
+                let bits = if big { u16::from_be_bytes(*from) } else { u16::from_le_bytes(*from) };
+                put(to, if kind == Kind::U16 { bits.into() } else { bits.cast_signed().into() });
+            }
+        }
+    }
+    fit
 }
 
 /// Converts as many numbers as there is room for. Returns whether some that mean themselves had to be rounded.
@@ -206,7 +253,23 @@ mod tests {
         let (pixels, _) = read(numbers, &[0, 1, 0x7f, 0xff]);
         assert!(matches!(&pixels, Pixels::U16(p) if p[..] == [1, 32_767]), "{pixels:?}");
         let (pixels, _) = read(numbers, &[0, 1, 0x80, 0]);
-        assert!(matches!(&pixels, Pixels::F32(p) if p[..] == [1.0, -32_768.0]), "{pixels:?}");
+        assert!(matches!(&pixels, Pixels::I16(p) if p[..] == [1, -32_768]), "{pixels:?}");
+    }
+
+    #[test]
+    fn whole_shifts_stay_integers_while_they_fit() {
+        let shifted = |kind, shift| Numbers { kind, big_endian: false, scale: Some([1.0, shift]) };
+        let (pixels, _) = read(shifted(Kind::U16, -1024.0), &[0, 0, 0xff, 0x0f]);
+        assert!(matches!(&pixels, Pixels::I16(p) if p[..] == [-1024, 3071]), "{pixels:?}");
+        let (pixels, _) = read(shifted(Kind::I16, -1024.0), &[0, 4, 0, 0x80]);
+        assert!(matches!(&pixels, Pixels::F32(p) if p[..] == [0.0, -33_792.0]), "{pixels:?}");
+        let (pixels, _) = read(shifted(Kind::I16, -1024.5), &[0, 4, 0, 0x80]);
+        assert!(matches!(&pixels, Pixels::F32(p) if p[..] == [-0.5, -33_792.5]), "{pixels:?}");
+        let mut filler = Filler::new(2, shifted(Kind::U8, 7.0));
+        filler.push(&[1]);
+        filler.set_scale(Some([0.5, 0.0]));
+        filler.push(&[1]);
+        assert!(matches!(filler.finish().0, Pixels::F32(p) if p[..] == [8.0, 0.5]));
     }
 
     #[test]
@@ -221,7 +284,8 @@ mod tests {
         assert_eq!(read(numbers(Kind::F64, None), &0.1f64.to_le_bytes()), (0.1, true));
         let scale = Some([0.1, -16_777_217.0]);
         assert_eq!(read(numbers(Kind::U32, scale), &167_772_175u32.to_le_bytes()), (0.5, false));
-        assert_eq!(read(numbers(Kind::I8, None), &[0x80]), (-128.0, false));
+        let scaled = Some([2.0, 0.0]);
+        assert_eq!(read(numbers(Kind::I8, scaled), &[0x80]), (-256.0, false));
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Decoded {
         let numbers = match pixels.stored() {
             StoredType::U8 => "uint8",
             StoredType::U16 => "uint16",
+            StoredType::I16 => "int16",
             StoredType::F32 => "float32",
         };
         let about = About { format: format.to_owned(), numbers, ..About::default() };

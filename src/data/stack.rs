@@ -1,8 +1,9 @@
 //! A file's slices, kept in the type that the file stores.
 
 use super::open::Decoded;
-use super::percentile::percentile_bounds;
+use super::percentile::spread;
 use super::{About, Bounds, DataError, Image, StoredType};
+use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub enum Pixels {
     U8(Arc<[u8]>),
     /// Unsigned 16-bit.
     U16(Arc<[u16]>),
+    /// Signed 16-bit: what is stored signed, or what is stored in 16 bits and shifted by a whole number, as CT is.
+    I16(Arc<[i16]>),
     /// 32-bit float, all finite.
     F32(Arc<[f32]>),
 }
@@ -23,6 +26,7 @@ impl Pixels {
         match self {
             Self::U8(p) => p.len(),
             Self::U16(p) => p.len(),
+            Self::I16(p) => p.len(),
             Self::F32(p) => p.len(),
         }
     }
@@ -32,6 +36,7 @@ impl Pixels {
         match self {
             Self::U8(_) => StoredType::U8,
             Self::U16(_) => StoredType::U16,
+            Self::I16(_) => StoredType::I16,
             Self::F32(_) => StoredType::F32,
         }
     }
@@ -39,24 +44,6 @@ impl Pixels {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Smallest and largest value, or for 8-bit data what the type holds; `None` without values.
-    fn range(&self) -> Option<Bounds> {
-        fn ends<T: Copy + PartialOrd>(values: &[T]) -> Option<[T; 2]> {
-            let first = *values.first()?;
-            Some(
-                values
-                    .iter()
-                    .fold([first; 2], |[lo, hi], &v| [if v < lo { v } else { lo }, if v > hi { v } else { hi }]),
-            )
-        }
-        let [lower, upper] = match self {
-            Self::U8(p) => return (!p.is_empty()).then_some(Bounds::EIGHT_BIT),
-            Self::U16(p) => ends(p)?.map(f32::from),
-            Self::F32(p) => ends(p)?,
-        };
-        Some(Bounds { lower, upper })
     }
 }
 
@@ -104,11 +91,15 @@ impl Stack {
             check_finite(shape, values).map_err(|cause| error(cause, "Replace those values and save it again"))?;
         }
         let (channels, pixels) = grey_if_equal(channels, height * width, pixels);
-        let bounds = pixels.range().map_or(Bounds::EIGHT_BIT, Bounds::with_width);
-        let shown = match &pixels {
-            Pixels::U8(_) => Bounds::EIGHT_BIT,
-            _ => percentile_bounds(&pixels).filter(|b| b.width() > 0.0).unwrap_or(bounds),
-        };
+        let spread = if pixels.stored() == StoredType::U8 { None } else { spread(&pixels) };
+        if let Some(Bounds { lower, upper }) = spread.map(|spread| spread.range).filter(|r| !r.width().is_finite()) {
+            let cause = format!("its values, {lower:e} to {upper:e}, span more than a 32-bit float can hold");
+            return Err(error(cause, "Replace those values and save it again"));
+        }
+        let (bounds, shown) = spread.map_or((Bounds::EIGHT_BIT, Bounds::EIGHT_BIT), |spread| {
+            let bounds = spread.range.with_width();
+            (bounds, if spread.percentiles.width() > 0.0 { spread.percentiles } else { bounds })
+        });
         Ok(Self { path: None, slices, channels, height, width, bounds, shown, about: Arc::default(), pixels })
     }
 
@@ -154,6 +145,7 @@ impl Stack {
         let pixels: Arc<[f32]> = match &self.pixels {
             Pixels::U8(p) => p.get(range)?.iter().map(|&v| f32::from(v)).collect(),
             Pixels::U16(p) => p.get(range)?.iter().map(|&v| f32::from(v)).collect(),
+            Pixels::I16(p) => p.get(range)?.iter().map(|&v| f32::from(v)).collect(),
             Pixels::F32(p) => p.get(range)?.into(),
         };
         Image::new(self.channels, self.height, self.width, pixels)
@@ -169,9 +161,8 @@ impl Stack {
 /// Says how many values are not finite and where the first is; also refuses a range too wide for a float.
 fn check_finite([_, channels, height, width]: [usize; 4], values: &[f32]) -> Result<(), String> {
     let plane = height * width;
-    let mut broken = values.iter().enumerate().filter(|(_, v)| !v.is_finite());
-    if let Some((first, value)) = broken.next() {
-        let count = 1 + broken.count();
+    let count = values.par_chunks(1 << 20).map(|piece| piece.iter().filter(|v| !v.is_finite()).count()).sum::<usize>();
+    if let Some((first, value)) = values.iter().enumerate().find(|(_, v)| count > 0 && !v.is_finite()) {
         let (slice, row, column) = (first / (channels * plane), first % plane / width, first % width);
         let all = values.len();
         return Err(format!(
@@ -179,12 +170,7 @@ fn check_finite([_, channels, height, width]: [usize; 4], values: &[f32]) -> Res
              column {column} of slice {slice}, counted from 0"
         ));
     }
-    let (lower, upper) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-    if (upper - lower).is_finite() {
-        Ok(())
-    } else {
-        Err(format!("its values, {lower:e} to {upper:e}, span more than a 32-bit float can hold"))
-    }
+    Ok(())
 }
 
 fn grey_if_equal(channels: usize, plane: usize, pixels: Pixels) -> (usize, Pixels) {
@@ -201,6 +187,7 @@ fn grey_if_equal(channels: usize, plane: usize, pixels: Pixels) -> (usize, Pixel
     let grey = match &pixels {
         Pixels::U8(p) => first_planes(plane, p).map(Pixels::U8),
         Pixels::U16(p) => first_planes(plane, p).map(Pixels::U16),
+        Pixels::I16(p) => first_planes(plane, p).map(Pixels::I16),
         Pixels::F32(p) => first_planes(plane, p).map(Pixels::F32),
     };
     grey.map_or((3, pixels), |grey| (1, grey))

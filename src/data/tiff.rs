@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 const MOST_PAGES: usize = 1 << 16;
 
 /// What would work instead of a TIFF that is not read.
-const READABLE: &str = "Save it as grey or RGB with 8 or 16-bit unsigned integers or 32-bit floats, uncompressed or with \
+const READABLE: &str = "Save it as grey or RGB with 8 or 16-bit integers or 32-bit floats, uncompressed or with \
                         LZW or Deflate compression";
 
 /// How samples are stored.
@@ -32,6 +32,7 @@ enum Sample {
     Packed(u8),
     U8,
     U16,
+    I16,
     F32,
 }
 
@@ -40,7 +41,7 @@ impl Sample {
     fn bytes(self) -> u64 {
         match self {
             Self::Packed(_) | Self::U8 => 1,
-            Self::U16 => 2,
+            Self::U16 | Self::I16 => 2,
             Self::F32 => 4,
         }
     }
@@ -66,6 +67,7 @@ impl fmt::Display for Page {
             Sample::Packed(bits) => format!("{bits}-bit"),
             Sample::U8 => "8-bit".to_owned(),
             Sample::U16 => "16-bit".to_owned(),
+            Sample::I16 => "signed 16-bit".to_owned(),
             Sample::F32 => "32-bit float".to_owned(),
         };
         let color = if self.channels == 1 { "grey" } else { "RGB" };
@@ -97,6 +99,7 @@ pub(super) fn decode(
         Sample::Packed(bits) => Pixels::U8(reader.read_packed(len, bits)?),
         Sample::U8 => Pixels::U8(reader.read(len)?),
         Sample::U16 => Pixels::U16(reader.read(len)?),
+        Sample::I16 => Pixels::I16(reader.read(len)?),
         Sample::F32 => Pixels::F32(reader.read(len)?),
     };
     Ok((shape, pixels))
@@ -177,6 +180,7 @@ fn read_header<R: Read + Seek>(path: &Path, decoder: &mut Decoder<R>, length: u6
         Some(DecodingSampleType::U8) if bits == 8 => Sample::U8,
         Some(DecodingSampleType::U8) if matches!(bits, 1 | 2 | 4) => Sample::Packed(bits),
         Some(DecodingSampleType::U16) if bits == 16 => Sample::U16,
+        Some(DecodingSampleType::I16) if bits == 16 => Sample::I16,
         Some(DecodingSampleType::F32) => Sample::F32,
         other => return Err(refused(sample_name(other, bits))),
     };

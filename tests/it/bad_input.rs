@@ -168,7 +168,6 @@ fn depths_and_colours_that_are_not_read_are_named() {
         assert_says(&message, words);
         assert_says(&message, &["16-bit"]);
     };
-    says(with(grey(2, 2, 16, 1), 339, 2), &["16-bit signed integers"]);
     says(with(grey(2, 2, 32, 1), 339, 1), &["32-bit unsigned integers"]);
     says(with(grey(1, 2, 64, 1), 339, 3), &["64-bit floats"]);
     says(grey(2, 2, 12, 1), &["12-bit unsigned integers"]);

@@ -25,6 +25,7 @@ fn bytes(stack: &Stack) -> Vec<u8> {
     match &stack.pixels {
         Pixels::U8(p) => p.to_vec(),
         Pixels::U16(p) => p.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Pixels::I16(p) => p.iter().flat_map(|v| v.to_le_bytes()).collect(),
         Pixels::F32(p) => p.iter().flat_map(|v| v.to_le_bytes()).collect(),
     }
 }
@@ -36,6 +37,7 @@ fn summary(stack: &Stack) -> String {
     let kind = match stack.stored() {
         StoredType::U8 => "uint8",
         StoredType::U16 => "uint16",
+        StoredType::I16 => "int16",
         StoredType::F32 => "float32",
     };
     format!("{}\t{}\t{}\t{}\t{kind}\t{hash:016x}", stack.slices, stack.channels, stack.height, stack.width)
@@ -184,7 +186,7 @@ fn any_image() -> impl Strategy<Value = Image> {
 }
 
 fn any_stored() -> impl Strategy<Value = StoredType> {
-    prop_oneof![Just(StoredType::U8), Just(StoredType::U16), Just(StoredType::F32)]
+    prop_oneof![Just(StoredType::U8), Just(StoredType::U16), Just(StoredType::I16), Just(StoredType::F32)]
 }
 
 proptest! {
@@ -196,14 +198,15 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image").with_extension(ending);
         let written = write_image(&path, &image, stored);
-        if stored == StoredType::F32 && ending == "png" {
+        if matches!(stored, StoredType::I16 | StoredType::F32) && ending == "png" {
             prop_assert!(written.unwrap_err().to_string().contains(".tif"));
             prop_assert!(!path.exists());
             return Ok(());
         }
         written.unwrap();
         let stack = open(&path, &GO).unwrap();
-        prop_assert_eq!(stack.stored(), stored);
+        let colour = stored == StoredType::I16 && image.channels == 3;
+        prop_assert_eq!(stack.stored(), if colour { StoredType::F32 } else { stored });
         let quantised = quantise(&image, stored);
         let read = stack.slice(0).unwrap();
         // Equal channels come back as one.
@@ -220,10 +223,14 @@ proptest! {
         let once = quantise(&image, stored);
         prop_assert_eq!(&quantise(&once, stored), &once);
         if let Some(step) = stored.step() {
-            let most = if stored == StoredType::U8 { 255.0 } else { 65_535.0 };
+            let [least, most] = match stored {
+                StoredType::U8 => [0.0, 255.0],
+                StoredType::I16 => [-32_768.0, 32_767.0],
+                _ => [0.0, 65_535.0],
+            };
             for (&a, &b) in image.pixels.iter().zip(once.pixels.iter()) {
-                prop_assert!((0.0..=most).contains(&b) && b.fract() == 0.0);
-                prop_assert!((a.clamp(0.0, most) - b).abs() <= step / 2.0);
+                prop_assert!((least..=most).contains(&b) && b.fract() == 0.0);
+                prop_assert!((a.clamp(least, most) - b).abs() <= step / 2.0);
             }
         } else {
             prop_assert_eq!(&once, &image);

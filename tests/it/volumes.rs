@@ -126,7 +126,7 @@ fn every_number_of_nifti_is_read_in_both_orders() {
                 assert_eq!(stack.about.spacing, Some([2.0, 0.5, 0.5]));
                 let stored = match name {
                     "u8" => StoredType::U8,
-                    "i16" | "u16" => StoredType::U16,
+                    "i8" | "i16" | "u16" => StoredType::U16,
                     _ => StoredType::F32,
                 };
                 assert_eq!(stack.stored(), stored, "{name}");

@@ -75,7 +75,7 @@ impl Saved {
 /// own, or, for floats, 8 bits over the bounds in a PNG, which cannot hold floats.
 fn stored_as(case: &Case, ending: &str) -> (StoredType, Bounds) {
     match case.stored {
-        StoredType::F32 if ending.eq_ignore_ascii_case("png") => (StoredType::U8, Bounds::EIGHT_BIT),
+        StoredType::I16 | StoredType::F32 if ending.eq_ignore_ascii_case("png") => (StoredType::U8, Bounds::EIGHT_BIT),
         stored => (stored, case.bounds),
     }
 }
