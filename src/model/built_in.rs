@@ -1,8 +1,9 @@
 //! The project's own networks as [`Model`]s: loaded with their card, frozen, folded, fitted to any image size.
 
 use super::fit::any_size;
-use super::unet::UNet;
-use super::{Logits, Model, ModelCard, ModelError, SizeRule};
+use super::prepare::{finish, prepare};
+use super::unet::{UNet, UNetConfig};
+use super::{Activation, Logits, Model, ModelCard, ModelError, SizeRule, Task};
 use crate::data::DataError;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -101,7 +102,8 @@ pub fn read_network(path: &Path, card: &ModelCard, bytes: Vec<u8>, device: &Devi
     })?;
     check_values(&tensors)
         .map_err(|cause| ModelError::file(path, cause, "Open weights of a training that went well"))?;
-    let mut network = card.network.init(device);
+    let mut network =
+        network_of(card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?.init(device);
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
     let hint = "The card beside the weights must describe the network that they were trained in";
     let result =
@@ -150,9 +152,15 @@ fn parse_card(path: &Path, text: &str) -> Result<ModelCard, ModelError> {
     })
 }
 
+/// The network that a card describes.
+fn network_of(card: &ModelCard) -> Result<&UNetConfig, String> {
+    card.network.as_ref().ok_or_else(|| "it does not describe the network that the weights belong to".to_owned())
+}
+
 /// What must hold of a card before memory is asked for.
 fn check(card: &ModelCard) -> Result<(), String> {
-    let n = &card.network;
+    card.check()?;
+    let n = network_of(card)?;
     let sizes_fit = (1..=4).contains(&n.channels)
         && (1..=64).contains(&n.outputs)
         && (1..=7).contains(&n.depth)
@@ -166,18 +174,24 @@ fn check(card: &ModelCard) -> Result<(), String> {
     if card.channels != n.channels {
         return Err(format!("it says {} channels and its network takes {}", card.channels, n.channels));
     }
-    let classes = match card.head {
-        super::Head::Sigmoid if n.outputs == 1 => 2,
-        super::Head::Sigmoid => return Err("a sigmoid head has one output".to_owned()),
-        super::Head::Softmax => n.outputs,
-    };
-    if card.classes.len() != classes || usize::from(card.positive_class) >= classes {
-        return Err(format!("it must name {classes} classes and one of them as the positive class"));
+    if card.task != Task::Segmentation {
+        return Err("a U-Net segments: its task must be segmentation".to_owned());
+    }
+    if card.output.activation != Activation::None || card.output.name.is_some() {
+        return Err("a U-Net puts out logits under no name".to_owned());
+    }
+    let channel = card.output.channel;
+    if channel.is_none() && card.outputs() != n.outputs || channel.is_some_and(|channel| channel >= n.outputs) {
+        let classes = card.classes.len();
+        return Err(format!("its network has {} outputs, which do not fit its head and {classes} classes", n.outputs));
     }
     let multiple = 1 << n.depth;
     match card.size_rule {
+        SizeRule::Any if multiple > 1 => Err(format!("its size rule must be a multiple of {multiple}")),
         SizeRule::MultipleOf(m) if m != multiple => Err(format!("its size rule must be a multiple of {multiple}")),
-        SizeRule::Tile(size) if size < multiple || size % multiple != 0 || size > 4096 || n.margin() > 0 => {
+        SizeRule::Tile(sides) | SizeRule::Resize(sides)
+            if sides.iter().any(|&s| s < multiple || s % multiple != 0 || s > 4096) || n.margin() > 0 =>
+        {
             Err(format!("its tile size must be a multiple of {multiple}, with same padding"))
         }
         _ => Ok(()),
@@ -190,10 +204,10 @@ impl Model for BuiltIn {
     }
 
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
-        let [batch, channels, height, width] = x.dims();
-        let wanted = self.card.channels;
-        let x = if channels == wanted { x } else { x.expand([batch, wanted, height, width]) };
-        Ok(Logits::Dense(any_size(x, self.card.size_rule, &self.card.network, &|x| self.network.forward(x))))
+        let x = prepare(x, &self.card)?;
+        let network = |x: Tensor<4>| Ok(self.network.forward(x));
+        let z = any_size(x, self.card.size_rule, self.card.network.as_ref(), &network)?;
+        finish(Logits::Dense(z), &self.card, true)
     }
 
     /// Measured on the CPU at 512², 1024² and 1536² with base 16 and depth 4: 1265 bytes a pixel. The finest level
@@ -201,7 +215,8 @@ impl Model for BuiltIn {
     fn working_bytes(&self, height: usize, width: usize) -> u64 {
         const BYTES_PER_PIXEL_AND_BASE: u64 = 80;
         let pixels = (height as u64).saturating_mul(width as u64);
-        pixels.saturating_mul(self.card.network.base as u64 * BYTES_PER_PIXEL_AND_BASE)
+        let base = self.card.network.as_ref().map_or(64, |network| network.base as u64);
+        pixels.saturating_mul(base * BYTES_PER_PIXEL_AND_BASE)
     }
 
     fn device(&self) -> Device {

@@ -1,26 +1,56 @@
 //! Bringing an image of any size to the sizes that a network takes, and its logits back: padding by reflection and
 //! overlap-tiles (Ronneberger et al. 2015, figure 2). Differentiable, exact in size.
 
-use super::SizeRule;
+use super::resize::{Corners, resize};
 use super::unet::UNetConfig;
+use super::{ModelError, SizeRule};
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Dense logits of the size of `x`, `[batch, channels, h, w]`, from a `network` that takes only certain sizes.
+/// A network whose dense output is as large as its input, or as large as that less the margins of unpadded convolutions.
+pub(super) type Dense<'a> = &'a dyn Fn(Tensor<4>) -> Result<Tensor<4>, ModelError>;
+
+/// Dense logits of the size of `x`, `[batch, channels, h, w]`, from a `network` that takes only certain sizes. `unet`
+/// knows the margins, if it is one.
+///
+/// # Errors
+/// Those of the network.
 pub(super) fn any_size(
     x: Tensor<4>,
     rule: SizeRule,
-    config: &UNetConfig,
-    network: &impl Fn(Tensor<4>) -> Tensor<4>,
-) -> Tensor<4> {
+    unet: Option<&UNetConfig>,
+    network: Dense,
+) -> Result<Tensor<4>, ModelError> {
     let [_, _, height, width] = x.dims();
     match rule {
-        SizeRule::MultipleOf(_) => {
-            let margin = config.margin();
-            let x = pad_axis(x, 2, margin, config.input_size(height) - margin - height);
-            let x = pad_axis(x, 3, margin, config.input_size(width) - margin - width);
-            cut(network(x), height, width)
+        SizeRule::Any | SizeRule::MultipleOf(_) => {
+            let margin = unet.map_or(0, UNetConfig::margin);
+            let size = |size: usize| unet.map_or_else(|| rounded_up(size, rule), |unet| unet.input_size(size));
+            let x = pad_axis(x, 2, margin, size(height) - margin - height);
+            let x = pad_axis(x, 3, margin, size(width) - margin - width);
+            Ok(cut(network(x)?, height, width))
         }
         SizeRule::Tile(size) => tiles(x, size, network),
+        SizeRule::Resize(_) => Ok(resize(network(whole(x, rule))?, [height, width], Corners::Edges)),
+    }
+}
+
+/// Whole images of a size that the network takes.
+pub(super) fn whole(x: Tensor<4>, rule: SizeRule) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    match rule {
+        SizeRule::Any | SizeRule::MultipleOf(_) => {
+            let x = pad_axis(x, 2, 0, rounded_up(height, rule) - height);
+            pad_axis(x, 3, 0, rounded_up(width, rule) - width)
+        }
+        SizeRule::Tile(size) | SizeRule::Resize(size) => resize(x, size, Corners::Edges),
+    }
+}
+
+/// The size that the network sees, of one side.
+fn rounded_up(side: usize, rule: SizeRule) -> usize {
+    match rule {
+        SizeRule::MultipleOf(n) => side.max(1).div_ceil(n) * n,
+        _ => side,
     }
 }
 
@@ -30,32 +60,29 @@ fn cut(logits: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
     if (h, w) == (height, width) { logits } else { logits.narrow(2, 0, height).narrow(3, 0, width) }
 }
 
-/// Runs a network that takes only `size`×`size` over tiles that overlap by an eighth of it on each side, and keeps
+/// Runs a network that takes only `[tall, wide]` over tiles that overlap by an eighth of it on each side, and keeps
 /// the middle of each.
-fn tiles(x: Tensor<4>, size: usize, network: &impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+fn tiles(x: Tensor<4>, [tall, wide]: [usize; 2], network: Dense) -> Result<Tensor<4>, ModelError> {
     let [_, _, height, width] = x.dims();
-    if height <= size && width <= size {
-        let x = pad_axis(pad_axis(x, 2, 0, size - height), 3, 0, size - width);
-        return cut(network(x), height, width);
-    }
-    let overlap = size / 8;
-    let stride = size - 2 * overlap;
-    let (rows, columns) = (height.div_ceil(stride), width.div_ceil(stride));
-    let x = pad_axis(x, 2, overlap, rows * stride + overlap - height);
-    let x = pad_axis(x, 3, overlap, columns * stride + overlap - width);
-    let bands = (0..rows)
-        .map(|row| {
-            let band = x.clone().narrow(2, row * stride, size);
-            let tiles = (0..columns)
-                .map(|column| {
-                    let tile = network(band.clone().narrow(3, column * stride, size));
-                    tile.narrow(2, overlap, stride).narrow(3, overlap, stride)
-                })
-                .collect();
-            Tensor::cat(tiles, 3)
-        })
-        .collect();
-    cut(Tensor::cat(bands, 2), height, width)
+    // (start of each tile, its kept part) along one axis; the axis is padded to hold them all.
+    let plan = |length: usize, size: usize| {
+        let overlap = if length <= size { 0 } else { size / 8 };
+        let stride = size - 2 * overlap;
+        (length.div_ceil(stride), stride, overlap)
+    };
+    let (rows, down, above) = plan(height, tall);
+    let (columns, right, left) = plan(width, wide);
+    let x = pad_axis(x, 2, above, rows * down + above - height);
+    let x = pad_axis(x, 3, left, columns * right + left - width);
+    let band = |row: usize| -> Result<Tensor<4>, ModelError> {
+        let band = x.clone().narrow(2, row * down, tall);
+        let tile = |column: usize| -> Result<Tensor<4>, ModelError> {
+            let tile = network(band.clone().narrow(3, column * right, wide))?;
+            Ok(tile.narrow(2, above, down).narrow(3, left, right))
+        };
+        Ok(Tensor::cat((0..columns).map(tile).collect::<Result<_, _>>()?, 3))
+    };
+    Ok(cut(Tensor::cat((0..rows).map(band).collect::<Result<_, _>>()?, 2), height, width))
 }
 
 /// Adds `before` and `after` rows (`dim` 2) or columns (`dim` 3) by reflection, not repeating the border pixel. Any
@@ -106,10 +133,11 @@ mod tests {
     fn tiles_of_an_identity_give_the_image_back() {
         let values: Vec<f32> = (0..37 * 61).map(|v| v as f32).collect();
         let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, 1, 37, 61]), &Device::flex());
-        let y = tiles(x, 16, &|t: Tensor<4>| {
-            assert_eq!(t.dims(), [1, 1, 16, 16]);
-            t
-        });
+        let y = tiles(x, [16, 24], &|t: Tensor<4>| {
+            assert_eq!(t.dims(), [1, 1, 16, 24]);
+            Ok(t)
+        })
+        .unwrap();
         assert_eq!(y.dims(), [1, 1, 37, 61]);
         assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), values);
     }

@@ -7,10 +7,14 @@ mod error;
 mod fit;
 mod memory;
 mod predict;
+mod prepare;
+mod resize;
 pub mod unet;
 
 pub use built_in::{BuiltIn, read_network};
-pub use card::{ClassInfo, Head, ModelCard, SizeRule};
+pub use card::{
+    Activation, ChannelOrder, ClassInfo, Colour, Head, InputRule, ModelCard, OutputRule, SizeRule, Task, ZScore,
+};
 pub use error::ModelError;
 pub use memory::check_room;
 pub use predict::{Prediction, predict};

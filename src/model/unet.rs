@@ -1,6 +1,7 @@
 //! U-Net (Ronneberger, Fischer, Brox, MICCAI 2015), configurable, with the presets that the papers use.
 
 use super::SizeRule;
+use super::resize::{Corners, resize};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, PaddingConfig2d};
@@ -17,6 +18,24 @@ pub enum Downsampling {
     MaxPool,
     /// The first convolution of each level has stride 2 (AdvU-Net, table 1).
     Strided,
+}
+
+/// How a U-Net doubles its resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Upsampling {
+    /// 2×2 transposed convolutions that halve the feature maps.
+    #[default]
+    Transposed,
+    /// Bilinear, the corner pixels' centres kept, without weights; the expansive path's convolutions halve the feature
+    /// maps instead, and the bottleneck has no more of them than the level above (milesial's Pytorch-UNet).
+    Bilinear,
+}
+
+impl Upsampling {
+    fn is_transposed(&self) -> bool {
+        *self == Self::Transposed
+    }
 }
 
 /// What happens at the border of a 3×3 convolution.
@@ -45,6 +64,9 @@ pub struct UNetConfig {
     pub batch_norm: bool,
     /// How the resolution is halved.
     pub downsampling: Downsampling,
+    /// How the resolution is doubled.
+    #[serde(default, skip_serializing_if = "Upsampling::is_transposed")]
+    pub upsampling: Upsampling,
     /// Border rule of the 3×3 convolutions.
     pub padding: Padding,
     /// Dropout probability at the end of the contracting path, in training only.
@@ -61,6 +83,7 @@ impl UNetConfig {
             base,
             batch_norm: true,
             downsampling: Downsampling::MaxPool,
+            upsampling: Upsampling::Transposed,
             padding: Padding::Same,
             dropout: 0.0,
         }
@@ -95,12 +118,15 @@ impl UNetConfig {
         if self.padding == Padding::Valid && self.downsampling == Downsampling::Strided {
             return Err("valid padding goes with max-pool downsampling only; for strided use same padding".to_owned());
         }
+        if self.upsampling == Upsampling::Bilinear && (self.padding == Padding::Valid || self.depth == 0) {
+            return Err("bilinear upsampling goes with same padding only".to_owned());
+        }
         Ok(())
     }
 
     /// Which image sizes a model of this network takes: AdvU-Net its 224×224, others multiples of 2^depth.
     pub fn size_rule(&self) -> SizeRule {
-        if *self == Self::advu_net() { SizeRule::Tile(224) } else { SizeRule::MultipleOf(1 << self.depth) }
+        if *self == Self::advu_net() { SizeRule::tile(224) } else { SizeRule::MultipleOf(1 << self.depth) }
     }
 
     /// Feature maps of level `level`, 0 at full resolution.
@@ -133,24 +159,29 @@ impl UNetConfig {
 
     /// A network with random weights on `device`. Seed the device first for reproducible weights.
     pub fn init(&self, device: &Device) -> UNet {
-        let block = |input: usize, output: usize, stride: usize| DoubleConv {
-            first: ConvUnit::new(input, output, stride, self, device),
-            second: ConvUnit::new(output, output, 1, self, device),
+        let wide = |input: usize, between: usize, output: usize, stride: usize| DoubleConv {
+            first: ConvUnit::new(input, between, stride, self, device),
+            second: ConvUnit::new(between, output, 1, self, device),
         };
+        let block = |input: usize, output: usize, stride: usize| wide(input, output, output, stride);
+        let bilinear = self.upsampling == Upsampling::Bilinear;
         let strided = self.downsampling == Downsampling::Strided;
         let input = |level: usize| if level == 0 { self.channels } else { self.width(level - 1) };
         let stride = |level: usize| if strided && level > 0 { 2 } else { 1 };
         let down = (0..self.depth).map(|l| block(input(l), self.width(l), stride(l))).collect();
-        let bottleneck = block(input(self.depth), self.width(self.depth), stride(self.depth));
-        let up = (0..self.depth)
-            .rev()
-            .map(|l| UpBlock {
-                transpose: ConvTranspose2dConfig::new([self.width(l + 1), self.width(l)], [2, 2])
-                    .with_stride([2, 2])
-                    .init(device),
-                block: block(2 * self.width(l), self.width(l), 1),
-            })
-            .collect();
+        let lowest = if bilinear { self.width(self.depth - 1) } else { self.width(self.depth) };
+        let bottleneck = block(input(self.depth), lowest, stride(self.depth));
+        let transposed = |l: usize| UpBlock {
+            transpose: Some(
+                ConvTranspose2dConfig::new([self.width(l + 1), self.width(l)], [2, 2]).with_stride([2, 2]).init(device),
+            ),
+            block: block(2 * self.width(l), self.width(l), 1),
+        };
+        let interpolated = |l: usize| UpBlock {
+            transpose: None,
+            block: wide(2 * self.width(l), self.width(l), self.width(l.saturating_sub(1)), 1),
+        };
+        let up = (0..self.depth).rev().map(|l| if bilinear { interpolated(l) } else { transposed(l) }).collect();
         UNet {
             down,
             bottleneck,
@@ -240,16 +271,20 @@ impl DoubleConv {
     }
 }
 
-/// A 2×2 transposed convolution, the skip connection, and a [`DoubleConv`].
+/// A 2×2 transposed convolution (or bilinear interpolation), the skip connection, and a [`DoubleConv`].
 #[derive(Module, Debug)]
 pub struct UpBlock {
-    transpose: ConvTranspose2d,
+    transpose: Option<ConvTranspose2d>,
     block: DoubleConv,
 }
 
 impl UpBlock {
     fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
-        let x = self.transpose.forward(x);
+        let [_, _, height, width] = x.dims();
+        let x = match &self.transpose {
+            Some(transpose) => transpose.forward(x),
+            None => resize(x, [2 * height, 2 * width], Corners::Centres),
+        };
         let [_, _, height, width] = x.dims();
         let [_, _, skip_height, skip_width] = skip.dims();
         let (top, left) = ((skip_height - height) / 2, (skip_width - width) / 2);

@@ -268,7 +268,6 @@ impl Trainer {
 
 /// Cells are class 0, membranes class 1 and positive.
 fn card(network: &UNetConfig, name: &str, description: &str) -> ModelCard {
-    let class = |name: &str| ClassInfo { name: name.to_owned() };
     ModelCard {
         name: name.to_owned(),
         description: description.to_owned(),
@@ -276,7 +275,8 @@ fn card(network: &UNetConfig, name: &str, description: &str) -> ModelCard {
         head: Head::Sigmoid,
         size_rule: network.size_rule(),
         positive_class: 1,
-        classes: vec![class("cell"), class("membrane")],
-        network: network.clone(),
+        classes: vec![ClassInfo::new("cell"), ClassInfo::new("membrane")],
+        network: Some(network.clone()),
+        ..ModelCard::default()
     }
 }

@@ -284,12 +284,16 @@ fn model_ui(ui: &mut Ui, card: &ModelCard) {
         };
         row(ui, "Head", "How logits become classes.", |ui| ui.label(head));
         let size = match card.size_rule {
+            SizeRule::Any => "any".to_owned(),
             SizeRule::MultipleOf(n) => format!("any, padded to ×{n}"),
-            SizeRule::Tile(n) => format!("tiles of {n} × {n}"),
+            SizeRule::Tile([height, width]) => format!("tiles of {width} × {height}"),
+            SizeRule::Resize([height, width]) => format!("resized to {width} × {height}"),
         };
         row(ui, "Sizes", "Other sizes are padded or tiled inside the model and cut back exactly.", |ui| ui.label(size));
-        let network = &card.network;
-        let norm = if network.batch_norm { "batch norm" } else { "no batch norm" };
-        row(ui, "Network", "", |ui| ui.label(format!("U-Net, base {}, depth {}, {norm}", network.base, network.depth)));
+        if let Some(network) = &card.network {
+            let norm = if network.batch_norm { "batch norm" } else { "no batch norm" };
+            let network = format!("U-Net, base {}, depth {}, {norm}", network.base, network.depth);
+            row(ui, "Network", "", |ui| ui.label(network));
+        }
     });
 }

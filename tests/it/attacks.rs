@@ -5,7 +5,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{CATALOG, Method, Objective, input_gradient};
 use epsiloscope::data::synthetic::MembranesConfig;
 use epsiloscope::data::{Case, IGNORE, LabelMap, Mask, bundled_sample};
-use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule};
 use epsiloscope::study::Subject;
 use std::sync::Arc;
@@ -163,8 +162,8 @@ impl Linear {
             head: Head::Sigmoid,
             size_rule: SizeRule::MultipleOf(1),
             positive_class: 1,
-            classes: ["no", "yes"].map(|name| ClassInfo { name: name.into() }).into(),
-            network: UNetConfig { channels: 3, ..UNetConfig::new(1, 1) },
+            classes: ["no", "yes"].map(ClassInfo::new).into(),
+            ..ModelCard::default()
         };
         Self { card, weight, bias, device: device.clone() }
     }

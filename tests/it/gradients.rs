@@ -107,8 +107,9 @@ fn card(head: Head, size_rule: SizeRule, network: UNetConfig) -> ModelCard {
         head,
         size_rule,
         positive_class: 1,
-        classes: (0..classes).map(|i| ClassInfo { name: format!("class {i}") }).collect(),
-        network,
+        classes: (0..classes).map(|i| ClassInfo::new(format!("class {i}"))).collect(),
+        network: Some(network),
+        ..ModelCard::default()
     }
 }
 
@@ -254,10 +255,10 @@ fn gradients_flow_through_padding_tiles_and_channels() {
     for (device_name, device) in devices() {
         let mut cases = vec![
             (Head::Sigmoid, 3, SizeRule::MultipleOf(4), [1, 1, 17, 9]),
-            (Head::Sigmoid, 1, SizeRule::Tile(16), [1, 1, 5, 27]),
+            (Head::Sigmoid, 1, SizeRule::tile(16), [1, 1, 5, 27]),
             (Head::Sigmoid, 1, SizeRule::MultipleOf(4), [1, 1, 13, 22]),
             (Head::Softmax, 3, SizeRule::MultipleOf(4), [1, 3, 10, 11]),
-            (Head::Softmax, 3, SizeRule::Tile(16), [1, 1, 21, 30]),
+            (Head::Softmax, 3, SizeRule::tile(16), [1, 1, 21, 30]),
         ];
         cases.truncate(if device_name == "Flex" { 5 } else { 2 });
         for (head, channels, rule, shape) in cases {

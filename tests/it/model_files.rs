@@ -74,8 +74,9 @@ fn weights_of_other_types_are_refused() {
 fn unpadded_strided_networks_are_refused() {
     let fixture = Fixture::open("valid");
     let device = Device::flex();
-    let network = UNetConfig { downsampling: Downsampling::Strided, ..fixture.card.network.clone() };
-    let error = BuiltIn::new(ModelCard { network, ..fixture.card.clone() }, &fixture.network(&device), &device);
+    let network = UNetConfig { downsampling: Downsampling::Strided, ..fixture.card.network.clone().unwrap() };
+    let error =
+        BuiltIn::new(ModelCard { network: Some(network), ..fixture.card.clone() }, &fixture.network(&device), &device);
     let error = error.err().expect("must be refused").to_string();
     assert!(error.contains("valid") && error.contains("max-pool downsampling only"), "{error}");
     let config = UNetConfig { padding: Padding::Valid, downsampling: Downsampling::Strided, ..UNetConfig::new(2, 2) };

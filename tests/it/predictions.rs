@@ -26,8 +26,8 @@ impl Fixed {
             head,
             size_rule: SizeRule::MultipleOf(1),
             positive_class,
-            classes: (0..outputs.max(2)).map(|i| ClassInfo { name: format!("class {i}") }).collect(),
-            network: UNetConfig { outputs, ..UNetConfig::new(1, 1) },
+            classes: (0..outputs.max(2)).map(|i| ClassInfo::new(format!("class {i}"))).collect(),
+            ..ModelCard::default()
         };
         let data = TensorData::new(values, [1, outputs, size[0], size[1]]);
         Arc::new(Self { card, logits: Tensor::from_data(data, &Device::flex()) })
@@ -78,7 +78,7 @@ fn three_classes_are_judged_as_counted_by_hand() {
     // Of random weights, these tell all three classes apart on the fixture's image.
     let network = UNetConfig { outputs: 3, ..UNetConfig::new(4, 1) };
     let unet = he_normal(network.init(&device), 15);
-    let card = ModelCard { network, size_rule: SizeRule::MultipleOf(2), ..fixture.card.clone() };
+    let card = ModelCard { network: Some(network), size_rule: SizeRule::MultipleOf(2), ..fixture.card.clone() };
     let model = Arc::new(BuiltIn::new(card, &unet, &device).unwrap());
     let (height, width) = (fixture.target(0).height, fixture.target(0).width);
     let pixels = height * width;

@@ -170,7 +170,7 @@ fn a_card_has_the_size_rule_of_its_network() {
     let device = Device::flex();
     let data = || TrainingData { train: Source::Cases(vec![clean(64, 1)].into()), validate: Vec::new().into() };
     let advu = Recipe { crop: 224, ..Recipe::new(UNetConfig::advu_net(), 1) };
-    for (recipe, rule) in [(advu, SizeRule::Tile(224)), (recipe(1), SizeRule::MultipleOf(4))] {
+    for (recipe, rule) in [(advu, SizeRule::tile(224)), (recipe(1), SizeRule::MultipleOf(4))] {
         let trainer = Trainer::new(recipe, data(), &device).unwrap();
         assert_eq!(trainer.card("new", "").size_rule, rule);
         trainer.save_checkpoint(&path).unwrap();

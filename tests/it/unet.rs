@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn any_image_size_comes_back(height in 1usize..70, width in 1usize..70, batch in 1usize..3, rule in 0usize..4) {
         let name = if rule == 3 { "valid" } else { "same" };
-        let rule = [SizeRule::MultipleOf(4), SizeRule::Tile(16), SizeRule::Tile(32), SizeRule::MultipleOf(4)][rule];
+        let rule = [SizeRule::MultipleOf(4), SizeRule::tile(16), SizeRule::tile(32), SizeRule::MultipleOf(4)][rule];
         let model = with_rule(&Fixture::open(name), rule);
         let x = Tensor::<4>::random([batch, 1, height, width], Distribution::Uniform(0.0, 1.0), &Device::flex());
         let logits = dense(model.logits(x).unwrap());
@@ -155,7 +155,7 @@ fn what_is_padded_is_cut_back_at_the_right_place() {
     ] {
         let mut card = Fixture::open(name).card;
         if name == "valid" {
-            card.network = ronneberger.clone();
+            card.network = Some(ronneberger.clone());
         }
         let bare = network.valid().forward(reflected(&image, [height, width], origin, size));
         assert_eq!(bare.dims(), [1, 1, of_logits[0], of_logits[1]], "{name}");
@@ -183,8 +183,9 @@ fn tiles_equal_the_whole_image_where_the_receptive_field_allows() {
         head: Head::Sigmoid,
         size_rule,
         positive_class: 1,
-        classes: ["no", "yes"].map(|name| ClassInfo { name: name.into() }).into(),
-        network: network.clone(),
+        classes: ["no", "yes"].map(ClassInfo::new).into(),
+        network: Some(network.clone()),
+        ..ModelCard::default()
     };
     let x = Tensor::<4>::random([1, 1, 250, 314], Distribution::Uniform(0.0, 1.0), &device);
     let inner = |rule| {
@@ -192,6 +193,6 @@ fn tiles_equal_the_whole_image_where_the_receptive_field_allows() {
         // At the border the whole image sees zeros and a tile sees a reflection.
         host(logits.narrow(2, reach, 250 - 2 * reach).narrow(3, reach, 314 - 2 * reach))
     };
-    let off = max_difference(&inner(SizeRule::MultipleOf(2)), &inner(SizeRule::Tile(128)));
+    let off = max_difference(&inner(SizeRule::MultipleOf(2)), &inner(SizeRule::tile(128)));
     assert!(off <= 1e-5, "off by {off}");
 }

@@ -3,8 +3,7 @@
 use super::Train;
 use crate::data::synthetic::MembranesConfig;
 use crate::data::{Case, LabelMap, LabelStack, open};
-use crate::model::unet::UNetConfig;
-use crate::model::{ClassInfo, Head, ModelCard, SizeRule};
+use crate::model::{ClassInfo, ModelCard};
 use crate::train::{Source, TrainingData, folder_cases, stack_cases};
 use anyhow::{Context, bail};
 use std::ops::Range;
@@ -69,17 +68,7 @@ impl Train {
 
 /// The classes that a training of this program tells apart.
 fn membrane_card() -> ModelCard {
-    let class = |name: &str| ClassInfo { name: name.to_owned() };
-    ModelCard {
-        name: String::new(),
-        description: String::new(),
-        channels: 1,
-        head: Head::Sigmoid,
-        size_rule: SizeRule::MultipleOf(1),
-        positive_class: 1,
-        classes: vec![class("cell"), class("membrane")],
-        network: UNetConfig::new(1, 1),
-    }
+    ModelCard { classes: vec![ClassInfo::new("cell"), ClassInfo::new("membrane")], ..ModelCard::default() }
 }
 
 /// Seed and number of sections of `synthetic:SEED[:SECTIONS]`; `None` for anything else.

@@ -68,7 +68,7 @@ impl RecipeOptions {
     pub fn recipe(&self) -> anyhow::Result<Recipe> {
         let network = self.preset()?.unwrap_or_else(|| UNetConfig::new(16, 4));
         let mut recipe = Recipe::new(network, 20);
-        if let SizeRule::Tile(size) = recipe.network.size_rule() {
+        if let SizeRule::Tile([size, _]) = recipe.network.size_rule() {
             recipe.crop = size;
         }
         let recipe = self.over(recipe)?;
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!((plain.crop, plain.batch, plain.learning_rate, plain.seed), (128, 8, 1e-3, 0));
         // AdvU-Net is trained at the size that it is tiled by.
         let advu = options("--preset advu-net").recipe().expect("a recipe");
-        assert_eq!((advu.crop, advu.network.size_rule()), (224, SizeRule::Tile(224)));
+        assert_eq!((advu.crop, advu.network.size_rule()), (224, SizeRule::tile(224)));
         assert_eq!(options("--preset advu-net --crop 96").recipe().expect("a recipe").crop, 96);
         assert_eq!(options("--preset ronneberger").recipe().expect("a recipe").crop, 128);
         assert!(options("--preset unet++").recipe().is_err());
