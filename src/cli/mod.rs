@@ -4,6 +4,7 @@
 //! code that is not 0.
 
 mod attacks;
+mod dataset;
 mod devices;
 mod options;
 mod progress;
@@ -41,6 +42,8 @@ enum Command {
     Synth(synth::Synth),
     /// Train a U-Net on images and masks.
     Train(Box<train::Train>),
+    /// Say what a folder holds as a data set: classes, masks, splits, sizes, what is unpaired.
+    Dataset(dataset::Inspect),
     /// List the devices that can compute.
     Devices,
     /// List the attacks: names, definitions, sources.
@@ -87,6 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Sweep(options)) => sweep::run(&options),
         Some(Command::Synth(synth)) => synth.run(),
         Some(Command::Train(train)) => train.run(),
+        Some(Command::Dataset(inspect)) => inspect.run(),
         Some(Command::Devices) => devices::run(),
         Some(Command::Attacks) => attacks::run(),
         None => window(arguments.window),

@@ -1,5 +1,6 @@
 //! What a file says of its pixels besides their values. Nothing in here tells who the patient is.
 
+use super::ClassLabel;
 use std::sync::Arc;
 
 /// What a pixel value measures.
@@ -40,12 +41,21 @@ pub struct About {
     /// to the patient's right, anterior and superior (NIfTI's; DICOM counts to the left and posterior).
     pub affine: Option<[[f32; 4]; 3]>,
     /// The class of each slice, in data sets for classification.
-    pub classes: Option<Arc<[u8]>>,
+    pub classes: Option<Arc<[u16]>>,
+    /// The names of the classes, by index, where a data set gives them.
+    pub class_names: Option<Arc<[Arc<str>]>>,
     /// What a person should know about how the pixels were read, in sentences without a full stop.
     pub notes: Vec<String>,
 }
 
 impl About {
+    /// The class of a slice.
+    pub fn class(&self, slice: usize) -> Option<ClassLabel> {
+        let index = *self.classes.as_ref()?.get(slice)?;
+        let name = self.class_names.as_ref().and_then(|names| names.get(usize::from(index)).cloned());
+        Some(ClassLabel { index, name })
+    }
+
     /// The sides of the patient towards which columns, rows and slices run on: `R`, `L`, `A`, `P`, `S` or `I` for each.
     /// Of oblique axes the nearest.
     pub fn axes(&self) -> Option<[char; 3]> {

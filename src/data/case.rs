@@ -25,13 +25,6 @@ pub struct ClassLabel {
     pub name: Option<Arc<str>>,
 }
 
-impl ClassLabel {
-    /// A class of which only the index is known.
-    pub fn unnamed(index: u16) -> Self {
-        Self { index, name: None }
-    }
-}
-
 impl std::fmt::Display for ClassLabel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.name {
@@ -89,7 +82,7 @@ impl Case {
             bounds,
             stored: stack.stored(),
             label: None,
-            class: stack.about.classes.as_ref().and_then(|c| c.get(slice)).map(|&c| ClassLabel::unnamed(c.into())),
+            class: stack.about.class(slice),
             about: stack.about.clone(),
             provenance,
         })
@@ -138,6 +131,9 @@ mod tests {
         stack.about = About { classes: Some([7, 3].into()), ..About::default() }.into();
         let class = Case::from_slice(&stack, 1, "a").unwrap().class.unwrap();
         assert_eq!((class.index, class.to_string().as_str()), (3, "class 3"));
+        let names = Some(["a", "b", "c", "nevus"].map(Arc::from).into());
+        stack.about = About { class_names: names, ..(*stack.about).clone() }.into();
+        assert_eq!(Case::from_slice(&stack, 1, "a").unwrap().class.unwrap().to_string(), "nevus");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Why a file could not be read or written: which file, what is wrong with it, and what would work.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {cause}{}", .path.display(), hint_suffix(.hint))]
 pub struct DataError {
     /// The file or folder concerned.

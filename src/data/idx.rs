@@ -36,9 +36,8 @@ pub(super) fn is_idx(head: &[u8]) -> bool {
     matches!(head, [0, 0, code, 1..=4, ..] if kind(*code).is_some())
 }
 
-/// Decodes a file of images, two axes or three.
-pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
-    let Source { path, reader, length, cancel, progress } = source;
+/// The kind of the numbers and `[slices, 1, height, width]`; leaves `reader` where the numbers begin.
+pub(super) fn read_header(path: &Path, reader: &mut dyn Read) -> Result<(Kind, [u64; 4]), DataError> {
     let failed = |error: std::io::Error| stream_error(path, &error);
     let mut start = [0; 4];
     reader.read_exact(&mut start).map_err(failed)?;
@@ -49,13 +48,21 @@ pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
         reader.read_exact(&mut bytes).map_err(failed)?;
         *dim = u32::from_be_bytes(bytes).into();
     }
-    let [slices, height, width] = match axes {
+    let shape = match axes {
         1 => return Err(DataError::new(path, "holds class labels, not images", READABLE)),
-        2 => [1, dims[0], dims[1]],
-        3 => [dims[0], dims[1], dims[2]],
+        2 => [1, 1, dims[0], dims[1]],
+        3 => [dims[0], 1, dims[1], dims[2]],
         _ => return Err(DataError::new(path, format!("is an idx file of {axes} axes, which is not read"), READABLE)),
     };
     let kind = kind(start[2]).ok_or_else(|| DataError::new(path, "is a malformed idx file", READABLE))?;
+    Ok((kind, shape))
+}
+
+/// Decodes a file of images, two axes or three.
+pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
+    let Source { path, reader, length, cancel, progress } = source;
+    let failed = |error: std::io::Error| stream_error(path, &error);
+    let (kind, [slices, _, height, width]) = read_header(path, reader)?;
     let numbers = Numbers::plain(kind, true);
     let len = check_size(path, [slices, 1, height, width], numbers.decoded_bytes())?;
     if (len * kind.bytes()) as u64 > length {
@@ -77,7 +84,7 @@ pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
 
 /// The classes of `count` images in the file that MNIST keeps beside that of the images; `None` if there is none, or not
 /// one that fits.
-fn labels_beside(images: &Path, count: u64) -> Option<Arc<[u8]>> {
+pub(super) fn labels_beside(images: &Path, count: u64) -> Option<Arc<[u16]>> {
     let name = images.file_name()?.to_str()?;
     let plain = name.strip_suffix(".gz").unwrap_or(name).replace("images", "labels").replace("idx3", "idx1");
     if plain == name {
@@ -92,15 +99,29 @@ fn labels_beside(images: &Path, count: u64) -> Option<Arc<[u8]>> {
         flate2::bufread::MultiGzDecoder::new(file).take(count + 9).read_to_end(&mut bytes).ok()?;
     }
     let labels = bytes.strip_prefix(&[0, 0, 8, 1])?.get(4..)?;
-    (labels.len() as u64 == count).then(|| labels.into())
+    (labels.len() as u64 == count).then(|| labels.iter().map(|&class| class.into()).collect())
 }
 
-const CIFAR_SIDE: usize = 32;
+pub(super) const CIFAR_SIDE: usize = 32;
 const CIFAR_RECORD: usize = 1 + 3 * CIFAR_SIDE * CIFAR_SIDE;
 
 /// Whether a file of `length` bytes that begins with `head` may be one of CIFAR-10; [`decode_cifar`] knows.
 pub(super) fn may_be_cifar(head: &[u8], length: u64) -> bool {
     length > 0 && length.is_multiple_of(CIFAR_RECORD as u64) && head.first().is_some_and(|&class| class < 10)
+}
+
+/// The classes of the images in a file of CIFAR-10 of `length` bytes, or `None` if it is something else.
+pub(super) fn cifar_classes(path: &Path, reader: &mut dyn Read, length: u64) -> Result<Option<Vec<u16>>, DataError> {
+    let mut record = [0; CIFAR_RECORD];
+    let mut classes = Vec::new();
+    for _ in 0..length / CIFAR_RECORD as u64 {
+        reader.read_exact(&mut record).map_err(|error| stream_error(path, &error))?;
+        if record[0] > 9 {
+            return Ok(None);
+        }
+        classes.push(record[0].into());
+    }
+    Ok(Some(classes))
 }
 
 /// Decodes CIFAR-10's binary format, or `None` if it is something else.
@@ -110,7 +131,7 @@ pub(super) fn decode_cifar(source: Source) -> Result<Option<Decoded>, DataError>
     let len = check_size(path, [slices, 3, CIFAR_SIDE as u64, CIFAR_SIDE as u64], 1)?;
     debug_assert!(len as u64 <= LARGEST_DECODED_BYTES);
     let mut pixels: Arc<[u8]> = zeros(len);
-    let mut classes = Vec::with_capacity(slices as usize);
+    let mut classes: Vec<u16> = Vec::with_capacity(slices as usize);
     let mut record = [0; CIFAR_RECORD];
     for (done, planes) in Arc::make_mut(&mut pixels).chunks_exact_mut(CIFAR_RECORD - 1).enumerate() {
         check_cancelled(path, cancel)?;
@@ -118,7 +139,7 @@ pub(super) fn decode_cifar(source: Source) -> Result<Option<Decoded>, DataError>
         if record[0] > 9 {
             return Ok(None);
         }
-        classes.push(record[0]);
+        classes.push(record[0].into());
         planes.copy_from_slice(&record[1..]);
         progress((done + 1) as f32 / slices as f32);
     }

@@ -6,6 +6,7 @@
 
 mod about;
 mod case;
+pub mod dataset;
 mod dicom;
 mod error;
 mod export;
@@ -18,6 +19,7 @@ mod npy;
 mod npz;
 mod numbers;
 mod open;
+mod peek;
 mod percentile;
 mod raster;
 mod sample;
@@ -28,6 +30,7 @@ mod write;
 
 pub use about::{About, Unit};
 pub use case::{Case, ClassLabel, Provenance};
+pub use dataset::Dataset;
 pub use error::DataError;
 pub use export::{file_ending, quantise, write_image, write_png, write_tiff};
 pub use image::{Bounds, Image, StoredType};

@@ -12,6 +12,7 @@ use super::stack::{deinterleave, zeros};
 use super::{Bounds, DataError, Pixels};
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What would work instead.
@@ -213,6 +214,17 @@ impl Header {
         let intercept = if intercept.is_finite() { intercept } else { 0.0 };
         (slope != 0.0 && slope.is_finite() && [slope, intercept] != [1.0, 0.0]).then_some([slope, intercept])
     }
+}
+
+/// `[slices, channels, height, width]` of the volume that begins with `head`.
+pub(super) fn peek(path: &Path, version: Version, head: &[u8]) -> Result<[u64; 4], DataError> {
+    if head.len() < if version.two { HEADER } else { 348 } {
+        return Err(cut_short(path));
+    }
+    let header = Header::parse(head, version);
+    let [slices, height, width] = header.shape();
+    let channels = if matches!(header.voxel(), Ok(Voxel::Colour(_))) { 3 } else { 1 };
+    Ok([slices, channels, height, width])
 }
 
 /// Decodes the volume that begins with `head`, which is the beginning of `source` and of a `version`.

@@ -113,6 +113,11 @@ impl Array {
         self.layout().is_some_and(|layout| layout.height > 1 && layout.width > 1)
     }
 
+    /// `[slices, channels, height, width]` if this is an image or a stack of images.
+    pub fn shape(&self) -> Option<[u64; 4]> {
+        self.layout().map(|layout| [layout.slices, layout.channels, layout.height, layout.width])
+    }
+
     /// The numbers, behind the header, as a stack.
     pub fn decode(self, source: Source) -> Result<Decoded, DataError> {
         let path = source.path;

@@ -165,29 +165,67 @@ pub(super) fn decode(
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         decoded.about.notes.push(format!("{} of the arrays {names}; open {name}/NAME for another", chosen.name));
     }
-    let label = label_name(&chosen.name).and_then(|label| entries.iter().find(|entry| entry.name == label));
-    if let Some(label) = label {
-        let classes = label.with_bytes(path, source, |reader, length| {
-            let array = npy::read_header(path, reader)?;
-            // One number for each image; anything else is a mask, or several labels.
-            if array.dims.first() != Some(&(decoded.shape[0] as u64)) || array.dims.iter().skip(1).any(|&n| n != 1) {
-                return Ok(None);
-            }
-            let (numbers, _) = array.read(Source { path, reader, length, cancel, progress: &mut |_| {} })?;
-            Ok(classes(&numbers))
-        })?;
-        decoded.about.classes = classes;
-    }
+    decoded.about.classes = read_classes(path, source, &entries, &chosen.name, decoded.shape[0] as u64, cancel)?;
     Ok(decoded)
 }
 
-fn classes(numbers: &Pixels) -> Option<Arc<[u8]>> {
+fn classes(numbers: &Pixels) -> Option<Arc<[u16]>> {
     match numbers {
-        Pixels::U8(classes) => Some(classes.clone()),
-        Pixels::U16(classes) => classes.iter().map(|&class| u8::try_from(class).ok()).collect(),
-        Pixels::I16(classes) => classes.iter().map(|&class| u8::try_from(class).ok()).collect(),
+        Pixels::U8(classes) => Some(classes.iter().map(|&class| class.into()).collect()),
+        Pixels::I16(classes) => classes.iter().map(|&class| u16::try_from(class).ok()).collect(),
+        Pixels::U16(classes) => Some(classes.clone()),
         Pixels::F32(classes) => {
-            classes.iter().map(|&v| ((0.0..256.0).contains(&v) && v.fract() == 0.0).then_some(v as u8)).collect()
+            classes.iter().map(|&v| ((0.0..65_536.0).contains(&v) && v.fract() == 0.0).then_some(v as u16)).collect()
         }
     }
+}
+
+/// An array of images in an archive, without its numbers.
+pub(super) struct ImageArray {
+    pub name: String,
+    /// `[slices, channels, height, width]`.
+    pub shape: [u64; 4],
+    pub classes: Option<Arc<[u16]>>,
+}
+
+/// The arrays of images in an archive of `length` bytes, with their classes where it keeps them.
+pub(super) fn image_arrays(
+    path: &Path,
+    source: &mut (impl Read + Seek),
+    length: u64,
+    cancel: &AtomicBool,
+) -> Result<Vec<ImageArray>, DataError> {
+    let entries = entries(path, source, length)?;
+    let mut arrays = Vec::new();
+    for entry in &entries {
+        let header = entry.with_bytes(path, source, |reader, _| npy::read_header(path, reader));
+        let Some(shape) = header.ok().and_then(|array| array.is_image().then(|| array.shape()).flatten()) else {
+            continue;
+        };
+        let classes = read_classes(path, source, &entries, &entry.name, shape[0], cancel)?;
+        arrays.push(ImageArray { name: entry.name.clone(), shape, classes });
+    }
+    Ok(arrays)
+}
+
+/// The classes of the `count` images called `name`, if the archive keeps them.
+fn read_classes(
+    path: &Path,
+    source: &mut (impl Read + Seek),
+    entries: &[Entry],
+    name: &str,
+    count: u64,
+    cancel: &AtomicBool,
+) -> Result<Option<Arc<[u16]>>, DataError> {
+    let label = label_name(name).and_then(|label| entries.iter().find(|entry| entry.name == label));
+    let Some(label) = label else { return Ok(None) };
+    label.with_bytes(path, source, |reader, length| {
+        let array = npy::read_header(path, reader)?;
+        // One number for each image; anything else is a mask, or several labels.
+        if array.dims.first() != Some(&count) || array.dims.iter().skip(1).any(|&n| n != 1) {
+            return Ok(None);
+        }
+        let (numbers, _) = array.read(Source { path, reader, length, cancel, progress: &mut |_| {} })?;
+        Ok(classes(&numbers))
+    })
 }

@@ -21,7 +21,7 @@ const FORMATS: &str = "Open a DICOM, NIfTI, TIFF, PNG, JPEG, BMP, WebP or NumPy 
 pub(super) const LARGEST_GZIP_RATIO: u64 = 1040;
 
 /// Bytes at a file's beginning that tell its format.
-const HEAD: u64 = nifti::HEADER as u64;
+pub(super) const HEAD: u64 = nifti::HEADER as u64;
 
 /// Bytes to decode, one after another.
 pub(super) struct Source<'a> {
@@ -62,7 +62,7 @@ impl Decoded {
 
 /// A format by its content.
 #[derive(Debug, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Raster(ImageFormat),
     Tiff,
     Nifti(nifti::Version),
@@ -131,14 +131,14 @@ fn open_folder(path: &Path, cancel: &AtomicBool, progress: &mut dyn FnMut(f32)) 
 }
 
 /// Decoders are other people's code on hostile input: a panic in one of them is a malformed file to us.
-fn guarded(path: &Path, decode: impl FnOnce() -> Result<Decoded, DataError>) -> Result<Decoded, DataError> {
+pub(super) fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(DataError::new(path, "is malformed: its decoder failed", "Open it in another program and save it again"))
     })
 }
 
 /// `data.npz/NAME` → the archive and NAME.
-fn member_of_archive(path: &Path) -> (&Path, Option<&str>) {
+pub(super) fn member_of_archive(path: &Path) -> (&Path, Option<&str>) {
     match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
         (Some(archive), Some(name)) if archive.is_file() => (archive, Some(name)),
         _ => (path, None),
@@ -226,7 +226,7 @@ fn decode_gzip(source: Source) -> Result<Decoded, DataError> {
 }
 
 /// The format by content, or what the file seems to be instead.
-fn sniff(head: &[u8], length: u64) -> Result<Format, &'static str> {
+pub(super) fn sniff(head: &[u8], length: u64) -> Result<Format, &'static str> {
     const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
     let starts = |magic: &[u8]| head.starts_with(magic);
     Err(if head.is_empty() {
@@ -269,7 +269,7 @@ fn sniff(head: &[u8], length: u64) -> Result<Format, &'static str> {
 }
 
 /// What a file is of which nothing is known.
-const UNKNOWN: &str = "is not an image of a known format";
+pub(super) const UNKNOWN: &str = "is not an image of a known format";
 
 /// Whether these first bytes of a file read as text: UTF-8 (its last character may be cut) without control characters.
 fn is_text(head: &[u8]) -> bool {

@@ -47,6 +47,20 @@ pub(super) fn decode(path: &Path, format: ImageFormat, bytes: &[u8]) -> Result<(
     Ok((shape, pixels))
 }
 
+/// `[1, channels, height, width]` of a file, from its header.
+pub(super) fn peek(
+    path: &Path,
+    format: ImageFormat,
+    source: impl io::BufRead + io::Seek,
+) -> Result<[u64; 4], DataError> {
+    let failed = |error: ImageError| image_error(path, format_name(format), &error);
+    let decoder = ImageReader::with_format(source, format).into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    let color = decoder.color_type();
+    let samples = u64::from(color.channel_count());
+    Ok([1, if color.has_alpha() { samples - 1 } else { samples }, height.into(), width.into()])
+}
+
 /// Reads `len` interleaved values and keeps the first `channels` of every `samples` as planes.
 fn planes<T: bytemuck::Pod>(
     len: usize,

@@ -105,6 +105,20 @@ pub(super) fn decode(
     Ok((shape, pixels))
 }
 
+/// `[slices, channels, height, width]` of a TIFF, from the headers of its pages.
+pub(super) fn peek(
+    path: &Path,
+    source: impl Read + Seek,
+    length: u64,
+    cancel: &AtomicBool,
+) -> Result<[u64; 4], DataError> {
+    let mut limits = Limits::default();
+    limits.ifd_value_size = 16 << 20;
+    let mut decoder = Decoder::new(source).map_err(|error| tiff_error(path, &error))?.with_limits(limits);
+    let (page, pages) = read_headers(path, &mut decoder, length, cancel)?;
+    Ok([pages.len() as u64, page.channels.into(), page.height.into(), page.width.into()])
+}
+
 /// What all pages are, and the indices of those that are slices.
 fn read_headers<R: Read + Seek>(
     path: &Path,

@@ -4,6 +4,7 @@
 use super::command::{Command, CommandSender, ExportKind};
 use super::state::State;
 use super::theme;
+use crate::data::dataset::is_named_mask;
 use crate::engine::{Export, Request};
 use eframe::egui::{self, Align2, Key, TextEdit, Ui, vec2};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,6 @@ use std::time::{Duration, Instant};
 pub const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp"];
 /// Model files that can be opened.
 pub const MODEL_ENDINGS: [&str; 1] = ["safetensors"];
-/// Words in the name of a file that is a label rather than an image.
-const LABEL_WORDS: [&str; 11] =
-    ["label", "labels", "mask", "masks", "seg", "segmentation", "gt", "truth", "groundtruth", "annotation", "target"];
-
 /// What a set of files means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -42,12 +39,6 @@ fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
-/// Whether the name of a file says that it is a label.
-pub fn is_named_label(path: &Path) -> bool {
-    let name = path.file_stem().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-    name.split(|c: char| !c.is_alphabetic()).any(|word| LABEL_WORDS.contains(&word))
-}
-
 /// What `files` mean; `has_image` says whether an image is open that a lone label could belong to.
 pub fn meaning(files: &[PathBuf], has_image: bool) -> Meaning {
     // A model's card beside its weights is found by the reader.
@@ -60,9 +51,9 @@ pub fn meaning(files: &[PathBuf], has_image: bool) -> Meaning {
             let given = files.first().map(|f| f.display().to_string()).unwrap_or_default();
             Meaning::Nothing(format!("{given}: a card needs its weights. Give the .safetensors file beside it"))
         }
-        (_, [one]) if is_named_label(one) && has_image => Meaning::Label((*one).clone()),
+        (_, [one]) if is_named_mask(one) && has_image => Meaning::Label((*one).clone()),
         (_, [one]) => Meaning::Image { image: (*one).clone(), label: None },
-        (_, [first, second]) => match (is_named_label(first), is_named_label(second)) {
+        (_, [first, second]) => match (is_named_mask(first), is_named_mask(second)) {
             (false, true) => Meaning::Image { image: (*first).clone(), label: Some((*second).clone()) },
             (true, false) => Meaning::Image { image: (*second).clone(), label: Some((*first).clone()) },
             _ => Meaning::Ask([(*first).clone(), (*second).clone()]),
@@ -363,10 +354,10 @@ mod tests {
     #[test]
     fn names_tell_labels_from_images() {
         for name in ["train-labels.tif", "a_mask.png", "Case3 GT.png", "x.seg.tif", "MASK-004.png"] {
-            assert!(is_named_label(Path::new(name)), "{name}");
+            assert!(is_named_mask(Path::new(name)), "{name}");
         }
         for name in ["train-volume.tif", "unmasked.png", "target1x/a.png", "segovia.png", "gtx.tif"] {
-            assert!(!is_named_label(Path::new(name)), "{name}");
+            assert!(!is_named_mask(Path::new(name)), "{name}");
         }
     }
 

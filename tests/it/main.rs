@@ -5,6 +5,7 @@
 mod attacks;
 mod bad_input;
 mod command_line;
+mod datasets;
 mod devices;
 mod display;
 mod engine;

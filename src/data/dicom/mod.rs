@@ -54,6 +54,31 @@ pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
     volume.finish(&header, &header.planes)
 }
 
+/// A file without its pixels, to tell which files make one series.
+pub(super) struct Peeked {
+    /// Files of one series agree in it. Never kept longer than it takes to compare.
+    pub series: String,
+    /// `[frames, channels, rows, columns]`.
+    pub shape: [u64; 4],
+}
+
+/// What a file is, or `None` if it has no image: a directory of the disk, a report, a plan.
+pub(super) fn peek(path: &Path) -> Result<Option<Peeked>, DataError> {
+    let bytes = series::read_file(path)?;
+    let mut inflated = Vec::new();
+    let failed = to_error(path);
+    let (uid, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
+    if !set.has_pixels() {
+        return Ok(None);
+    }
+    let header = Header::new(uid.as_deref(), &set).map_err(&failed)?;
+    let layout = header.layout;
+    let shape = [header.planes.len(), layout.channels(), layout.rows, layout.columns].map(|n| n as u64);
+    // What decode_series asks of files that it takes together.
+    let series = format!("{} {layout:?}", header.series);
+    Ok(Some(Peeked { series, shape }))
+}
+
 /// Pixels on their way into a stack.
 struct Volume {
     len: usize,

@@ -46,7 +46,7 @@ fn begins_as_dicom(path: &Path) -> bool {
     read.is_ok() && header::is_dicom(&head)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     let failed = |error| read_error(path, &error);
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
