@@ -6,6 +6,7 @@
 mod attacks;
 mod dataset;
 mod devices;
+mod image;
 mod options;
 mod progress;
 mod sweep;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Measure an image along ε without a window: table, figure, pictures and a report, into a folder.
     Sweep(SweepOptions),
+    /// Say what an image file holds, or write its pixels in another format.
+    Image(image::ImageOptions),
     /// Write synthetic images with exact masks.
     Synth(synth::Synth),
     /// Train a U-Net on images and masks.
@@ -88,6 +91,7 @@ fn one_line(text: &str) -> String {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Sweep(options)) => sweep::run(&options),
+        Some(Command::Image(options)) => image::run(&options),
         Some(Command::Synth(synth)) => synth.run(),
         Some(Command::Train(train)) => train.run(),
         Some(Command::Dataset(inspect)) => inspect.run(),

@@ -23,6 +23,42 @@ impl Unit {
     }
 }
 
+/// The whole numbers that a file stores, and what they mean: `slope · number + intercept`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// The distance of neighbouring values, in pixel units; not 0.
+    pub slope: f64,
+    /// What the number 0 means.
+    pub intercept: f64,
+    /// The least number that the file's type holds.
+    pub least: f64,
+    /// The greatest.
+    pub most: f64,
+}
+
+impl Grid {
+    /// The number nearest to `value` that can be stored.
+    pub fn number(self, value: f32) -> f64 {
+        ((f64::from(value) - self.intercept) / self.slope).round().clamp(self.least, self.most)
+    }
+
+    /// What `number` means.
+    pub fn value(self, number: f64) -> f32 {
+        (self.slope * number + self.intercept) as f32
+    }
+
+    /// The value nearest to `value` that can be stored. Doing it twice changes nothing.
+    pub fn round(self, value: f32) -> f32 {
+        self.value(self.number(value))
+    }
+
+    /// What the file stores for `value` where greys were turned round (MONOCHROME1): the number as far from the greatest
+    /// as this one is from the least.
+    pub fn turned(self, value: f32) -> f32 {
+        self.value(self.least + self.most - self.number(value))
+    }
+}
+
 /// What a file says of its pixels besides their values. Empty for images made in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct About {
@@ -34,6 +70,11 @@ pub struct About {
     pub modality: Option<String>,
     /// What a value measures.
     pub unit: Unit,
+    /// The whole numbers that the file stores for the values of all slices; `None` for floats, for colours, and where slices
+    /// differ.
+    pub grid: Option<Grid>,
+    /// Whether greys were turned round, because the file stores white as its least value.
+    pub turned: bool,
     /// Distance in mm between the centres of neighbouring slices, rows and columns, in this order, where known. For one
     /// slice the first is its thickness.
     pub spacing: Option<[f32; 3]>,
@@ -54,6 +95,14 @@ impl About {
         let index = *self.classes.as_ref()?.get(slice)?;
         let name = self.class_names.as_ref().and_then(|names| names.get(usize::from(index)).cloned());
         Some(ClassLabel { index, name })
+    }
+
+    /// The same of a stack that holds only slice `index`: its place and its class.
+    #[must_use]
+    pub fn of_slice(&self, index: usize) -> Self {
+        let affine = self.affine.map(|rows| rows.map(|[x, y, z, at]| [x, y, z, z.mul_add(index as f32, at)]));
+        let classes = self.classes.as_ref().and_then(|classes| classes.get(index).map(|&class| Arc::from([class])));
+        Self { affine, classes, ..self.clone() }
     }
 
     /// The sides of the patient towards which columns, rows and slices run on: `R`, `L`, `A`, `P`, `S` or `I` for each.
@@ -87,6 +136,21 @@ mod tests {
     fn axes(affine: [[f32; 3]; 3]) -> Option<String> {
         let affine = Some(affine.map(|[x, y, z]| [x, y, z, 7.0]));
         About { affine, ..About::default() }.axes().map(|letters| letters.iter().collect())
+    }
+
+    #[test]
+    fn grids_round_to_what_can_be_stored() {
+        let grid = Grid { slope: 0.5, intercept: -100.0, least: 0.0, most: 255.0 };
+        assert_eq!([-99.8, -99.7, -200.0, 900.0].map(|v| grid.round(v)), [-100.0, -99.5, -100.0, 27.5]);
+        assert_eq!([-100.0, 27.5].map(|v| grid.turned(v)), [27.5, -100.0]);
+    }
+
+    #[test]
+    fn a_slice_lies_where_it_lay() {
+        let affine = Some([[1., 0., 2., 5.], [0., 1., 0., 6.], [0., 0., 3., 7.]]);
+        let about = About { affine, classes: Some([4, 5, 6].into()), ..About::default() }.of_slice(2);
+        assert_eq!(about.affine.unwrap().map(|row| row[3]), [9.0, 6.0, 13.0]);
+        assert_eq!(about.classes.as_deref(), Some(&[6][..]));
     }
 
     #[test]

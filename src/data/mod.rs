@@ -9,7 +9,6 @@ mod case;
 pub mod dataset;
 mod dicom;
 mod error;
-mod export;
 mod idx;
 mod image;
 mod label;
@@ -28,15 +27,18 @@ pub mod synthetic;
 mod tiff;
 mod write;
 
-pub use about::{About, Unit};
+pub use about::{About, Grid, Unit};
 pub use case::{Case, ClassLabel, Provenance};
 pub use dataset::Dataset;
+pub use dicom::{IdentifyingElement, read_identifying};
 pub use error::DataError;
-pub use export::{file_ending, quantise, write_image, write_png, write_tiff};
 pub use image::{Bounds, Image, StoredType};
 pub use label::{IGNORE, LabelStack, MOST_LABEL_VALUES, Mask};
 pub use label_map::{LabelMap, LabelMapError};
 pub use open::{LARGEST_DECODED_BYTES, open, open_bytes, open_with_progress};
 pub use sample::{BUNDLED_SAMPLE_NAME, bundled_sample};
 pub use stack::{Pixels, Stack};
-pub use write::{write_atomic, write_bytes_atomic};
+pub use write::{
+    FileFormat, Made, file_ending, grid_of, quantise, write_atomic, write_bytes_atomic, write_image, write_png,
+    write_stack, write_tiff,
+};

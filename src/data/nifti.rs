@@ -274,7 +274,12 @@ pub(super) fn decode(source: Source, version: Version, head: &[u8]) -> Result<De
     let [low, high] = header.shown.map(|v| v as f32);
     let shown = (low < high && (high - low).is_finite()).then_some(Bounds { lower: low, upper: high });
     let format = if version.two { "NIfTI-2" } else { "NIfTI-1" };
+    let grid = match voxel {
+        Voxel::Number(kind) => Numbers { kind, big_endian: false, scale: header.scale() }.grid(),
+        Voxel::Colour(_) => None,
+    };
     let about = About {
+        grid,
         format: format.to_owned(),
         numbers: number,
         spacing: header.spacing(),

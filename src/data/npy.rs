@@ -130,6 +130,7 @@ impl Array {
         check_size(path, [slices, samples, height, width], self.numbers.decoded_bytes())?;
         let kind = self.numbers.kind;
         let shown = self.boolean.then_some(Bounds { lower: 0.0, upper: 1.0 });
+        let grid = self.numbers.grid();
         let (pixels, rounded) = self.read(source)?;
         let pixels = match pixels {
             pixels if samples == 1 => pixels,
@@ -138,8 +139,9 @@ impl Array {
             Pixels::I16(p) => Pixels::I16(planes(&p, slices, samples, channels)),
             Pixels::F32(p) => Pixels::F32(planes(&p, slices, samples, channels)),
         };
+        let grid = if channels == 1 { grid } else { None };
         let notes = if rounded { vec![rounded_note(kind.name())] } else { Vec::new() };
-        let about = About { format: "NumPy".to_owned(), numbers: kind.name(), notes, ..About::default() };
+        let about = About { format: "NumPy".to_owned(), numbers: kind.name(), grid, notes, ..About::default() };
         let shape = [slices, channels, height, width].map(|n| n as usize);
         Ok(Decoded { shape, pixels, about, bounds: None, shown })
     }

@@ -1,6 +1,7 @@
 //! Numbers as volumes store them, of any type and byte order, to pixels.
 
 use super::Pixels;
+use super::about::Grid;
 use super::stack::zeros;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -63,6 +64,19 @@ impl Numbers {
     /// Numbers that mean themselves.
     pub fn plain(kind: Kind, big_endian: bool) -> Self {
         Self { kind, big_endian, scale: None }
+    }
+
+    /// The numbers of up to 16 bits that these are; others have no use for a grid, since floats hold them no better.
+    pub fn grid(self) -> Option<Grid> {
+        let [least, most] = match self.kind {
+            Kind::U8 => [0.0, 255.0],
+            Kind::I8 => [-128.0, 127.0],
+            Kind::U16 => [0.0, 65_535.0],
+            Kind::I16 => [-32_768.0, 32_767.0],
+            _ => return None,
+        };
+        let [slope, intercept] = self.scale.unwrap_or([1.0, 0.0]);
+        Some(Grid { slope, intercept, least, most })
     }
 
     /// Bytes of memory for each pixel.

@@ -108,8 +108,11 @@ impl Stack {
     /// # Errors
     /// As [`Self::new`].
     pub(super) fn from_decoded(decoded: Decoded) -> Result<Self, DataError> {
-        let Decoded { shape, pixels, about, bounds, shown } = decoded;
+        let Decoded { shape, pixels, mut about, bounds, shown } = decoded;
         let stack = Self::new(shape, pixels)?;
+        if stack.channels < shape[1] {
+            about.notes.push("Its red, green and blue are equal everywhere: it is taken as grey".to_owned());
+        }
         Ok(Self {
             bounds: bounds.unwrap_or(stack.bounds),
             shown: shown.unwrap_or(stack.shown),

@@ -1,9 +1,10 @@
 //! Stored samples to pixels: bits that count, signs, turned greys, colours.
 
 use super::codec::{self, Codec, Frame};
-use super::header::{CONVERT, Fault, Header, Layout, Photometric};
+use super::header::{CONVERT, Fault, Header, Layout, Photometric, Plane};
 use super::parse::{DataSet, Value, tag};
 use crate::data::Pixels;
+use crate::data::about::Grid;
 use crate::data::numbers::{Filler, Kind, Numbers};
 use std::borrow::Cow;
 
@@ -280,6 +281,16 @@ fn to_rgb(planes: &mut [u8]) {
         *cb = (luma - 0.344_136 * blue - 0.714_136 * red).round() as u8;
         *cr = (luma + 1.772 * blue).round() as u8;
     }
+}
+
+/// What greys of up to 16 bits are stored as, if all planes agree.
+pub(super) fn grid(layout: Layout, planes: &[Plane]) -> Option<Grid> {
+    let scale = |plane: &Plane| plane.scale.unwrap_or([1.0, 0.0]);
+    let [slope, intercept] = planes.first().map(scale)?;
+    let agree = planes.iter().all(|plane| scale(plane) == [slope, intercept]);
+    let [least, most] = layout.least_and_most();
+    let grey = matches!(layout.photometric, Photometric::Grey | Photometric::Inverted) && !layout.float;
+    (agree && grey && layout.stored <= 16).then_some(Grid { slope, intercept, least, most })
 }
 
 /// Whether pixels are integers of 16 bits in colour, whose range is that of the type.

@@ -1,7 +1,7 @@
 //! What a DICOM file says of its pixels, checked.
 
 use super::codec::{self, Codec};
-use super::parse::{Broken, DataSet, Parser, tag};
+use super::parse::{Broken, DataSet, Parser, Tag, tag};
 use crate::data::Bounds;
 use crate::data::open::LARGEST_DECODED_BYTES;
 use flate2::read::DeflateDecoder;
@@ -109,6 +109,15 @@ pub(in crate::data) fn is_dicom(head: &[u8]) -> bool {
 
 /// Splits a file into its syntax and its data set. `inflated` keeps a deflated data set.
 pub(super) fn open<'a>(bytes: &'a [u8], inflated: &'a mut Vec<u8>) -> Result<(Option<String>, DataSet<'a>), Fault> {
+    open_keeping(bytes, inflated, tag::is_kept)
+}
+
+/// As [`open`], with the elements that `keep` wants in place of those that say what pixels are.
+pub(super) fn open_keeping<'a>(
+    bytes: &'a [u8],
+    inflated: &'a mut Vec<u8>,
+    keep: fn(Tag) -> bool,
+) -> Result<(Option<String>, DataSet<'a>), Fault> {
     let bytes = if bytes.get(128..132) == Some(b"DICM") { &bytes[132..] } else { bytes };
     let mut parser = Parser::new(bytes, true, false);
     let meta = parser.meta()?;
@@ -128,7 +137,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], inflated: &'a mut Vec<u8>) -> Result<(Op
         Some(uid) => uid == "1.2.840.10008.1.2.2",
         None => body.first() == Some(&0),
     };
-    let set = Parser::new(body, explicit, big_endian).data_set()?;
+    let set = Parser::new(body, explicit, big_endian).keeping(keep).data_set()?;
     Ok((uid, set))
 }
 

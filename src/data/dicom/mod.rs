@@ -6,10 +6,12 @@
 mod codec;
 mod frames;
 mod header;
+mod identity;
 mod parse;
 mod series;
 
 pub(super) use header::is_dicom;
+pub use identity::{IdentifyingElement, read_identifying};
 pub(super) use series::{decode_series, find_series};
 
 use super::about::{About, Unit};
@@ -142,6 +144,8 @@ impl Volume {
         let colour = frames::is_deep_colour(&pixels, self.shape[1]).then_some(Bounds { lower: 0.0, upper: 65_535.0 });
         let unit = if header.in_hounsfield { Unit::Hounsfield } else { Unit::Unknown };
         let about = About {
+            grid: frames::grid(layout, planes),
+            turned: layout.photometric == Photometric::Inverted,
             format: format!("DICOM, {}", header.syntax),
             numbers: kind.name(),
             modality: header.modality.clone(),

@@ -188,6 +188,8 @@ pub(super) struct Parser<'a> {
     bytes: &'a [u8],
     pub explicit: bool,
     pub big_endian: bool,
+    /// Which elements are kept.
+    keep: fn(Tag) -> bool,
 }
 
 /// The beginning of an element.
@@ -199,7 +201,12 @@ struct Start {
 
 impl<'a> Parser<'a> {
     pub fn new(bytes: &'a [u8], explicit: bool, big_endian: bool) -> Self {
-        Self { bytes, explicit, big_endian }
+        Self { bytes, explicit, big_endian, keep: tag::is_kept }
+    }
+
+    /// With other elements kept than those that say what pixels are.
+    pub fn keeping(self, keep: fn(Tag) -> bool) -> Self {
+        Self { keep, ..self }
     }
 
     pub fn rest(&self) -> &'a [u8] {
@@ -271,7 +278,7 @@ impl<'a> Parser<'a> {
             if tag == ITEM_END {
                 break;
             }
-            let keep = keep && tag::is_kept(tag);
+            let keep = keep && (self.keep)(tag);
             let is_pixels = tag == tag::PIXELS && depth == 0;
             let value = if is_pixels && length == UNDEFINED {
                 Value::Fragments(self.fragments()?)

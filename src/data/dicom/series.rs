@@ -40,7 +40,7 @@ pub(in crate::data) fn find_series(folder: &Path) -> Result<Vec<PathBuf>, DataEr
     Ok(files)
 }
 
-fn begins_as_dicom(path: &Path) -> bool {
+pub(super) fn begins_as_dicom(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut head));
     read.is_ok() && header::is_dicom(&head)

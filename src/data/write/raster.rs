@@ -1,10 +1,13 @@
-//! Images back to files, in the type that their case was stored in: PNG for integers, TIFF for everything.
+//! Single images back to files, in the type that their case was stored in: PNG for integers, TIFF for everything.
 
-use super::{DataError, Image, StoredType, write_atomic};
+use super::tiff::Page;
+use super::write_atomic;
+use crate::data::{DataError, Image, StoredType};
 use ::image::codecs::png::PngEncoder;
 use ::image::{ExtendedColorType, ImageEncoder};
 use ::tiff::TiffResult;
 use ::tiff::encoder::{TiffEncoder, colortype};
+use ::tiff::tags::{ResolutionUnit, Tag};
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
@@ -114,19 +117,37 @@ pub fn write_tiff(path: &Path, image: &Image, stored: StoredType) -> Result<(), 
     })
 }
 
-fn encode<C: colortype::ColorType>(
-    file: impl Write + Seek,
+fn encode<C: colortype::ColorType>(file: impl Write + Seek, size: [u32; 2], values: &[C::Inner]) -> TiffResult<()>
+where
+    [C::Inner]: ::tiff::encoder::TiffValue,
+{
+    encode_tiff::<C>(&mut TiffEncoder::new(file)?, size, values, &Page { description: String::new(), per_cm: None })
+}
+
+/// Adds a page to a TIFF.
+pub(super) fn encode_tiff<C: colortype::ColorType>(
+    encoder: &mut TiffEncoder<impl Write + Seek>,
     [width, height]: [u32; 2],
     values: &[C::Inner],
+    page: &Page,
 ) -> TiffResult<()>
 where
     [C::Inner]: ::tiff::encoder::TiffValue,
 {
-    TiffEncoder::new(file)?.write_image::<C>(width, height, values)
+    let mut image = encoder.new_image::<C>(width, height)?;
+    if !page.description.is_empty() {
+        image.encoder().write_tag(Tag::ImageDescription, page.description.as_str())?;
+    }
+    if let Some([columns, rows]) = &page.per_cm {
+        image.resolution_unit(ResolutionUnit::Centimeter);
+        image.x_resolution(columns.clone());
+        image.y_resolution(rows.clone());
+    }
+    image.write_data(values)
 }
 
 /// Width and height of an image that can be written.
-fn size(path: &Path, image: &Image) -> Result<[u32; 2], DataError> {
+pub(super) fn size(path: &Path, image: &Image) -> Result<[u32; 2], DataError> {
     if !matches!(image.channels, 1 | 3) {
         return Err(DataError::new(path, format!("cannot hold an image of {} channels", image.channels), ""));
     }
@@ -137,7 +158,7 @@ fn size(path: &Path, image: &Image) -> Result<[u32; 2], DataError> {
 }
 
 /// `[channels, height, width]` → `[height, width, channels]`. A conversion to integers by `as` clips to what they hold.
-fn interleave<T>(image: &Image, convert: impl Fn(f32) -> T) -> Vec<T> {
+pub(super) fn interleave<T>(image: &Image, convert: impl Fn(f32) -> T) -> Vec<T> {
     let plane = image.height * image.width;
     let channels = image.channels;
     (0..plane * channels).map(|i| convert(image.pixels[i % channels * plane + i / channels])).collect()

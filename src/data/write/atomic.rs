@@ -1,6 +1,6 @@
 //! Writing files whole or not at all. Everything that the program writes goes through [`write_atomic`].
 
-use super::DataError;
+use crate::data::DataError;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
