@@ -3,23 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn sample(name: &str) -> PathBuf {
+pub fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join(name)
 }
 
 /// The program without a display, in `folder`.
-fn program(folder: &Path) -> Command {
+pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epsiloscope"));
     command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// The one line that a failing run says.
-fn complaint(output: &Output) -> String {
+pub fn complaint(output: &Output) -> String {
     let said = text(&output.stderr);
     assert!(!output.status.success(), "it should have failed: {said}");
     assert!(output.status.code().is_some(), "it was killed: {said}");

@@ -18,6 +18,7 @@ mod panels;
 mod predictions;
 mod readers;
 mod report;
+mod saving;
 mod shaders;
 mod snapshots;
 mod stage;
