@@ -130,7 +130,7 @@ fn facts(stack: &Stack) -> Vec<(&'static str, String, Value)> {
         add("affine", format!("[{}]", rows.join(", ")), json!(affine));
     }
     if let Some(classes) = &about.classes {
-        let mut counts = std::collections::BTreeMap::<u8, usize>::new();
+        let mut counts = std::collections::BTreeMap::<u16, usize>::new();
         classes.iter().for_each(|&class| *counts.entry(class).or_default() += 1);
         let text: Vec<String> = counts.iter().map(|(class, count)| format!("{class} ({count} slices)")).collect();
         add("classes", text.join(", "), json!(classes.to_vec()));
