@@ -13,17 +13,17 @@ struct Parameters {
     image: vec2<u32>, // of the planes
     channels: u32,
     unused_0: u32,
-    scale: f32, // image pixels per output pixel
+    scale_x: f32, // image pixels per output pixel along the image's columns; negative where flipped
     offset_x: f32,
     offset_y: f32,
     gain: f32,
     window_lower: f32,
     window_slope: f32,
     fill: f32,
-    unused_1: u32,
+    scale_y: f32, // the same along its rows
     first: vec4<u32>, // element at which image, mask and second mask begin
     phase: vec4<u32>, // of stripes and dashes, x and y
-    colours: array<vec4<f32>, 13>,
+    colours: array<vec4<f32>, 20>,
 }
 
 const LINEAR = 1u;
@@ -32,6 +32,9 @@ const CONTOUR = 4u;
 const MASK_IS_REFERENCE = 8u;
 const SECOND_IS_REFERENCE = 16u;
 const HAS_SECOND = 32u;
+const MASK_IS_CLASSES = 64u;
+const SECOND_IS_CLASSES = 128u;
+const TRANSPOSED = 256u; // the image's columns run down the output
 
 const IMAGE_MODE = 0u;
 const NOISE_MODE = 1u;
@@ -55,6 +58,8 @@ const AGREED = 9;
 const IGNORED = 10;
 const NOT_FINITE = 11;
 const EDGE = 12;
+const FIRST_CLASS = 13;
+const CLASSES = 7;
 
 @group(0) @binding(0) var<uniform> p: Parameters;
 @group(0) @binding(1) var<storage, read> image_plane: array<f32>;
@@ -67,12 +72,21 @@ const EDGE = 12;
 const IMAGE = 0u;
 const MASK = 1u;
 const SECOND_MASK = 2u;
+const TINT = 3u;
 
 fn is_on(yes: bool) -> f32 {
     return select(0.0, 1.0, yes);
 }
 
-// What is averaged, by kind of picture: RGB, the mean of channels, or a mask's (field, share, ignored).
+// The colour of a class; black for the background.
+fn tint_of(of_class: f32) -> vec3<f32> {
+    if !(of_class > 0.5) {
+        return vec3(0.0);
+    }
+    return p.colours[FIRST_CLASS + (i32(round(of_class)) - 1) % CLASSES].rgb;
+}
+
+// What is averaged, by kind of picture: RGB, the mean of channels, a mask's (field, share, ignored), or its classes' colours.
 fn value(layer: u32, index: u32) -> vec3<f32> {
     if layer == IMAGE {
         let size = p.image.x * p.image.y;
@@ -89,18 +103,21 @@ fn value(layer: u32, index: u32) -> vec3<f32> {
         }
         return vec3(image_plane[at]);
     }
+    if layer == TINT {
+        return tint_of(mask_plane[p.first.y + index]);
+    }
     var v: f32;
     var reference: bool;
     if layer == MASK {
         v = mask_plane[p.first.y + index];
-        reference = (p.flags & MASK_IS_REFERENCE) != 0u;
+        reference = (p.flags & (MASK_IS_REFERENCE | MASK_IS_CLASSES)) != 0u;
     } else {
         v = second_plane[p.first.z + index];
-        reference = (p.flags & SECOND_IS_REFERENCE) != 0u;
+        reference = (p.flags & (SECOND_IS_REFERENCE | SECOND_IS_CLASSES)) != 0u;
     }
     if reference {
         let positive = is_on(v > 0.5);
-        return vec3(positive, positive, is_on(v < -0.5));
+        return vec3(positive, positive, is_on(v < -0.5)); // the class itself is read by class_at
     }
     return vec3(v, is_on(v >= 0.5), 0.0);
 }
@@ -116,9 +133,9 @@ struct Taps {
     count: u32,
 }
 
-fn taps_around(centre: f32) -> Taps {
-    let low = centre - 0.5 * p.scale;
-    let high = centre + 0.5 * p.scale;
+fn taps_around(centre: f32, scale: f32) -> Taps {
+    let low = centre - 0.5 * scale;
+    let high = centre + 0.5 * scale;
     if REGIME == SPREAD {
         return Taps(low, high, 0, 8u);
     }
@@ -128,7 +145,7 @@ fn taps_around(centre: f32) -> Taps {
 
 fn tap_index(taps: Taps, k: u32, length: u32) -> u32 {
     if REGIME == SPREAD {
-        return index_at(floor(taps.low + (f32(k) + 0.5) * (p.scale / 8.0)), length);
+        return index_at(floor(taps.low + (f32(k) + 0.5) * ((taps.high - taps.low) / 8.0)), length);
     }
     return u32(clamp(taps.first + i32(k), 0, i32(length) - 1));
 }
@@ -136,15 +153,16 @@ fn tap_index(taps: Taps, k: u32, length: u32) -> u32 {
 // Image pixels that the tap stands for.
 fn tap_overlap(taps: Taps, k: u32) -> f32 {
     if REGIME == SPREAD {
-        return 0.125 * p.scale;
+        return 0.125 * (taps.high - taps.low);
     }
     let left = f32(taps.first + i32(k));
     return max(min(left + 1.0, taps.high) - max(left, taps.low), 0.0);
 }
 
 fn area(layer: u32, at: vec2<f32>) -> vec3<f32> {
-    let x = taps_around(at.x);
-    let y = taps_around(at.y);
+    let scale = abs(vec2(p.scale_x, p.scale_y));
+    let x = taps_around(at.x, scale.x);
+    let y = taps_around(at.y, scale.y);
     var sum = vec3(0.0);
     for (var j = 0u; j < y.count; j++) {
         let start = tap_index(y, j, p.image.y) * p.image.x;
@@ -154,7 +172,7 @@ fn area(layer: u32, at: vec2<f32>) -> vec3<f32> {
         }
         sum += row * tap_overlap(y, j);
     }
-    return sum / (p.scale * p.scale);
+    return sum / (scale.x * scale.y);
 }
 
 fn nearest(layer: u32, at: vec2<f32>) -> vec3<f32> {
@@ -191,8 +209,27 @@ fn is_reference(layer: u32) -> bool {
     return (p.flags & select(SECOND_IS_REFERENCE, MASK_IS_REFERENCE, layer == MASK)) != 0u;
 }
 
-// (field whose ½-contour is drawn, share that is positive, share that is ignored)
+fn is_classes(layer: u32) -> bool {
+    return (p.flags & select(SECOND_IS_CLASSES, MASK_IS_CLASSES, layer == MASK)) != 0u;
+}
+
+// The class of the pixel at a position.
+fn class_at(layer: u32, at: vec2<f32>) -> f32 {
+    let index = index_at(floor(at.y), p.image.y) * p.image.x + index_at(floor(at.x), p.image.x);
+    if layer == MASK {
+        return mask_plane[p.first.y + index];
+    }
+    return second_plane[p.first.z + index];
+}
+
+// (field whose ½-contour is drawn, or class; share that is positive, or of a class; share that is ignored)
 fn sample_mask(layer: u32, at: vec2<f32>) -> vec3<f32> {
+    if is_classes(layer) {
+        if REGIME != MAGNIFIED {
+            return vec3(class_at(layer, at), area(layer, at).yz);
+        }
+        return vec3(class_at(layer, at), nearest(layer, at).yz);
+    }
     if REGIME != MAGNIFIED {
         return area(layer, at);
     }
@@ -219,10 +256,15 @@ var<workgroup> squares: array<vec4<f32>, 441>;
 var<workgroup> crossed_squares: array<atomic<u32>, 21>;
 
 fn position(x: f32, y: f32) -> vec2<f32> {
-    return (vec2(x, y) + 0.5) * p.scale + vec2(p.offset_x, p.offset_y);
+    let output = vec2(x, y) + 0.5;
+    let along = select(output, output.yx, (p.flags & TRANSPOSED) != 0u);
+    return along * vec2(p.scale_x, p.scale_y) + vec2(p.offset_x, p.offset_y);
 }
 
-fn crossing(a: f32, b: f32) -> f32 {
+fn crossing(a: f32, b: f32, classes: bool) -> f32 {
+    if classes {
+        return select(0.5, -1.0, a == b);
+    }
     let low = a - 0.5;
     let high = b - 0.5;
     if (low >= 0.0) == (high >= 0.0) {
@@ -273,13 +315,19 @@ fn mask_and_distance(layer: u32, group: vec2<u32>, local: vec2<u32>, lane: u32) 
         nodes[n] = vec4(sample_mask(layer, position(x, y)), 0.0);
     }
     workgroupBarrier();
+    let classes = is_classes(layer);
     for (var n = lane; n < SQUARES * SQUARES; n += SIDE * SIDE) {
         let at = n / SQUARES * NODES + n % SQUARES;
         let a = nodes[at].x;
         let b = nodes[at + 1u].x;
         let c = nodes[at + NODES].x;
         let d = nodes[at + NODES + 1u].x;
-        let sides = vec4(crossing(a, b), crossing(b, d), crossing(c, d), crossing(a, c));
+        let sides = vec4(
+            crossing(a, b, classes),
+            crossing(b, d, classes),
+            crossing(c, d, classes),
+            crossing(a, c, classes),
+        );
         squares[n] = sides;
         if any(sides >= vec4(0.0)) {
             atomicOr(&crossed_squares[n / SQUARES], 1u << (n % SQUARES));
@@ -337,7 +385,7 @@ fn second_strength(mask_distance: f32, second_distance: f32) -> f32 {
 
 // The share smoothed over the border's output pixel where the mask is magnified.
 fn smoothed(layer: u32, sample: vec3<f32>, distance: f32) -> vec3<f32> {
-    if REGIME == MAGNIFIED && !is_reference(layer) {
+    if REGIME == MAGNIFIED && !is_reference(layer) && !is_classes(layer) {
         let signed_distance = select(-distance, distance, sample.x >= 0.5);
         return vec3(sample.x, clamp(0.5 + signed_distance, 0.0, 1.0), sample.z);
     }
@@ -346,6 +394,14 @@ fn smoothed(layer: u32, sample: vec3<f32>, distance: f32) -> vec3<f32> {
 
 fn windowed(v: vec3<f32>) -> vec3<f32> {
     return clamp((v - p.window_lower) * p.window_slope, vec3(0.0), vec3(1.0));
+}
+
+// The first mask's colours over what is under it.
+fn filled(under: vec3<f32>, opacity: f32, share: f32, tint: vec3<f32>) -> vec3<f32> {
+    if is_classes(MASK) {
+        return under * (1.0 - opacity * share) + opacity * tint;
+    }
+    return mix(under, colour(POSITIVE), opacity * share);
 }
 
 fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask: vec4<f32>, second: vec4<f32>) -> vec3<f32> {
@@ -372,12 +428,20 @@ fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask: vec4<f32>, second: vec4<f32
         return colour(NOT_FINITE);
     }
     let falling = falling_stripe(pixel);
+    var tint = vec3(0.0);
+    if is_classes(MASK) && MODE != DIFFERENCE_MODE {
+        if REGIME == MAGNIFIED {
+            tint = tint_of(a.x);
+        } else {
+            tint = area(TINT, at);
+        }
+    }
     if MODE == MASK_MODE {
-        let shown = mix(colour(NEGATIVE), colour(POSITIVE), a.y);
+        let shown = filled(colour(NEGATIVE), 1.0, a.y, tint);
         return mix(shown, select(colour(NEGATIVE), colour(IGNORED), falling), a.z);
     }
     if MODE == OVERLAY_MODE {
-        var shown = mix(under, colour(POSITIVE), p.fill * a.y);
+        var shown = filled(under, p.fill, a.y, tint);
         shown = mix(shown, select(shown, colour(IGNORED), falling), 0.6 * a.z);
         if (p.flags & HAS_SECOND) != 0u {
             let line = select(colour(EDGE), colour(SECOND), dash(pixel));
@@ -385,18 +449,32 @@ fn picture_at(at: vec2<f32>, pixel: vec2<u32>, mask: vec4<f32>, second: vec4<f32
             shown = with_line(shown, line, second_distance, strength);
         }
         if (p.flags & CONTOUR) != 0u {
-            shown = with_line(shown, colour(POSITIVE), mask_distance, 1.0);
+            var line = colour(POSITIVE);
+            if is_classes(MASK) {
+                // Beside a class its own colour, outside of all the dark edge.
+                line = select(colour(EDGE), tint_of(a.x), a.x > 0.5);
+            }
+            shown = with_line(shown, line, mask_distance, 1.0);
         }
         return shown;
     }
     let ignored = max(a.z, b.z);
     var shown = mix(under, colour(ZERO), 0.45);
-    shown = mix(shown, colour(AGREED), 0.2 * min(a.y, b.y));
-    let appeared = max(a.y - b.y, 0.0) * (1.0 - ignored);
-    let vanished = max(b.y - a.y, 0.0) * (1.0 - ignored);
+    var shares = vec3(min(a.y, b.y), max(a.y - b.y, 0.0), max(b.y - a.y, 0.0));
+    var fresh = colour(APPEARED);
+    if is_classes(MASK) {
+        // Another class, in its colour; or none any more.
+        let differ = is_on(a.x != b.x);
+        let some = is_on(a.x > 0.5);
+        shares = vec3((1.0 - differ) * some, differ * some, differ * (1.0 - some));
+        fresh = select(fresh, tint_of(a.x), a.x > 0.5);
+    }
+    shown = mix(shown, colour(AGREED), 0.2 * shares.x);
+    let appeared = shares.y * (1.0 - ignored);
+    let vanished = shares.z * (1.0 - ignored);
     let outline = clamp(1.75 - min(mask_distance, second_distance), 0.0, 1.0);
     let striped = select(0.2, 0.95, stripe(pixel));
-    shown = mix(shown, colour(APPEARED), 0.8 * appeared);
+    shown = mix(shown, fresh, 0.8 * appeared);
     shown = mix(shown, colour(VANISHED), vanished * (striped + (0.95 - striped) * outline));
     return mix(shown, select(shown, colour(IGNORED), falling), 0.6 * ignored);
 }

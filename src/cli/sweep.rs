@@ -3,7 +3,7 @@
 use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
 use super::progress::Progress;
 use crate::attack::{self, CATALOG, Method, Reference};
-use crate::data::{self, Case, LabelMap, LabelStack, Mask, Stack};
+use crate::data::{self, Case, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
 use crate::model::{BuiltIn, Model, ModelCard};
 use crate::study::report::{
@@ -41,6 +41,10 @@ pub(super) struct SweepOptions {
     /// What counts as broken: Dice below a share of the clean Dice (75%), or below a value (0.7).
     #[arg(long, value_name = "DICE", default_value = "75%")]
     broken_below: Criterion,
+    /// Change only this part of the image: a rectangle in pixels, or a mask of the image's size, in which everything but 0
+    /// belongs to it. The control is confined to it too.
+    #[arg(long, value_name = "X,Y,W,H|MASK")]
+    region: Option<String>,
     /// Seed of the random signs.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -67,6 +71,7 @@ impl SweepOptions {
             attack: "fgsm",
             epsilons: DEFAULT_EPSILONS.to_owned(),
             broken_below: Criterion::default(),
+            region: None,
             seed: 0,
             out: out.to_owned(),
         }
@@ -101,6 +106,7 @@ impl SweepOptions {
         option("--attack", Some(self.attack.to_owned()));
         option("--epsilons", Some(self.epsilons.clone()));
         option("--broken-below", Some(self.broken_below.to_text()));
+        option("--region", self.region.clone());
         option("--seed", Some(self.seed.to_string()));
         option("--out", Some(self.out.display().to_string()));
         words.join(" ")
@@ -226,9 +232,12 @@ impl Opened {
         let case = Arc::new(Case::from_slice(&self.stack, options.case.slice, self.name.clone())?);
         let on = || options.image.as_ref().map_or(self.name.clone(), |path| path.display().to_string());
         let plain = Subject::new(case, model).with_context(on)?;
-        let Some(label) = &self.label else { return Ok((plain, LabelUse::default())) };
+        let [height, width] = plain.case.size();
+        let region = options.region.as_ref().map(|text| Region::parse(text, height, width));
+        let region = region.transpose().context("--region")?;
+        let Some(label) = &self.label else { return Ok((plain.confined(region), LabelUse::default())) };
         let (mask, used) = matched(label, options, &plain)?;
-        Ok((plain.relabel(Some(mask)).with_context(on)?, used))
+        Ok((plain.relabel(Some(mask)).with_context(on)?.confined(region), used))
     }
 }
 
@@ -295,6 +304,9 @@ fn provenance(options: &SweepOptions, subject: &Subject, label: &LabelUse, devic
     facts.add("device", device);
     let title = entry.map_or(options.attack, |e| e.title);
     facts.add("attack", format!("{title}, L∞, one step of ε; clipped to the bounds"));
+    if let Some(region) = &subject.region {
+        facts.add("confined to", format!("{}; attack and control change nothing outside of it", region.describe()));
+    }
     facts.add("ε", options.epsilons.clone());
     facts.add("control", format!("random sign, seed {}", options.seed));
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));

@@ -81,6 +81,8 @@ pub struct About {
     /// Where known: the place in mm of the centre of a pixel, `affine · [column, row, slice, 1]` counted from 0, along axes
     /// to the patient's right, anterior and superior (NIfTI's; DICOM counts to the left and posterior).
     pub affine: Option<[[f32; 4]; 3]>,
+    /// The window that the file wishes, where it does.
+    pub window: Option<super::Bounds>,
     /// The class of each slice, in data sets for classification.
     pub classes: Option<Arc<[u16]>>,
     /// The names of the classes, by index, where a data set gives them.
@@ -103,6 +105,20 @@ impl About {
         let affine = self.affine.map(|rows| rows.map(|[x, y, z, at]| [x, y, z, z.mul_add(index as f32, at)]));
         let classes = self.classes.as_ref().and_then(|classes| classes.get(index).map(|&class| Arc::from([class])));
         Self { affine, classes, ..self.clone() }
+    }
+
+    /// The same of a volume sliced along another of its axes.
+    #[must_use]
+    pub(super) fn along(&self, axis: super::Axis) -> Self {
+        let spacing = self.spacing.map(|spacing| axis.arranged(spacing));
+        // The affine counts columns, rows, slices; the other way round is what an axis arranges.
+        let affine = self.affine.map(|rows| {
+            rows.map(|[column, row, slice, shift]| {
+                let [slice, row, column] = axis.arranged([slice, row, column]);
+                [column, row, slice, shift]
+            })
+        });
+        Self { spacing, affine, ..self.clone() }
     }
 
     /// The sides of the patient towards which columns, rows and slices run on: `R`, `L`, `A`, `P`, `S` or `I` for each.

@@ -1,6 +1,6 @@
 //! A case: one image, what is known about it, and its label if there is one.
 
-use super::{About, Bounds, DataError, Image, Mask, Stack, StoredType};
+use super::{About, Axis, Bounds, DataError, Image, Mask, Stack, StoredType};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +10,13 @@ use std::sync::Arc;
 pub struct Provenance {
     /// The file, if any.
     pub path: Option<PathBuf>,
-    /// Slice index in that file, from 0.
+    /// Slice index in that file along `axis`, from 0.
     pub slice: usize,
-    /// Number of slices in that file.
+    /// Number of slices in that file along `axis`.
     pub slices: usize,
+    /// The axis of the file's volume that was sliced.
+    #[serde(default)]
+    pub axis: Axis,
 }
 
 /// The class of an image as a whole: the label of a case for classification. Cheap to clone.
@@ -75,7 +78,7 @@ impl Case {
             let pixels = image.pixels.iter().map(|v| v.clamp(bounds.lower, bounds.upper)).collect();
             Image { pixels, ..image }
         };
-        let provenance = Provenance { path: stack.path.clone(), slice, slices: stack.slices };
+        let provenance = Provenance { path: stack.path.clone(), slice, slices: stack.slices, axis: stack.axis };
         Ok(Self {
             name: name.into(),
             image,

@@ -1,5 +1,7 @@
 //! One two-dimensional image in pixel units, the type it was stored in, and the bounds that scale it.
 
+use super::Pixels;
+use super::percentile::spread;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -92,6 +94,11 @@ impl Image {
     pub fn new(channels: usize, height: usize, width: usize, pixels: impl Into<Arc<[f32]>>) -> Option<Self> {
         let pixels = pixels.into();
         (pixels.len() == channels * height * width).then_some(Self { channels, height, width, pixels })
+    }
+
+    /// The 0.5 and 99.5 percentile of all values, by nearest rank; `None` for an image without pixels.
+    pub fn percentiles(&self) -> Option<Bounds> {
+        spread(&Pixels::F32(self.pixels.clone())).map(|spread| spread.percentiles)
     }
 
     /// Smallest and largest pixel value; `None` for an image without pixels.

@@ -1,7 +1,9 @@
 //! Label masks, and label files as people save them: grey images whose values mean classes.
 
 use super::label_map::assign;
-use super::{DataError, LabelMap, Pixels, Stack, open};
+use super::stack::resliced;
+use super::{Axis, DataError, LabelMap, Pixels, Stack, open};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,8 +45,10 @@ pub struct LabelStack {
     pub width: usize,
     /// The different values of the whole stack, ascending; at most [`MOST_LABEL_VALUES`].
     pub values: Vec<u32>,
-    /// Indices into `values`, `[slices, height, width]`: a quarter of the memory of the values themselves.
+    /// Indices into `values`, `[slices, height, width]` as stored: a quarter of the memory of the values themselves.
     indices: Arc<[u8]>,
+    /// The axis of the stored indices along which the slices follow one another.
+    axis: Axis,
 }
 
 impl LabelStack {
@@ -86,8 +90,11 @@ impl LabelStack {
                 }
             })
         })?;
-        let Stack { slices, height, width, .. } = *stack;
-        Ok(Self { path: stack.path.clone(), slices, height, width, values, indices })
+        // The pixels are in the order of the file, whatever the stack's axis.
+        let shape = [stack.slices, stack.height, stack.width];
+        let [slices, height, width] = stack.axis.stored(shape);
+        let label = Self { path: stack.path.clone(), slices, height, width, values, indices, axis: Axis::Slices };
+        Ok(label.along(stack.axis))
     }
 
     /// Whether this labels `image`: the same size and the same number of slices.
@@ -137,9 +144,22 @@ impl LabelStack {
         Some(assign(&self.values, &agreement))
     }
 
-    fn slice_indices(&self, slice: usize) -> Option<&[u8]> {
+    /// The label of [`Stack::along`] the same axis.
+    #[must_use]
+    pub fn along(&self, axis: Axis) -> Self {
+        let shape = [self.slices, self.height, self.width];
+        let [slices, height, width] = axis.arranged(self.axis.stored(shape));
+        Self { slices, height, width, axis, ..self.clone() }
+    }
+
+    fn slice_indices(&self, slice: usize) -> Option<Cow<'_, [u8]>> {
+        if self.axis != Axis::Slices {
+            let shape = [self.slices, self.height, self.width];
+            let indices = resliced(&self.indices, 1, shape, self.axis, slice, |index| index)?;
+            return Some(Cow::Owned(indices.to_vec()));
+        }
         let len = self.height * self.width;
-        self.indices.get(slice.checked_mul(len)?..slice.checked_add(1)?.checked_mul(len)?)
+        self.indices.get(slice.checked_mul(len)?..slice.checked_add(1)?.checked_mul(len)?).map(Cow::Borrowed)
     }
 }
 

@@ -5,6 +5,7 @@
 //! returns a [`DataError`] that names the file, the cause and what would work, and caps what it allocates.
 
 mod about;
+mod axis;
 mod case;
 pub mod dataset;
 mod dicom;
@@ -21,6 +22,7 @@ mod open;
 mod peek;
 mod percentile;
 mod raster;
+mod region;
 mod sample;
 mod stack;
 pub mod synthetic;
@@ -28,6 +30,7 @@ mod tiff;
 mod write;
 
 pub use about::{About, Grid, Unit};
+pub use axis::Axis;
 pub use case::{Case, ClassLabel, Provenance};
 pub use dataset::Dataset;
 pub use dicom::{IdentifyingElement, read_identifying};
@@ -36,6 +39,7 @@ pub use image::{Bounds, Image, StoredType};
 pub use label::{IGNORE, LabelStack, MOST_LABEL_VALUES, Mask};
 pub use label_map::{LabelMap, LabelMapError};
 pub use open::{LARGEST_DECODED_BYTES, open, open_bytes, open_with_progress};
+pub use region::{Region, Shape};
 pub use sample::{BUNDLED_SAMPLE_NAME, bundled_sample};
 pub use stack::{Pixels, Stack};
 pub use write::{

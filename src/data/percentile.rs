@@ -22,7 +22,7 @@ pub(super) struct Spread {
 /// The spread of all values: no sampling, no sorting. `None` without values; values that are not finite must not be there.
 pub(super) fn spread(pixels: &Pixels) -> Option<Spread> {
     match pixels {
-        Pixels::U8(p) => narrow(p, |v| u16::from(v), f32::from),
+        Pixels::U8(p) => narrow(p, u16::from, f32::from),
         Pixels::U16(p) => narrow(p, |v| v, f32::from),
         // With its sign turned, the least number has the least key.
         Pixels::I16(p) => narrow(p, |v| v.cast_unsigned() ^ 0x8000, |key| f32::from((key ^ 0x8000).cast_signed())),

@@ -2,7 +2,7 @@
 
 use super::open::Decoded;
 use super::percentile::spread;
-use super::{About, Bounds, DataError, Image, StoredType};
+use super::{About, Axis, Bounds, DataError, Image, StoredType};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,8 +68,10 @@ pub struct Stack {
     pub shown: Bounds,
     /// What the file says of them: unit, spacing, orientation, classes.
     pub about: Arc<About>,
-    /// The pixels.
+    /// The pixels as they are stored, whatever the axis: [`Self::slice`] knows it.
     pub pixels: Pixels,
+    /// The axis of the stored pixels along which the slices follow one another: that of [`Self::along`].
+    pub axis: Axis,
 }
 
 impl Stack {
@@ -100,7 +102,8 @@ impl Stack {
             let bounds = spread.range.with_width();
             (bounds, if spread.percentiles.width() > 0.0 { spread.percentiles } else { bounds })
         });
-        Ok(Self { path: None, slices, channels, height, width, bounds, shown, about: Arc::default(), pixels })
+        let (about, axis) = (Arc::default(), Axis::Slices);
+        Ok(Self { path: None, slices, channels, height, width, bounds, shown, about, pixels, axis })
     }
 
     /// A stack of what a reader found.
@@ -116,7 +119,7 @@ impl Stack {
         Ok(Self {
             bounds: bounds.unwrap_or(stack.bounds),
             shown: shown.unwrap_or(stack.shown),
-            about: about.into(),
+            about: Arc::new(About { window: shown, ..about }),
             ..stack
         })
     }
@@ -141,8 +144,41 @@ impl Stack {
         self.pixels.stored()
     }
 
+    /// Whether its slices are those of one volume, so that other planes through it make sense.
+    pub fn is_volume(&self) -> bool {
+        let [slices, height, width] = self.axis.stored([self.slices, self.height, self.width]);
+        slices > 1 && height > 1 && width > 1 && self.about.classes.is_none()
+    }
+
+    /// The same volume sliced along another axis of the stored pixels, which are shared: spacing, orientation and the
+    /// number of slices follow. The stack itself where it is no volume.
+    #[must_use]
+    pub fn along(&self, axis: Axis) -> Self {
+        if axis == self.axis || !self.is_volume() {
+            return self.clone();
+        }
+        let stored = |about: &About| match self.axis {
+            Axis::Slices | Axis::Rows => about.along(self.axis),
+            // Its inverse is itself, done once more.
+            Axis::Columns => about.along(Axis::Columns).along(Axis::Columns),
+        };
+        let [slices, height, width] = axis.arranged(self.axis.stored([self.slices, self.height, self.width]));
+        let about = Arc::new(stored(&self.about).along(axis));
+        Self { slices, height, width, about, axis, ..self.clone() }
+    }
+
     /// Slice `index` as floats in pixel units, or `None` past the last slice.
     pub fn slice(&self, index: usize) -> Option<Image> {
+        if self.axis != Axis::Slices {
+            let shape = [self.slices, self.height, self.width];
+            let pixels = match &self.pixels {
+                Pixels::U8(p) => resliced(p, self.channels, shape, self.axis, index, f32::from)?,
+                Pixels::U16(p) => resliced(p, self.channels, shape, self.axis, index, f32::from)?,
+                Pixels::I16(p) => resliced(p, self.channels, shape, self.axis, index, f32::from)?,
+                Pixels::F32(p) => resliced(p, self.channels, shape, self.axis, index, |v| v)?,
+            };
+            return Image::new(self.channels, self.height, self.width, pixels);
+        }
         let len = self.channels * self.height * self.width;
         let range = index.checked_mul(len)?..index.checked_add(1)?.checked_mul(len)?;
         let pixels: Arc<[f32]> = match &self.pixels {
@@ -159,6 +195,30 @@ impl Stack {
         let stem = self.path.as_deref().and_then(|path| path.file_stem());
         stem.map_or_else(|| "image".to_owned(), |stem| stem.to_string_lossy().into_owned())
     }
+}
+
+/// Slice `index` of `[slices, channels, height, width]` stored values along `axis`, where there are `shape` slices, rows
+/// and columns; `None` past the last slice.
+pub(super) fn resliced<T: Copy, U>(
+    values: &[T],
+    channels: usize,
+    shape: [usize; 3],
+    axis: Axis,
+    index: usize,
+    convert: impl Fn(T) -> U + Copy,
+) -> Option<Arc<[U]>> {
+    let [slices, height, width] = shape;
+    let [_, rows, columns] = axis.stored(shape);
+    // Elements from one stored slice, row and column to the next; then of ours.
+    let [step, down, across] = axis.arranged([channels * rows * columns, columns, 1]);
+    if index >= slices || values.len() != channels * slices * height * width {
+        return None;
+    }
+    let value = |i: usize| {
+        let (channel, y, x) = (i / (height * width), i / width % height, i % width);
+        convert(values[channel * rows * columns + index * step + y * down + x * across])
+    };
+    Some((0..channels * height * width).map(value).collect())
 }
 
 /// Says how many values are not finite and where the first is; also refuses a range too wide for a float.
@@ -231,6 +291,47 @@ mod tests {
         assert!(error.contains("2 of its 8 values") && error.contains("row 0, column 1 of slice 1"), "{error}");
         let error = Stack::new([1, 1, 1, 2], Pixels::F32([-3e38, 3e38].into())).unwrap_err().to_string();
         assert!(error.contains("span more"), "{error}");
+    }
+
+    #[test]
+    fn planes_are_sliced_from_the_stored_pixels() {
+        // Every value tells its slice, channel, row and column.
+        let [slices, channels, height, width] = [2usize, 3, 4, 5];
+        let values: Vec<u16> = (0..slices * channels * height * width)
+            .map(|i| {
+                let (x, y) = (i % width, i / width % height);
+                let (c, z) = (i / (width * height) % channels, i / (width * height * channels));
+                (1000 * z + 100 * c + 10 * y + x) as u16
+            })
+            .collect();
+        let affine = [[0.0, 0.0, 3.0, 7.0], [2.0, 0.0, 0.0, 8.0], [0.0, 1.0, 0.0, 9.0]];
+        let about = About { spacing: Some([3.0, 1.0, 2.0]), affine: Some(affine), ..About::default() };
+        let stored = Stack::new([slices, channels, height, width], Pixels::U16(values.into())).unwrap();
+        let stored = Stack { about: about.into(), ..stored };
+        for (axis, shape, spacing, letters) in [
+            (Axis::Slices, [2, 4, 5], [3.0, 1.0, 2.0], ['A', 'S', 'R']),
+            (Axis::Rows, [4, 2, 5], [1.0, 3.0, 2.0], ['A', 'R', 'S']),
+            (Axis::Columns, [5, 2, 4], [2.0, 3.0, 1.0], ['S', 'R', 'A']),
+        ] {
+            let stack = stored.along(axis);
+            assert_eq!([stack.slices, stack.height, stack.width], shape);
+            assert_eq!((stack.about.spacing, stack.about.axes()), (Some(spacing), Some(letters)));
+            for index in 0..stack.slices {
+                let image = stack.slice(index).unwrap();
+                for (i, &value) in image.pixels.iter().enumerate() {
+                    let (c, y, x) = (i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]);
+                    let [z, y, x] = axis.stored([index, y, x]);
+                    assert_eq!(value, (1000 * z + 100 * c + 10 * y + x) as f32, "{axis:?}");
+                }
+            }
+            assert!(stack.slice(stack.slices).is_none());
+            for other in Axis::ALL {
+                let (again, direct) = (stack.along(other), stored.along(other));
+                assert_eq!((again.about.as_ref(), again.width), (direct.about.as_ref(), direct.width));
+            }
+        }
+        let one = Stack::new([1, 1, 4, 5], Pixels::U8([0; 20].into())).unwrap();
+        assert_eq!(one.along(Axis::Rows).height, 4);
     }
 
     #[test]

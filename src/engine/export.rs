@@ -33,7 +33,11 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
         }
         Export::CurveFigure(path) => {
             let subject = shown.subject;
-            let subtitle = format!("{} on {}", subject.model.card().name, name(&subject.case));
+            let confined = match &subject.region {
+                Some(region) => format!(", confined to a {}", region.describe()),
+                None => String::new(),
+            };
+            let subtitle = format!("{} on {}{confined}", subject.model.card().name, name(&subject.case));
             write_figure(curve(shown)?, &subtitle, path).map_err(text)?;
             (path, None)
         }
@@ -85,7 +89,10 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
     let caption = PanelCaption {
         attack: attack::find(shown.method.name()).map_or(shown.method.name(), |entry| entry.title).to_owned(),
         epsilon: shown.epsilon,
-        subject: format!("{} on {}", card.name, name(&subject.case)),
+        subject: match &subject.region {
+            Some(region) => format!("{} on {}, confined to a {}", card.name, name(&subject.case), region.describe()),
+            None => format!("{} on {}", card.name, name(&subject.case)),
+        },
         class: card.classes.get(usize::from(card.positive_class)).map_or_else(String::new, |c| c.name.clone()),
         reference: match subject.reference_kind {
             Reference::Label => "label",

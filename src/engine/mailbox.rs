@@ -47,7 +47,10 @@ impl Mailbox {
     pub(super) fn push(&self, letter: Letter) {
         let mut state = self.lock();
         if let Letter::Request(new) = &letter
-            && matches!(new, Request::Epsilon(_) | Request::Slice(_) | Request::Attack(_) | Request::Bounds(_))
+            && matches!(
+                new,
+                Request::Epsilon(_) | Request::Slice(_) | Request::Attack(_) | Request::Bounds(_) | Request::Region(_)
+            )
         {
             state.letters.retain(|old| !matches!(old, Letter::Request(r) if discriminant(r) == discriminant(new)));
         }

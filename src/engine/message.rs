@@ -3,7 +3,7 @@
 
 use super::{DeviceChoice, Plane};
 use crate::attack::{Method, Reference};
-use crate::data::{Bounds, LabelMap, StoredType};
+use crate::data::{About, Axis, Bounds, LabelMap, Region, StoredType};
 use crate::model::ModelCard;
 use crate::study::report::Saved;
 use crate::study::{CurvePoint, Measure, SweepPlan};
@@ -31,6 +31,10 @@ pub enum Request {
     CloseLabel,
     /// Show another slice of the present stack.
     Slice(usize),
+    /// Slice the volume along another axis, in its middle.
+    Axis(Axis),
+    /// Change only the pixels of this region, as far as it fits the image; everywhere if `None`.
+    Region(Option<Region>),
     /// Map label values to classes; `None` guesses by agreement with the clean prediction of the present slice.
     LabelMap(Option<LabelMap>),
     /// Scale these pixel values to 0 and 1; the image is clipped to them.
@@ -65,7 +69,8 @@ impl Request {
             Request::OpenSample | Request::Open { .. } | Request::CancelOpen => "Open image",
             Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
             Request::Bounds(_) => "Set bounds",
-            Request::Slice(_) => "Show slice",
+            Request::Slice(_) | Request::Axis(_) => "Show slice",
+            Request::Region(_) => "Confine the attack",
             Request::OpenBundledModel | Request::OpenModel(_) => "Open model",
             Request::Attack(_) => "Choose attack",
             Request::Epsilon(_) => "Set ε",
@@ -202,6 +207,16 @@ pub struct CaseInfo {
     pub bounds: Bounds,
     /// Between these it is shown at first, in pixel units.
     pub shown: Bounds,
+    /// The 0.5 and 99.5 percentile of this slice, in pixel units.
+    pub percentiles: Bounds,
+    /// What the file says of the pixels: unit, spacing and orientation of the slice, the window that it wishes.
+    pub about: Arc<About>,
+    /// The axis along which the volume is sliced.
+    pub axis: Axis,
+    /// The names of the planes in which it can be sliced; empty where it is no volume.
+    pub planes: Vec<(Axis, &'static str)>,
+    /// The attack changes this part of the image only.
+    pub region: Option<Region>,
     /// What the loss and the measures compare with.
     pub reference: Reference,
     /// The map in force if there is a label.
@@ -219,9 +234,18 @@ pub struct CaseInfo {
 impl CaseInfo {
     /// The part of the bounds that is shown at first, as shares of their width, lower < upper.
     pub fn shown_window(&self) -> [f32; 2] {
-        let share = |v: f32| ((v - self.bounds.lower) / self.bounds.width()).clamp(0.0, 1.0);
-        let [lower, upper] = [share(self.shown.lower), share(self.shown.upper)];
+        self.window_of(self.shown)
+    }
+
+    /// A window in pixel units as shares of the bounds' width, cut to the bounds, lower < upper.
+    pub fn window_of(&self, window: Bounds) -> [f32; 2] {
+        let [lower, upper] = [window.lower, window.upper].map(|v| self.share(v).clamp(0.0, 1.0));
         if lower < upper { [lower, upper] } else { [0.0, 1.0] }
+    }
+
+    /// A value in pixel units as a share of the bounds' width.
+    pub fn share(&self, value: f32) -> f32 {
+        (value - self.bounds.lower) / self.bounds.width()
     }
 }
 
@@ -257,6 +281,9 @@ pub struct Frame {
     pub noise: Plane,
     /// The adversarial image in [0, 1], `[channels, h, w]`.
     pub adversarial: Plane,
+    /// The predicted class of each pixel of the original and of the adversarial image, `[1, h, w]`, where the model has more
+    /// than two.
+    pub classes: Option<[Plane; 2]>,
     /// P(positive class) on the original, `[1, h, w]`.
     pub clean_probability: Plane,
     /// P(positive class) on the adversarial image, `[1, h, w]`.

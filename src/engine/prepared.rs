@@ -3,6 +3,7 @@
 use super::interactive::text;
 use super::{Frame, Plane, Publish, scene};
 use crate::attack::{Direction, Method};
+use crate::data::{IGNORE, Mask};
 use crate::study::{Judged, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -20,6 +21,8 @@ pub(super) struct Prepared {
     gradient_peak: f32,
     direction_plane: Plane,
     clean_probability: Plane,
+    /// The predicted classes of the original, where there are more than two.
+    clean_classes: Option<Plane>,
     reference: Plane,
 }
 
@@ -38,6 +41,7 @@ impl Prepared {
             gradient_peak: direction.gradient.clone().map_or(Ok(0.0), peak)?,
             direction_plane: publish(direction.direction.clone())?,
             clean_probability: publish(subject.clean.probability.clone())?.with_values(&subject.clean.on_host),
+            clean_classes: several(&subject).then(|| class_plane(&subject.clean.predicted)),
             reference: scene::reference_plane(&subject),
             method,
             generation,
@@ -66,6 +70,7 @@ impl Prepared {
             direction: self.direction_plane.clone(),
             noise: publish(adversarial.clone() - subject.x.clone())?,
             adversarial: publish(adversarial.clone())?.with_values(&judged.image),
+            classes: self.clean_classes.clone().map(|clean| [clean, class_plane(&judged.predicted)]),
             clean_probability: self.clean_probability.clone(),
             adversarial_probability: publish(judged.probability.clone())?.with_values(&judged.on_host),
             reference: self.reference.clone(),
@@ -76,6 +81,17 @@ impl Prepared {
         };
         Ok((frame, adversarial, judged))
     }
+}
+
+/// Whether the model tells more than two classes apart: one probability does not say all then.
+fn several(subject: &Subject) -> bool {
+    subject.model.card().classes.len() > 2
+}
+
+/// The class of each pixel, −1 where it is ignored.
+fn class_plane(mask: &Mask) -> Plane {
+    let value = |&class: &u8| if class == IGNORE { -1.0 } else { f32::from(class) };
+    Plane::from_host(1, mask.height, mask.width, mask.classes.iter().map(value).collect::<Vec<f32>>())
 }
 
 /// The largest magnitude.

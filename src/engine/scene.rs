@@ -2,7 +2,7 @@
 
 use super::interactive::text;
 use super::{CaseInfo, Plane};
-use crate::data::{Case, IGNORE, LabelMap, LabelStack, Mask, Stack};
+use crate::data::{Axis, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::model::Model;
 use crate::study::Subject;
 use std::path::PathBuf;
@@ -14,7 +14,12 @@ pub(super) struct Scene {
     pub(super) stack: Arc<Stack>,
     pub(super) name: String,
     pub(super) label: Option<(Arc<LabelStack>, Option<PathBuf>)>,
+    /// The axis along which the volume is sliced.
+    pub(super) axis: Axis,
+    /// Along the axis.
     pub(super) slice: usize,
+    /// The attack changes this part of the image only, where it has the image's size.
+    pub(super) region: Option<Region>,
     /// The map that a person set; guessed where `None`.
     pub(super) label_map: Option<LabelMap>,
     /// The map that was guessed before, on any slice of this label with the present model.
@@ -29,10 +34,11 @@ impl Scene {
         model: Arc<dyn Model>,
         previous: Option<&Subject>,
     ) -> Result<(Subject, CaseInfo), String> {
+        let stack = self.stack.along(self.axis);
         let plain = match previous {
             Some(subject) => subject.relabel(None),
             None => {
-                let case = Case::from_slice(&self.stack, self.slice, self.name.as_str()).map_err(text)?;
+                let case = Case::from_slice(&stack, self.slice, self.name.as_str()).map_err(text)?;
                 Subject::new(Arc::new(case), model)
             }
         }
@@ -44,17 +50,26 @@ impl Scene {
             Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
             None => plain,
         };
+        let region = self.region.clone().filter(|region| region.size() == subject.case.size());
+        let subject = subject.confined(region.clone());
         let case = &subject.case;
+        let axes = self.stack.about.axes();
+        let planes = Axis::ALL.map(|axis| (axis, axis.title(axes)));
         let info = CaseInfo {
             name: case.name.clone(),
             path: self.stack.path.clone(),
             label_path: self.label.as_ref().and_then(|(_, path)| path.clone()),
             slice: self.slice,
-            slices: self.stack.slices,
+            slices: stack.slices,
             shape: [case.image.channels, case.image.height, case.image.width],
             stored: case.stored,
             bounds: case.bounds,
             shown: self.stack.shown,
+            percentiles: case.image.percentiles().unwrap_or(case.bounds),
+            about: case.about.clone(),
+            axis: stack.axis,
+            planes: if stack.is_volume() { planes.to_vec() } else { Vec::new() },
+            region,
             reference: subject.reference_kind,
             label_map: map,
             label_map_guessed: guessed,
@@ -68,6 +83,7 @@ impl Scene {
     /// The label map in force, whether it was guessed, and the mask that it gives.
     fn label(&self, plain: &Subject) -> Result<(Option<LabelMap>, bool, Option<Mask>), String> {
         let Some((label, _)) = &self.label else { return Ok((None, false, None)) };
+        let label = label.along(self.stack.along(self.axis).axis);
         let lacking = "the label has no such slice";
         let classes = plain.model.card().classes.len();
         let (map, guessed) = match (&self.label_map, &self.guess) {

@@ -2,11 +2,11 @@
 
 use super::Measure;
 use crate::attack::{Direction, Method, Objective, Reference};
-use crate::data::{Case, Mask};
+use crate::data::{Case, Mask, Region};
 use crate::metric;
 use crate::model::{Model, ModelError, Prediction, check_room, predict};
 use crate::tensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 
 /// A case on a model.
@@ -25,6 +25,8 @@ pub struct Subject {
     pub reference: Mask,
     /// Whose word that is.
     pub reference_kind: Reference,
+    /// Attacks change this part of the image only.
+    pub region: Option<Region>,
 }
 
 /// An image that the model has seen.
@@ -87,7 +89,14 @@ impl Subject {
             None => (prediction.predicted.clone(), Reference::CleanPrediction),
         };
         let clean = Judged::new(prediction, model.card().positive_class, &reference, &original, original.clone());
-        Ok(Self { x, original, clean, reference, reference_kind, case, model })
+        Ok(Self { x, original, clean, reference, reference_kind, case, model, region: None })
+    }
+
+    /// The same with attacks that change the pixels of `region` only; everywhere if `None`, or if it is of another size.
+    #[must_use]
+    pub fn confined(self, region: Option<Region>) -> Self {
+        let region = region.filter(|region| region.size() == self.case.size());
+        Self { region, ..self }
     }
 
     /// The loss that attacks raise.
@@ -101,7 +110,11 @@ impl Subject {
     /// # Errors
     /// If the device fails.
     pub fn direction(&self, method: Method) -> Result<Direction, ModelError> {
-        method.direction(self.model.as_ref(), &self.x, &self.objective())
+        let direction = method.direction(self.model.as_ref(), &self.x, &self.objective())?;
+        let Some(region) = &self.region else { return Ok(direction) };
+        let shape = [1, 1, region.height, region.width];
+        let mask = Tensor::<4>::from_data(TensorData::new(region.weights(), shape), &self.x.device());
+        Ok(Direction { direction: direction.direction * mask, ..direction })
     }
 
     /// Runs the model on `image`, `[1, channels, h, w]` in `[0, 1]`, and compares with the reference.

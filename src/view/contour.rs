@@ -12,9 +12,12 @@ pub(super) const FAR: f32 = 4.0;
 /// fractions from the left or the top; negative where it does not.
 type Crossings = [f32; 4];
 
-/// The crossings of the square with the fields `a b` above `c d`.
-fn crossings(a: f32, b: f32, c: f32, d: f32) -> Crossings {
+/// The crossings of the square with the fields `a b` above `c d`; if they are classes, midway between two that differ.
+fn crossings([a, b, c, d]: [f32; 4], classes: bool) -> Crossings {
     let cross = |from: f32, to: f32| {
+        if classes {
+            return if from == to { -1.0 } else { 0.5 };
+        }
         let (from, to) = (from - 0.5, to - 0.5);
         if (from >= 0.0) == (to >= 0.0) { -1.0 } else { from / (from - to) }
     };
@@ -57,8 +60,8 @@ pub(super) struct Contour {
 }
 
 impl Contour {
-    /// Of `field(index)`, `[height + 2 × REACH, width + 2 × REACH]`.
-    pub fn new(field: impl Fn(usize) -> f32 + Sync, width: usize, height: usize) -> Self {
+    /// Of `field(index)`, `[height + 2 × REACH, width + 2 × REACH]`, which holds `classes` or is cut at ½.
+    pub fn new(field: impl Fn(usize) -> f32 + Sync, classes: bool, width: usize, height: usize) -> Self {
         use rayon::prelude::*;
         let nodes = width + 2 * REACH;
         let stride = nodes - 1;
@@ -67,7 +70,8 @@ impl Contour {
         squares.par_chunks_mut(stride).enumerate().for_each(|(j, row)| {
             for (i, square) in row.iter_mut().enumerate() {
                 let at = j * nodes + i;
-                *square = crossings(field(at), field(at + 1), field(at + nodes), field(at + nodes + 1));
+                let corners = [at, at + 1, at + nodes, at + nodes + 1].map(&field);
+                *square = crossings(corners, classes);
             }
         });
         Self { stride, squares }
@@ -107,7 +111,7 @@ mod tests {
             .map(|n| ((n % nodes) as f32 - REACH as f32, (n / nodes) as f32 - REACH as f32))
             .map(|(x, y)| (0.5 + 0.1 * signed(x, y)).clamp(0.0, 1.0))
             .collect();
-        let contour = Contour::new(|i| field[i], width, height);
+        let contour = Contour::new(|i| field[i], false, width, height);
         let mut row = vec![0.0; width];
         for y in 0..height {
             contour.distances(y, &mut row);

@@ -50,25 +50,29 @@ pub fn render(spec: &ViewSpec, layers: &Layers<'_>, size: [usize; 2]) -> Result<
     RgbaImage::from_raw(width as u32, height as u32, pixels).ok_or(ViewError::Size(width, height))
 }
 
-/// Where every output column and row, and [`REACH`] more on all sides, finds its image columns and rows.
+/// Where every output column and row, and [`REACH`] more on all sides, finds its pixels along an axis of the image.
 struct Grid {
     columns: Vec<Taps>,
     rows: Vec<Taps>,
+    transposed: bool,
 }
 
 impl Grid {
     fn new(p: &Parameters) -> Self {
-        let axis = |i: usize| {
-            (0..p.size[i] as usize + 2 * REACH)
-                .map(|n| (n as f32 - REACH as f32 + 0.5) * p.scale + p.offset[i])
-                .map(|centre| Taps::new(centre, p.scale, p.image[i] as usize))
+        let axis = |output: usize| {
+            let i = if p.transposed { 1 - output } else { output };
+            (0..p.size[output] as usize + 2 * REACH)
+                .map(|n| (n as f32 - REACH as f32 + 0.5) * p.scale[i] + p.offset[i])
+                .map(|centre| Taps::new(centre, p.scale[i].abs(), p.spreads(), p.image[i] as usize))
                 .collect()
         };
-        Self { columns: axis(0), rows: axis(1) }
+        Self { columns: axis(0), rows: axis(1), transposed: p.transposed }
     }
 
+    /// The image's columns and rows under an output column and row.
     fn at(&self, column: usize, row: usize) -> [&Taps; 2] {
-        [&self.columns[column], &self.rows[row]]
+        let (across, down) = (&self.columns[column], &self.rows[row]);
+        if self.transposed { [down, across] } else { [across, down] }
     }
 }
 
@@ -87,12 +91,12 @@ impl MaskLayer {
         let mut samples = vec![MaskSample::default(); nodes * (height + 2 * REACH)];
         samples.par_chunks_mut(nodes).enumerate().for_each(|(j, row)| {
             for (i, sample) in row.iter_mut().enumerate() {
-                *sample = sample::mask(grid.at(i, j), p.scale >= 1.0, plane, kind);
+                *sample = sample::mask(grid.at(i, j), p.averages(), plane, kind, &p.colours);
             }
         });
-        let smooth = p.scale < 1.0 && kind == MaskKind::Probability;
+        let smooth = !p.averages() && kind == MaskKind::Probability;
         let needed = smooth || p.contour || p.second.is_some();
-        let contour = needed.then(|| Contour::new(|i| samples[i].field, width, height));
+        let contour = needed.then(|| Contour::new(|i| samples[i].field, kind == MaskKind::Classes, width, height));
         Self { samples, contour, smooth }
     }
 
@@ -140,8 +144,9 @@ impl Pixel<'_> {
         if !p.grid {
             return colour;
         }
-        let before = |i: usize, n: usize| (n as f32 - 1.0 + 0.5) * p.scale + p.offset[i];
-        let on_line = at[0].floor() != before(0, self.x).floor() || at[1].floor() != before(1, self.y).floor();
+        let output = if p.transposed { [self.y, self.x] } else { [self.x, self.y] };
+        let before = |i: usize| (output[i] as f32 - 1.0 + 0.5) * p.scale[i] + p.offset[i];
+        let on_line = (0..2).any(|i| at[i].floor() != before(i).floor());
         if on_line { mix(colour, [0.5; 3], 0.35) } else { colour }
     }
 
@@ -154,7 +159,7 @@ impl Pixel<'_> {
             Mode::Mask => {
                 let c = &p.colours;
                 let mask = finite(self.first.0)?;
-                let colour = mix(c.negative, c.positive, mask.share);
+                let colour = self.filled(c.negative, 1.0, mask);
                 Some(mix(colour, self.ignored_stripe(c.negative), mask.ignored))
             }
             Mode::Overlay => self.overlay(),
@@ -203,18 +208,36 @@ impl Pixel<'_> {
         let p = self.parameters;
         let c = &p.colours;
         let (mask, distance) = (finite(self.first.0)?, self.first.1);
-        let mut colour = mix(self.grey()?, c.positive, p.fill * mask.share);
+        let mut colour = self.filled(self.grey()?, p.fill, mask);
         colour = mix(colour, self.ignored_stripe(colour), 0.6 * mask.ignored);
         if let Some(kind) = p.second {
             finite(self.second.0)?;
             // A reference's contour is drawn whole, a prediction's where the mask's border left it.
             let strength = match kind {
                 MaskKind::Reference => 1.0,
-                MaskKind::Probability => ((distance - self.second.1).abs() - 0.5).clamp(0.0, 1.0),
+                _ => ((distance - self.second.1).abs() - 0.5).clamp(0.0, 1.0),
             };
             colour = line(colour, c, if self.dash() { c.second } else { c.edge }, self.second.1, strength);
         }
-        Some(if p.contour { line(colour, c, c.positive, distance, 1.0) } else { colour })
+        if !p.contour {
+            return Some(colour);
+        }
+        let drawn = match p.mask {
+            // Beside a class its own colour, outside of all the dark edge.
+            Some(MaskKind::Classes) => c.class(mask.field).unwrap_or(c.edge),
+            _ => c.positive,
+        };
+        Some(line(colour, c, drawn, distance, 1.0))
+    }
+
+    /// The first mask's colours over what is under it.
+    fn filled(&self, under: [f32; 3], opacity: f32, mask: MaskSample) -> [f32; 3] {
+        match self.parameters.mask {
+            Some(MaskKind::Classes) => {
+                std::array::from_fn(|i| under[i] * (1.0 - opacity * mask.share) + opacity * mask.tint[i])
+            }
+            _ => mix(under, self.parameters.colours.positive, opacity * mask.share),
+        }
     }
 
     fn difference(&self) -> Option<[f32; 3]> {
@@ -223,13 +246,23 @@ impl Pixel<'_> {
         let (a, b) = (finite(self.first.0)?, finite(self.second.0)?);
         let ignored = a.ignored.max(b.ignored);
         let mut colour = mix(self.grey()?, c.zero, 0.45);
-        colour = mix(colour, c.agreed, 0.2 * a.share.min(b.share));
         // Differences of shares, so that two equal borders leave nothing between them.
-        let appeared = (a.share - b.share).max(0.0) * (1.0 - ignored);
-        let vanished = (b.share - a.share).max(0.0) * (1.0 - ignored);
+        let mut shares = [a.share.min(b.share), (a.share - b.share).max(0.0), (b.share - a.share).max(0.0)];
+        let mut new = c.appeared;
+        if p.mask == Some(MaskKind::Classes) {
+            // Another class, in its colour; or none any more.
+            let differ = if a.field == b.field { 0.0 } else { 1.0 };
+            let class = c.class(a.field);
+            let some = if class.is_some() { 1.0 } else { 0.0 };
+            shares = [(1.0 - differ) * some, differ * some, differ * (1.0 - some)];
+            new = class.unwrap_or(new);
+        }
+        let [agreed, appeared, vanished] = shares;
+        let (appeared, vanished) = (appeared * (1.0 - ignored), vanished * (1.0 - ignored));
+        colour = mix(colour, c.agreed, 0.2 * agreed);
         let outline = (1.75 - self.first.1.min(self.second.1)).clamp(0.0, 1.0);
         let stripe = if self.stripe() { 0.95 } else { 0.2 };
-        colour = mix(colour, c.appeared, 0.8 * appeared);
+        colour = mix(colour, new, 0.8 * appeared);
         colour = mix(colour, c.vanished, vanished * (stripe + (0.95 - stripe) * outline));
         Some(mix(colour, self.ignored_stripe(colour), 0.6 * ignored))
     }

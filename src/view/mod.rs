@@ -6,12 +6,14 @@
 
 mod contour;
 mod cpu;
+mod orientation;
 pub mod palette;
 mod parameters;
 mod sample;
 mod transform;
 
 pub use cpu::render;
+pub use orientation::Orientation;
 pub use palette::Rgb;
 pub use parameters::{COLOURS, Layout, Parameters};
 pub use transform::Transform;
@@ -150,6 +152,9 @@ pub enum MaskKind {
     Probability,
     /// 1 where positive, 0 where negative, −1 where ignored (hatched grey). Magnified as squares.
     Reference,
+    /// The class of each pixel, 0 the background, which is left as it is; −1 where ignored. Magnified as squares, each class
+    /// in its [colour](palette::class).
+    Classes,
 }
 
 /// Values on the host, `[channels, height, width]`, row-major.
@@ -202,7 +207,7 @@ pub enum ViewError {
     /// The picture would have no pixels or more than [`MOST_PIXELS_A_SIDE`] a side.
     #[error("a picture of {0}×{1} pixels cannot be drawn; 1 to {MOST_PIXELS_A_SIDE} a side can")]
     Size(usize, usize),
-    /// The transform is not finite, or its scale is not positive.
+    /// The transform is not finite, or its scale is 0.
     #[error("the view's zoom or position is not a number")]
     Transform,
 }

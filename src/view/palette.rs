@@ -40,6 +40,14 @@ pub const BACKGROUND_DARK: Rgb = [0x0c, 0x0c, 0x0d];
 /// Around images in the light theme.
 pub const BACKGROUND_LIGHT: Rgb = [0xec, 0xec, 0xee];
 
+/// Colours of the classes 1, 2, … where there are more than two; further ones begin anew.
+pub const CLASSES: [Rgb; 7] = [YELLOW, SKY_BLUE, ORANGE, BLUISH_GREEN, REDDISH_PURPLE, BLUE, VERMILLION];
+
+/// The colour of a class above 0, the background, where there are more than two.
+pub fn class(index: usize) -> Rgb {
+    CLASSES[index.max(1).wrapping_sub(1) % CLASSES.len()]
+}
+
 /// The negative class.
 pub fn negative(theme: Theme) -> Rgb {
     match theme {

@@ -5,7 +5,7 @@ use super::palette::{self, Rgb};
 use super::{Content, GRID_ZOOM, Layers, MOST_PIXELS_A_SIDE, MaskKind, PlaneView, Sampling, ViewError, ViewSpec};
 
 /// Number of colours in [`Parameters`].
-pub const COLOURS: usize = 13;
+pub const COLOURS: usize = 13 + palette::CLASSES.len();
 
 /// The layers' shapes, wherever their values are: `[channels, height, width]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,8 +67,11 @@ pub struct Parameters {
     pub(super) channels: u32,
     /// Moves stripes and dashes with the image, whole output pixels, x then y.
     pub(super) phase: [u32; 2],
-    pub(super) scale: f32,
+    /// Image pixels per output pixel along columns and rows; negative where flipped.
+    pub(super) scale: [f32; 2],
     pub(super) offset: [f32; 2],
+    /// Columns run down the output.
+    pub(super) transposed: bool,
     pub(super) gain: f32,
     pub(super) window_lower: f32,
     /// 1 / (upper − lower).
@@ -93,6 +96,7 @@ pub(super) struct Colours {
     pub ignored: [f32; 3],
     pub not_finite: [f32; 3],
     pub edge: [f32; 3],
+    pub classes: [[f32; 3]; palette::CLASSES.len()],
 }
 
 impl Colours {
@@ -114,12 +118,15 @@ impl Colours {
             ignored: unit(palette::IGNORED),
             not_finite: unit(palette::NOT_FINITE),
             edge: unit(palette::CONTOUR_EDGE),
+            classes: palette::CLASSES.map(unit),
         }
     }
 
     fn all(&self) -> [[f32; 3]; COLOURS] {
         let c = self;
-        [
+        let mut all = [[0.0; 3]; COLOURS];
+        let (first, classes) = all.split_at_mut(COLOURS - c.classes.len());
+        first.copy_from_slice(&[
             c.background,
             c.zero,
             c.low,
@@ -133,7 +140,14 @@ impl Colours {
             c.ignored,
             c.not_finite,
             c.edge,
-        ]
+        ]);
+        classes.copy_from_slice(&c.classes);
+        all
+    }
+
+    /// The colour of a class, 0 or less of which have none.
+    pub fn class(&self, class: f32) -> Option<[f32; 3]> {
+        (class > 0.5).then(|| self.classes[(class.round() as usize - 1) % self.classes.len()])
     }
 }
 
@@ -196,7 +210,8 @@ impl Parameters {
         };
         let transform = spec.transform;
         // The image's origin in output pixels; any multiple of the patterns' periods (8, 16) may be added.
-        let phase = |i: usize| (-(transform.offset[i] / transform.scale)).round().rem_euclid(16.0) as u32 % 16;
+        let origin = transform.output_from_image([0.0; 2]);
+        let phase = |i: usize| origin[i].round().rem_euclid(16.0) as u32 % 16;
         Ok(Self {
             mode,
             linear: spec.sampling == Sampling::Linear,
@@ -210,6 +225,7 @@ impl Parameters {
             phase: [phase(0), phase(1)],
             scale: transform.scale,
             offset: transform.offset,
+            transposed: transform.transposed,
             gain,
             window_lower: window.lower,
             window_slope: 1.0 / (window.upper - window.lower).max(1e-6),
@@ -222,12 +238,22 @@ impl Parameters {
     /// almost everywhere: averaged over one pixel here and two there, it would show a pattern that is not in it, so that
     /// it is averaged only where at least two by two pixels fall together.
     pub(super) fn averages(&self) -> bool {
-        self.scale >= if self.mode == Mode::Noise { 2.0 } else { 1.0 }
+        self.coarsest() >= if self.mode == Mode::Noise { 2.0 } else { 1.0 }
+    }
+
+    /// Image pixels per output pixel along the axis on which there are more.
+    fn coarsest(&self) -> f32 {
+        self.scale[0].abs().max(self.scale[1].abs())
+    }
+
+    /// Whether an output pixel covers so many that only some of them are looked at.
+    pub(super) fn spreads(&self) -> bool {
+        self.coarsest() > 7.0
     }
 
     /// What the shader is specialised to: its `MODE`, `REGIME` and `CHANNELS`.
     pub fn variant(&self) -> [u32; 3] {
-        let regime = if !self.averages() { 0 } else { 1 + u32::from(self.scale > 7.0) };
+        let regime = if !self.averages() { 0 } else { 1 + u32::from(self.spreads()) };
         let several = self.channels >= if self.mode == Mode::Noise { 2 } else { 3 };
         [self.mode as u32, regime, u32::from(several)]
     }
@@ -250,7 +276,10 @@ impl Parameters {
             | flag(self.contour, 2)
             | flag(self.mask == Some(MaskKind::Reference), 3)
             | flag(self.second == Some(MaskKind::Reference), 4)
-            | flag(self.second.is_some(), 5);
+            | flag(self.second.is_some(), 5)
+            | flag(self.mask == Some(MaskKind::Classes), 6)
+            | flag(self.second == Some(MaskKind::Classes), 7)
+            | flag(self.transposed, 8);
         let head = [
             self.mode as u32,
             flags,
@@ -260,14 +289,14 @@ impl Parameters {
             self.image[1],
             self.channels,
             0,
-            self.scale.to_bits(),
+            self.scale[0].to_bits(),
             self.offset[0].to_bits(),
             self.offset[1].to_bits(),
             self.gain.to_bits(),
             self.window_lower.to_bits(),
             self.window_slope.to_bits(),
             self.fill.to_bits(),
-            0,
+            self.scale[1].to_bits(),
             first[0],
             first[1],
             first[2],

@@ -1,5 +1,6 @@
 //! One output pixel's worth of a plane. The shader does the same in the same order.
 
+use super::parameters::Colours;
 use super::{MaskKind, PlaneView};
 
 /// Where one output column or row finds its image columns or rows.
@@ -17,9 +18,9 @@ pub(super) struct Taps {
 }
 
 impl Taps {
-    /// The pixels that the interval of length `scale` around `centre` overlaps, weighted by the overlap; beyond 7
-    /// pixels, eight spread over it.
-    pub fn new(centre: f32, scale: f32, length: usize) -> Self {
+    /// The pixels that the interval of length `scale` around `centre` overlaps, weighted by the overlap; if it `spreads`
+    /// (over more than 7 pixels along some axis), eight spread over it.
+    pub fn new(centre: f32, scale: f32, spreads: bool, length: usize) -> Self {
         let last = length - 1;
         let left = (centre - 0.5).floor();
         let mut taps = Self {
@@ -32,7 +33,7 @@ impl Taps {
             count: 8,
         };
         let low = centre - 0.5 * scale;
-        if scale > 7.0 {
+        if spreads {
             for k in 0..8 {
                 taps.index[k] = clamped((low + (k as f32 + 0.5) * (scale / 8.0)).floor(), last);
                 taps.weight[k] = 0.125;
@@ -113,25 +114,40 @@ pub(super) struct MaskSample {
     pub share: f32,
     /// Share of the output pixel that is ignored.
     pub ignored: f32,
+    /// The colours of the classes, each times its share; only where there are several.
+    pub tint: [f32; 3],
 }
 
 /// The mask around the output pixel at `at`.
-pub(super) fn mask(at: [&Taps; 2], minified: bool, plane: &PlaneView<'_>, kind: MaskKind) -> MaskSample {
+pub(super) fn mask(
+    at: [&Taps; 2],
+    minified: bool,
+    plane: &PlaneView<'_>,
+    kind: MaskKind,
+    colours: &Colours,
+) -> MaskSample {
     let on = |yes: bool| if yes { 1.0 } else { 0.0 };
     let values = plane.values;
     match (kind, minified) {
         (MaskKind::Probability, true) => {
             let [field, share] = filtered(at, Filter::Area, plane.width, |i| [values[i], on(values[i] >= 0.5)]);
-            MaskSample { field, share, ignored: 0.0 }
+            MaskSample { field, share, ..MaskSample::default() }
         }
         (MaskKind::Probability, false) => {
             let [field] = filtered(at, Filter::Linear, plane.width, |i| [values[i]]);
-            MaskSample { field, share: on(field >= 0.5), ignored: 0.0 }
+            MaskSample { field, share: on(field >= 0.5), ..MaskSample::default() }
         }
         (MaskKind::Reference, _) => {
             let filter = if minified { Filter::Area } else { Filter::Nearest };
             let [share, ignored] = filtered(at, filter, plane.width, |i| [on(values[i] > 0.5), on(values[i] < -0.5)]);
-            MaskSample { field: share, share, ignored }
+            MaskSample { field: share, share, ignored, tint: [0.0; 3] }
+        }
+        (MaskKind::Classes, _) => {
+            let filter = if minified { Filter::Area } else { Filter::Nearest };
+            let [field] = filtered(at, Filter::Nearest, plane.width, |i| [values[i]]);
+            let [share, ignored] = filtered(at, filter, plane.width, |i| [on(values[i] > 0.5), on(values[i] < -0.5)]);
+            let tint = filtered(at, filter, plane.width, |i| colours.class(values[i]).unwrap_or_default());
+            MaskSample { field, share, ignored, tint }
         }
     }
 }
@@ -141,7 +157,7 @@ mod tests {
     use super::*;
 
     fn ramp_mean(at: f32, scale: f32) -> f32 {
-        let (x, y) = (Taps::new(at, scale, 64), Taps::new(0.5, scale, 1));
+        let (x, y) = (Taps::new(at, scale, scale > 7.0, 64), Taps::new(0.5, scale, scale > 7.0, 1));
         filtered([&x, &y], Filter::Area, 64, |i| [i as f32 + 0.5])[0]
     }
 
@@ -159,9 +175,9 @@ mod tests {
 
     #[test]
     fn area_weights_sum_to_one_for_any_position() {
-        for scale in [1.0, 1.28, 2.7, 5.5, 6.999, 7.0, 7.5, 40.0] {
+        for scale in [0.3, 0.9, 1.0, 1.28, 2.7, 5.5, 6.999, 7.0, 7.5, 40.0] {
             for step in 0..100 {
-                let taps = Taps::new(100.0 + step as f32 * 0.173, scale, 1000);
+                let taps = Taps::new(100.0 + step as f32 * 0.173, scale, scale > 7.0, 1000);
                 let sum: f32 = taps.weight[..taps.count].iter().sum();
                 assert!((sum - 1.0).abs() < 1e-3, "{scale} {step} {sum}");
             }
@@ -171,7 +187,8 @@ mod tests {
     #[test]
     fn at_one_to_one_every_pixel_is_itself() {
         for i in 0..12 {
-            let (x, y) = (Taps::new((i % 4) as f32 + 0.5, 1.0, 4), Taps::new((i / 4) as f32 + 0.5, 1.0, 3));
+            let (x, y) =
+                (Taps::new((i % 4) as f32 + 0.5, 1.0, false, 4), Taps::new((i / 4) as f32 + 0.5, 1.0, false, 3));
             for filter in [Filter::Area, Filter::Linear, Filter::Nearest] {
                 assert_eq!(filtered([&x, &y], filter, 4, |index| [index as f32]), [i as f32], "{filter:?}");
             }

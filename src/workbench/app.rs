@@ -6,15 +6,16 @@ use super::files::Prompt;
 use super::layout::{self, Panels};
 use super::notices::Notes;
 use super::settings::{self, Settings, Writer};
-use super::state::{Look, State};
+use super::state::{Look, Marks, State};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
-use crate::data::Bounds;
+use crate::data::{Axis, Bounds, Region};
 use crate::engine::{Backend, Engine, Problem, Request};
 use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
 use anyhow::Context as _;
 use eframe::egui::{self, Ui};
 use egui_tiles::Tree;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -45,6 +46,10 @@ pub struct App {
     pub(super) about: bool,
     /// The file of the present model, `None` for the bundled one.
     pub(super) model_file: Option<PathBuf>,
+    /// What the engine was told to confine the attack to.
+    pub(super) confined: Option<Region>,
+    /// What was drawn on cases that were open before, by file and axis.
+    pub(super) marks_of: HashMap<(Option<PathBuf>, Axis), Marks>,
     /// The model that was asked for.
     pub(super) pending_model: Option<Option<PathBuf>>,
     pub(super) recent_models: Vec<PathBuf>,
@@ -110,6 +115,7 @@ impl App {
             view: settings.view.clone(),
             unit: settings.unit,
             scale: settings.scale,
+            brush: settings.brush.unwrap_or(first.brush),
             recent: settings.recent.clone(),
             hint: !settings.hint_seen && options.screenshot.is_none(),
             ..first
@@ -157,6 +163,8 @@ impl App {
             shortcuts: false,
             about: false,
             model_file: None,
+            confined: None,
+            marks_of: HashMap::new(),
             pending_model: None,
             recent_models: settings.recent_models.clone(),
             device,
@@ -199,6 +207,7 @@ impl App {
             view: self.state.view.clone(),
             unit: self.state.unit,
             scale: self.state.scale,
+            brush: Some(self.state.brush),
             device: self.device,
             recent: self.state.recent.clone(),
             recent_models: self.recent_models.clone(),
@@ -296,6 +305,7 @@ impl eframe::App for App {
         self.center_ui(ui);
         self.sheets_ui(&context);
         self.apply_commands(&context);
+        self.confine(&context);
         self.play(&context, now);
         self.display.end_frame();
         if let Some(drawn) = self.drawn.take() {

@@ -3,12 +3,13 @@
 use super::app::App;
 use super::command::Command;
 use super::files::{self, Meaning, Prompt, Wanted};
-use super::history::{Change, Snapshot};
+use super::history::{Change, Held, Snapshot};
 use super::settings::MOST_RECENT;
-use super::state::{LiveCurve, Navigation, Recent};
+use super::state::{LiveCurve, Navigation, Recent, State};
 use super::{layout, numbers, theme};
 use crate::data::LabelMap;
 use crate::engine::{CaseInfo, Event, ExportReport, JobState, Problem, Request};
+use crate::view::Orientation;
 use eframe::egui::{self, ViewportCommand};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,23 @@ impl App {
                     self.record(Change::View, context);
                     self.state.view = *view;
                 }
+            }
+            Command::Mark(marks) => {
+                if *marks != state.marks {
+                    self.record(Change::Marks, context);
+                    self.state.marks = *marks;
+                }
+            }
+            Command::Tool(tool) => state.tool = tool,
+            Command::Brush(diameter) => {
+                state.brush = if diameter.is_finite() { diameter.clamp(1.0, 200.0) } else { 12.0 }
+            }
+            Command::Magnifier(stays) => state.magnifier = stays,
+            Command::Copy(picture) => {
+                let [width, height] = picture.size;
+                context.copy_image(Arc::unwrap_or_clone(picture));
+                let now = context.input(|i| i.time);
+                self.notes.good("Copied", format!("{width} × {height} pixels are on the clipboard."), now);
             }
             Command::Navigate(navigation) => state.navigation = navigation,
             // Whatever is under the pointer is no part of a picture of the window.
@@ -110,12 +128,19 @@ impl App {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { epsilon: self.state.epsilon, method: self.state.method, view: self.state.view.clone() }
+        let State { epsilon, method, view, marks, .. } = &self.state;
+        Snapshot { epsilon: *epsilon, method: *method, view: view.clone(), marks: marks.clone() }
     }
 
     fn record(&mut self, change: Change, context: &egui::Context) {
         let (before, now) = (self.snapshot(), context.input(|i| i.time));
-        self.state.history.record(before, change, now, self.state.dragging);
+        let press = context.input(|i| i.pointer.press_start_time().filter(|_| i.pointer.any_down()));
+        let held = match (change, press) {
+            (Change::View | Change::Marks, Some(press)) => Held::Since(press),
+            _ if self.state.dragging => Held::Yes,
+            _ => Held::No,
+        };
+        self.state.history.record(before, change, now, held);
     }
 
     fn set_epsilon(&mut self, epsilon: f64, context: &egui::Context) {
@@ -141,6 +166,23 @@ impl App {
             self.engine.send(Request::Epsilon(to.epsilon));
         }
         (self.state.epsilon, self.state.method, self.state.view) = (to.epsilon, to.method, to.view);
+        self.state.marks = to.marks;
+    }
+
+    /// Tells the engine what the attack is confined to, once it is drawn.
+    pub(super) fn confine(&mut self, context: &egui::Context) {
+        let drawing = context.input(|i| i.pointer.any_down());
+        let Some(case) = self.state.case.as_ref().filter(|_| !drawing) else { return };
+        let [_, height, width] = case.shape;
+        let wished = self.state.marks.confined_to().filter(|region| region.size() == [height, width]);
+        let same = match (wished, &self.confined) {
+            (Some(wished), Some(told)) => wished.is(told),
+            (wished, told) => wished.is_none() && told.is_none(),
+        };
+        if !same {
+            self.confined = wished.cloned();
+            self.engine.send(Request::Region(self.confined.clone()));
+        }
     }
 
     fn ask(&mut self, wanted: Wanted, context: &egui::Context) {
@@ -231,6 +273,7 @@ impl App {
                     self.state.curve.take_if(|c| c.generation != frame.generation);
                     self.state.frame = Some(frame);
                     self.state.case_shown = true;
+                    self.state.outdated = false;
                     self.worked(&["Compute", "Set ε", "Choose attack", "Show slice"]);
                 }
             }
@@ -260,14 +303,22 @@ impl App {
 
     fn new_case(&mut self, info: Arc<CaseInfo>) {
         let state = &mut self.state;
-        let other = state.case.as_ref().is_none_or(|c| c.path != info.path || c.shape != info.shape);
+        let other =
+            state.case.as_ref().is_none_or(|c| c.path != info.path || c.shape != info.shape || c.axis != info.axis);
+        let same_file = state.case.as_ref().is_some_and(|c| c.path == info.path);
+        let other_slice = state.case.as_ref().is_none_or(|c| c.slice != info.slice || c.label_path != info.label_path);
         if other {
+            self.keep_marks(&info);
+            let state = &mut self.state;
+            state.view.orientation = info.about.axes().map(Orientation::radiological).unwrap_or_default();
             state.navigation = Navigation::default();
             state.probe = None;
             state.slice = info.slice;
             state.playing = false;
         }
-        if other || state.case.as_ref().is_some_and(|c| c.bounds != info.bounds) {
+        let state = &mut self.state;
+        // Another plane of a volume is looked at as the one before.
+        if (other && !same_file) || state.case.as_ref().is_some_and(|c| c.bounds != info.bounds) {
             state.view.window = info.shown_window();
         }
         // While slices are leafed through, answers to earlier wishes come late.
@@ -276,6 +327,7 @@ impl App {
         }
         state.opening = None;
         state.case_shown = false;
+        state.outdated |= other || other_slice;
         if let Some(image) = &info.path {
             let recent = Recent { image: image.clone(), label: info.label_path.clone() };
             state.recent.retain(|r| r.image != *image);
@@ -291,6 +343,21 @@ impl App {
         if let Some(bounds) = self.wished_bounds.take() {
             self.engine.send(Request::Bounds(bounds));
         }
+    }
+
+    /// Puts what was drawn on the case before aside, and brings back what was drawn on this one.
+    fn keep_marks(&mut self, info: &CaseInfo) {
+        let key = |case: &CaseInfo| (case.path.clone(), case.axis);
+        let marks = std::mem::take(&mut self.state.marks);
+        if let Some(case) = &self.state.case {
+            self.marks_of.insert(key(case), marks);
+        }
+        let [_, height, width] = info.shape;
+        let mut marks = self.marks_of.get(&key(info)).cloned().unwrap_or_default();
+        marks.region = marks.region.filter(|region| region.size() == [height, width]);
+        self.state.marks = marks;
+        // The engine forgets it with the image.
+        self.confined = info.region.clone();
     }
 
     /// Uses the label map of the command line as soon as label and classes are known.

@@ -2,12 +2,12 @@
 //! them between frames and forwards what concerns the engine.
 
 use super::epsilon::{EpsilonScale, EpsilonUnit};
-use super::state::{Look, Navigation, View};
+use super::state::{Look, Marks, Navigation, Tool, View};
 use crate::attack::Method;
 use crate::engine::{Problem, Request};
 use eframe::egui;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 /// What a person asked for.
 #[derive(Clone, Debug)]
@@ -26,6 +26,16 @@ pub enum Command {
     Attack(Method),
     /// Change what the pictures look like: a changed copy of the present view.
     View(Box<View>),
+    /// Change what is drawn on the pictures: a changed copy of the present marks.
+    Mark(Box<Marks>),
+    /// Choose what dragging on a picture does.
+    Tool(Tool),
+    /// Choose the diameter of the brush, in image pixels.
+    Brush(f32),
+    /// The magnifying glass stays, or comes only while its key is held.
+    Magnifier(bool),
+    /// A picture was read back: put it on the clipboard.
+    Copy(Arc<egui::ColorImage>),
     /// Zoom or pan.
     Navigate(Navigation),
     /// The pointer is over this pixel (column, row), or over none.

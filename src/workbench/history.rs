@@ -1,6 +1,6 @@
-//! Undo and redo of ε, attack and view.
+//! Undo and redo of ε, attack, view and what is drawn on the pictures.
 
-use super::state::View;
+use super::state::{Marks, View};
 use crate::attack::Method;
 
 /// What undo brings back.
@@ -12,6 +12,8 @@ pub struct Snapshot {
     pub method: Method,
     /// What the pictures look like.
     pub view: View,
+    /// What is drawn on them.
+    pub marks: Marks,
 }
 
 /// What kind of change was made; changes of one kind in quick succession are undone together.
@@ -23,6 +25,19 @@ pub enum Change {
     Attack,
     /// The view.
     View,
+    /// Region, ruler.
+    Marks,
+}
+
+/// Whether a change belongs to the one before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Held {
+    /// If it follows soon: keys, typed numbers.
+    No,
+    /// If that one was made since the pointer was pressed, at this time: one drag is one step.
+    Since(f64),
+    /// Yes.
+    Yes,
 }
 
 /// Two changes of one kind that follow each other within this many seconds are one.
@@ -39,10 +54,17 @@ pub struct History {
 }
 
 impl History {
-    /// Notes that `before` is about to change at time `now` (seconds). `held` says that this change belongs to the
-    /// one before it whatever the time between them (a drag that goes on).
-    pub fn record(&mut self, before: Snapshot, change: Change, now: f64, held: bool) {
-        let together = self.last.is_some_and(|(last, at)| last == change && (held || now - at < TOGETHER_SECS));
+    /// Notes that `before` is about to change at time `now` (seconds). `held` says whether this change belongs to the
+    /// one before it whatever the time between them (a drag that goes on), or begins anew.
+    pub fn record(&mut self, before: Snapshot, change: Change, now: f64, held: Held) {
+        let together = self.last.is_some_and(|(last, at)| {
+            last == change
+                && match held {
+                    Held::Yes => true,
+                    Held::Since(press) => at >= press,
+                    Held::No => now - at < TOGETHER_SECS,
+                }
+        });
         self.last = Some((change, now));
         self.future.clear();
         if together && !self.past.is_empty() {
@@ -96,16 +118,21 @@ mod tests {
     use super::*;
 
     fn at(epsilon: f64) -> Snapshot {
-        Snapshot { epsilon, method: Method::GradientSign { ascend: true }, view: View::default() }
+        Snapshot {
+            epsilon,
+            method: Method::GradientSign { ascend: true },
+            view: View::default(),
+            marks: Marks::default(),
+        }
     }
 
     #[test]
     fn quick_changes_of_one_kind_are_one() {
         let mut history = History::default();
-        history.record(at(0.1), Change::Epsilon, 0.0, false);
-        history.record(at(0.2), Change::Epsilon, 0.1, false);
-        history.record(at(0.3), Change::Epsilon, 9.0, true);
-        history.record(at(0.4), Change::Attack, 9.1, false);
+        history.record(at(0.1), Change::Epsilon, 0.0, Held::No);
+        history.record(at(0.2), Change::Epsilon, 0.1, Held::No);
+        history.record(at(0.3), Change::Epsilon, 9.0, Held::Yes);
+        history.record(at(0.4), Change::Attack, 9.1, Held::No);
         assert_eq!(history.undo(at(0.5)), Some(at(0.4)));
         assert_eq!(history.undo(at(0.4)), Some(at(0.1)));
         assert_eq!(history.undo(at(0.1)), None);
@@ -117,12 +144,12 @@ mod tests {
     #[test]
     fn a_drag_is_one_change_with_its_press_and_no_other() {
         let mut history = History::default();
-        history.record(at(0.1), Change::Epsilon, 0.0, false);
+        history.record(at(0.1), Change::Epsilon, 0.0, Held::No);
         // The press of the drag moves ε, then the drag is told.
         history.separate();
-        history.record(at(0.2), Change::Epsilon, 5.0, false);
+        history.record(at(0.2), Change::Epsilon, 5.0, Held::No);
         history.begin_drag(5.1);
-        history.record(at(0.3), Change::Epsilon, 8.0, true);
+        history.record(at(0.3), Change::Epsilon, 8.0, Held::Yes);
         assert_eq!(history.undo(at(0.4)), Some(at(0.2)));
         assert_eq!(history.undo(at(0.2)), Some(at(0.1)));
     }
@@ -130,10 +157,21 @@ mod tests {
     #[test]
     fn a_new_change_ends_redo() {
         let mut history = History::default();
-        history.record(at(0.1), Change::Epsilon, 0.0, false);
+        history.record(at(0.1), Change::Epsilon, 0.0, Held::No);
         assert_eq!(history.undo(at(0.2)), Some(at(0.1)));
         assert!(history.can_redo());
-        history.record(at(0.1), Change::View, 1.0, false);
+        history.record(at(0.1), Change::View, 1.0, Held::No);
         assert!(!history.can_redo());
+    }
+
+    #[test]
+    fn one_drag_is_one_change_however_slow_and_two_drags_are_two() {
+        let mut history = History::default();
+        history.record(at(0.1), Change::View, 1.1, Held::Since(1.0));
+        history.record(at(0.2), Change::View, 9.0, Held::Since(1.0));
+        history.record(at(0.3), Change::View, 9.3, Held::Since(9.2));
+        assert_eq!(history.undo(at(0.4)), Some(at(0.3)));
+        assert_eq!(history.undo(at(0.3)), Some(at(0.1)));
+        assert!(!history.can_undo());
     }
 }

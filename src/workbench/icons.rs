@@ -33,6 +33,18 @@ pub enum Icon {
     Fit,
     /// A clockwise circle.
     Reset,
+    /// A cross of arrows.
+    Hand,
+    /// A bar with marks.
+    Ruler,
+    /// A dashed rectangle.
+    Rectangle,
+    /// A dashed ellipse.
+    Ellipse,
+    /// A brush.
+    Brush,
+    /// An eraser.
+    Eraser,
 }
 
 impl Icon {
@@ -96,6 +108,41 @@ impl Icon {
                 line(&[(13.5, 10.0), (13.5, 13.5), (10.0, 13.5)]);
                 line(&[(6.0, 13.5), (2.5, 13.5), (2.5, 10.0)]);
             }
+            Self::Hand => {
+                line(&[(8.0, 1.8), (8.0, 14.2)]);
+                line(&[(1.8, 8.0), (14.2, 8.0)]);
+                line(&[(6.2, 3.6), (8.0, 1.8), (9.8, 3.6)]);
+                line(&[(6.2, 12.4), (8.0, 14.2), (9.8, 12.4)]);
+                line(&[(3.6, 6.2), (1.8, 8.0), (3.6, 9.8)]);
+                line(&[(12.4, 6.2), (14.2, 8.0), (12.4, 9.8)]);
+            }
+            Self::Ruler => {
+                line(&[(1.5, 11.5), (11.5, 1.5), (14.5, 4.5), (4.5, 14.5), (1.5, 11.5)]);
+                for i in 1..4 {
+                    let at = 2.5 * i as f32;
+                    line(&[(1.5 + at, 11.5 - at), (3.0 + at, 13.0 - at)]);
+                }
+            }
+            Self::Rectangle => {
+                let corners = [at(2.0, 3.5), at(14.0, 3.5), at(14.0, 12.5), at(2.0, 12.5), at(2.0, 3.5)];
+                painter.extend(Shape::dashed_line(&corners, stroke, side * 0.2, side * 0.13));
+            }
+            Self::Ellipse => {
+                let round: Vec<Pos2> = (0..=40)
+                    .map(|i| (i as f32 / 40.0 * std::f32::consts::TAU).sin_cos())
+                    .map(|(sin, cos)| at(8.0 + 6.2 * cos, 8.0 + 4.8 * sin))
+                    .collect();
+                painter.extend(Shape::dashed_line(&round, stroke, side * 0.2, side * 0.13));
+            }
+            Self::Brush => {
+                line(&[(14.0, 2.0), (7.5, 8.5)]);
+                solid(&[(6.3, 8.0), (8.2, 9.9), (6.8, 12.6), (4.4, 13.4), (2.2, 13.6), (3.0, 11.4), (4.0, 9.2)]);
+            }
+            Self::Eraser => {
+                line(&[(5.0, 13.5), (1.8, 10.3), (9.5, 2.6), (14.2, 7.3), (8.0, 13.5), (5.0, 13.5)]);
+                line(&[(5.6, 6.5), (10.3, 11.2)]);
+                line(&[(8.0, 13.5), (14.2, 13.5)]);
+            }
             Self::Reset => {
                 painter.add(Shape::line(arc(at(8.0, 8.5), 5.0 * side / 16.0, -60.0, 240.0), stroke));
                 line(&[(10.5, 1.5), (10.5, 4.5), (13.5, 4.5)]);
@@ -112,6 +159,23 @@ fn arc(center: Pos2, radius: f32, from: f32, to: f32) -> Vec<Pos2> {
             pos2(center.x + radius * angle.cos(), center.y + radius * angle.sin())
         })
         .collect()
+}
+
+/// A square button that bears an icon and is on or off.
+pub fn icon_toggle(ui: &mut Ui, icon: Icon, name: &str, tip: &str, on: bool) -> Response {
+    let side = ui.spacing().interact_size.y;
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
+    if ui.is_rect_visible(rect) {
+        let visuals = ui.style().interact_selectable(&response, on);
+        if on || response.hovered() || response.has_focus() || response.is_pointer_button_down_on() {
+            let radius = visuals.corner_radius;
+            ui.painter().rect(rect, radius, visuals.weak_bg_fill, visuals.bg_stroke, StrokeKind::Inside);
+        }
+        let color = if on { visuals.fg_stroke.color } else { theme::of(ui).text };
+        icon.paint(ui.painter(), Rect::from_center_size(rect.center(), vec2(side, side) * 0.66), color);
+    }
+    response.widget_info(|| WidgetInfo::selected(egui::Role::Button, true, on, name));
+    response.on_hover_text(format!("{name}\n{tip}"))
 }
 
 /// A square button that bears an icon. `name` is its accessible name, and its tooltip together with `tip`.

@@ -4,7 +4,7 @@ use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::EpsilonUnit;
 use super::layout::section;
 use super::state::{MaskStyle, State, View};
-use super::{Pane, PaneContext, numbers, theme};
+use super::{Pane, PaneContext, numbers, theme, window_level};
 use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
@@ -80,6 +80,10 @@ fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     }
     ui.add_space(4.0);
     grid("epsilon unit").show(ui, |ui| {
+        if let Some(physical) = window_level::physical_text(state, state.epsilon) {
+            let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";
+            row(ui, "ε is", tip, |ui| ui.label(physical));
+        }
         row(
             ui,
             "ε in",

@@ -2,8 +2,8 @@
 
 use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::FINE_STEP;
-use super::state::{Comparison, Look, Navigation, Picture, State, View};
-use super::theme;
+use super::state::{Comparison, Look, Navigation, Picture, State, Tool, View};
+use super::{theme, window_level};
 use crate::engine::Request;
 use eframe::egui::{self, Align2, Context, Event, Key, Modifiers, vec2};
 
@@ -14,7 +14,7 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
         &[
             ("→ ↑ / ← ↓", "Larger / smaller"),
             ("Shift + arrow", "The same, five times finer"),
-            ("Ctrl + Z / Ctrl + Y", "Undo / redo (ε, attack, view)"),
+            ("Ctrl + Z / Ctrl + Y", "Undo / redo (ε, attack, view, region)"),
         ],
     ),
     (
@@ -22,9 +22,15 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
         &[
             ("Wheel", "Zoom at the pointer"),
             ("Middle drag", "Pan"),
-            ("Right drag", "Brightness and contrast"),
+            ("Right drag", "Window: width sideways, level up and down"),
+            ("Right click", "Menu of the picture"),
+            ("V", "Next preset of the window"),
             ("Double click", "One picture alone, or all"),
             ("F / 1", "Fit / one to one"),
+            ("H / U / T", "Flip left-right / upside down / turn by 90°"),
+            ("Z", "Magnifying glass, while it is held"),
+            ("[ / ]", "Smaller / larger brush"),
+            ("Ctrl + C", "Copy the picture under the pointer"),
             ("B / W", "Blink / swipe"),
             ("D", "Only what changed, or all"),
             ("R", "Outline of the reference"),
@@ -119,6 +125,8 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
         commands.send(Command::About(false));
     } else if let Some(focused) = context.memory(|m| m.focused()) {
         context.memory_mut(|m| m.surrender_focus(focused));
+    } else if state.tool != Tool::Pan {
+        commands.send(Command::Tool(Tool::Pan));
     } else if state.view.focus.is_some() {
         commands.send(Command::View(Box::new(View { focus: None, ..state.view.clone() })));
     } else if state.look.presenter {
@@ -199,6 +207,24 @@ fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
     }
     if pressed(Key::R) {
         view(&|v| v.show_reference = !v.show_reference);
+    }
+    if pressed(Key::H) {
+        view(&|v| v.orientation = v.orientation.mirrored());
+    }
+    if pressed(Key::U) {
+        view(&|v| v.orientation = v.orientation.upended());
+    }
+    if pressed(Key::T) {
+        view(&|v| v.orientation = v.orientation.turned());
+    }
+    if pressed(Key::V) {
+        window_level::next_preset(state, commands);
+    }
+    if pressed(Key::OpenBracket) {
+        commands.send(Command::Brush((state.brush / 1.25).floor()));
+    }
+    if pressed(Key::CloseBracket) {
+        commands.send(Command::Brush((state.brush * 1.25).ceil()));
     }
     if pressed(Key::F) {
         commands.send(Command::Navigate(Navigation::default()));

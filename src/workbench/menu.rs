@@ -3,8 +3,8 @@
 use super::command::{Command, CommandSender, ExportKind, PanelKind};
 use super::icons::{Icon, icon_button};
 use super::layout::is_shown;
-use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, View};
-use super::theme;
+use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, Tool, View};
+use super::{theme, window_level};
 use crate::attack::CATALOG;
 use crate::engine::Request;
 use crate::gpu::DeviceChoice;
@@ -113,6 +113,41 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &CommandSender, tree: &Tree<P
     if toggle(ui, comparison == Comparison::Swipe, "Swipe", "W") {
         view(&|v| v.comparison = toggled(Comparison::Swipe));
     }
+    if let Some(case) = state.case.as_deref() {
+        ui.menu_button("Window", |ui| {
+            for preset in window_level::presets(case) {
+                item(ui, &preset.name, "", true, || view(&|v| v.window = preset.window));
+            }
+        });
+        if !case.planes.is_empty() {
+            ui.menu_button("Plane", |ui| {
+                for &(axis, name) in &case.planes {
+                    if toggle(ui, axis == case.axis, name, "") {
+                        commands.request(Request::Axis(axis));
+                    }
+                }
+            });
+        }
+    }
+    ui.menu_button("Turn", |ui| {
+        let now = state.view.orientation;
+        for (name, key, to) in [
+            ("Flip left to right", "H", now.mirrored()),
+            ("Flip upside down", "U", now.upended()),
+            ("Turn by 90° clockwise", "T", now.turned()),
+        ] {
+            item(ui, name, key, true, || view(&|v| v.orientation = to));
+        }
+    });
+    ui.menu_button("Tools", |ui| {
+        for (tool, name, tip) in Tool::ALL {
+            let button = ui.add(Button::selectable(state.tool == tool, name));
+            if button.on_hover_text(tip).clicked() {
+                commands.send(Command::Tool(tool));
+                ui.close();
+            }
+        }
+    });
     ui.menu_button("Segmentations", |ui| {
         for (style, name) in MaskStyle::ALL {
             if toggle(ui, state.view.mask_style == style, name, "") {

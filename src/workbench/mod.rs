@@ -19,6 +19,7 @@ mod inspector;
 mod keys;
 mod layout;
 mod library;
+pub mod marks;
 mod menu;
 mod notices;
 mod numbers;
@@ -33,6 +34,7 @@ pub mod steps;
 pub mod theme;
 mod timing;
 mod view;
+pub mod window_level;
 
 pub use app::App;
 pub use command::{Command, CommandSender, ExportKind, PanelKind};

@@ -1,6 +1,7 @@
 //! The pixel probe: everything known about the pixel under the pointer, in one line. Values of the image come from the
 //! case, those of what was computed from copies on the host.
 
+use super::state::Picture;
 use super::{State, theme};
 use crate::attack::Reference;
 use crate::engine::{CaseInfo, Frame, Plane};
@@ -83,6 +84,56 @@ fn frame_readings(all: &mut Vec<Reading>, state: &State, case: &CaseInfo, frame:
         };
         all.push(reading(name, class));
     }
+}
+
+/// What a picture holds at `pixel`, in its own unit, short.
+pub fn picture_value(picture: Picture, state: &State, frame: &Frame, pixel: [usize; 2]) -> Option<String> {
+    let case = state.case.as_deref()?;
+    let [channels, height, width] = case.shape;
+    let [x, y] = pixel;
+    if x >= width || y >= height || [frame.original.height, frame.original.width] != [height, width] {
+        return None;
+    }
+    let scale = case.bounds.width();
+    let unit = match case.about.unit.symbol() {
+        "" => String::new(),
+        symbol => format!(" {symbol}"),
+    };
+    let adversarial = |c| host_value(&frame.adversarial, c, pixel);
+    let seen = |probability: &Plane, classes: Option<&Plane>| match classes {
+        Some(classes) => Some(class_text(state, host_value(classes, 0, pixel)?)),
+        None => Some(format!("P {:.3}", host_value(probability, 0, pixel)?)),
+    };
+    let [clean_classes, adversarial_classes] = match &frame.classes {
+        Some([clean, adversarial]) => [Some(clean), Some(adversarial)],
+        None => [None, None],
+    };
+    Some(match picture {
+        Picture::Original => {
+            let stored = values(channels, |c| case.image.pixels.get((c * height + y) * width + x).copied())?;
+            number_list(&stored, case, false) + &unit
+        }
+        Picture::Noise => {
+            let difference = |c| Some((adversarial(c)? - host_value(&frame.original, c, pixel)?) * scale);
+            number_list(&values(frame.adversarial.channels, difference)?, case, true) + &unit
+        }
+        Picture::Adversarial => {
+            let changed = values(frame.adversarial.channels, |c| Some(adversarial(c)? * scale + case.bounds.lower))?;
+            let depth = if case.stored.step().is_some() { 1 } else { 3 };
+            changed.iter().map(|v| format!("{v:.depth$}")).collect::<Vec<_>>().join(" / ") + &unit
+        }
+        Picture::CleanSegmentation => seen(&frame.clean_probability, clean_classes)?,
+        Picture::AdversarialSegmentation => seen(&frame.adversarial_probability, adversarial_classes)?,
+        Picture::Difference => {
+            let clean = seen(&frame.clean_probability, clean_classes)?;
+            format!("{clean} → {}", seen(&frame.adversarial_probability, adversarial_classes)?.trim_start_matches("P "))
+        }
+    })
+}
+
+/// The name of a class in a plane of classes.
+fn class_text(state: &State, class: f32) -> String {
+    if class < -0.5 { "ignored".to_owned() } else { state.class_name(class.round() as u8) }
 }
 
 /// The name of what is not the positive class.

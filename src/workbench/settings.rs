@@ -34,6 +34,8 @@ pub struct Settings {
     pub unit: EpsilonUnit,
     /// The division of the slider.
     pub scale: EpsilonScale,
+    /// The diameter of the brush, in image pixels.
+    pub brush: Option<f32>,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Files opened before, newest first.
@@ -63,6 +65,7 @@ impl Settings {
         }
         self.look.ui_scale = self.look.ui_scale.clamp(0.75, 2.0);
         self.epsilon = self.epsilon.filter(|e| (0.0..=1.0).contains(e));
+        self.brush = self.brush.filter(|b| (1.0..=200.0).contains(b));
         self.recent.truncate(MOST_RECENT);
         self.recent_models.truncate(MOST_RECENT);
         self.window_size = self.window_size.filter(|s| s.iter().all(|v| (200.0..=16_384.0).contains(v)));

@@ -1,11 +1,14 @@
 //! Everything that the panels read. Nothing here is changed by a panel: panels send [`Command`](super::Command)s and
 //! [`App`](super::App) applies them.
 
+use super::compare::viewport::Geometry;
 use super::epsilon::{self, EpsilonScale, EpsilonUnit};
 use super::history::History;
+pub use super::marks::{Marks, Tool};
 use super::timing::FrameTimes;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{CATALOG, Entry, Method};
+use crate::data::Region;
 use crate::engine::{CaseInfo, DeviceInfo, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::ModelCard;
 use crate::study::{Curve, CurvePoint, Measure};
@@ -55,8 +58,18 @@ pub struct State {
     pub navigation: Navigation,
     /// The pixel under the pointer (column, row), the same for all pictures.
     pub probe: Option<[usize; 2]>,
+    /// What is drawn on the pictures.
+    pub marks: Marks,
+    /// What dragging on a picture does.
+    pub tool: Tool,
+    /// The diameter of the brush, in image pixels.
+    pub brush: f32,
+    /// The magnifying glass stays.
+    pub magnifier: bool,
     /// A frame of the present case has come.
     pub case_shown: bool,
+    /// What is on the screen is another slice, image or label than the present one, whose pictures are being computed.
+    pub outdated: bool,
     /// The wished slice, from 0. The case follows.
     pub slice: usize,
     /// The stack is playing.
@@ -178,7 +191,12 @@ impl Default for State {
             view: View::default(),
             navigation: Navigation::default(),
             probe: None,
+            marks: Marks::default(),
+            tool: Tool::default(),
+            brush: 12.0,
+            magnifier: false,
             case_shown: false,
+            outdated: false,
             slice: 0,
             playing: false,
             look: Look::default(),
@@ -201,6 +219,27 @@ impl State {
     /// An ε with its unit, as chosen.
     pub fn epsilon_text(&self, epsilon: f64) -> String {
         epsilon::text(epsilon, self.unit, self.grey_levels())
+    }
+
+    /// Distance in mm between rows and between columns of the shown image, where known.
+    pub fn spacing(&self) -> Option<[f32; 2]> {
+        self.case.as_ref()?.about.spacing.map(|[_, rows, columns]| [rows, columns])
+    }
+
+    /// How an image of `size` columns and rows, that of the case, is laid out on the screen.
+    pub fn geometry(&self, size: eframe::egui::Vec2) -> Geometry {
+        Geometry::new(size, self.spacing(), self.view.orientation)
+    }
+
+    /// The sides of the patient at the left, right, top and bottom edge of the pictures, where known.
+    pub fn edges(&self) -> Option<[char; 4]> {
+        Some(self.view.orientation.edges(self.case.as_ref()?.about.axes()?))
+    }
+
+    /// The region of interest, if it is of the image's size.
+    pub fn region(&self) -> Option<&Region> {
+        let [_, height, width] = self.case.as_ref()?.shape;
+        self.marks.region.as_ref().filter(|region| region.size() == [height, width])
     }
 
     /// The catalogue's entry of the wished attack.

@@ -29,6 +29,13 @@ pub mod okabe_ito {
     pub const PURPLE: Color32 = Color32::from_rgb(204, 121, 167);
 }
 
+/// Behind bright lines and letters on pictures, so that they show on any tissue.
+pub const SHADOW: Color32 = Color32::from_black_alpha(150);
+/// Lines and letters on pictures.
+pub const MARK: Color32 = Color32::from_rgba_premultiplied(220, 220, 220, 220);
+/// The region of interest: Okabe and Ito's bluish green, lighter, since it lies on dark pictures.
+pub const REGION: Color32 = Color32::from_rgb(90, 220, 170);
+
 /// The colours that have a meaning. Get them with [`palette`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Palette {
@@ -111,6 +118,11 @@ pub fn palette(theme: Theme) -> &'static Palette {
 /// The colours of the theme that `ui` is drawn in.
 pub fn of(ui: &egui::Ui) -> &'static Palette {
     if ui.visuals().dark_mode { &DARK } else { &LIGHT }
+}
+
+/// The heavier font, for painters.
+pub fn semibold_family() -> FontFamily {
+    FontFamily::Name(SEMIBOLD.into())
 }
 
 /// Text in the heavier font, for headings and captions.

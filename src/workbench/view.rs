@@ -1,6 +1,7 @@
 //! What the pictures and plots look like: a person's choices, which can be undone and are remembered.
 
 use super::curves::Quantity;
+use crate::view::Orientation;
 use serde::{Deserialize, Serialize};
 
 /// How a segmentation is drawn.
@@ -126,6 +127,14 @@ pub struct View {
     pub crosshair: bool,
     /// Enlarged pixels are shown smooth instead of as squares.
     pub smooth: bool,
+    /// Lines between the pixels where these are large.
+    pub grid: bool,
+    /// The sides of the patient and a bar of known length stand on the pictures.
+    pub annotations: bool,
+    /// Every picture shows its value at the probed pixel.
+    pub values: bool,
+    /// Flips and turns of the pictures; of the view only.
+    pub orientation: Orientation,
     /// What the plots show over ε.
     pub quantities: Vec<Quantity>,
 }
@@ -147,6 +156,10 @@ impl Default for View {
             pictures: Picture::ALL.to_vec(),
             crosshair: true,
             smooth: false,
+            grid: true,
+            annotations: true,
+            values: true,
+            orientation: Orientation::default(),
             quantities: vec![Quantity::Dice, Quantity::Wrong, Quantity::PixelError],
         }
     }

@@ -89,6 +89,9 @@ struct Scene {
     probability: Vec<f32>,
     other: Vec<f32>,
     reference: Vec<f32>,
+    /// Classes 0…9, and −1 below a line: more than there are colours.
+    classes: Vec<f32>,
+    other_classes: Vec<f32>,
 }
 
 impl Scene {
@@ -125,7 +128,21 @@ impl Scene {
                 0.0
             }
         });
+        let mut classes = |shift: f32| {
+            plane(&mut |x, y, _| {
+                if y > 42.0 {
+                    return -1.0;
+                }
+                (0..9)
+                    .rev()
+                    .find(|&k| circle(x, y, 6.0 * k as f32 + shift, 20.0, 11.0) > 0.0)
+                    .map_or(0.0, |k| k as f32 + 1.0)
+            })
+        };
+        let (first_classes, other_classes) = (classes(4.0), classes(6.5));
         Self {
+            classes: first_classes,
+            other_classes,
             rgb: [grey.clone(), green.clone(), blue].concat(),
             noise_rgb: [noise.clone(), green.iter().map(|v| v * 0.02).collect(), noise.clone()].concat(),
             grey,
@@ -155,7 +172,7 @@ struct Case<'a> {
 }
 
 fn cases(scene: &Scene) -> Vec<Case<'_>> {
-    use MaskKind::{Probability, Reference};
+    use MaskKind::{Classes, Probability, Reference};
     let window = Window { lower: 0.2, upper: 0.7 };
     let full = Window::FULL;
     let case = |name, content, image, mask, second| Case { name, content, image, mask, second };
@@ -163,6 +180,8 @@ fn cases(scene: &Scene) -> Vec<Case<'_>> {
     let other = (&scene.other[..], Probability);
     let reference = (&scene.reference[..], Reference);
     let grey = Some(&scene.grey[..]);
+    let classes = (&scene.classes[..], Classes);
+    let other_classes = (&scene.other_classes[..], Classes);
     let overlay = |fill, contour| Content::Overlay { window: full, fill, contour };
     vec![
         case("grey", Content::Image { window: full }, grey, None, None),
@@ -178,6 +197,10 @@ fn cases(scene: &Scene) -> Vec<Case<'_>> {
         case("overlay, fill only", overlay(0.7, false), Some(&scene.rgb), Some(reference), None),
         case("overlay of two masks", overlay(0.3, true), grey, Some(probability), Some(reference)),
         case("difference", Content::Difference { window: full }, grey, Some(probability), Some(other)),
+        case("classes", Content::Mask, None, Some(classes), None),
+        case("overlay of classes", overlay(0.5, true), grey, Some(classes), Some(other_classes)),
+        case("overlay of classes, fill only", overlay(0.6, false), grey, Some(classes), None),
+        case("difference of classes", Content::Difference { window }, grey, Some(classes), Some(other_classes)),
         case("difference to a reference", Content::Difference { window }, grey, Some(probability), Some(reference)),
     ]
 }
@@ -187,12 +210,18 @@ fn positions() -> Vec<(&'static str, Transform, [usize; 2])> {
     vec![
         ("1:1", Transform::IDENTITY, [WIDTH, HEIGHT]),
         ("fitted, 2.6 times", Transform::fit(image, [161, 133]), [161, 133]),
-        ("magnified 14.3 times and moved", Transform { scale: 1.0 / 14.3, offset: [13.27, 9.81] }, [127, 251]),
+        ("magnified 14.3 times and moved", Transform::new(1.0 / 14.3, [13.27, 9.81]), [127, 251]),
         ("minified 1.3 times", Transform::with_zoom(image, [70, 50], 1.0 / 1.3), [70, 50]),
         ("minified 3.7 times", Transform::with_zoom(image, [33, 29], 1.0 / 3.7), [33, 29]),
-        ("minified 9.1 times", Transform { scale: 9.1, offset: [-11.3, -4.7] }, [17, 17]),
-        ("one pixel", Transform { scale: 0.5, offset: [20.0, 20.0] }, [1, 1]),
-        ("outside", Transform { scale: 0.5, offset: [500.0, 0.0] }, [40, 3]),
+        ("minified 9.1 times", Transform::new(9.1, [-11.3, -4.7]), [17, 17]),
+        ("one pixel", Transform::new(0.5, [20.0, 20.0]), [1, 1]),
+        ("flipped", Transform { scale: [-0.3, 0.3], offset: [WIDTH as f32, 0.0], transposed: false }, [203, 157]),
+        ("pixels twice as high", Transform { scale: [0.6, 0.3], offset: [0.0, 0.0], transposed: false }, [107, 160]),
+        ("wide pixels, one axis averaged", Transform { scale: [0.7, 1.4], ..Transform::IDENTITY }, [91, 40]),
+        ("turned", Transform { scale: [0.31, -0.31], offset: [0.0, 48.0], transposed: true }, [155, 207]),
+        ("turned, minified", Transform { scale: [-2.3, 2.9], offset: [64.0, -3.0], transposed: true }, [25, 31]),
+        ("turned, minified much", Transform { scale: [2.3, -7.9], offset: [0.0, 48.0], transposed: true }, [11, 31]),
+        ("outside", Transform::new(0.5, [500.0, 0.0]), [40, 3]),
     ]
 }
 
@@ -359,6 +388,48 @@ fn what_cannot_be_drawn_is_an_error_and_the_next_picture_is_right() {
 
 /// The gain's map is that of the legend: zero in the theme's colour, the ends in blue and orange.
 #[test]
+fn window_flips_and_zoom_upload_nothing() {
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let planes = Planes { image: Some(plane(&Scene::new().grey)), ..Planes::default() };
+    let spec = |window, transform| ViewSpec::new(Content::Image { window }, transform);
+    display.show(Slot(1), &spec(Window::FULL, Transform::IDENTITY), &planes, [WIDTH, HEIGHT]).unwrap();
+    let uploaded = display.uploaded_bytes();
+    assert_eq!(uploaded, (WIDTH * HEIGHT * 4) as u64);
+    let first = read(state, display.texture(Slot(1)).unwrap());
+    for step in 1..=20 {
+        let window = Window { lower: 0.02 * step as f32, upper: 1.0 - 0.01 * step as f32 };
+        display.show(Slot(1), &spec(window, Transform::IDENTITY), &planes, [WIDTH, HEIGHT]).unwrap();
+        display.end_frame();
+    }
+    assert_eq!((display.uploaded_bytes(), display.passes()), (uploaded, 21), "a window is a parameter of the shader");
+    assert_ne!(read(state, display.texture(Slot(1)).unwrap()), first);
+    let flipped = Transform { scale: [-1.0, 1.0], offset: [WIDTH as f32, 0.0], transposed: false };
+    display.show(Slot(1), &spec(Window::FULL, flipped), &planes, [WIDTH, HEIGHT]).unwrap();
+    let flipped = read(state, display.texture(Slot(1)).unwrap());
+    assert_same(&image::imageops::flip_horizontal(&first), &flipped, "flipped");
+    assert_eq!(display.uploaded_bytes(), uploaded);
+}
+
+#[test]
+fn a_picture_is_read_back_as_it_is_shown() {
+    let state = render_state();
+    let mut display = Display::new(state).unwrap();
+    let planes = Planes { image: Some(plane(&Scene::new().grey)), ..Planes::default() };
+    let spec = ViewSpec::new(Content::Image { window: Window::FULL }, Transform::IDENTITY);
+    display.show(Slot(1), &spec, &planes, [WIDTH, HEIGHT]).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let other = sender.clone();
+    display.read_back(Slot(1), move |picture| sender.send(picture).unwrap());
+    let picture = receiver.recv_timeout(std::time::Duration::from_secs(60)).unwrap().unwrap();
+    let shown = read(state, display.texture(Slot(1)).unwrap());
+    assert_eq!(picture.size, [WIDTH, HEIGHT]);
+    assert!(picture.pixels.iter().zip(shown.pixels()).all(|(a, b)| a.to_array() == b.0));
+    display.read_back(Slot(2), move |picture| other.send(picture).unwrap());
+    assert!(receiver.recv_timeout(std::time::Duration::from_secs(60)).unwrap().is_err());
+}
+
+#[test]
 fn the_noise_map_is_the_legends() {
     let values: Vec<f32> = (0..11).map(|i| (i as f32 - 5.0) / 5.0 / 20.0).collect();
     let image = Some(PlaneView { channels: 1, height: 1, width: 11, values: &values });
@@ -448,7 +519,7 @@ fn contact_sheet_of_real_sections() {
     let positions = [
         Transform::fit([side, side], tile),
         Transform::with_zoom([side, side], tile, 3.0),
-        Transform { scale: 1.0 / 14.0, offset: [200.0, 220.0] },
+        Transform::new(1.0 / 14.0, [200.0, 220.0]),
     ];
     let (across, down) = (rows.len() as u32, 2 * positions.len() as u32);
     let mut sheet = RgbaImage::from_pixel(across * 364 + 4, down * 364 + 4, image::Rgba([60, 60, 64, 255]));
@@ -483,7 +554,7 @@ fn measure(state: &RenderState, display: &mut Display, rows: &[(Content, Planes)
     for (content, planes) in rows {
         let mut seconds = Vec::new();
         for run in 0..9 {
-            let transform = Transform { scale: 512.0 / 400.0, offset: [run as f32 * 0.01, 0.0] };
+            let transform = Transform::new(512.0 / 400.0, [run as f32 * 0.01, 0.0]);
             let spec = ViewSpec::new(*content, transform);
             let start = Instant::now();
             display.show(Slot(99), &spec, planes, [400, 400]).unwrap();
@@ -500,7 +571,7 @@ fn measure(state: &RenderState, display: &mut Display, rows: &[(Content, Planes)
             mask: mask.as_ref().map(|(values, kind)| (square(values), *kind)),
             second: second.as_ref().map(|(values, kind)| (square(values), *kind)),
         };
-        let spec = ViewSpec::new(*content, Transform { scale: 512.0 / 400.0, offset: [0.0, 0.0] });
+        let spec = ViewSpec::new(*content, Transform::new(512.0 / 400.0, [0.0, 0.0]));
         let mut on_cpu = Vec::new();
         for _ in 0..9 {
             let start = Instant::now();

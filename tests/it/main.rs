@@ -25,6 +25,7 @@ mod stage;
 mod synthetic;
 mod training;
 mod unet;
+mod viewing;
 mod volume_files;
 mod volumes;
 mod window;

@@ -4,7 +4,7 @@ use eframe::egui::{self, Pos2, Rect, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use epsiloscope::attack::{Method, Reference};
-use epsiloscope::data::{Bounds, Image, StoredType};
+use epsiloscope::data::{Axis, Bounds, Image, StoredType};
 use epsiloscope::engine::{CaseInfo, Frame, Plane};
 use epsiloscope::gpu::{Display, wgpu_setup};
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
@@ -60,6 +60,7 @@ pub fn state(method: Method, epsilon: f64) -> State {
         direction: plane(sign),
         noise: plane(move |x, y| sign(x, y) * step),
         adversarial: plane(move |x, y| (image(x, y) + sign(x, y) * step).clamp(0.0, 1.0)),
+        classes: None,
         clean_probability: plane(move |x, y| disc(x, y, 0.0)),
         adversarial_probability: plane(move |x, y| disc(x, y, 9.0)),
         reference: plane(move |x, y| if disc(x, y, 1.0) > 0.5 { 1.0 } else { 0.0 }),
@@ -82,6 +83,11 @@ pub fn state(method: Method, epsilon: f64) -> State {
         label_map_guessed: false,
         label_is_empty: false,
         shown: Bounds::EIGHT_BIT,
+        percentiles: Bounds { lower: 50.0, upper: 220.0 },
+        about: Arc::default(),
+        axis: Axis::default(),
+        planes: Vec::new(),
+        region: None,
         label_values: vec![0, 255],
         image: Image::new(1, HEIGHT, WIDTH, pixels).expect("the shape fits"),
     };
@@ -142,6 +148,10 @@ impl Stage {
             Command::View(view) => self.state.view = *view,
             Command::Navigate(navigation) => self.state.navigation = navigation,
             Command::Probe(pixel) => self.state.probe = pixel,
+            Command::Mark(marks) => self.state.marks = *marks,
+            Command::Tool(tool) => self.state.tool = tool,
+            Command::Brush(diameter) => self.state.brush = diameter,
+            Command::Magnifier(stays) => self.state.magnifier = stays,
             _ => {}
         }
         self.log.push(command);

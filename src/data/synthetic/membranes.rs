@@ -144,7 +144,7 @@ impl Section {
             label: Some(crate::data::Mask { height: self.size, width: self.size, classes: classes.into() }),
             class: None,
             about: Arc::default(),
-            provenance: Provenance { path: None, slice: 0, slices: 1 },
+            provenance: Provenance { slices: 1, ..Provenance::default() },
         }
     }
 

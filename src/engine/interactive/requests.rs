@@ -1,7 +1,7 @@
 //! What each wish changes.
 
 use super::{Stale, Worker, text};
-use crate::data::DataError;
+use crate::data::{Axis, DataError};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
 use crate::engine::{DeviceChoice, Event, Request};
@@ -56,8 +56,23 @@ impl Worker {
                 let stack = Arc::new(scene.stack.with_bounds(bounds).map_err(text)?);
                 self.rescene(Stale::Case, |scene| scene.stack = stack)
             }
-            Request::Slice(slice) => {
-                self.rescene(Stale::Case, |scene| scene.slice = slice.min(scene.stack.slices.saturating_sub(1)))
+            Request::Slice(slice) => self.rescene(Stale::Case, |scene| {
+                scene.slice = slice.min(scene.stack.along(scene.axis).slices.saturating_sub(1));
+            }),
+            Request::Axis(axis) => {
+                let scene = self.scene.as_ref().ok_or("no image is open")?;
+                if scene.axis == axis {
+                    return Ok(());
+                }
+                let slice = scene.stack.along(axis).slices / 2;
+                self.rescene(Stale::Case, |scene| (scene.axis, scene.slice) = (axis, slice))
+            }
+            Request::Region(region) => {
+                // Nothing is open yet: it would have no image to belong to.
+                if self.scene.as_ref().is_none_or(|scene| scene.region == region) {
+                    return Ok(());
+                }
+                self.rescene(Stale::Label, |scene| scene.region = region)
             }
             Request::OpenBundledModel => {
                 let model = BuiltIn::bundled(&self.device()?).map_err(text)?;
@@ -132,7 +147,19 @@ impl Worker {
         };
         match content {
             Content::Image { stack, label, label_error, slice, name } => {
-                self.replace_scene(Scene { stack, name, label, slice, label_map: None, guess: None }, Stale::Case)?;
+                self.replace_scene(
+                    Scene {
+                        stack,
+                        name,
+                        label,
+                        axis: Axis::default(),
+                        slice,
+                        region: None,
+                        label_map: None,
+                        guess: None,
+                    },
+                    Stale::Case,
+                )?;
                 match (waiting_label, label_error) {
                     (Some(path), _) => self.serve(Request::OpenLabel(path)),
                     (None, Some(error)) => Err(text(error)),

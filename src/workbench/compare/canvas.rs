@@ -1,13 +1,13 @@
 //! One picture on the screen: what the pointer does on it (the same on every picture, so that all stay linked) and the
 //! marks over it.
 
-use super::viewport::{self, Viewport};
+use super::viewport::{self, Geometry, Viewport};
 use crate::engine::Request;
 use crate::workbench::state::{Navigation, View};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{
-    self, Color32, CursorIcon, Event, Id, Key, MouseWheelUnit, Painter, PointerButton, Rect, Response, Role, Sense,
-    Stroke, Ui, Vec2, WidgetInfo, emath::GuiRounding as _, pos2,
+    self, CursorIcon, Event, Id, Key, MouseWheelUnit, Painter, PointerButton, Rect, Response, Role, Sense, Stroke, Ui,
+    Vec2, WidgetInfo, emath::GuiRounding as _, pos2,
 };
 
 /// The factor of one notch of the wheel.
@@ -28,12 +28,12 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// A canvas in `rect` for an image of `image` pixels (width, height).
-    pub fn new(ui: &Ui, rect: Rect, image: Vec2, navigation: Navigation) -> Self {
+    /// A canvas in `rect` for an image that is laid out as `geometry` says.
+    pub fn new(ui: &Ui, rect: Rect, geometry: Geometry, navigation: Navigation) -> Self {
         let pixels_per_point = ui.pixels_per_point();
         let rect = rect.round_to_pixels(pixels_per_point);
         let view = (rect.size() * pixels_per_point).round().max(Vec2::splat(1.0));
-        Self { rect, viewport: Viewport { image, view, navigation }, pixels_per_point }
+        Self { rect, viewport: Viewport { geometry, view, navigation }, pixels_per_point }
     }
 
     /// Its size in screen pixels, width and height.
@@ -45,6 +45,35 @@ impl Canvas {
         viewport::to_screen_pixels(self.rect, position, self.pixels_per_point)
     }
 
+    /// The place in points of an image coordinate.
+    pub fn position(&self, point: egui::Pos2) -> egui::Pos2 {
+        viewport::from_screen_pixels(self.rect, self.viewport.screen_from_image(point), self.pixels_per_point)
+    }
+
+    /// The image coordinate under a position in points, inside of the image or not.
+    pub fn image_point(&self, position: egui::Pos2) -> egui::Pos2 {
+        self.viewport.image_from_screen(self.screen(position))
+    }
+
+    /// Where the whole image lies, in points.
+    pub fn image_rect(&self) -> Rect {
+        let corner = |screen| viewport::from_screen_pixels(self.rect, screen, self.pixels_per_point);
+        let image = self.viewport.image_rect();
+        Rect::from_min_max(corner(image.min), corner(image.max))
+    }
+
+    /// The size of an image pixel in points, along columns and rows of the image.
+    pub fn points_per_pixel(&self) -> Vec2 {
+        self.viewport.scales() / self.pixels_per_point
+    }
+
+    /// The same image in another rectangle of the screen.
+    pub fn part(&self, rect: Rect) -> Self {
+        let rect = rect.round_to_pixels(self.pixels_per_point);
+        let view = (rect.size() * self.pixels_per_point).round().max(Vec2::splat(1.0));
+        Self { rect, viewport: Viewport { view, ..self.viewport }, ..*self }
+    }
+
     /// The image pixel (column, row) under a position in points.
     pub fn pixel_at(&self, position: egui::Pos2) -> Option<[usize; 2]> {
         self.viewport.pixel_at(self.screen(position))
@@ -52,11 +81,8 @@ impl Canvas {
 
     /// The rectangle of an image pixel, in points.
     pub fn pixel_rect(&self, [x, y]: [usize; 2]) -> Rect {
-        let corner = |x: usize, y: usize| {
-            let screen = self.viewport.screen_from_image(pos2(x as f32, y as f32));
-            viewport::from_screen_pixels(self.rect, screen, self.pixels_per_point)
-        };
-        Rect::from_min_max(corner(x, y), corner(x + 1, y + 1))
+        let corner = |x: usize, y: usize| self.position(pos2(x as f32, y as f32));
+        Rect::from_two_pos(corner(x, y), corner(x + 1, y + 1))
     }
 
     /// Handles pointer and wheel: zoom, pan, window and level, probe. `grab_primary` is false where a plain drag
@@ -143,12 +169,10 @@ impl Canvas {
         if !self.rect.contains(centre) {
             return;
         }
-        let image = self.viewport.image_rect();
-        let corner = |screen| viewport::from_screen_pixels(self.rect, screen, self.pixels_per_point);
-        let image = Rect::from_min_max(corner(image.min), corner(image.max)).intersect(self.rect);
-        let painter = painter.with_clip_rect(image);
-        let gap = (pixel.width() * 0.5).max(4.0) + 2.0;
-        let (dark, bright) = (Stroke::new(3.0, Color32::from_black_alpha(110)), Stroke::new(1.0, bright()));
+        let painter = painter.with_clip_rect(self.image_rect().intersect(self.rect));
+        let gap = (pixel.size().max_elem() * 0.5).max(4.0) + 2.0;
+        let dark = Stroke::new(3.0, theme::SHADOW.gamma_multiply(0.7));
+        let bright = Stroke::new(1.0, theme::MARK.gamma_multiply(0.85));
         for stroke in [dark, bright] {
             painter.hline(self.rect.left()..=centre.x - gap, centre.y, stroke);
             painter.hline(centre.x + gap..=self.rect.right(), centre.y, stroke);
@@ -164,15 +188,11 @@ impl Canvas {
     pub fn divider(&self, ui: &Ui, x: f32, held: bool) {
         let painter = ui.painter().with_clip_rect(self.rect);
         let accent = theme::of(ui).accent;
-        painter.vline(x, self.rect.y_range(), Stroke::new(3.0, Color32::from_black_alpha(140)));
+        painter.vline(x, self.rect.y_range(), Stroke::new(3.0, theme::SHADOW));
         painter.vline(x, self.rect.y_range(), Stroke::new(if held { 2.0 } else { 1.5 }, accent));
         let grip = Rect::from_center_size(pos2(x, self.rect.center().y), egui::vec2(8.0, 28.0));
-        painter.rect(grip, 4.0, accent, Stroke::new(1.0, Color32::from_black_alpha(160)), egui::StrokeKind::Outside);
+        painter.rect(grip, 4.0, accent, Stroke::new(1.0, theme::SHADOW), egui::StrokeKind::Outside);
     }
-}
-
-fn bright() -> Color32 {
-    Color32::from_white_alpha(190)
 }
 
 /// The window of grey values after a right drag: sideways changes its width (contrast), downwards its level.

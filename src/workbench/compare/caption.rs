@@ -37,11 +37,6 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
                     all.push(format!("Slice {} of {}", case.slice + 1, case.slices));
                 }
                 all.push(format!("{width} × {height}, {}{colour}", case.stored.name()));
-                if state.view.window != [0.0, 1.0] {
-                    let scale = case.bounds.width();
-                    let [lower, upper] = state.view.window.map(|v| v * scale + case.bounds.lower);
-                    all.insert(0, format!("Window {lower:.0}…{upper:.0}"));
-                }
             }
             all
         }
@@ -105,7 +100,13 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
     let key = |colour, kind, name: &str| Key { colour, kind, name: name.to_owned() };
     let view = &state.view;
     let scheme = if dark { crate::view::Theme::Dark } else { crate::view::Theme::Light };
+    let several = state.frame.as_ref().is_some_and(|frame| frame.classes.is_some());
     let segmentation = |second: Option<&str>| match view.mask_style {
+        MaskStyle::Mask | MaskStyle::Overlay | MaskStyle::Contour if several => {
+            let second = second.filter(|_| view.mask_style != MaskStyle::Mask);
+            let second = second.map(|name| key(palette::SECOND, KeyKind::Dashed, name));
+            second.into_iter().chain(classes(state)).collect()
+        }
         MaskStyle::Mask => vec![
             key(palette::positive_alone(scheme), KeyKind::Area, &positive),
             key(palette::negative(scheme), KeyKind::Area, &probe::negative_name(state)),
@@ -141,6 +142,17 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
             ]
         }
     }
+}
+
+/// The colours of all classes but the background.
+fn classes(state: &State) -> Vec<Key> {
+    let count = state.model.as_ref().map_or(0, |model| model.classes.len());
+    let key = |class: usize| Key {
+        colour: palette::class(class),
+        kind: KeyKind::Area,
+        name: state.class_name(u8::try_from(class).unwrap_or(u8::MAX)),
+    };
+    (1..count).map(key).collect()
 }
 
 fn colour_of([red, green, blue]: Rgb) -> Color32 {

@@ -2,10 +2,14 @@
 //! one pan for all, a cross-hair at the same pixel in all; any of them alone after a double click; blink and swipe put
 //! original and adversarial in one place.
 
+pub mod annotations;
 pub mod canvas;
 mod caption;
+mod drawing;
 mod empty;
 pub mod layout;
+mod magnifier;
+mod menus;
 pub mod picture;
 mod toolbar;
 pub mod viewport;
@@ -13,9 +17,9 @@ pub mod viewport;
 pub use caption::gain_text;
 pub use toolbar::change;
 
-use super::state::{Comparison, Picture};
+use super::state::{Comparison, Picture, Tool};
 use super::{Command, CommandSender, Pane, PaneContext, State, probe, theme};
-use crate::engine::Frame;
+use crate::engine::{Frame, Problem};
 use crate::gpu;
 use canvas::Canvas;
 use eframe::egui::{self, Align, Id, Layout, PointerButton, Rect, Sense, Stroke, Ui, UiBuilder, Vec2, pos2, vec2};
@@ -43,11 +47,21 @@ pub struct Compare {
     probing: bool,
     computing_since: Option<f64>,
     scale: Option<f32>,
+    drawing: drawing::Drawing,
+    outline: annotations::Outline,
 }
 
 impl Default for Compare {
     fn default() -> Self {
-        Self { divider: 0.5, holds_divider: false, probing: false, computing_since: None, scale: None }
+        Self {
+            divider: 0.5,
+            holds_divider: false,
+            probing: false,
+            computing_since: None,
+            scale: None,
+            drawing: drawing::Drawing::default(),
+            outline: annotations::Outline::default(),
+        }
     }
 }
 
@@ -85,18 +99,18 @@ impl Compare {
         commands: &CommandSender,
         context: &mut PaneContext<'_>,
     ) {
-        let image = vec2(frame.original.width as f32, frame.original.height as f32);
+        let geometry = state.geometry(image_size(frame));
         let chosen = match state.view.focus {
             Some(picture) => vec![picture],
             None => state.view.pictures.clone(),
         };
         let lines = layout::Lines::scaled(theme::type_size(&state.look));
-        let cells = layout::cells(area, image.x / image.y.max(1.0), chosen.len(), lines);
+        let cells = layout::cells(area, geometry.aspect(), chosen.len(), lines);
         let shown = most_telling(&chosen, cells.len());
         let mut hovered = false;
         let scale = self.scale;
         for (picture, cell) in shown.into_iter().zip(&cells) {
-            let canvas = Canvas::new(ui, cell.picture, image, state.navigation);
+            let canvas = Canvas::new(ui, cell.picture, geometry, state.navigation);
             self.scale = Some(canvas.viewport.scale());
             hovered |= self.picture_ui(ui, picture, cell, &canvas, state, frame, commands, context);
         }
@@ -134,7 +148,15 @@ impl Compare {
             if state.case_shown { caption::numbers(drawn, state, frame) } else { vec!["computing…".to_owned()] };
         let name = format!("{title}: {}", numbers.join(", "));
         let over_divider = swiped && self.over_divider(ui, canvas);
-        let response = canvas.interact(ui, id, &name, state, commands, !over_divider && !self.holds_divider);
+        let free = !over_divider && !self.holds_divider;
+        let response = canvas.interact(ui, id, &name, state, commands, free && state.tool == Tool::Pan);
+        if free {
+            self.drawing.interact(ui, canvas, &response, state, commands);
+        }
+        menus::picture_menu(&response, picture, state, commands, context, id);
+        if response.contains_pointer() && ui.input(|i| i.events.contains(&egui::Event::Copy)) {
+            copy(context, id, commands);
+        }
         if response.double_clicked() || (response.has_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter))) {
             let focus = if state.view.focus == Some(picture) { None } else { Some(picture) };
             change(state, commands, |view| view.focus = focus);
@@ -152,17 +174,13 @@ impl Compare {
             paint(ui, context, id.with("left"), &shot, canvas, left);
             canvas.divider(ui, x, self.holds_divider);
         }
-        if state.view.crosshair
-            && let Some(pixel) = state.probe
-        {
-            canvas.crosshair(ui.painter(), pixel);
-        }
+        self.marks_ui(ui, picture, id, canvas, &shot, &response, state, frame, context);
         if response.has_focus() {
             let stroke = Stroke::new(2.0, theme::of(ui).accent);
             ui.painter().rect_stroke(canvas.rect, 2.0, stroke, egui::StrokeKind::Inside);
         }
         // While a stack plays, what is shown is always the slice before: it would never be bright.
-        if !state.case_shown && !state.playing {
+        if state.outdated && !state.playing {
             // These pictures are of the image, slice or label before: the new ones are being computed.
             ui.painter().rect_filled(canvas.rect, 0.0, theme::of(ui).picture_background.gamma_multiply(0.65));
         }
@@ -171,6 +189,52 @@ impl Compare {
         let caption = ui.interact(cell.caption, id.with("caption"), Sense::hover());
         caption::caption_ui(ui, cell.caption, &numbers, &legend, &caption);
         response.contains_pointer()
+    }
+
+    /// What stands on a picture beside its pixels.
+    #[expect(clippy::too_many_arguments, reason = "what every panel gets, and the picture")]
+    fn marks_ui(
+        &mut self,
+        ui: &Ui,
+        picture: Picture,
+        id: Id,
+        canvas: &Canvas,
+        shot: &Shot,
+        response: &egui::Response,
+        state: &State,
+        frame: &Frame,
+        context: &mut PaneContext<'_>,
+    ) {
+        if let Some(region) = state.region() {
+            annotations::region(ui.painter(), canvas, self.outline.lines(region));
+        }
+        if state.view.annotations {
+            if let Some(edges) = state.edges() {
+                annotations::letters(ui, canvas, edges);
+            }
+            annotations::scale_bar(ui, canvas, state.spacing());
+        }
+        if let Some(ends) = state.marks.ruler {
+            annotations::ruler(ui, canvas, ends, state.spacing(), theme::of(ui).accent);
+        }
+        if state.tool.paints()
+            && response.contains_pointer()
+            && let Some(pointer) = ui.input(|i| i.pointer.hover_pos())
+        {
+            annotations::brush(ui, canvas, canvas.image_point(pointer), state.brush);
+        }
+        let Some(pixel) = state.probe else { return };
+        if state.view.crosshair {
+            canvas.crosshair(ui.painter(), pixel);
+        }
+        if state.magnifier || ui.input(|i| i.key_down(egui::Key::Z) && i.modifiers.is_none()) {
+            magnifier::magnifier(ui, context, id.with("magnifier"), shot, canvas, pixel);
+        }
+        if state.view.values
+            && let Some(text) = probe::picture_value(picture, state, frame, pixel)
+        {
+            annotations::value(ui, canvas, &text);
+        }
     }
 
     /// Whether the pointer is on the line between the halves, or was when its button went down.
@@ -258,6 +322,16 @@ pub fn paint(ui: &Ui, context: &mut PaneContext<'_>, id: Id, shot: &Shot, canvas
             painter.galley(canvas.rect.center() - galley.size() * 0.5, galley, palette.bad);
         }
     }
+}
+
+/// Puts a picture on the clipboard, once the GPU has given it.
+pub fn copy(context: &PaneContext<'_>, id: Id, commands: &CommandSender) {
+    let Some(display) = context.display.as_deref() else { return };
+    let commands = commands.clone();
+    display.read_back(gpu::Slot(id.value()), move |picture| match picture {
+        Ok(picture) => commands.send(Command::Copy(picture.into())),
+        Err(why) => commands.send(Command::Failed(Problem { what: "Copy".to_owned(), why })),
+    });
 }
 
 /// The line above a picture: its title, and the controls that belong to it alone.

@@ -32,6 +32,8 @@ pub struct Look {
     pub window: Window,
     /// How enlarged pixels are shown.
     pub sampling: Sampling,
+    /// Lines between large pixels.
+    pub grid: bool,
     /// Dark or light.
     pub theme: Theme,
 }
@@ -43,6 +45,7 @@ impl Look {
         Self {
             window: Window { lower, upper },
             sampling: if view.smooth { Sampling::Linear } else { Sampling::Nearest },
+            grid: view.grid,
             theme: match theme {
                 state::Theme::Dark => Theme::Dark,
                 state::Theme::Light => Theme::Light,
@@ -54,6 +57,7 @@ impl Look {
     pub fn spec(&self, content: Content, transform: Transform) -> ViewSpec {
         let mut spec = ViewSpec::new(content, transform).themed(self.theme);
         spec.sampling = self.sampling;
+        spec.grid = self.grid;
         spec
     }
 }
@@ -70,34 +74,49 @@ pub fn shot(picture: Picture, frame: &Frame, view: &View, transform: Transform, 
         }
         Picture::CleanSegmentation => {
             let second = view.show_reference.then(|| (frame.reference.clone(), MaskKind::Reference));
-            segmentation(view, &frame.original, &frame.clean_probability, second, transform, look)
+            let [clean, _] = masks(frame);
+            segmentation(view, &frame.original, clean, &frame.clean_probability, second, transform, look)
         }
         Picture::AdversarialSegmentation => {
+            let [clean, adversarial] = masks(frame);
             let second = if view.mark_difference {
-                Some((frame.clean_probability.clone(), MaskKind::Probability))
+                Some(clean)
             } else {
                 view.show_reference.then(|| (frame.reference.clone(), MaskKind::Reference))
             };
-            segmentation(view, &frame.adversarial, &frame.adversarial_probability, second, transform, look)
+            let probability = &frame.adversarial_probability;
+            segmentation(view, &frame.adversarial, adversarial, probability, second, transform, look)
         }
         Picture::Difference => {
-            let second = match view.difference_from {
-                DifferenceFrom::CleanPrediction => (frame.clean_probability.clone(), MaskKind::Probability),
-                DifferenceFrom::Reference => (frame.reference.clone(), MaskKind::Reference),
+            let [clean, adversarial] = masks(frame);
+            let (mask, second) = match view.difference_from {
+                DifferenceFrom::CleanPrediction => (adversarial, clean),
+                // The reference tells the positive class from all others.
+                DifferenceFrom::Reference => (
+                    (frame.adversarial_probability.clone(), MaskKind::Probability),
+                    (frame.reference.clone(), MaskKind::Reference),
+                ),
             };
-            let planes = Planes {
-                image: Some(frame.adversarial.clone()),
-                mask: Some((frame.adversarial_probability.clone(), MaskKind::Probability)),
-                second: Some(second),
-            };
+            let planes = Planes { image: Some(frame.adversarial.clone()), mask: Some(mask), second: Some(second) };
             Shot { spec: look.spec(Content::Difference { window: look.window }, transform), planes }
         }
+    }
+}
+
+/// What the model sees in the original and in the adversarial image: its classes where it has more than two, else the
+/// probability of the positive one.
+fn masks(frame: &Frame) -> [(Plane, MaskKind); 2] {
+    match &frame.classes {
+        Some(classes) => classes.clone().map(|plane| (plane, MaskKind::Classes)),
+        None => [&frame.clean_probability, &frame.adversarial_probability]
+            .map(|plane| (plane.clone(), MaskKind::Probability)),
     }
 }
 
 fn segmentation(
     view: &View,
     image: &Plane,
+    mask: (Plane, MaskKind),
     probability: &Plane,
     second: Option<(Plane, MaskKind)>,
     transform: Transform,
@@ -115,7 +134,6 @@ fn segmentation(
             return Shot::of_image(Content::Image { window: Window::FULL }, probability, transform, look);
         }
     };
-    let planes =
-        Planes { image: Some(image.clone()), mask: Some((probability.clone(), MaskKind::Probability)), second };
+    let planes = Planes { image: Some(image.clone()), mask: Some(mask), second };
     Shot { spec: look.spec(content, transform), planes }
 }

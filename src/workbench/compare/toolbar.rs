@@ -1,10 +1,11 @@
 //! The row above the pictures: zoom, blink and swipe, how masks are drawn, which pictures are shown.
 
-use super::canvas;
 use super::viewport::percent;
+use super::{canvas, menus};
 use crate::workbench::icons::{Icon, icon_button};
 use crate::workbench::state::{Comparison, MaskStyle, Picture, View};
-use crate::workbench::{Command, CommandSender, State, theme};
+use crate::workbench::{Command, CommandSender, State, theme, window_level};
+use eframe::egui::containers::menu::MenuButton;
 use eframe::egui::{self, Button, DragValue, RichText, Ui, vec2};
 
 /// Draws the row. `scale` is the magnification of the pictures now, in screen pixels per image pixel.
@@ -24,8 +25,21 @@ pub fn toolbar_ui(ui: &mut Ui, state: &State, commands: &CommandSender, scale: O
         ui.add_sized(vec2(44.0, ui.spacing().interact_size.y), label)
             .on_hover_text("Magnification: screen pixels per image pixel. The wheel zooms at the pointer.");
         ui.separator();
-        comparison_ui(ui, state, commands);
+        menus::tools_ui(ui, state, commands);
+        menus::region_ui(ui, state, commands);
         ui.separator();
+        window_level::menu_ui(ui, state, commands);
+        menus::plane_ui(ui, state, commands);
+        ui.separator();
+        comparison_ui(ui, state, commands);
+        style_ui(ui, state, commands);
+        pictures_ui(ui, state, commands);
+    });
+}
+
+fn style_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let name = MaskStyle::ALL.iter().find(|(style, _)| *style == state.view.mask_style).map_or("", |(_, name)| name);
+    let response = ui.menu_button(name, |ui| {
         for (style, name) in MaskStyle::ALL {
             let tip = match style {
                 MaskStyle::Overlay => "The mask over its image, with its contour.",
@@ -35,24 +49,42 @@ pub fn toolbar_ui(ui: &mut Ui, state: &State, commands: &CommandSender, scale: O
             };
             if ui.add(Button::selectable(state.view.mask_style == style, name)).on_hover_text(tip).clicked() {
                 change(state, commands, |view| view.mask_style = style);
+                ui.close();
             }
         }
         ui.separator();
-        pictures_ui(ui, state, commands);
+        ui.horizontal(|ui| {
+            ui.label(theme::weak(ui, "Opacity"));
+            let mut percent = state.view.opacity * 100.0;
+            let drag = DragValue::new(&mut percent).range(0.0..=100.0).speed(0.5).max_decimals(0).suffix(" %");
+            if ui.add(drag).accessible_name("Opacity of the overlay").changed() {
+                change(state, commands, |view| view.opacity = percent / 100.0);
+            }
+        });
     });
+    response.response.on_hover_text("How segmentations are drawn.");
 }
 
 fn comparison_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let name = match state.view.comparison {
+        Comparison::SideBySide => "Compare",
+        Comparison::Blink => "Blink",
+        Comparison::Swipe => "Swipe",
+    };
     let entries = [
         (Comparison::Blink, "Blink", "The adversarial pictures alternate with the originals, in place. B"),
         (Comparison::Swipe, "Swipe", "Drag a line over the adversarial pictures: left of it is the original. W"),
     ];
-    for (comparison, name, tip) in entries {
-        let on = state.view.comparison == comparison;
-        if ui.add(Button::selectable(on, name)).on_hover_text(tip).clicked() {
-            change(state, commands, |view| view.comparison = if on { Comparison::SideBySide } else { comparison });
+    let button = MenuButton::from_button(Button::new(name).selected(state.view.comparison != Comparison::SideBySide));
+    let (response, _) = button.ui(ui, |ui| {
+        for (comparison, name, tip) in entries {
+            let on = state.view.comparison == comparison;
+            if ui.add(Button::selectable(on, name)).on_hover_text(tip).clicked() {
+                change(state, commands, |view| view.comparison = if on { Comparison::SideBySide } else { comparison });
+            }
         }
-    }
+    });
+    response.on_hover_text("Original and adversarial picture in one place: blinking, or on two sides of a line.");
     if state.view.comparison == Comparison::Blink {
         let mut secs = state.view.blink_secs;
         let drag = DragValue::new(&mut secs).range(0.1..=3.0).speed(0.02).fixed_decimals(1).suffix(" s");
@@ -79,16 +111,10 @@ fn pictures_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
         }
         ui.separator();
-        let mut crosshair = state.view.crosshair;
-        if ui.checkbox(&mut crosshair, "Cross-hair in every picture").changed() {
-            change(state, commands, |view| view.crosshair = crosshair);
-        }
-        let mut smooth = state.view.smooth;
-        if ui.checkbox(&mut smooth, "Smooth enlarged pixels").changed() {
-            change(state, commands, |view| view.smooth = smooth);
-        }
+        menus::shown_ui(ui, state, commands);
     });
-    menu.response.on_hover_text("Which pictures are shown. A small pane shows the most telling ones.");
+    menu.response
+        .on_hover_text("Which pictures are shown, and what on them. A small pane shows the most telling ones.");
 }
 
 /// Adds or removes a picture; the order is always that of [`Picture::ALL`], and the last one stays.

@@ -4,20 +4,64 @@
 //! Image coordinates have their origin at the top left corner of the top left pixel; pixel (i, j) covers
 //! `[i, i + 1) × [j, j + 1)`, and x goes right.
 
-use crate::view::Transform;
+use crate::view::{Orientation, Transform};
 use crate::workbench::state::Navigation;
-use eframe::egui::{Pos2, Rect, Vec2, pos2};
+use eframe::egui::{Pos2, Rect, Vec2, pos2, vec2};
 
 /// The largest magnification, in screen pixels per image pixel.
 const LARGEST_SCALE: f32 = 64.0;
 /// The smallest magnification of a wheel turn: this share of the one that fits.
 const SMALLEST_SHARE_OF_FIT: f32 = 0.25;
+/// Pixels longer than this many times their width are shown as if they were not: a header may say anything.
+const MOST_STRETCH: f32 = 40.0;
+
+/// An image as it is laid out on the screen: how many pixels it has, their shape, and how it is turned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Geometry {
+    /// Columns and rows.
+    pub image: Vec2,
+    /// Screen pixels per image pixel along columns and rows at a magnification of 1; the smaller one is 1.
+    pub stretch: Vec2,
+    /// Flips and turns.
+    pub orientation: Orientation,
+}
+
+impl Geometry {
+    /// Of `image` columns and rows with square pixels, as it is stored.
+    pub fn square(image: Vec2) -> Self {
+        Self { image, stretch: Vec2::splat(1.0), orientation: Orientation::default() }
+    }
+
+    /// With pixels whose shape follows from `spacing`, the distances in mm between rows and between columns, where known.
+    pub fn new(image: Vec2, spacing: Option<[f32; 2]>, orientation: Orientation) -> Self {
+        let stretch = match spacing {
+            Some([rows, columns]) if rows > 0.0 && columns > 0.0 && (rows / columns).is_finite() => {
+                let ratio = (rows / columns).clamp(1.0 / MOST_STRETCH, MOST_STRETCH);
+                // Rounding in a header is no reason to resample.
+                if (ratio - 1.0).abs() < 1e-3 { Vec2::splat(1.0) } else { vec2(1.0, ratio) / ratio.min(1.0) }
+            }
+            _ => Vec2::splat(1.0),
+        };
+        Self { image, stretch, orientation }
+    }
+
+    /// Width and height of the whole picture at a magnification of 1, in screen pixels.
+    pub fn shown(&self) -> Vec2 {
+        Vec2::from(self.orientation.arranged((self.image * self.stretch).into()))
+    }
+
+    /// Width over height of the picture.
+    pub fn aspect(&self) -> f32 {
+        let shown = self.shown();
+        if shown.y > 0.0 { shown.x / shown.y } else { 1.0 }
+    }
+}
 
 /// An image in a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Viewport {
-    /// Width and height of the image in pixels.
-    pub image: Vec2,
+    /// The image's layout.
+    pub geometry: Geometry,
     /// Width and height of the view in screen pixels.
     pub view: Vec2,
     /// Zoom and centre.
@@ -25,61 +69,86 @@ pub struct Viewport {
 }
 
 impl Viewport {
-    /// Screen pixels per image pixel.
+    /// Screen pixels per image pixel, along the axis on which pixels are smaller.
     pub fn scale(&self) -> f32 {
-        self.navigation.zoom.unwrap_or_else(|| fit_scale(self.image, self.view))
+        self.navigation.zoom.unwrap_or_else(|| fit_scale(self.geometry.shown(), self.view))
     }
 
     /// Whether some of the image lies outside the view.
     pub fn is_cropped(&self) -> bool {
-        let shown = self.image * self.scale();
+        let shown = self.geometry.shown() * self.scale();
         shown.x > self.view.x + 0.5 || shown.y > self.view.y + 0.5
     }
 
     /// The rectangle that the whole image covers, in screen pixels from the view's top left corner. It begins at a whole
     /// screen pixel: at 1:1 every image pixel is exactly one screen pixel.
     pub fn image_rect(&self) -> Rect {
-        let size = self.image * self.scale();
+        let size = self.geometry.shown() * self.scale();
         let centre = match self.navigation.zoom {
             None => Vec2::splat(0.5),
-            Some(_) => Vec2::from(self.navigation.center),
+            Some(_) => Vec2::from(self.geometry.orientation.picture_from_image(self.navigation.center)),
         };
         Rect::from_min_size((self.view * 0.5 - centre * size).round().to_pos2(), size)
     }
 
+    /// Screen pixels per image pixel along columns and rows.
+    pub fn scales(&self) -> Vec2 {
+        self.geometry.stretch * self.scale()
+    }
+
     /// The same for the display.
     pub fn transform(&self) -> Transform {
-        let scale = 1.0 / self.scale();
-        let corner = self.image_rect().min;
-        Transform { scale, offset: [-corner.x * scale, -corner.y * scale] }
+        let Orientation { transposed, flipped } = self.geometry.orientation;
+        let scales = self.scales();
+        let sign = |i: usize| if flipped[i] { -1.0 } else { 1.0 };
+        let scale = [sign(0) / scales.x, sign(1) / scales.y];
+        Transform { scale, offset: self.image_from_screen(Pos2::ZERO).into(), transposed }
     }
 
     /// The image coordinate under a screen position (from the view's top left corner).
     pub fn image_from_screen(&self, screen: Pos2) -> Pos2 {
-        ((screen - self.image_rect().min) / self.scale()).to_pos2()
+        let orientation = self.geometry.orientation;
+        let scales = self.scales();
+        let along = Vec2::from(orientation.arranged((screen - self.image_rect().min).into())) / scales;
+        let image = self.geometry.image;
+        let [x, y] = orientation.flipped;
+        pos2(if x { image.x - along.x } else { along.x }, if y { image.y - along.y } else { along.y })
     }
 
     /// The screen position (from the view's top left corner) of an image coordinate.
     pub fn screen_from_image(&self, point: Pos2) -> Pos2 {
-        self.image_rect().min + point.to_vec2() * self.scale()
+        let orientation = self.geometry.orientation;
+        let image = self.geometry.image;
+        let [x, y] = orientation.flipped;
+        let along = vec2(if x { image.x - point.x } else { point.x }, if y { image.y - point.y } else { point.y });
+        self.image_rect().min + Vec2::from(orientation.arranged((along * self.scales()).into()))
     }
 
     /// The image pixel (column, row) under a screen position, if there is one.
     pub fn pixel_at(&self, screen: Pos2) -> Option<[usize; 2]> {
-        let point = self.image_from_screen(screen);
-        let inside = point.x >= 0.0 && point.y >= 0.0 && point.x < self.image.x && point.y < self.image.y;
+        let (point, image) = (self.image_from_screen(screen), self.geometry.image);
+        let inside = point.x >= 0.0 && point.y >= 0.0 && point.x < image.x && point.y < image.y;
         inside.then_some([point.x as usize, point.y as usize])
     }
 
     /// Magnified by `factor`; the image point under `screen` stays there, as far as the image's edges allow.
     pub fn zoomed_about(&self, screen: Pos2, factor: f32) -> Navigation {
-        let fit = fit_scale(self.image, self.view);
+        let fit = fit_scale(self.geometry.shown(), self.view);
         let smallest = (fit * SMALLEST_SHARE_OF_FIT).min(1.0);
         let scale = (self.scale() * factor).clamp(smallest, LARGEST_SCALE.max(fit));
-        let point = self.image_from_screen(screen);
-        // screen = view/2 + (point − centre·image)·scale, solved for the centre.
+        let point = (screen - self.image_rect().min) / self.scale();
+        // screen = view/2 + (point − centre·shown)·scale, solved for the centre.
         let offset = (screen.to_vec2() - self.view * 0.5) / scale;
-        self.kept_in_view(scale, (point.to_vec2() - offset) / self.image)
+        self.kept_in_view(scale, (point - offset) / self.geometry.shown())
+    }
+
+    /// Magnified by `factor` around an image point, which is shown at `screen` whatever the image's edges.
+    pub fn magnified(&self, point: Pos2, screen: Pos2, factor: f32) -> Transform {
+        let at = [screen.x, screen.y];
+        let scale = self.transform().scale.map(|scale| scale / factor);
+        let transformed = Transform { scale, offset: [0.0; 2], transposed: self.geometry.orientation.transposed };
+        let corner = transformed.image_from_output(at);
+        Transform { offset: [point.x - corner[0], point.y - corner[1]], ..transformed }
     }
 
     /// Shown at `scale` screen pixels per image pixel; the middle of the view stays.
@@ -90,15 +159,17 @@ impl Viewport {
     /// Moved by `delta` screen pixels. An image that fits stays.
     pub fn panned(&self, delta: Vec2) -> Navigation {
         let Some(scale) = self.navigation.zoom else { return self.navigation };
-        self.kept_in_view(scale, Vec2::from(self.navigation.center) - delta / (self.image * scale))
+        let centre = Vec2::from(self.geometry.orientation.picture_from_image(self.navigation.center));
+        self.kept_in_view(scale, centre - delta / (self.geometry.shown() * scale))
     }
 
     /// Keeps the image from leaving the view: it is centred along an axis on which it fits, and covers the view
     /// along one on which it does not.
     fn kept_in_view(&self, scale: f32, centre: Vec2) -> Navigation {
-        let half = self.view * 0.5 / (self.image * scale).max(Vec2::splat(f32::MIN_POSITIVE));
+        let half = self.view * 0.5 / (self.geometry.shown() * scale).max(Vec2::splat(f32::MIN_POSITIVE));
         let keep = |centre: f32, half: f32| if half >= 0.5 { 0.5 } else { centre.clamp(half, 1.0 - half) };
-        Navigation { zoom: Some(scale), center: [keep(centre.x, half.x), keep(centre.y, half.y)] }
+        let centre = [keep(centre.x, half.x), keep(centre.y, half.y)];
+        Navigation { zoom: Some(scale), center: self.geometry.orientation.image_from_picture(centre) }
     }
 }
 
@@ -129,10 +200,13 @@ pub fn from_screen_pixels(rect: Rect, screen: Pos2, pixels_per_point: f32) -> Po
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eframe::egui::vec2;
 
     const FIT: Viewport = Viewport {
-        image: Vec2::new(512.0, 256.0),
+        geometry: Geometry {
+            image: Vec2::new(512.0, 256.0),
+            stretch: Vec2::splat(1.0),
+            orientation: Orientation { transposed: false, flipped: [false; 2] },
+        },
         view: Vec2::new(400.0, 300.0),
         navigation: Navigation { zoom: None, center: [0.5, 0.5] },
     };
@@ -190,5 +264,49 @@ mod tests {
         let screen = to_screen_pixels(rect, pos2(35.0, 40.0), 2.0);
         assert_eq!(screen, pos2(50.0, 40.0));
         assert_eq!(from_screen_pixels(rect, screen, 2.0), pos2(35.0, 40.0));
+    }
+
+    #[test]
+    fn turned_and_stretched_views_agree_with_the_display() {
+        let turned = Orientation::default().turned().mirrored();
+        for orientation in [Orientation::default(), Orientation::default().mirrored(), turned] {
+            let geometry = Geometry::new(vec2(200.0, 100.0), Some([5.0, 2.0]), orientation);
+            assert_eq!(geometry.stretch, vec2(1.0, 2.5));
+            let fit = Viewport { geometry, view: vec2(333.0, 251.0), navigation: Navigation::default() };
+            let zoomed = Viewport { navigation: fit.zoomed_about(pos2(50.0, 200.0), 3.0), ..fit };
+            let panned = Viewport { navigation: zoomed.panned(vec2(-20.0, 11.0)), ..zoomed };
+            for viewport in [fit, zoomed, panned] {
+                for screen in [pos2(13.0, 200.0), pos2(160.5, 100.5)] {
+                    let image = viewport.image_from_screen(screen);
+                    assert!((viewport.screen_from_image(image) - screen).length() < 1e-2);
+                    let shown = viewport.transform().image_from_output(screen.into());
+                    assert!((image - Pos2::from(shown)).length() < 1e-2, "{image:?} {shown:?}");
+                }
+            }
+            // Panning moves the picture by as much, unless an edge is in the way.
+            let point = zoomed.image_from_screen(pos2(160.0, 120.0));
+            let moved = panned.screen_from_image(point) - pos2(160.0, 120.0);
+            assert!((moved - vec2(-20.0, 11.0)).length() < 1.5, "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn the_magnified_point_is_where_it_should_be() {
+        let geometry = Geometry::new(vec2(200.0, 100.0), Some([5.0, 2.0]), Orientation::default().turned());
+        let viewport = Viewport { geometry, view: vec2(300.0, 300.0), navigation: Navigation::default() };
+        let transform = viewport.magnified(pos2(30.0, 40.0), pos2(70.0, 60.0), 4.0);
+        let [x, y] = transform.output_from_image([30.0, 40.0]);
+        assert!((x - 70.0).abs() < 1e-3 && (y - 60.0).abs() < 1e-3);
+        assert!((transform.zoom() / viewport.transform().zoom() - 4.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn only_known_and_sensible_spacing_stretches() {
+        let stretch = |spacing| Geometry::new(vec2(10.0, 10.0), spacing, Orientation::default()).stretch;
+        assert_eq!(stretch(None), Vec2::splat(1.0));
+        assert_eq!(stretch(Some([0.7, 0.70001])), Vec2::splat(1.0));
+        assert_eq!(stretch(Some([1.0, 4.0])), vec2(4.0, 1.0));
+        assert_eq!(stretch(Some([0.0, 4.0])), Vec2::splat(1.0));
+        assert_eq!(stretch(Some([1e9, 1.0])), vec2(1.0, MOST_STRETCH));
     }
 }

@@ -1,7 +1,7 @@
 //! The number of ε: large, and a text field when it is clicked.
 
 use crate::workbench::epsilon::{self, EpsilonUnit};
-use crate::workbench::{Command, CommandSender, State};
+use crate::workbench::{Command, CommandSender, State, window_level};
 use eframe::egui::{self, Align2, FontId, Key, Response, RichText, TextEdit, Ui, vec2};
 
 /// The accessible name of the text field.
@@ -98,9 +98,13 @@ impl Entry {
 fn other_units(epsilon: f64, state: &State) -> String {
     let levels = state.grey_levels();
     let percent = epsilon * 100.0;
-    match state.unit {
-        EpsilonUnit::GreyLevels => format!("{epsilon:.4} of the range, {percent:.2} %"),
-        EpsilonUnit::Fraction => format!("{}, {percent:.2} %", epsilon::text(epsilon, EpsilonUnit::GreyLevels, levels)),
+    let physical = window_level::physical_text(state, epsilon);
+    match (physical, state.unit) {
+        (Some(physical), _) => format!("{percent:.2} % = {physical}"),
+        (None, EpsilonUnit::GreyLevels) => format!("{epsilon:.4} of the range, {percent:.2} %"),
+        (None, EpsilonUnit::Fraction) => {
+            format!("{}, {percent:.2} %", epsilon::text(epsilon, EpsilonUnit::GreyLevels, levels))
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Pane for Steps {
         self.controls_ui(ui, state, &frame);
         let area = ui.available_rect_before_wrap();
         let mut hovered = false;
-        for (step, cell) in cells(ui, area, &frame).into_iter().enumerate() {
+        for (step, cell) in cells(ui, area, state.geometry(image_size(&frame)).aspect()).into_iter().enumerate() {
             hovered |= self.step_ui(ui, step, cell, state, &frame, commands, context);
         }
         if !hovered && self.probing && state.probe.is_some() {
@@ -131,7 +131,7 @@ impl Steps {
         context: &mut PaneContext<'_>,
     ) -> bool {
         let words = words(step, state, frame);
-        let canvas = Canvas::new(ui, cell.picture, image_size(frame), state.navigation);
+        let canvas = Canvas::new(ui, cell.picture, state.geometry(image_size(frame)), state.navigation);
         let revealed = step < self.revealed;
         let name = format!("Step {}, {}: {}", step + 1, words.title, words.formula);
         let id = Id::unique("step").with(step);
@@ -182,10 +182,8 @@ struct StepCell {
 }
 
 /// Four columns, two by two, or one column with the words beside the pictures.
-fn cells(ui: &Ui, area: Rect, frame: &Frame) -> Vec<StepCell> {
+fn cells(ui: &Ui, area: Rect, aspect: f32) -> Vec<StepCell> {
     let body = TextStyle::Body.resolve(ui.style()).size;
-    let image = image_size(frame);
-    let aspect = if image.y > 0.0 { image.x / image.y } else { 1.0 };
     let gap = 12.0;
     let words = body * 7.4;
     let grid = |columns: usize| {
