@@ -17,6 +17,7 @@ pub mod engine;
 pub mod gpu;
 pub mod metric;
 pub mod model;
+pub mod observer;
 pub mod study;
 pub mod tensor;
 pub mod train;

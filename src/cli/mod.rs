@@ -7,6 +7,7 @@ mod attacks;
 mod dataset;
 mod devices;
 mod image;
+mod observer;
 mod options;
 mod progress;
 mod sweep;
@@ -51,6 +52,9 @@ enum Command {
     Devices,
     /// List the attacks: names, definitions, sources.
     Attacks,
+    /// Reader studies: can a person see it?
+    #[command(subcommand)]
+    Observer(observer::Observer),
 }
 
 /// Without a subcommand: what the window opens with.
@@ -97,6 +101,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Dataset(inspect)) => inspect.run(),
         Some(Command::Devices) => devices::run(),
         Some(Command::Attacks) => attacks::run(),
+        Some(Command::Observer(observer)) => observer.run(),
         None => window(arguments.window),
     }
 }

@@ -14,6 +14,7 @@ mod frozen;
 mod gradients;
 mod metrics;
 mod model_files;
+mod observer;
 mod panels;
 mod predictions;
 mod readers;

@@ -1,0 +1,73 @@
+//! `epsiloscope observer fit`.
+
+use crate::cli::options::print;
+use crate::observer::{Estimate, Task, Thresholds, read_csv, thresholds};
+use crate::study::report::epsilon;
+use anyhow::Context;
+use std::path::PathBuf;
+
+/// Thresholds from a table of trials.
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct FitTrials {
+    /// A table with the columns observer, image, attack, epsilon (a fraction of the bounds' width), and correct (1 or 0) or, in
+    /// yes/no, answer (altered or unaltered; ε = 0 in catch trials). `epsiloscope observer export` writes one.
+    table: PathBuf,
+    /// Smallest and largest ε that the study could show; without it, what the table says, else the tested ones.
+    #[arg(long, value_name = "MIN,MAX", value_parser = parse_range)]
+    range: Option<[f64; 2]>,
+}
+
+fn parse_range(text: &str) -> Result<[f64; 2], String> {
+    let fault = || "write two ε above 0 with a comma between them, e.g. 0.1/255,64/255".to_owned();
+    let (low, high) = text.split_once(',').ok_or_else(fault)?;
+    let [low, high] = [epsilon::number(low), epsilon::number(high)].map(|e| e.map_err(|e| e.to_string()));
+    match [low?, high?] {
+        range if 0.0 < range[0] && range[0] < range[1] => Ok(range),
+        _ => Err(fault()),
+    }
+}
+
+impl FitTrials {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let rows = read_csv(&self.table)?;
+        let found = thresholds(&rows, self.range).with_context(|| self.table.display().to_string())?;
+        print(&table(&found))
+    }
+}
+
+fn table(found: &[Thresholds]) -> String {
+    let header =
+        ["observer", "image", "attack", "task", "trials", "threshold ε", "95 % interval", "slope", "lapse", "d′"];
+    let mut lines = vec![header.map(str::to_owned)];
+    for t in found {
+        let Estimate { median, interval: [low, high] } = t.fit.threshold;
+        lines.push([
+            t.observer.clone(),
+            t.image.clone(),
+            t.attack.clone(),
+            t.task.name().to_owned(),
+            t.fit.trials.to_string(),
+            shown(median),
+            format!("{} to {}", shown(low), shown(high)),
+            format!("{:.1}", t.fit.mode.beta),
+            format!("{:.2}", t.fit.lapse.median),
+            t.d_prime.map_or("–".to_owned(), |d| format!("{d:.2}")),
+        ]);
+    }
+    let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: &[String; 10]| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned() + "\n"
+    };
+    let mut text: String = lines.iter().map(line).collect();
+    text += "threshold: the ε at which ψ, guesses and lapses included, is ¾; median and 95 % of its posterior\n";
+    if found.iter().any(|t| t.task == Task::YesNo && t.d_prime.is_none()) {
+        text += "there are no catch trials (ε = 0): false alarms are guessed from the smallest ε, and d′ is unknown\n";
+    }
+    text
+}
+
+fn shown(value: f64) -> String {
+    if value.is_finite() && value <= 1.0 { epsilon::levels(value) } else { "never reached".to_owned() }
+}
