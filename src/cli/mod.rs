@@ -9,6 +9,7 @@ mod devices;
 mod image;
 mod observer;
 mod options;
+mod perceptibility;
 mod progress;
 mod sweep;
 pub mod synth;

@@ -24,7 +24,7 @@ pub(super) struct CaseOptions {
     pub slice: usize,
 }
 
-fn parse_bounds(text: &str) -> Result<Bounds, String> {
+pub(super) fn parse_bounds(text: &str) -> Result<Bounds, String> {
     let [lower, upper] =
         text.split_once(',').map(|(a, b)| [a, b].map(|t| t.trim().parse::<f32>())).ok_or_else(fault)?;
     match (lower, upper) {

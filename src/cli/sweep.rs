@@ -1,6 +1,7 @@
 //! `epsiloscope sweep`: the window's main job without a window.
 
 use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
+use super::perceptibility::SeenOptions;
 use super::progress::Progress;
 use crate::attack::{self, CATALOG, Method, Reference};
 use crate::data::{self, Case, LabelMap, LabelStack, Mask, Region, Stack};
@@ -45,6 +46,8 @@ pub(super) struct SweepOptions {
     /// belongs to it. The control is confined to it too.
     #[arg(long, value_name = "X,Y,W,H|MASK")]
     region: Option<String>,
+    #[command(flatten)]
+    seen: SeenOptions,
     /// Seed of the random signs.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -72,6 +75,7 @@ impl SweepOptions {
             epsilons: DEFAULT_EPSILONS.to_owned(),
             broken_below: Criterion::default(),
             region: None,
+            seen: SeenOptions::default(),
             seed: 0,
             out: out.to_owned(),
         }
@@ -107,6 +111,7 @@ impl SweepOptions {
         option("--epsilons", Some(self.epsilons.clone()));
         option("--broken-below", Some(self.broken_below.to_text()));
         option("--region", self.region.clone());
+        self.seen.words().into_iter().for_each(|(name, value)| option(name, value));
         option("--seed", Some(self.seed.to_string()));
         option("--out", Some(self.out.display().to_string()));
         words.join(" ")
@@ -149,12 +154,15 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let (subject, label) = opened.subject(options, model)?;
     let subject = Arc::new(subject);
 
-    let plan = SweepPlan { control_seed: options.seed, ..SweepPlan::exactly(epsilons) };
+    let seen = options.seen.plan(subject.case.bounds)?;
+    let plan = SweepPlan { control_seed: options.seed, seen, ..SweepPlan::exactly(epsilons) };
     let mut progress = Progress::new("measured");
     let curve = sweep(subject.clone(), method, &plan, |done, total| progress.step(done, total))?;
     let mut progress = Progress::new("drawn");
     let provenance = provenance(options, &subject, &label, &backend.info.description);
-    let settings = Settings { criterion: options.broken_below, provenance, notes: label.notes() };
+    let window = options.seen.window(&curve, options.broken_below);
+    let notes = label.notes().into_iter().chain(window.clone()).collect();
+    let settings = Settings { criterion: options.broken_below, provenance, notes };
     let report = build_report(&subject, method, &curve, settings, |done, total| progress.step(done, total))?;
     report.write(&options.out)?;
     let reference = match (&label.map, label.guessed) {
@@ -162,7 +170,8 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         (Some(map), false) => format!("label: {map}\n"),
         (None, _) => "no label: the model's own clean prediction is the reference\n".to_owned(),
     };
-    print(&(summary(&curve, options) + &reference))
+    let window = window.map_or(String::new(), |window| window + "\n");
+    print(&(summary(&curve, options) + &window + &reference))
 }
 
 fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Model>> {
@@ -309,6 +318,7 @@ fn provenance(options: &SweepOptions, subject: &Subject, label: &LabelUse, devic
     }
     facts.add("ε", options.epsilons.clone());
     facts.add("control", format!("random sign, seed {}", options.seed));
+    facts.add("shown", options.seen.shown());
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     facts
 }

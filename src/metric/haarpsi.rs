@@ -1,6 +1,6 @@
 //! The Haar wavelet-based perceptual similarity index.
 
-use super::pair::{ImagePair, MetricError};
+use super::pair::{ImagePair, MetricError, MetricMap};
 use super::plane::{Edge, Plane};
 
 /// C and α of the paper, for images in 0–255.
@@ -15,16 +15,16 @@ const LEAST: usize = 16;
 /// Signal Processing: Image Communication 2018, eqs. 10–12: the similarity of the two finest scales, weighted by the
 /// coefficients of the third; of RGB also that of the chroma I and Q. As piq's `haarpsi` with `subsample=False`: the image is not
 /// halved first, which would hide what adversarial noise does between neighbours. Images of neither one nor three
-/// channels: the mean over them.
+/// channels: the mean over them. The map is the index of each pixel's own similarities and weights; 1 where there are none.
 ///
 /// # Errors
 /// [`MetricError::TooSmall`] below 16×16 pixels.
-pub fn haarpsi(pair: &ImagePair<'_>) -> Result<f64, MetricError> {
+pub fn haarpsi(pair: &ImagePair<'_>) -> Result<MetricMap, MetricError> {
     pair.at_least("HaarPSI", LEAST)?;
     let luma = pair.luma();
-    let mut sum = 0.0;
+    let (mut sum, mut maps) = (0.0, Vec::new());
     for [x, y] in &luma {
-        let mut index = Weighted::default();
+        let mut index = Weighted::new(x);
         let (x, y) = (scaled(x), scaled(y));
         let directions = [false, true].map(|across| orientation(&x, &y, across));
         for (similarity, weight) in &directions {
@@ -35,33 +35,46 @@ pub fn haarpsi(pair: &ImagePair<'_>) -> Result<f64, MetricError> {
             index.add(&chroma(r, g, b), &down.zip(across, |a, b| (a + b) / 2.0));
         }
         sum += index.value();
+        maps.push(index.map());
     }
-    Ok(sum / luma.len() as f64)
+    Ok(MetricMap::new(sum / luma.len() as f64, &Plane::average(&maps)))
 }
 
-/// A weighted mean of logistic similarities.
-#[derive(Default)]
+/// Weighted sums of logistic similarities at each pixel.
 struct Weighted {
-    sum: f64,
-    weights: f64,
+    sums: Plane,
+    weights: Plane,
 }
 
 impl Weighted {
+    /// Nothing yet, of the size of `like`.
+    fn new(like: &Plane) -> Self {
+        Self { sums: like.map(|_| 0.0), weights: like.map(|_| 0.0) }
+    }
+
     fn add(&mut self, similarity: &Plane, weight: &Plane) {
-        for (s, w) in similarity.values.iter().zip(&weight.values) {
-            self.sum += w / (1.0 + (-ALPHA * s).exp());
-            self.weights += w;
-        }
+        let logistic = similarity.zip(weight, |s, w| w / (1.0 + (-ALPHA * s).exp()));
+        self.sums = self.sums.zip(&logistic, |sum, v| sum + v);
+        self.weights = self.weights.zip(weight, |sum, w| sum + w);
     }
 
     fn value(&self) -> f64 {
-        // Two black images have no coefficients; they are alike.
-        if self.weights == 0.0 {
-            return 1.0;
-        }
-        let mean = self.sum / self.weights;
-        ((mean / (1.0 - mean)).ln() / ALPHA).powi(2)
+        index(self.sums.values.iter().sum(), self.weights.values.iter().sum())
     }
+
+    fn map(&self) -> Plane {
+        self.sums.zip(&self.weights, index)
+    }
+}
+
+/// The similarity of which the logistic function's weighted mean is `sum` / `weights`, squared.
+fn index(sum: f64, weights: f64) -> f64 {
+    // Two black images have no coefficients; they are alike.
+    if weights == 0.0 {
+        return 1.0;
+    }
+    let mean = sum / weights;
+    ((mean / (1.0 - mean)).ln() / ALPHA).powi(2)
 }
 
 fn scaled(plane: &Plane) -> Plane {

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 /// `resamples` times; percentiles. A threshold that does not exist counts as infinite.
 ///
 /// Wichmann & Hill, "The psychometric function: II. Bootstrap-based confidence intervals and sampling", Perception &
-/// Psychophysics 2001. It holds ε for fixed and trusts the fitted function, so that it covers too seldom after
-/// adaptive placement; `epsiloscope observer simulate --bootstrap` counts how much.
+/// Psychophysics 2001. It holds ε for fixed, though they followed from the answers, and trusts the fitted
+/// function; `epsiloscope observer simulate --bootstrap` counts how well it covers all the same.
 pub fn bootstrap(fit: &Fit, blocks: &[Block], task: Task, range: [f64; 2], resamples: usize, seed: u64) -> [f64; 2] {
     let draw = |i: usize| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -1,5 +1,6 @@
 //! What a sweep over ε finds.
 
+use super::Seen;
 use crate::metric::{Distortion, Overlap, PixelError};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ pub struct Measure {
     pub overlap: Overlap,
     /// Norms of the perturbation, as fractions of the bounds' width.
     pub distortion: Distortion,
+    /// Metrics of visibility on the shown image, as far as they were asked for.
+    #[serde(default)]
+    pub seen: Seen,
 }
 
 /// One point of a curve.

@@ -1,10 +1,16 @@
 //! Measured experiments: a case on a model, judged along ε, and the reports that say what was found.
 
 mod curve;
+mod epsilon_window;
 pub mod report;
+mod seen;
 mod subject;
 mod sweep;
 
 pub use curve::{Curve, CurvePoint, Measure};
+pub use epsilon_window::{
+    EpsilonWindow, MeasuredInterval, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
+};
+pub use seen::{Limit, Seen, SeenMetric, SeenPlan};
 pub use subject::{Judged, Subject};
 pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};

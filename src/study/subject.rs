@@ -1,6 +1,6 @@
 //! A case on a model: all that does not depend on ε, and the judging of what does.
 
-use super::Measure;
+use super::{Measure, Seen, SeenPlan};
 use crate::attack::{Direction, Method, Objective, Reference};
 use crate::data::{Case, Mask, Region};
 use crate::metric;
@@ -129,11 +129,20 @@ impl Subject {
 }
 
 impl Judged {
+    /// Its measures with those of visibility, beside the clean image of `subject`.
+    pub(super) fn measure_seen(&self, subject: &Subject, plan: &SeenPlan) -> Measure {
+        let [height, width] = subject.case.size();
+        let shape = [self.image.len() / (height * width).max(1), height, width];
+        // An image of which a metric can say nothing has no value there, and its curve goes on.
+        let seen = Seen::measure(&subject.original, &self.image, shape, plan).unwrap_or_default();
+        Measure { seen, ..self.measure }
+    }
+
     fn new(prediction: Prediction, positive: u8, reference: &Mask, original: &[f32], image: Arc<[f32]>) -> Self {
         let Prediction { probability, on_host, predicted } = prediction;
         let (error, confusion) = metric::segmentation(reference, positive, &on_host, &predicted.classes);
         let distortion = metric::distortion(original, &image);
-        let measure = Measure { error, overlap: confusion.overlap(), distortion };
+        let measure = Measure { error, overlap: confusion.overlap(), distortion, seen: Seen::default() };
         Self { probability, on_host, image, predicted, measure }
     }
 }

@@ -1,6 +1,6 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
-use super::{Curve, CurvePoint, Judged, Subject};
+use super::{Curve, CurvePoint, SeenPlan, Subject};
 use crate::attack::{Direction, Method};
 use crate::model::ModelError;
 use std::collections::VecDeque;
@@ -19,6 +19,8 @@ pub struct SweepPlan {
     pub most_points: usize,
     /// Seed of the random-sign control.
     pub control_seed: u64,
+    /// What is measured of the shown image.
+    pub seen: SeenPlan,
 }
 
 impl Default for SweepPlan {
@@ -26,14 +28,19 @@ impl Default for SweepPlan {
     /// first, so that the curve's shape shows at once.
     fn default() -> Self {
         let levels = [0.0, 4.0, 16.0, 1.0, 64.0, 0.25, 8.0, 32.0, 2.0, 128.0, 0.5];
-        Self { epsilons: levels.map(|l| l / 255.0).to_vec(), most_points: 20, control_seed: CONTROL_SEED }
+        Self {
+            epsilons: levels.map(|l| l / 255.0).to_vec(),
+            most_points: 20,
+            control_seed: CONTROL_SEED,
+            seen: SeenPlan::default(),
+        }
     }
 }
 
 impl SweepPlan {
     /// Exactly these ε.
     pub fn exactly(epsilons: Vec<f64>) -> Self {
-        Self { most_points: epsilons.len(), epsilons, control_seed: CONTROL_SEED }
+        Self { most_points: epsilons.len(), epsilons, ..Self::default() }
     }
 }
 
@@ -53,6 +60,7 @@ pub struct Sweep {
     control: Direction,
     pending: VecDeque<f64>,
     most_points: usize,
+    seen: SeenPlan,
     curve: Curve,
 }
 
@@ -78,15 +86,15 @@ impl Sweep {
             None => subject.direction(method)?,
         };
         let control = subject.direction(Method::RandomSign { seed: plan.control_seed })?;
-        let curve =
-            Curve { attack: name.to_owned(), clean: subject.clean.measure, points: Vec::new(), control: Vec::new() };
+        let clean = subject.clean.measure_seen(&subject, &plan.seen);
+        let curve = Curve { attack: name.to_owned(), clean, points: Vec::new(), control: Vec::new() };
         let mut pending = VecDeque::new();
         for &epsilon in &plan.epsilons {
             if !pending.contains(&epsilon) {
                 pending.push_back(epsilon);
             }
         }
-        Ok(Self { subject, direction, control, pending, most_points: plan.most_points, curve })
+        Ok(Self { subject, direction, control, pending, most_points: plan.most_points, seen: plan.seen.clone(), curve })
     }
 
     /// What was found so far.
@@ -116,10 +124,10 @@ impl Sweep {
     fn measure(&self, direction: &Direction, epsilon: f64) -> Result<CurvePoint, ModelError> {
         let start = Instant::now();
         let measure = if epsilon == 0.0 {
-            self.subject.clean.measure
+            self.curve.clean
         } else {
-            let Judged { measure, .. } = self.subject.judge(&direction.adversarial(&self.subject.x, epsilon))?;
-            measure
+            let judged = self.subject.judge(&direction.adversarial(&self.subject.x, epsilon))?;
+            judged.measure_seen(&self.subject, &self.seen)
         };
         Ok(CurvePoint { epsilon, measure, seconds: start.elapsed().as_secs_f64() })
     }

@@ -10,12 +10,14 @@ mod orientation;
 pub mod palette;
 mod parameters;
 mod sample;
+mod shown;
 mod transform;
 
 pub use cpu::render;
 pub use orientation::Orientation;
 pub use palette::Rgb;
 pub use parameters::{COLOURS, Layout, Parameters};
+pub use shown::Presentation;
 pub use transform::Transform;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,11 @@ pub struct Window {
 impl Window {
     /// All of the bounds.
     pub const FULL: Self = Self { lower: 0.0, upper: 1.0 };
+
+    /// Grey, from 0 to 1, for each step of the bounds' width: contrast gain.
+    pub fn slope(self) -> f32 {
+        1.0 / (self.upper - self.lower).max(1e-6)
+    }
 }
 
 impl Default for Window {

@@ -228,7 +228,7 @@ impl Parameters {
             transposed: transform.transposed,
             gain,
             window_lower: window.lower,
-            window_slope: 1.0 / (window.upper - window.lower).max(1e-6),
+            window_slope: window.slope(),
             fill,
             colours: Colours::new(spec),
         })

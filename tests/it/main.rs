@@ -20,6 +20,7 @@ mod predictions;
 mod readers;
 mod report;
 mod saving;
+mod seen;
 mod shaders;
 mod snapshots;
 mod stage;

@@ -98,9 +98,27 @@ fn information_gradients_and_wavelets() {
         vec![
             ("vif", vif(pair).unwrap(), None),
             ("gmsd", gmsd(pair).unwrap().value, None),
-            ("haarpsi", haarpsi(pair).unwrap(), None),
+            ("haarpsi", haarpsi(pair).unwrap().value, None),
         ]
     });
+}
+
+#[test]
+fn the_map_of_haarpsi_is_low_where_the_image_was_changed() {
+    let size = 64;
+    let original: Vec<f32> = (0..size * size).map(|i| 0.5 + 0.2 * (i as f32 * 0.7).sin()).collect();
+    let mut changed = original.clone();
+    let inside = |i: usize| (16..32).contains(&(i % size)) && (16..32).contains(&(i / size));
+    for i in (0..size * size).filter(|&i| inside(i)) {
+        changed[i] += if (i / size).is_multiple_of(2) { 0.1 } else { -0.1 };
+    }
+    let pair = ImagePair::new(&original, &changed, [1, size, size]).unwrap();
+    let found = haarpsi(&pair).unwrap();
+    let at = |y: usize, x: usize| found.map[y * size + x];
+    assert!(at(24, 24) < 0.95, "{}", at(24, 24));
+    // The coarsest wavelet reaches 4 pixels.
+    assert!((at(40, 24) - 1.0).abs() < 1e-6 && (at(24, 50) - 1.0).abs() < 1e-6);
+    assert!(found.map.iter().all(|v| (-1e-6..=1.0 + 1e-6).contains(v)), "of the value's range");
 }
 
 #[test]
@@ -159,7 +177,7 @@ const SIMILARITIES: [Similarity; 5] = [
     (ms_ssim, 161),
     (vif, 41),
     (|pair| gmsd(pair).map(|found| 1.0 - found.value), 3),
-    (haarpsi, 16),
+    (|pair| haarpsi(pair).map(|found| found.value), 16),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use epsiloscope::study::report::{
     COLUMNS, Criterion, Figure, PanelCaption, PanelPictures, Provenance, Settings, Verdict, broken_intervals,
     build_report, curve_csv, noise_gain, panel, rasterise, verdicts, write_curve_csv, write_figure,
 };
-use epsiloscope::study::{Curve, CurvePoint, Measure, Subject, SweepPlan, sweep};
+use epsiloscope::study::{Curve, CurvePoint, Measure, Seen, SeenMetric, Subject, SweepPlan, sweep};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -78,6 +78,7 @@ fn measure(dice: f64, epsilon: f64) -> Measure {
         error: PixelError { l2: wrong.sqrt() * 256.0, rmse: wrong.sqrt(), wrong, pixels: 65_536 },
         overlap: Overlap { dice, iou: dice / (2.0 - dice) },
         distortion: Distortion { linf: epsilon, l2: epsilon * 256.0, ..Distortion::default() },
+        seen: Seen::default().with(SeenMetric::Ssim, 1.0 - epsilon),
     }
 }
 
@@ -165,6 +166,9 @@ fn the_table_has_the_clean_image_first_and_the_control_last() {
         // Numbers survive the text exactly.
         assert_eq!(rows[1][2].parse(), Ok(curve.points.last().unwrap().measure.error.l2));
         assert_eq!(&rows[1][9], "0.250000");
+        let [psnr, ssim] =
+            ["shown_psnr", "shown_ssim"].map(|n| &rows[1][COLUMNS.iter().position(|c| *c == n).unwrap()]);
+        assert_eq!((psnr, ssim), ("", (1.0 - 4.0 / 255.0).to_string().as_str()));
     }
     let control_alone = Curve { attack: "random-sign".to_owned(), ..with_zero };
     assert_eq!(curve_csv(&control_alone).lines().count(), 3, "the control is not written twice");

@@ -8,7 +8,7 @@ use epsiloscope::data::{Axis, Bounds, Image, StoredType};
 use epsiloscope::engine::{CaseInfo, Frame, Plane};
 use epsiloscope::gpu::{Display, wgpu_setup};
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
-use epsiloscope::study::{CurvePoint, Measure};
+use epsiloscope::study::{CurvePoint, Measure, Seen};
 use epsiloscope::workbench::compare::Compare;
 use epsiloscope::workbench::curves::Curves;
 use epsiloscope::workbench::epsilon_bar::EpsilonBar;
@@ -25,6 +25,7 @@ pub fn measure(dice: f64, wrong: f64, epsilon: f64) -> Measure {
         error: PixelError { l2: wrong * 200.0, rmse: wrong.sqrt(), wrong, pixels: (WIDTH * HEIGHT) as u64 },
         overlap: Overlap { dice, iou: dice / (2.0 - dice) },
         distortion: Distortion { linf: epsilon, l2: epsilon * 80.0, ..Distortion::default() },
+        seen: Seen::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! When a segmentation counts as broken, and at which ε it is.
 
 use super::epsilon::SAME;
-use crate::study::{Curve, CurvePoint, Measure};
+use crate::study::{Curve, CurvePoint, Measure, MeasuredInterval, measured_intervals};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -162,47 +162,11 @@ pub fn verdicts(curve: &Curve, criterion: Criterion) -> Vec<Verdict> {
     curve.points.iter().map(of).collect()
 }
 
-/// Neighbouring measured ε at all of which the model is broken. Between them nothing was measured, and along ε there may
-/// be several.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BrokenInterval {
-    /// The smallest measured ε of the interval.
-    pub first: f64,
-    /// The largest.
-    pub last: f64,
-    /// How many were measured in it.
-    pub points: usize,
-    /// The measured ε just below, where it is not broken.
-    pub below: Option<f64>,
-    /// The measured ε just above, where it is not broken.
-    pub above: Option<f64>,
-}
+/// Neighbouring measured ε at all of which the model is broken.
+pub type BrokenInterval = MeasuredInterval;
 
 /// All intervals of ε at which `curve` is broken, ascending.
 pub fn broken_intervals(curve: &Curve, criterion: Criterion) -> Vec<BrokenInterval> {
-    let verdicts = verdicts(curve, criterion);
-    let mut intervals: Vec<BrokenInterval> = Vec::new();
-    let mut open = false;
-    let mut previous = None;
-    for (point, verdict) in curve.points.iter().zip(verdicts) {
-        let epsilon = point.epsilon;
-        match (verdict == Verdict::Broken, intervals.last_mut()) {
-            (true, Some(interval)) if open => {
-                interval.last = epsilon;
-                interval.points += 1;
-            }
-            (true, _) => intervals.push(BrokenInterval {
-                first: epsilon,
-                last: epsilon,
-                points: 1,
-                below: previous,
-                above: None,
-            }),
-            (false, Some(interval)) if open => interval.above = Some(epsilon),
-            (false, _) => {}
-        }
-        open = verdict == Verdict::Broken;
-        previous = Some(epsilon);
-    }
-    intervals
+    let broken = verdicts(curve, criterion).into_iter().map(|verdict| verdict == Verdict::Broken);
+    measured_intervals(curve.points.iter().map(|point| point.epsilon).zip(broken))
 }

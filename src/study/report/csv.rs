@@ -3,13 +3,31 @@
 use super::ReportError;
 use crate::attack;
 use crate::data::write_bytes_atomic;
-use crate::study::{Curve, CurvePoint, Measure};
+use crate::study::{Curve, CurvePoint, Measure, SeenMetric};
 use std::path::Path;
 
 /// The columns of `curve.csv`, in order. ε, L∞ and L2 are fractions of the bounds' width; Dice and IoU are of the
-/// model's positive class; seconds are of one point (perturb, forward, judge), empty where nothing was timed.
-pub const COLUMNS: [&str; 10] =
-    ["attack", "epsilon", "pixel_error_l2", "rmse", "wrong_pixels", "dice", "iou", "linf", "l2", "seconds"];
+/// model's positive class; seconds are of one point (perturb, forward, judge, visibility), empty where nothing was timed. What
+/// begins with `shown` compares the images as a screen shows them, empty where it was not measured or is infinite.
+pub const COLUMNS: [&str; 17] = [
+    "attack",
+    "epsilon",
+    "pixel_error_l2",
+    "rmse",
+    "wrong_pixels",
+    "dice",
+    "iou",
+    "linf",
+    "l2",
+    "seconds",
+    "shown_psnr",
+    "shown_ssim",
+    "shown_gmsd",
+    "shown_haarpsi",
+    "shown_ms_ssim",
+    "shown_vif",
+    "shown_flip",
+];
 
 /// The curve as CSV: first the attack, then the control (unless the attack is the control itself), each ascending in
 /// ε from the clean image at ε = 0.
@@ -33,10 +51,11 @@ fn series(text: &mut String, attack: &str, clean: &Measure, points: &[CurvePoint
 
 /// Attack names come from the catalogue and numbers have no comma: nothing needs quotes.
 fn row(text: &mut String, attack: &str, epsilon: f64, measure: &Measure, seconds: Option<f64>) {
-    let Measure { error, overlap, distortion } = measure;
+    let Measure { error, overlap, distortion, seen } = measure;
+    let shown = SeenMetric::ALL.map(|metric| seen.get(metric).map(|v| v.to_string()).unwrap_or_default()).join(",");
     let seconds = seconds.map(|s| format!("{s:.6}")).unwrap_or_default();
     text.push_str(&format!(
-        "{attack},{epsilon},{},{},{},{},{},{},{},{seconds}\n",
+        "{attack},{epsilon},{},{},{},{},{},{},{},{seconds},{shown}\n",
         error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou, distortion.linf, distortion.l2
     ));
 }

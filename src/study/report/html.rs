@@ -6,7 +6,7 @@ use super::figure::{self, Figure};
 use super::parts::{badge, describe, overlap, survival, three, tile, view};
 use super::{Provenance, Saved, epsilon, panel};
 use crate::attack;
-use crate::study::{Curve, Measure};
+use crate::study::{Curve, Measure, SeenMetric};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -254,12 +254,13 @@ impl HtmlReport<'_> {
                             tr {
                                 th colspan="3" {} th colspan="2" { "Dice" } th colspan="2" { "IoU" }
                                 th colspan="3" { "Pixel error" } th colspan="3" { "Perturbation" }
-                                th colspan="4" { "After saving" } th {}
+                                th colspan="2" { "As shown" } th colspan="4" { "After saving" } th {}
                             }
                             tr {
                                 th { "ε" } th { "fraction" } th.word { "verdict" }
                                 th { "attack" } th { "random" } th { "attack" } th { "random" }
                                 th { "L2" } th { "RMSE" } th { "wrong" } th { "L∞" } th { "L2" } th { "random L2" }
+                                th { "PSNR" } th { "SSIM" }
                                 th { "Dice" } th { "kept" } th { "L∞" } th.word { "alone" } th { "seconds" }
                             }
                         }
@@ -276,6 +277,8 @@ impl HtmlReport<'_> {
                                     td { (format!("{:.2} %", m.error.wrong * 100.0)) }
                                     td { (epsilon::fraction(m.distortion.linf)) } td { (three(m.distortion.l2)) }
                                     td.soft { (f.control.map_or("–".into(), |c| three(c.distortion.l2))) }
+                                    td { (m.seen.get(SeenMetric::Psnr).map_or("–".into(), |v| format!("{v:.1}"))) }
+                                    td { (m.seen.get(SeenMetric::Ssim).map_or("–".into(), |v| format!("{v:.4}"))) }
                                     @if let Some(saved) = &f.saved {
                                         td { (three(saved.after.overlap.dice)) }
                                         td { (saved.kept().map_or("–".into(), |k| format!("{:.0} %", k * 100.0))) }
@@ -330,6 +333,7 @@ impl HtmlReport<'_> {
                     dt { "Dice, IoU" } dd { "Overlap of predicted and reference " (self.class) ": 2·TP / (2·TP + FP + FN) and TP / (TP + FP + FN). Two empty masks overlap fully." }
                     dt { "pixel error" } dd { "L2 is ‖y − p‖₂ with y = 1 on " (self.class) " and p its predicted probability; RMSE is L2 / √N over the N pixels that count; wrong is the share of pixels whose predicted class is not the reference’s." }
                     dt { "perturbation" } dd { "L∞ and L2 norm of adversarial image − original, as fractions of the bounds’ width, after clipping." }
+                    dt { "as shown" } dd { "PSNR in dB and SSIM of the original and the adversarial image as a screen shows them: in the grey levels that its window and bits leave. A dash: they are shown the same. These stand for what a person sees; nobody was asked." }
                     dt { "random sign" } dd { "The control: +ε or −ε in every pixel by the toss of a coin, clipped to the bounds. It has the ε of the attack and knows nothing of the model; its L2 differs from the attack’s only by what is clipped and where the gradient is exactly zero." }
                     dt { "after saving" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of its effect on Dice that is still there: survives from 50 %, weakened from 10 %, else gone. A dash: there was no effect worth the name (0.01). Rounding moves every pixel to a whole step: L∞ in the file can be smaller than ε, or larger. Alone: whether the saved image itself fails." }
                     dt { "measured intervals" } dd { "Only the listed ε were measured. Nothing says that a model broken at one ε is broken at all larger ones." }

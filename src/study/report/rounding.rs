@@ -123,12 +123,14 @@ pub fn round_and_judge(subject: &Subject, adversarial: &Tensor<4>, before: Measu
 mod tests {
     use super::*;
     use crate::metric::{Distortion, Overlap, PixelError};
+    use crate::study::Seen;
 
     fn measure(dice: f64, linf: f64) -> Measure {
         Measure {
             error: PixelError { l2: 0.0, rmse: 0.0, wrong: 0.0, pixels: 1 },
             overlap: Overlap { dice, iou: dice / (2.0 - dice) },
             distortion: Distortion { linf, l2: linf, ..Distortion::default() },
+            seen: Seen::default(),
         }
     }
 

@@ -1,0 +1,305 @@
+//! How visible a perturbation is on a screen, by metrics: values that stand for an observer until one was asked.
+
+use crate::metric::{ImagePair, MetricError, flip, gmsd, haarpsi, ms_ssim, ssim, vif};
+use crate::view::Presentation;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A metric of visibility.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeenMetric {
+    /// Peak signal-to-noise ratio, dB.
+    Psnr,
+    /// Structural similarity.
+    Ssim,
+    /// Structural similarity over five scales.
+    MsSsim,
+    /// Visual information fidelity.
+    Vif,
+    /// Haar wavelet-based perceptual similarity.
+    HaarPsi,
+    /// Gradient magnitude similarity deviation.
+    Gmsd,
+    /// FLIP's mean.
+    Flip,
+}
+
+impl SeenMetric {
+    /// All of them, cheapest first.
+    pub const ALL: [Self; 7] = [Self::Psnr, Self::Ssim, Self::Gmsd, Self::HaarPsi, Self::MsSsim, Self::Vif, Self::Flip];
+    /// Those that every curve carries.
+    pub const ALWAYS: [Self; 2] = [Self::Psnr, Self::Ssim];
+
+    /// For commands and tables: `ssim`, `ms-ssim`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Psnr => "psnr",
+            Self::Ssim => "ssim",
+            Self::MsSsim => "ms-ssim",
+            Self::Vif => "vif",
+            Self::HaarPsi => "haarpsi",
+            Self::Gmsd => "gmsd",
+            Self::Flip => "flip",
+        }
+    }
+
+    /// For people, with its unit.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Psnr => "PSNR in dB",
+            Self::Ssim => "SSIM",
+            Self::MsSsim => "MS-SSIM",
+            Self::Vif => "VIF",
+            Self::HaarPsi => "HaarPSI",
+            Self::Gmsd => "GMSD",
+            Self::Flip => "FLIP",
+        }
+    }
+
+    /// Whether a larger value means that more is seen.
+    pub fn grows_with_visibility(self) -> bool {
+        matches!(self, Self::Gmsd | Self::Flip)
+    }
+
+    fn of(self, pair: &ImagePair<'_>, pixels_per_degree: f64) -> Result<f64, MetricError> {
+        match self {
+            Self::Psnr => Ok(pair.psnr()),
+            Self::Ssim => ssim(pair).map(|map| map.value),
+            Self::MsSsim => ms_ssim(pair),
+            Self::Vif => vif(pair),
+            Self::HaarPsi => haarpsi(pair).map(|map| map.value),
+            Self::Gmsd => gmsd(pair).map(|map| map.value),
+            Self::Flip => flip(pair, pixels_per_degree).map(|map| map.value),
+        }
+    }
+}
+
+impl FromStr for SeenMetric {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|m| m.name() == text.trim())
+            .ok_or_else(|| format!("there is no metric `{}`: choose from {}", text.trim(), names()))
+    }
+}
+
+/// What is measured of the shown image, and how it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeenPlan {
+    /// The metrics.
+    pub metrics: Vec<SeenMetric>,
+    /// Window, inversion and bits of the screen.
+    pub presentation: Presentation,
+    /// Image pixels in a degree of visual angle, for FLIP: its evaluator's default is 67, a 24″ screen of 4K at 0.7 m.
+    pub pixels_per_degree: f64,
+}
+
+impl Default for SeenPlan {
+    fn default() -> Self {
+        let metrics = SeenMetric::ALWAYS.to_vec();
+        Self { metrics, presentation: Presentation::default(), pixels_per_degree: 67.0 }
+    }
+}
+
+/// Values of the metrics on the shown images; none where a metric was not asked for, or has no finite value (PSNR of images that look
+/// the same).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    values: [Option<f64>; SeenMetric::ALL.len()],
+    /// Whether both images are shown the same, level by level.
+    pub same: bool,
+}
+
+impl Seen {
+    /// Measures two images of one shape (channels, height, width) in fractions of the bounds, as `plan` shows them. A metric
+    /// that is not defined for images of this size or number of channels is left out.
+    ///
+    /// # Errors
+    /// [`MetricError`] where the images themselves are at fault.
+    pub fn measure(
+        original: &[f32],
+        adversarial: &[f32],
+        shape: [usize; 3],
+        plan: &SeenPlan,
+    ) -> Result<Self, MetricError> {
+        let [a, b] = [original, adversarial].map(|image| plan.presentation.shown(image));
+        let pair = ImagePair::new(&a, &b, shape)?;
+        let mut seen = Self { same: a == b, ..Self::default() };
+        for &metric in &plan.metrics {
+            seen.values[metric as usize] = match metric.of(&pair, plan.pixels_per_degree) {
+                Ok(value) => value.is_finite().then_some(value),
+                Err(MetricError::TooSmall { .. } | MetricError::Channels { .. }) => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(seen)
+    }
+
+    /// The value of `metric`.
+    pub fn get(&self, metric: SeenMetric) -> Option<f64> {
+        self.values[metric as usize]
+    }
+
+    /// The same with `metric` at `value`.
+    pub fn with(mut self, metric: SeenMetric, value: f64) -> Self {
+        self.values[metric as usize] = Some(value);
+        self
+    }
+}
+
+/// From where on a perturbation counts as seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// A metric on the other side of a value.
+    Metric {
+        /// The metric.
+        metric: SeenMetric,
+        /// Its value at the limit.
+        value: f64,
+    },
+    /// An observer's measured threshold, with its interval of 95 %.
+    Threshold {
+        /// ε at which ψ is ¾.
+        epsilon: f64,
+        /// Its interval.
+        interval: [f64; 2],
+    },
+}
+
+impl Limit {
+    /// Whether a perturbation of `epsilon` is seen; none if its metric was not measured.
+    pub fn is_seen(self, epsilon: f64, seen: &Seen) -> Option<bool> {
+        match self {
+            Self::Threshold { epsilon: threshold, .. } => Some(epsilon >= threshold),
+            Self::Metric { .. } if seen.same => Some(false),
+            Self::Metric { metric, value } => {
+                let found = seen.get(metric)?;
+                Some(if metric.grows_with_visibility() { found > value } else { found < value })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    /// What "not seen" means: `SSIM at least 0.98`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use super::report::epsilon::short;
+        match *self {
+            Self::Metric { metric, value } if metric.grows_with_visibility() => {
+                write!(f, "{} at most {value}", metric.title())
+            }
+            Self::Metric { metric, value } => write!(f, "{} at least {value}", metric.title()),
+            Self::Threshold { epsilon, interval: [low, high] } => {
+                write!(
+                    f,
+                    "ε below the observer’s threshold {} (95 %: {} to {})",
+                    short(epsilon),
+                    short(low),
+                    short(high)
+                )
+            }
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    /// `ssim:0.98`, `flip:0.05`; `epsilon:4/255` for a threshold that was measured elsewhere.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) =
+            text.split_once(':').ok_or_else(|| format!("`{text}`: write a metric and its limit, as in ssim:0.98"))?;
+        if name.trim() == "epsilon" {
+            let epsilon = super::report::epsilon::number(value).map_err(|e| e.to_string())?;
+            return Ok(Self::Threshold { epsilon, interval: [epsilon; 2] });
+        }
+        let metric = name.parse()?;
+        match value.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Self::Metric { metric, value }),
+            _ => Err(format!("`{text}`: {} is no limit, write a number as in ssim:0.98", value.trim())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Window;
+
+    /// A ramp under waves, and the same with random signs of 2/255.
+    fn images() -> ([usize; 3], Vec<f32>, Vec<f32>) {
+        let size = 48;
+        let original: Vec<f32> = (0..size * size)
+            .map(|i| 0.5 + 0.04 * ((i % size) as f32 * 0.4).sin() * ((i / size) as f32 * 0.3).cos())
+            .collect();
+        let sign = |i: usize| if (i as u32).wrapping_mul(0x9E37_79B1) >> 31 == 0 { 1.0 } else { -1.0 };
+        let changed = original.iter().enumerate().map(|(i, v)| v + sign(i) * 2.0 / 255.0).collect();
+        ([1, size, size], original, changed)
+    }
+
+    fn plan(lower: f32, upper: f32, inverted: bool) -> SeenPlan {
+        let presentation = Presentation { window: Window { lower, upper }, inverted, bits: 8 };
+        SeenPlan { metrics: SeenMetric::ALL.to_vec(), presentation, pixels_per_degree: 30.0 }
+    }
+
+    #[test]
+    fn a_narrow_window_raises_visibility_in_every_metric() {
+        let (shape, original, changed) = images();
+        let measure = |plan: SeenPlan| Seen::measure(&original, &changed, shape, &plan).unwrap();
+        let steps = [(0.0, 1.0), (0.25, 0.75), (0.45, 0.55)].map(|(lower, upper)| measure(plan(lower, upper, false)));
+        for metric in SeenMetric::ALL {
+            if metric == SeenMetric::MsSsim {
+                assert_eq!(steps[0].get(metric), None, "five scales need 161 pixels");
+                continue;
+            }
+            let values = steps.map(|s| s.get(metric).unwrap());
+            println!("{}: {values:?}", metric.name());
+            // PSNR falls by the gain. Of structure a narrow window shows more too: what similarity there is can stay.
+            let more = |a: f64, b: f64| if metric.grows_with_visibility() { b > a } else { b < a };
+            assert!(more(values[0], values[2]), "{}: {values:?}", metric.name());
+        }
+        let gain = steps[0].get(SeenMetric::Psnr).unwrap() - steps[1].get(SeenMetric::Psnr).unwrap();
+        assert!((gain - 20.0 * 2f64.log10()).abs() < 0.5, "half the window, twice the contrast: {gain} dB");
+    }
+
+    #[test]
+    fn inversion_changes_what_depends_on_brightness_and_nothing_else() {
+        let (shape, original, changed) = images();
+        let measure = |inverted| Seen::measure(&original, &changed, shape, &plan(0.3, 0.9, inverted)).unwrap();
+        let (plain, inverted) = (measure(false), measure(true));
+        let difference = |metric| (plain.get(metric).unwrap() - inverted.get(metric).unwrap()).abs();
+        assert!(difference(SeenMetric::Psnr) < 1e-3, "{}", difference(SeenMetric::Psnr));
+        assert!(difference(SeenMetric::Flip) > 1e-4, "the eye sees steps of dark and of bright greys differently");
+    }
+
+    #[test]
+    fn what_looks_the_same_is_not_seen() {
+        let (shape, original, _) = images();
+        let shown = Seen::measure(&original, &original, shape, &SeenPlan::default()).unwrap();
+        assert_eq!((shown.same, shown.get(SeenMetric::Psnr), shown.get(SeenMetric::Ssim)), (true, None, Some(1.0)));
+        let limit: Limit = "psnr:40".parse().unwrap();
+        assert_eq!(limit.is_seen(0.001, &shown), Some(false));
+        assert_eq!("flip:0.05".parse::<Limit>().unwrap().is_seen(0.1, &Seen::default()), None, "not measured");
+    }
+
+    #[test]
+    fn limits_in_words() {
+        let ssim: Limit = "ssim:0.98".parse().unwrap();
+        assert_eq!(ssim.to_string(), "SSIM at least 0.98");
+        let seen = Seen::default().with(SeenMetric::Ssim, 0.97).with(SeenMetric::Flip, 0.04);
+        assert_eq!(ssim.is_seen(0.1, &seen), Some(true));
+        assert_eq!("flip: 0.05".parse::<Limit>().unwrap().is_seen(0.1, &seen), Some(false));
+        let threshold: Limit = "epsilon:4/255".parse().unwrap();
+        assert_eq!([3.0, 4.0].map(|l| threshold.is_seen(l / 255.0, &seen)), [Some(false), Some(true)]);
+        for wrong in ["ssim", "beauty:1", "ssim:high", "epsilon:2"] {
+            assert!(wrong.parse::<Limit>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The ε that break the model unseen follow how the image is shown.
+
+use crate::command_line::{complaint, program, sample, text};
+use std::path::Path;
+use std::process::Output;
+
+fn sweep(folder: &Path, arguments: &[&str]) -> Output {
+    program(folder)
+        .arg("sweep")
+        .arg(sample("membranes.png"))
+        .arg("--label")
+        .arg(sample("membranes-mask.png"))
+        .args(["--label-map", "0=membrane,255=cell", "--epsilons", "2/255,4/255,8/255", "--device", "cpu"])
+        .args(["--broken-below", "0.7", "--out", "here"])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// The column `name` of the attack's rows of the table.
+fn column(folder: &Path, name: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_path(folder.join("here/curve.csv")).unwrap();
+    let at = reader.headers().unwrap().iter().position(|n| n == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    rows.iter().filter(|r| &r[0] == "fgsm").map(|r| r[at].to_owned()).collect()
+}
+
+#[test]
+fn the_window_of_epsilon_follows_how_the_image_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = sweep(folder.path(), &["--unseen", "psnr:33", "--metrics", "gmsd"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    // ±ε at almost every pixel: 20·log10(1/ε) dB, 36.1 at 4/255 and 30.1 at 8/255.
+    assert!(said.contains("unseen from ε = 4/255 (0.0157) to 4/255"), "{said}");
+    assert!(said.contains("PSNR in dB at least 33") && said.contains("nor at 8/255 above"), "{said}");
+    let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
+    assert!(report.contains("Suggested: ε = 4/255") && report.contains("--unseen psnr:33"));
+    let full: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
+    assert!((full[1] - 36.1).abs() < 0.2, "{full:?}");
+    assert!(column(folder.path(), "shown_gmsd").iter().all(|v| !v.is_empty()));
+    assert!(column(folder.path(), "shown_flip").iter().all(String::is_empty), "not asked for");
+    let ssim: Vec<f64> = column(folder.path(), "shown_ssim").iter().map(|v| v.parse().unwrap()).collect();
+    assert!(ssim[0] == 1.0 && ssim.windows(2).all(|w| w[1] < w[0]), "{ssim:?}");
+
+    let narrow = sweep(folder.path(), &["--unseen", "psnr:33", "--shown-window", "64,192", "--shown-inverted"]);
+    let said = text(&narrow.stdout);
+    assert!(said.contains("There is no ε that breaks the model and is not seen"), "{said}");
+    let shown: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
+    // Twice the contrast takes 6 dB; what the window cuts off gives some of it back.
+    assert!(full.iter().zip(&shown).all(|(full, shown)| (1.0..6.3).contains(&(full - shown))), "{full:?} {shown:?}");
+}
+
+#[test]
+fn what_cannot_be_shown_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, said) in
+        [(["--shown-window", "3,3"], "--shown-window"), (["--pixels-per-degree", "0"], "--pixels-per-degree")]
+    {
+        let error = complaint(&sweep(folder.path(), &arguments));
+        assert!(error.contains(said), "{error}");
+    }
+    for arguments in [["--unseen", "beauty:1"], ["--unseen", "ssim"], ["--metrics", "beauty"], ["--shown-bits", "0"]] {
+        assert!(!sweep(folder.path(), &arguments).status.success(), "{arguments:?}");
+    }
+    assert!(!folder.path().join("here").exists());
+}
