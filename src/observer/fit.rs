@@ -10,9 +10,13 @@ use super::prior::{Prior, Shape};
 use super::psychometric::THRESHOLD_PROBABILITY;
 use super::{Block, Psychometric, Task};
 
-/// Points a side of the first, wide grid and of the second, which covers what the first found possible.
-const COARSE: [usize; 4] = [25, 25, 13, 11];
-const FINE: [usize; 4] = [40, 30, 20, 16];
+/// Points a side of the first, wide grid and of the second, which covers what the first found possible; fewer in yes/no, where γ is
+/// a side of its own.
+const COARSE: [usize; 4] = [25, 25, 13, 9];
+const FINE: [usize; 4] = [60, 36, 20, 1];
+const FINE_YES_NO: [usize; 4] = [40, 26, 14, 12];
+/// Cells less probable than the best by this power of e hold nothing that counts.
+const NEGLIGIBLE: f64 = 40.0;
 /// Cells of the wide grid with less than this share of the probability are left out of the fine one, as psignifit does.
 const POSSIBLE: f64 = 1e-5;
 
@@ -74,7 +78,7 @@ pub fn fit(blocks: &[Block], task: Task, range: [f64; 2]) -> Result<Fit, FitErro
     check(blocks, range)?;
     let posterior = Posterior { blocks, prior: Prior::new(range, task) };
     let possible = posterior.on_grid(posterior.prior.bounds(), COARSE).possible();
-    let fine = posterior.on_grid(possible, FINE);
+    let fine = posterior.on_grid(possible, if task == Task::YesNo { FINE_YES_NO } else { FINE });
     let mode = posterior.climb(fine.best(), fine.spacing()).observer();
     Ok(Fit {
         mode,
@@ -143,6 +147,7 @@ impl Posterior<'_> {
         });
         let mut mass = Vec::with_capacity(axes.iter().map(Vec::len).product());
         let mut seen = vec![0.0; self.blocks.len()];
+        let mut top = f64::NEG_INFINITY;
         for (m, &middle) in axes[0].iter().enumerate() {
             for (w, log_width) in axes[1].iter().enumerate() {
                 let curve = Shape { middle, width: log_width.exp(), lambda: 0.0, gamma: 0.0 }.observer();
@@ -153,14 +158,21 @@ impl Posterior<'_> {
                     for (g, &gamma) in axes[3].iter().enumerate() {
                         let prior = weights[0][m] + weights[1][w] + weights[2][l] + weights[3][g];
                         let left = 1.0 - gamma - lambda;
-                        let trials = self.blocks.iter().zip(&seen);
-                        let of = |(b, f): (&Block, &f64)| b.log_likelihood(gamma + left * f);
-                        mass.push(if prior == f64::NEG_INFINITY { prior } else { prior + trials.map(of).sum::<f64>() });
+                        let mut density = prior;
+                        for (block, seen) in self.blocks.iter().zip(&seen) {
+                            density += block.log_likelihood(gamma + left * seen);
+                            // It only falls.
+                            if density < top - NEGLIGIBLE {
+                                density = f64::NEG_INFINITY;
+                                break;
+                            }
+                        }
+                        top = top.max(density);
+                        mass.push(density);
                     }
                 }
             }
         }
-        let top = mass.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         mass.iter_mut().for_each(|v| *v = (*v - top).exp());
         let sum: f64 = mass.iter().sum();
         mass.iter_mut().for_each(|v| *v /= sum);

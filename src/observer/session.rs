@@ -7,7 +7,7 @@ use super::{Answer, Answered, Display, Next, Plan, Procedure};
 use crate::data::DataError;
 use crate::study::report::utc_now;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -79,6 +79,7 @@ impl Session {
             }
             _ => unwritable(path, &error),
         })?;
+        lock(path, &file)?;
         let mut session = Self { header, procedure, path: path.to_owned(), file, length: 0 };
         let first = serde_json::to_vec(&session.header).map_err(|e| unwritable(path, &e.into()))?;
         session.append(first)?;
@@ -92,6 +93,7 @@ impl Session {
     /// If the file cannot be read or written, is no session, or holds answers to other trials than its plan gives.
     pub fn resume(path: &Path) -> Result<(Self, Option<String>), SessionError> {
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| unreadable(path, &e))?;
+        lock(path, &file)?;
         let (header, procedure, length, note) = read(path, &mut file)?;
         let mut session = Self { header, procedure, path: path.to_owned(), file, length };
         if note.is_some() {
@@ -213,6 +215,16 @@ fn read(path: &Path, file: &mut File) -> Result<(Header, Procedure, u64, Option<
         format!("the last line was not written to its end ({torn} bytes) and is dropped; its trial comes again")
     });
     Ok((header, procedure, whole as u64, note))
+}
+
+/// Two windows must not write into one session. A file system without locks is taken as it is.
+fn lock(path: &Path, file: &File) -> Result<(), DataError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(DataError::new(path, "is open already, here or in another window", "End that session first"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the new name itself last; where that cannot be done the file has its answers all the same.

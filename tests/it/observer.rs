@@ -1,6 +1,7 @@
 //! Reader studies: QUEST+ places ε as `questplus` does, thresholds are those of psignifit (`tests/fixtures/observer.py`), intervals
 //! hold what they promise, and no answer is ever lost.
 
+use crate::command_line::{complaint, program, text};
 use crate::fixture;
 use epsiloscope::observer::{
     Answer, Block, Condition, Display, Domain, Kind, Next, Plan, Psychometric, QuestPlus, Session, Side, Simulation,
@@ -190,7 +191,8 @@ fn a_session_that_is_cut_off_goes_on_where_it_was() {
             assert!(note.unwrap().contains("dropped"));
             assert_eq!(fs::read(&cut).unwrap(), expected, "the torn line is gone");
             assert_eq!(again.next(), before);
-            assert_eq!(Session::resume(&cut).unwrap().1, None);
+            let twice = Session::resume(&cut).err().unwrap().to_string();
+            assert!(twice.contains("open already"), "{twice}");
             session = again;
         }
         go_on(&mut session, 1000);
@@ -236,6 +238,7 @@ fn damaged_sessions_and_tables_are_refused_in_one_line() {
     go_on(&mut session, 10);
     let again = Session::create(&path, plan(Task::TwoAlternative), Display::default(), None).err().unwrap().to_string();
     assert!(again.contains("a.session") && again.contains("exists"), "{again}");
+    drop(session);
     let text = fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let other_side = if lines[5].contains("\"left\"") {
@@ -273,4 +276,36 @@ fn damaged_sessions_and_tables_are_refused_in_one_line() {
         assert!(error.contains("t.csv") && error.contains(said), "{said}: {error}");
     }
     assert!(read_csv(&folder.path().join("none.csv")).is_err());
+}
+
+#[test]
+fn studies_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| program(folder.path()).arg("observer").args(arguments).output().unwrap();
+    let output =
+        run(&["simulate", "--runs", "6", "--trials", "40", "--lapse", "0.05", "--bootstrap", "20", "--seed", "3"]);
+    let said = text(&output.stdout);
+    for part in
+        ["6 observers, 2afc, 40 trials and 2 catch", "4/255", "interval holds", "bias", "factor of", "bootstrap of 20"]
+    {
+        assert!(said.contains(part), "{part}: {said}{}", text(&output.stderr));
+    }
+    let again =
+        run(&["simulate", "--runs", "6", "--trials", "40", "--lapse", "0.05", "--bootstrap", "20", "--seed", "3"]);
+    assert_eq!(text(&again.stdout), said, "the same seed, the same observers");
+    assert!(complaint(&run(&["simulate", "--lapse", "0.3"])).contains("0.25"));
+
+    let session = folder.path().join("a.session");
+    let mut study =
+        Session::create(&session, plan(Task::TwoAlternative), Display::default(), Some("Ada".to_owned())).unwrap();
+    go_on(&mut study, 1000);
+    assert!(run(&["export", "a.session", "--out", "trials.csv"]).status.success());
+    let said = text(&run(&["fit", "trials.csv"]).stdout);
+    for part in ["threshold ε", "Ada", "liver, slice 3", "random-sign", "2afc", "42"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(complaint(&run(&["fit", "a.session"])).contains("a.session"));
+    assert!(complaint(&run(&["export", "trials.csv"])).contains("trials.csv"));
+    fs::write(folder.path().join("blank.csv"), "observer,image,attack,epsilon,correct\na,b,c,0,1\n").unwrap();
+    assert!(complaint(&run(&["fit", "blank.csv"])).contains("blank.csv: a, b, c: there are no trials with ε above 0"));
 }
