@@ -3,8 +3,9 @@
 //! The interval is that of the posterior, not a bootstrap. The likelihood does not depend on how ε was chosen, whereas the
 //! bootstrap holds the ε that QUEST+ placed for fixed and trusts the fitted function (Wichmann & Hill, "The psychometric
 //! function: II", Perception & Psychophysics 2001, on how much the fixed ε matter; Schütt et al. 2016, section 3, on credible
-//! intervals). It also costs a hundredth. Counted by `epsiloscope observer simulate --bootstrap 400` (β 2, λ .02): after 150 trials
-//! of a forced choice both hold the threshold in 95 % of the runs, after 60 the bootstrap in 93 %, the posterior in 98 %.
+//! intervals). It also costs a hundredth. Counted by `epsiloscope observer simulate --bootstrap 400`: after 150 trials of a forced
+//! choice the posterior's interval holds the threshold in 94.9 % of 1 000 runs, the bootstrap's in 93.5 %; after 60 trials in 97.8 %
+//! and 92.4 %.
 
 use super::prior::{Prior, Shape};
 use super::psychometric::THRESHOLD_PROBABILITY;
