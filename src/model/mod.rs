@@ -6,6 +6,7 @@ mod card;
 mod error;
 mod fit;
 mod memory;
+pub mod onnx;
 mod predict;
 mod prepare;
 mod resize;

@@ -15,6 +15,8 @@ mod gradients;
 mod metrics;
 mod model_files;
 mod observer;
+mod onnx;
+mod onnx_file;
 mod panels;
 mod predictions;
 mod readers;

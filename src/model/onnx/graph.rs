@@ -1,0 +1,361 @@
+//! A loaded graph, and running it.
+
+use super::build::{Unsupported, build};
+use super::fold::fold;
+use super::host::{ElementType, HostTensor};
+use super::program::{Constant, Dim, Node, Port, Program, Slot};
+use super::proto::Reader;
+use super::run::{Observer, Run};
+use super::summary::Growth;
+use super::value::Value;
+use super::weight::{Weight, Weights};
+use crate::model::{Logits, ModelError};
+use burn::backend::TensorMetadata;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// A file larger than this is refused: Protocol Buffers end at 2 GiB, larger models keep their weights beside them.
+const MOST_FILE_BYTES: u64 = 2 << 30;
+
+/// What would help with a file that is not understood.
+const HINT: &str = "Open an ONNX model of a network for 2-D images, exported in evaluation mode";
+
+/// The activation that a network ends in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalActivation {
+    /// Of each output on its own.
+    Sigmoid,
+    /// Over the classes.
+    Softmax,
+    /// Its logarithm; log-probabilities are logits too.
+    LogSoftmax,
+}
+
+/// An ONNX model, ready to run on one device.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    path: PathBuf,
+    program: Arc<Program>,
+    weights: Weights,
+    device: Device,
+    unsupported: Vec<Unsupported>,
+    /// Measured when it is first asked for.
+    growth: Arc<OnceLock<Option<Growth>>>,
+}
+
+impl Graph {
+    /// Reads the model at `path`, with the weights that lie in other files of its folder, onto `device`.
+    ///
+    /// # Errors
+    /// If the file is missing, cut short or no ONNX model, is damaged in itself, needs operators that are not
+    /// supported for every one of its outputs, or takes volumes.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let fail = |cause: String| ModelError::file(path, cause, HINT);
+        let file = File::open(path).map_err(|e| fail(format!("cannot be read ({e})")))?;
+        let about = file.metadata().map_err(|e| fail(format!("cannot be read ({e})")))?;
+        if !about.is_file() || about.len() > MOST_FILE_BYTES {
+            return Err(fail("is not a file of at most 2 GiB".to_owned()));
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::new(path, Reader::new(file, about.len()), Some(folder), device)
+    }
+
+    /// Reads a model from memory. `name` stands for the file in messages; weights in other files are refused.
+    ///
+    /// # Errors
+    /// As [`Graph::open`].
+    pub fn from_bytes(name: &str, bytes: &[u8], device: &Device) -> Result<Self, ModelError> {
+        Self::new(Path::new(name), Reader::of(bytes), None, device)
+    }
+
+    fn new(path: &Path, reader: Reader<'_>, folder: Option<&Path>, device: &Device) -> Result<Self, ModelError> {
+        let fail = |cause: String| ModelError::file(path, cause, HINT);
+        let (mut program, unsupported) = build(reader, folder).map_err(fail)?;
+        for (_, port) in &program.inputs {
+            if port.element.is_none_or(ElementType::is_float) && port.dims.as_ref().is_some_and(|d| d.len() == 5) {
+                return Err(fail(format!("takes volumes ({port}), and 2-D images only are supported")));
+            }
+        }
+        fold(&mut program);
+        let weights = upload_weights(&mut program, device);
+        let graph = Self {
+            path: path.to_owned(),
+            program: Arc::new(program),
+            weights,
+            device: device.clone(),
+            unsupported,
+            growth: Arc::default(),
+        };
+        if (0..graph.program.outputs.len()).all(|output| !graph.is_supported(output)) {
+            return Err(ModelError::file(path, graph.unsupported_words(), super::supported_words()));
+        }
+        Ok(graph)
+    }
+
+    /// What it takes, weights excluded.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &Port> {
+        self.program.inputs.iter().map(|(_, port)| port)
+    }
+
+    /// What it gives.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &Port> {
+        self.program.outputs.iter().map(|(_, port)| port)
+    }
+
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Its weights, after folding.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The same graph with other weights, of the same shapes: trained, or loaded.
+    #[must_use]
+    pub fn with_weights(self, weights: Weights) -> Self {
+        Self { weights, ..self }
+    }
+
+    /// The same graph on another device.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> Self {
+        Self { weights: self.weights.clone().fork(device), device: device.clone(), ..self.clone() }
+    }
+
+    /// Nodes that cannot be computed. Outputs that need one are not supported; others are.
+    pub fn unsupported(&self) -> &[Unsupported] {
+        &self.unsupported
+    }
+
+    /// Whether output number `output` can be computed.
+    pub fn is_supported(&self, output: usize) -> bool {
+        let Some((slot, _)) = self.program.outputs.get(output) else { return false };
+        let needed = self.program.needed(&[*slot]);
+        let lacking = |node: &Node| std::ptr::eq(node.operator, &super::op::UNSUPPORTED);
+        !self.program.nodes.iter().zip(needed).any(|(node, needed)| needed && lacking(node))
+    }
+
+    /// All operators that are missing, with the nodes that want them.
+    fn unsupported_words(&self) -> String {
+        let mut operators: Vec<&str> = self.unsupported.iter().map(|u| u.operator.as_str()).collect();
+        operators.sort_unstable();
+        operators.dedup();
+        let words: Vec<String> = operators
+            .into_iter()
+            .map(|operator| {
+                let nodes: Vec<&str> =
+                    self.unsupported.iter().filter(|u| u.operator == operator).map(|u| u.node.as_str()).collect();
+                format!("{operator} (node{} {})", if nodes.len() == 1 { "" } else { "s" }, nodes.join(", "))
+            })
+            .collect();
+        format!("needs operators that are not supported: {}", words.join("; "))
+    }
+
+    /// The float output number `output` for images `x`, `[batch, channels, height, width]`, tracked by autodiff if `x` is.
+    /// The only input without a default takes `x`.
+    ///
+    /// # Errors
+    /// If `x` does not fit the graph, or the output is neither a map, `[batch, classes, height, width]` (or without the
+    /// dimension of classes), nor `[batch, classes]`.
+    pub fn forward(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
+        self.forward_to(x, output, None)
+    }
+
+    /// As [`Graph::forward`], without the final activation, if there is one: logits.
+    ///
+    /// # Errors
+    /// As [`Graph::forward`].
+    pub fn logits(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
+        self.forward_to(x, output, self.final_node(output).map(|(node, _)| node))
+    }
+
+    fn forward_to(&self, x: Tensor<4>, output: usize, skip: Option<usize>) -> Result<Logits, ModelError> {
+        let (slot, _) =
+            self.program.outputs.get(output).ok_or_else(|| self.error(format!("has no output {output}")))?;
+        let feeds = self.image_feeds(x)?;
+        let mut values = self.execute(feeds, &[*slot], skip, None)?;
+        let value = values.pop().ok_or_else(|| self.error("gave no output".to_owned()))?;
+        self.as_logits(value)
+    }
+
+    /// The image as the graph's input, checked against what it says of it.
+    pub(super) fn image_feeds(&self, x: Tensor<4>) -> Result<Vec<(Slot, Value)>, ModelError> {
+        let [(slot, port)] = &self.program.inputs[..] else {
+            let names: Vec<String> = self.inputs().map(ToString::to_string).collect();
+            return Err(self.error(format!("takes {} inputs ({}) and not one image", names.len(), names.join(", "))));
+        };
+        let dims = x.dims();
+        if let Some(expected) = &port.dims {
+            let fits = expected.len() == 4
+                && expected.iter().zip(dims).all(|(expected, given)| match expected {
+                    Dim::Fixed(n) => *n == given,
+                    _ => true,
+                });
+            if !fits {
+                return Err(self.error(format!("takes {port} and was given {dims:?}")));
+            }
+        }
+        Ok(vec![(*slot, Value::Float(x.into_dispatch()))])
+    }
+
+    fn as_logits(&self, value: Value) -> Result<Logits, ModelError> {
+        let shape = value.shape();
+        if !value.is_float() {
+            return Err(self.error(format!("gives {} where floats are needed", value.element().name())));
+        }
+        let tensor = value.into_float(&self.device);
+        Ok(match shape[..] {
+            // Global pooling without a Flatten behind it.
+            [batch, classes, 1, 1] => Logits::Class(Tensor::<4>::from_dispatch(tensor).reshape([batch, classes])),
+            [_, _, _, _] => Logits::Dense(Tensor::from_dispatch(tensor)),
+            [batch, height, width] => {
+                Logits::Dense(Tensor::<3>::from_dispatch(tensor).reshape([batch, 1, height, width]))
+            }
+            [_, _] => Logits::Class(Tensor::from_dispatch(tensor)),
+            [batch] => Logits::Class(Tensor::<1>::from_dispatch(tensor).reshape([batch, 1])),
+            _ => return Err(self.error(format!("gives an output of shape {shape:?}, which is no map and no class"))),
+        })
+    }
+
+    /// The outputs called `outputs` for the inputs given by name. Floats live on the device, all else on the host.
+    ///
+    /// # Errors
+    /// If a name is unknown, an input is missing, or a node fails.
+    pub fn run(&self, inputs: Vec<(&str, Value)>, outputs: &[&str]) -> Result<Vec<Value>, ModelError> {
+        let mut feeds = Vec::with_capacity(inputs.len());
+        for (name, value) in inputs {
+            let input = self.program.inputs.iter().find(|(_, port)| port.name == name);
+            let (slot, _) = input.ok_or_else(|| self.error(format!("has no input {name:?}")))?;
+            feeds.push((*slot, value));
+        }
+        let targets = outputs
+            .iter()
+            .map(|name| {
+                let output = self.program.outputs.iter().find(|(_, port)| port.name == *name);
+                output.map(|(slot, _)| *slot).ok_or_else(|| self.error(format!("has no output {name:?}")))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.execute(feeds, &targets, None, None)
+    }
+
+    pub(super) fn execute<'a>(
+        &'a self,
+        feeds: Vec<(Slot, Value)>,
+        targets: &[Slot],
+        skip: Option<usize>,
+        observer: Option<&'a mut (dyn Observer + 'a)>,
+    ) -> Result<Vec<Value>, ModelError> {
+        let run = Run { program: &self.program, weights: &self.weights, device: &self.device, skip, observer };
+        run.run(feeds, targets).map_err(|cause| self.error(format!("cannot be run: {cause}")))
+    }
+
+    /// The activation that output number `output` ends in, if it is one that can be taken off.
+    pub fn final_activation(&self, output: usize) -> Option<FinalActivation> {
+        self.final_node(output).map(|(_, activation)| activation)
+    }
+
+    /// The node of the final activation, seen through nodes that only move values.
+    fn final_node(&self, output: usize) -> Option<(usize, FinalActivation)> {
+        let (mut slot, rank) = self.program.outputs.get(output).map(|(s, p)| (*s, p.dims.as_ref().map(Vec::len)))?;
+        let mut moved = false;
+        loop {
+            let i = self.program.nodes.iter().rposition(|node| node.outputs.first() == Some(&Some(slot)))?;
+            let node = &self.program.nodes[i];
+            // Whether anything else reads what comes out is no matter: only what this output needs is run.
+            match node.op_type.as_str() {
+                "Sigmoid" => return Some((i, FinalActivation::Sigmoid)),
+                "Softmax" | "LogSoftmax" => {
+                    let over_classes = moved || is_over_classes(node, rank);
+                    let kind =
+                        if node.op_type == "Softmax" { FinalActivation::Softmax } else { FinalActivation::LogSoftmax };
+                    return over_classes.then_some((i, kind));
+                }
+                "Identity" | "Cast" | "Dropout" => {}
+                "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" | "Transpose" => moved = true,
+                _ => return None,
+            }
+            slot = node.inputs.first().copied().flatten()?;
+        }
+    }
+
+    pub(super) fn growth(&self) -> &OnceLock<Option<Growth>> {
+        &self.growth
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.program.nodes
+    }
+
+    pub(super) fn output_slot(&self, output: usize) -> Slot {
+        self.program.outputs[output].0
+    }
+
+    /// Channels that the first convolution takes, for a graph whose input does not say.
+    pub(super) fn channels(&self) -> usize {
+        let conv = self.program.nodes.iter().find(|node| node.op_type == "Conv");
+        let weight = conv.and_then(|node| match &self.program.constants[(*node.inputs.get(1)?)?] {
+            Some(Constant::Weight(number)) => self.weights.tensors.get(*number),
+            _ => None,
+        });
+        weight.map_or(3, |w| w.value().shape()[1])
+    }
+
+    pub(super) fn error(&self, cause: String) -> ModelError {
+        ModelError::file(&self.path, cause, HINT)
+    }
+}
+
+/// Whether a softmax normalises over dimension 1, where classes are, of an output of `rank` dimensions.
+fn is_over_classes(node: &Node, rank: Option<usize>) -> bool {
+    let axis = node.attributes.int("axis").unwrap_or(if node.opset < 13 { 1 } else { -1 });
+    match rank {
+        Some(rank) => axis == 1 || axis + rank as i64 == 1,
+        None => matches!(axis, 1 | -1 | -3),
+    }
+}
+
+/// Moves the float constants that are computed with to the device as parameters. Scalars of arithmetic and what
+/// operators read as settings stay on the host.
+fn upload_weights(program: &mut Program, device: &Device) -> Weights {
+    /// The fewest elements of each slot that are worth a parameter, `None` where it is a setting.
+    fn mark(nodes: &[Node], least: &mut [Option<usize>]) {
+        for node in nodes {
+            let linear = matches!(node.op_type.as_str(), "Conv" | "ConvTranspose" | "DeformConv" | "Gemm" | "MatMul");
+            let enough = if linear || node.op_type.ends_with("Normalization") { 1 } else { 2 };
+            for (i, slot) in node.inputs.iter().enumerate() {
+                if let Some(slot) = slot
+                    && !node.operator.settings.contains(&i)
+                {
+                    least[*slot] = Some(least[*slot].map_or(enough, |l| l.min(enough)));
+                }
+            }
+            node.branches.iter().for_each(|block| mark(&block.nodes, least));
+        }
+    }
+    let mut least = vec![None; program.names.len()];
+    mark(&program.nodes, &mut least);
+    let mut tensors = Vec::new();
+    for (constant, least) in program.constants.iter_mut().zip(least) {
+        let (Some(Constant::Host(host)), Some(least)) = (&mut *constant, least) else { continue };
+        if !host.element.is_float() || host.len() < least || !(1..=6).contains(&host.shape.len()) {
+            continue;
+        }
+        // Taken out, so that it is held once.
+        let host = std::mem::replace(host, HostTensor::floats([0], Vec::new()));
+        if let Some(weight) = Weight::new(Value::Host(host).into_float(device)) {
+            *constant = Some(Constant::Weight(tensors.len()));
+            tensors.push(weight);
+        }
+    }
+    Weights { tensors }
+}

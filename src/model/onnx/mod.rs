@@ -1,0 +1,46 @@
+//! ONNX models at run time, differentiable: the file is parsed, its nodes are checked, folded and interpreted one by one
+//! on burn's tensors of any rank, on any device. Shapes, indices and settings are computed on the host. Nothing here
+//! knows model cards, preprocessing or tasks.
+//!
+//! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` shortens it, `run` executes it,
+//! `op` holds the operators.
+
+mod attribute;
+mod build;
+mod fold;
+mod graph;
+mod host;
+mod messages;
+mod op;
+mod program;
+mod proto;
+mod run;
+mod summary;
+mod tensor_file;
+mod value;
+mod weight;
+
+pub use build::Unsupported;
+pub use graph::{FinalActivation, Graph};
+pub use host::{ElementType, HostTensor, Values};
+pub use op::names as operators;
+pub use program::{Dim, Port};
+pub use summary::Summary;
+pub use value::Value;
+pub use weight::{Weight, Weights};
+
+/// The tensor of a `.pb` file, as ONNX's own tests keep them, and its name.
+///
+/// # Errors
+/// If it is damaged or of a type that is not computed with.
+pub fn tensor_from_bytes(bytes: &[u8]) -> Result<(String, HostTensor), String> {
+    let mut reader = proto::Reader::of(bytes);
+    let proto = reader.whole_tensor()?;
+    let name = proto.name.clone();
+    Ok((name, tensor_file::read_tensor(proto, &mut reader, None)?))
+}
+
+/// What can be computed, for those whose model cannot.
+fn supported_words() -> String {
+    format!("These {} operators work: {}", operators().len(), operators().join(", "))
+}

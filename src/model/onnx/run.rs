@@ -1,0 +1,169 @@
+//! Running a [`Program`]: each node once, each tensor freed at its last use.
+
+use super::op::Call;
+use super::program::{Constant, Node, Program, Slot};
+use super::value::Value;
+use super::weight::Weights;
+use burn::tensor::Device;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Sees each node after it ran.
+pub trait Observer {
+    /// Called with what went in (shapes) and what came out, and the bytes that live on edges now.
+    fn ran(&mut self, node: &Node, inputs: &[Option<Vec<usize>>], outputs: &[Value], live: u64);
+}
+
+/// All that a run needs.
+pub struct Run<'a> {
+    /// What to compute.
+    pub program: &'a Program,
+    /// Its weights.
+    pub weights: &'a Weights,
+    /// Where to compute.
+    pub device: &'a Device,
+    /// A node whose first input is passed on as it is.
+    pub skip: Option<usize>,
+    /// Who watches.
+    pub observer: Option<&'a mut dyn Observer>,
+}
+
+/// The values on edges, and how many times each is still read.
+struct Edges {
+    values: Vec<Option<Value>>,
+    reads: Vec<u32>,
+    live: u64,
+}
+
+impl Edges {
+    fn set(&mut self, slot: Slot, value: Value) {
+        if self.reads[slot] > 0 {
+            self.live += value.bytes();
+            self.values[slot] = Some(value);
+        }
+    }
+
+    /// The value for one read: moved at the last.
+    fn read(&mut self, slot: Slot) -> Option<Value> {
+        self.reads[slot] = self.reads[slot].saturating_sub(1);
+        if self.reads[slot] > 0 {
+            return self.values[slot].clone();
+        }
+        let value = self.values[slot].take();
+        self.live -= value.as_ref().map_or(0, Value::bytes);
+        value
+    }
+}
+
+impl Run<'_> {
+    /// The values of `targets` for these `feeds`.
+    ///
+    /// # Errors
+    /// One line naming the node that failed, with the shapes of its inputs.
+    pub fn run(mut self, feeds: Vec<(Slot, Value)>, targets: &[Slot]) -> Result<Vec<Value>, String> {
+        let program = self.program;
+        let needed = program.needed(targets);
+        let mut reads = vec![0; program.names.len()];
+        for (node, _) in program.nodes.iter().zip(&needed).filter(|(_, needed)| **needed) {
+            node.reads(&mut |slot| reads[slot] += 1);
+        }
+        for &slot in targets {
+            reads[slot] += 1;
+        }
+        let mut edges = Edges { values: vec![None; reads.len()], reads, live: 0 };
+        for (slot, value) in feeds {
+            edges.set(slot, value);
+        }
+        for (i, node) in program.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
+            self.node(node, self.skip == Some(i), &mut edges)?;
+        }
+        targets
+            .iter()
+            .map(|&slot| {
+                self.read(slot, &mut edges).ok_or_else(|| format!("{:?} was not computed", program.names[slot]))
+            })
+            .collect()
+    }
+
+    fn read(&self, slot: Slot, edges: &mut Edges) -> Option<Value> {
+        match &self.program.constants[slot] {
+            Some(Constant::Host(host)) => Some(Value::Host(host.clone())),
+            Some(Constant::Weight(number)) => Some(Value::Float(self.weights.tensors.get(*number)?.value())),
+            None => edges.read(slot),
+        }
+    }
+
+    fn node(&mut self, node: &Node, skipped: bool, edges: &mut Edges) -> Result<(), String> {
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|slot| match slot {
+                None => Ok(None),
+                Some(slot) => self.read(*slot, edges).map(Some).ok_or_else(|| {
+                    format!("{} needs {:?}, which was not given", node.label(), self.program.names[*slot])
+                }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let shapes: Vec<Option<Vec<usize>>> = inputs.iter().map(|v| v.as_ref().map(Value::shape)).collect();
+        let outputs = if skipped {
+            inputs.into_iter().flatten().take(1).collect()
+        } else if node.branches.is_empty() {
+            call(node, inputs, self.device)
+                .map_err(|cause| format!("{} on {} failed: {cause}", node.label(), words(&shapes)))?
+        } else {
+            self.branch(node, inputs, edges)?
+        };
+        if let Some(observer) = self.observer.as_mut() {
+            observer.ran(node, &shapes, &outputs, edges.live);
+        }
+        for (slot, value) in node.outputs.iter().zip(outputs) {
+            if let Some(slot) = slot {
+                edges.set(*slot, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// If: one of two graphs, by a condition that is read back.
+    fn branch(&mut self, node: &Node, inputs: Vec<Option<Value>>, edges: &mut Edges) -> Result<Vec<Value>, String> {
+        let fail = |cause: &str| format!("{} failed: {cause}", node.label());
+        let condition = inputs.into_iter().flatten().next().ok_or_else(|| fail("it has no condition"))?;
+        let condition = condition.into_host().map_err(|e| fail(&e))?.to_bools();
+        let [condition] = condition[..] else { return Err(fail("its condition is not a single value")) };
+        let block = node.branches.get(usize::from(!condition)).ok_or_else(|| fail("it lacks a branch"))?;
+        for inner in &block.nodes {
+            self.node(inner, false, edges)?;
+        }
+        let outputs = block
+            .outputs
+            .iter()
+            .map(|&slot| self.read(slot, edges).ok_or_else(|| fail("a branch does not make its output")))
+            .collect::<Result<Vec<_>, _>>()?;
+        // What only the other branch would have read.
+        for (i, other) in node.branches.iter().enumerate() {
+            if i != usize::from(!condition) {
+                let unread = Node { branches: vec![other.clone()], inputs: Vec::new(), ..node.clone() };
+                unread.reads(&mut |slot| drop(self.read(slot, edges)));
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// One operation. What it should have refused and did not, it still does not take down the program with.
+pub fn call(node: &Node, inputs: Vec<Option<Value>>, device: &Device) -> Result<Vec<Value>, String> {
+    let mut call = Call { node, inputs, device };
+    catch_unwind(AssertUnwindSafe(|| (node.operator.run)(&mut call))).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("it does not say why");
+        Err(format!("the tensor library gave up ({})", message.lines().next().unwrap_or_default()))
+    })
+}
+
+/// `[1, 3, 8, 8] and [4, 3, 3, 3]`.
+fn words(shapes: &[Option<Vec<usize>>]) -> String {
+    let shapes: Vec<String> = shapes.iter().flatten().map(|s| format!("{s:?}")).collect();
+    if shapes.is_empty() { "no input".to_owned() } else { shapes.join(" and ") }
+}
