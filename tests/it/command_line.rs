@@ -67,7 +67,9 @@ fn a_sweep_leaves_table_figure_panels_and_report() {
     assert_eq!(names(folder.path()), ["here"], "nothing beside the folder");
     let csv = std::fs::read_to_string(out.join("curve.csv")).unwrap();
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(rows[0].join(","), "attack,epsilon,pixel_error_l2,rmse,wrong_pixels,dice,iou,linf,l2,seconds");
+    let columns = "attack,epsilon,pixel_error_l2,rmse,wrong_pixels,dice,iou,linf,l2,seconds,shown_psnr,shown_ssim,\
+                   shown_gmsd,shown_haarpsi,shown_ms_ssim,shown_vif,shown_flip";
+    assert_eq!(rows[0].join(","), columns);
     let keys: Vec<(&str, f64)> = rows[1..].iter().map(|r| (r[0], r[1].parse().unwrap())).collect();
     let grid = [0.0, 4.0 / 255.0, 0.1];
     let expected: Vec<(&str, f64)> = ["fgsm", "random-sign"].iter().flat_map(|n| grid.map(|e| (*n, e))).collect();
