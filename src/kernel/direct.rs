@@ -206,3 +206,92 @@ fn interleave(to: &mut [MaybeUninit<f32>], from: &[f32], plane: usize, factor: u
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::Instructions;
+    use super::super::plan::Plan;
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn random(rng: &mut ChaCha8Rng, len: usize) -> Vec<f32> {
+        (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+
+    /// One image, in double precision, from the definition.
+    fn defined(
+        g: Geometry,
+        x: &[f32],
+        [channels, height, width]: [usize; 3],
+        weights: &[f32],
+        bias: &[f32],
+    ) -> Vec<f64> {
+        let [rows, columns] = [g.output(0, height), g.output(1, width)];
+        let mut out = Vec::new();
+        for (o, &bias) in bias.iter().enumerate() {
+            for at in 0..rows * columns {
+                let mut sum = f64::from(bias);
+                for c in 0..channels {
+                    for tap in 0..g.kernel[0] * g.kernel[1] {
+                        let [ky, kx] = [tap / g.kernel[1], tap % g.kernel[1]];
+                        let y = at / columns * g.stride[0] + ky * g.dilation[0];
+                        let x_at = at % columns * g.stride[1] + kx * g.dilation[1];
+                        let (Some(y), Some(x_at)) = (y.checked_sub(g.padding[0][0]), x_at.checked_sub(g.padding[1][0]))
+                        else {
+                            continue;
+                        };
+                        if y < height && x_at < width {
+                            let w = weights[(o * channels + c) * g.kernel[0] * g.kernel[1] + tap];
+                            sum += f64::from(w) * f64::from(x[(c * height + y) * width + x_at]);
+                        }
+                    }
+                }
+                out.push(sum);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_processor_computes_the_definition() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let geometries = [
+            Geometry { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [[1, 1], [1, 1]] },
+            Geometry { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], padding: [[1, 1], [1, 1]] },
+            Geometry { kernel: [7, 5], stride: [2, 3], dilation: [1, 2], padding: [[3, 2], [0, 4]] },
+            Geometry { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [[0, 0], [0, 0]] },
+            Geometry { kernel: [3, 3], stride: [1, 1], dilation: [4, 4], padding: [[4, 4], [4, 4]] },
+            Geometry { kernel: [2, 2], stride: [2, 2], dilation: [1, 1], padding: [[0, 0], [0, 0]] },
+        ];
+        for with in Instructions::available() {
+            for geometry in geometries {
+                for [channels, outputs, height, width] in
+                    [[1, 1, 9, 11], [3, 8, 17, 16], [5, 13, 12, 100], [16, 4, 33, 31], [300, 9, 11, 49]]
+                {
+                    let x = random(&mut rng, 2 * channels * height * width);
+                    let weights = random(&mut rng, outputs * channels * geometry.kernel[0] * geometry.kernel[1]);
+                    let bias = random(&mut rng, outputs);
+                    let plan = Plan::new(geometry, vec![channels], weights.clone(), &bias, false, with);
+                    let len = channels * height * width;
+                    let expected: Vec<f64> = x
+                        .chunks(len)
+                        .flat_map(|x| defined(geometry, x, [channels, height, width], &weights, &bias))
+                        .collect();
+                    let mut out = vec![MaybeUninit::new(f32::NAN); expected.len()];
+                    let parts = |n: usize| vec![Part { values: &x[n * len..][..len], mask: None, channels }];
+                    convolve(geometry, &plan.forward, false, (2, [height, width]), parts, &mut out);
+                    let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+                    for (found, expected) in out.iter().zip(&expected) {
+                        // SAFETY: initialised above.
+                        let found = f64::from(unsafe { found.assume_init() });
+                        assert!(
+                            (found - expected).abs() <= 1e-5 * largest,
+                            "{with:?} {geometry:?} {channels}→{outputs} {height}×{width}: {found} for {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

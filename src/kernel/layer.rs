@@ -7,7 +7,7 @@ use burn::backend::Dispatch;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
-use burn::tensor::{Device, ExecutionError, Tensor};
+use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
 
 /// Whether `device` is the CPU, with autodiff or without.
@@ -15,8 +15,9 @@ fn is_cpu(device: Device) -> bool {
     device.without_autodiff() == Device::flex()
 }
 
-fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ExecutionError> {
-    Ok(tensor.try_into_data()?.iter::<f32>().collect())
+/// Values of a tensor on the CPU; `None` only if burn cannot read them, and then its own operations may try.
+fn host<const D: usize>(tensor: Tensor<D>) -> Option<Vec<f32>> {
+    Some(tensor.try_into_data().ok()?.iter::<f32>().collect())
 }
 
 /// A convolution with frozen weights, and a ReLU if wanted.
@@ -32,23 +33,17 @@ pub struct Convolution {
 impl Convolution {
     /// `weight` is `[outputs, channels / groups, kernel rows, kernel columns]`, `bias` `[outputs]`. On the CPU a kernel of its
     /// own computes it, unless it has groups, a stride, or more padding than the kernel reaches; `parts` are then the
-    /// channels of each tensor that [`Self::forward`] gets, one or two.
-    ///
-    /// # Errors
-    /// If the device fails.
+    /// channels of each tensor that it reads side by side, one or two.
     pub fn new(
         weight: Tensor<4>,
         bias: Option<Tensor<1>>,
         options: ConvOptions<2>,
         parts: &[usize],
         relu: bool,
-    ) -> Result<Self, ExecutionError> {
-        let plan = if is_cpu(weight.device()) && options.groups == 1 && parts.len() <= 2 {
-            Self::plan(&weight, bias.as_ref(), &options, parts, relu)?
-        } else {
-            None
-        };
-        Ok(Self { weight, bias, options, relu, plan })
+    ) -> Self {
+        let own = is_cpu(weight.device()) && options.groups == 1 && parts.len() <= 2;
+        let plan = if own { Self::plan(&weight, bias.as_ref(), &options, parts, relu) } else { None };
+        Self { weight, bias, options, relu, plan }
     }
 
     fn plan(
@@ -57,7 +52,7 @@ impl Convolution {
         options: &ConvOptions<2>,
         parts: &[usize],
         relu: bool,
-    ) -> Result<Option<Arc<Plan>>, ExecutionError> {
+    ) -> Option<Arc<Plan>> {
         let [outputs, channels, rows, columns] = weight.dims();
         let geometry = Geometry {
             kernel: [rows, columns],
@@ -66,11 +61,11 @@ impl Convolution {
             padding: options.padding.map(|(before, after)| [before, after]),
         };
         if parts.iter().sum::<usize>() != channels || outputs == 0 || !geometry.has_gradient() {
-            return Ok(None);
+            return None;
         }
-        let bias = bias.map_or_else(|| Ok(vec![0.0; outputs]), |bias| host(bias.clone()))?;
+        let bias = bias.map_or_else(|| Some(vec![0.0; outputs]), |bias| host(bias.clone()))?;
         let weights = host(weight.clone())?;
-        Ok(Some(Arc::new(Plan::new(geometry, parts.to_vec(), weights, &bias, relu, Instructions::best()))))
+        Some(Arc::new(Plan::new(geometry, parts.to_vec(), weights, &bias, relu, Instructions::best())))
     }
 
     /// `[batch, outputs, h, w]` from `x`, `[batch, channels, h, w]`.
@@ -97,10 +92,7 @@ impl Convolution {
     }
 
     /// The same layer on another device.
-    ///
-    /// # Errors
-    /// If a device fails.
-    pub fn to_device(&self, device: &Device) -> Result<Self, ExecutionError> {
+    pub fn to_device(&self, device: &Device) -> Self {
         let parts = self.plan.as_ref().map_or_else(|| vec![self.weight.dims()[1]], |plan| plan.parts.clone());
         let bias = self.bias.clone().map(|bias| bias.to_device(device));
         Self::new(self.weight.clone().to_device(device), bias, self.options.clone(), &parts, self.relu)
@@ -117,18 +109,14 @@ pub struct UpConvolution {
 
 impl UpConvolution {
     /// `weight` is `[channels, outputs, factor, factor]`, `bias` `[outputs]`.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn new(weight: Tensor<4>, bias: Option<Tensor<1>>) -> Result<Self, ExecutionError> {
+    pub fn new(weight: Tensor<4>, bias: Option<Tensor<1>>) -> Self {
         let [channels, outputs, factor, _] = weight.dims();
-        let plan = if is_cpu(weight.device()) {
-            let bias = bias.clone().map_or_else(|| Ok(vec![0.0; outputs]), host)?;
+        let plan = || {
+            let bias = bias.clone().map_or_else(|| Some(vec![0.0; outputs]), host)?;
             Some(Arc::new(UpPlan::new(channels, factor, &host(weight.clone())?, &bias, Instructions::best())))
-        } else {
-            None
         };
-        Ok(Self { weight, bias, plan })
+        let plan = if is_cpu(weight.device()) { plan() } else { None };
+        Self { weight, bias, plan }
     }
 
     /// `[batch, outputs, factor·h, factor·w]` from `x`, `[batch, channels, h, w]`.
@@ -144,10 +132,7 @@ impl UpConvolution {
     }
 
     /// The same layer on another device.
-    ///
-    /// # Errors
-    /// If a device fails.
-    pub fn to_device(&self, device: &Device) -> Result<Self, ExecutionError> {
+    pub fn to_device(&self, device: &Device) -> Self {
         Self::new(self.weight.clone().to_device(device), self.bias.clone().map(|bias| bias.to_device(device)))
     }
 }

@@ -1,6 +1,7 @@
 //! The project's own networks as [`Model`]s: loaded with their card, frozen, folded, fitted to any image size.
 
 use super::fit::any_size;
+use super::frozen::FrozenUNet;
 use super::prepare::{finish, prepare};
 use super::unet::{UNet, UNetConfig};
 use super::{Activation, Logits, Model, ModelCard, ModelError, SizeRule, Task};
@@ -22,7 +23,7 @@ const MOST_WEIGHT_BYTES: u64 = 2 << 30;
 /// A [`UNet`] with its card, in evaluation mode.
 pub struct BuiltIn {
     card: ModelCard,
-    network: UNet,
+    network: FrozenUNet,
     device: Device,
 }
 
@@ -33,7 +34,7 @@ impl BuiltIn {
     /// If the card does not describe a network that can work.
     pub fn new(card: ModelCard, network: &UNet, device: &Device) -> Result<Self, ModelError> {
         check(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
-        let network = network.valid().to_device(device).folded();
+        let network = FrozenUNet::new(network.valid().to_device(device));
         Ok(Self { card, network, device: device.clone() })
     }
 
@@ -224,6 +225,6 @@ impl Model for BuiltIn {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
-        Arc::new(Self { card: self.card.clone(), network: self.network.clone().fork(device), device: device.clone() })
+        Arc::new(Self { card: self.card.clone(), network: self.network.to_device(device), device: device.clone() })
     }
 }

@@ -5,6 +5,7 @@ mod built_in;
 mod card;
 mod error;
 mod fit;
+mod frozen;
 mod memory;
 pub mod onnx;
 mod predict;

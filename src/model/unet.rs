@@ -2,11 +2,10 @@
 
 use super::SizeRule;
 use super::resize::{Corners, resize};
+use crate::kernel::max_pool_2x2;
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, PaddingConfig2d};
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, activation::relu};
 use serde::{Deserialize, Serialize};
 
@@ -196,7 +195,7 @@ impl UNetConfig {
 /// A 3×3 convolution, batch normalisation if the network has it, and a ReLU.
 #[derive(Module, Debug)]
 pub struct ConvUnit {
-    conv: Conv2d,
+    pub(super) conv: Conv2d,
     norm: Option<BatchNorm>,
 }
 
@@ -241,24 +240,11 @@ impl ConvUnit {
     }
 }
 
-/// 2×2 max pooling with stride 2.
-fn halved(x: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    // Flex's pooling looks for the index of each maximum, too, which is needed for a gradient only and takes four
-    // times as long as this.
-    if x.device() == Device::flex() && height % 2 == 0 && width % 2 == 0 {
-        let windows: Tensor<4> = x.reshape([batch * channels * height / 2, 2, width / 2, 2]).permute([0, 2, 1, 3]);
-        let windows: Tensor<2> = windows.reshape([batch * channels * height * width / 4, 4]);
-        return windows.max_dim(1).reshape([batch, channels, height / 2, width / 2]);
-    }
-    max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
-}
-
 /// Two [`ConvUnit`]s.
 #[derive(Module, Debug)]
 pub struct DoubleConv {
-    first: ConvUnit,
-    second: ConvUnit,
+    pub(super) first: ConvUnit,
+    pub(super) second: ConvUnit,
 }
 
 impl DoubleConv {
@@ -274,35 +260,44 @@ impl DoubleConv {
 /// A 2×2 transposed convolution (or bilinear interpolation), the skip connection, and a [`DoubleConv`].
 #[derive(Module, Debug)]
 pub struct UpBlock {
-    transpose: Option<ConvTranspose2d>,
-    block: DoubleConv,
+    pub(super) transpose: Option<ConvTranspose2d>,
+    pub(super) block: DoubleConv,
 }
 
 impl UpBlock {
     fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
         let x = match &self.transpose {
             Some(transpose) => transpose.forward(x),
-            None => resize(x, [2 * height, 2 * width], Corners::Centres),
+            None => interpolated(x),
         };
-        let [_, _, height, width] = x.dims();
-        let [_, _, skip_height, skip_width] = skip.dims();
-        let (top, left) = ((skip_height - height) / 2, (skip_width - width) / 2);
-        let skip = if top == 0 && left == 0 { skip } else { skip.narrow(2, top, height).narrow(3, left, width) };
-        self.block.forward(Tensor::cat(vec![skip, x], 1))
+        self.block.forward(Tensor::cat(vec![cropped(skip, &x), x], 1))
     }
+}
+
+/// Twice as large, by bilinear interpolation.
+pub(super) fn interpolated(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    resize(x, [2 * height, 2 * width], Corners::Centres)
+}
+
+/// The middle of `skip`, of the size of `x`.
+pub(super) fn cropped(skip: Tensor<4>, x: &Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    let [_, _, skip_height, skip_width] = skip.dims();
+    let (top, left) = ((skip_height - height) / 2, (skip_width - width) / 2);
+    if top == 0 && left == 0 { skip } else { skip.narrow(2, top, height).narrow(3, left, width) }
 }
 
 /// The network: logits `[batch, outputs, h, w]` from images `[batch, channels, h + 2m, w + 2m]`, where m is
 /// [`UNetConfig::margin`] and the input size is one that [`UNetConfig::input_size`] gives.
 #[derive(Module, Debug)]
 pub struct UNet {
-    down: Vec<DoubleConv>,
-    bottleneck: DoubleConv,
+    pub(super) down: Vec<DoubleConv>,
+    pub(super) bottleneck: DoubleConv,
     dropout: Dropout,
-    up: Vec<UpBlock>,
-    head: Conv2d,
-    pool: bool,
+    pub(super) up: Vec<UpBlock>,
+    pub(super) head: Conv2d,
+    pub(super) pool: bool,
 }
 
 impl UNet {
@@ -319,7 +314,7 @@ impl UNet {
         for level in &self.down {
             let features = level.forward(x);
             see(&features);
-            x = if self.pool { halved(features.clone()) } else { features.clone() };
+            x = if self.pool { max_pool_2x2(features.clone()) } else { features.clone() };
             skips.push(features);
         }
         x = self.bottleneck.forward(x);

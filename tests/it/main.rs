@@ -12,6 +12,7 @@ mod engine;
 mod fixture;
 mod frozen;
 mod gradients;
+mod kernel;
 mod metrics;
 mod model_files;
 mod observer;
