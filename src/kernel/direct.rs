@@ -63,7 +63,7 @@ impl Cut {
         // Even shares for the threads, and no last tile of one row.
         let across = batch * width.div_ceil(tile);
         let bands = height.div_ceil(rows).max(threads.div_ceil(across)).min(height);
-        let bands = if across % threads == 0 { bands } else { bands.next_multiple_of(threads).min(height) };
+        let bands = if across.is_multiple_of(threads) { bands } else { bands.next_multiple_of(threads).min(height) };
         rows = height.div_ceil(bands);
         let tiles = across * height.div_ceil(rows);
         let blocks = packed.outputs.div_ceil(packed.with.block());

@@ -49,7 +49,10 @@ impl FrozenUNet {
         }
         x = self.bottleneck[1].forward(self.bottleneck[0].forward(x));
         for ((rise, [first, second]), skip) in self.up.iter().zip(skips.into_iter().rev()) {
-            x = rise.as_ref().map_or_else(|| interpolated(x.clone()), |rise| rise.forward(x.clone()));
+            x = match rise {
+                Some(rise) => rise.forward(x),
+                None => interpolated(x),
+            };
             x = second.forward(first.forward_pair(cropped(skip, &x), x));
         }
         self.head.forward(x)
