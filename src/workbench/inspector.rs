@@ -82,7 +82,11 @@ fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     grid("epsilon unit").show(ui, |ui| {
         if let Some(physical) = window_level::physical_text(state, state.epsilon) {
             let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";
-            row(ui, "ε is", tip, |ui| ui.label(physical));
+            row(ui, "ε is", tip, |ui| {
+                // Long numbers of wide windows take a second line rather than leave the panel.
+                ui.set_max_width(ui.available_width().max(80.0));
+                ui.add(egui::Label::new(physical).wrap());
+            });
         }
         row(
             ui,
