@@ -40,7 +40,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure an image along ε without a window: table, figure, pictures and a report, into a folder.
-    Sweep(SweepOptions),
+    Sweep(Box<SweepOptions>),
     /// Say what an image file holds, or write its pixels in another format.
     Image(image::ImageOptions),
     /// Write synthetic images with exact masks.
