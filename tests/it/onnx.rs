@@ -197,15 +197,18 @@ fn speed() {
         let case = read_case(&folder);
         let bytes = case["model.onnx"].len() as f64 / 1e6;
         drop(case);
-        let before = resident_megabytes();
+        let before = resident_megabytes("VmRSS:");
         let start = Instant::now();
         let graph = Graph::open(&folder.join("model.onnx"), &device).unwrap();
         let loaded = start.elapsed();
-        let grown = resident_megabytes() - before;
+        let grown = resident_megabytes("VmRSS:") - before;
         let (_, x) = tensors(&read_case(&folder), "input").unwrap().remove(0);
         let shape: [usize; 4] = x.shape.clone().try_into().unwrap();
         let x = Tensor::<4>::from_data(TensorData::new(x.to_floats(), shape), &device);
         let forward = median(|| drop(flat(graph.forward(x.clone(), 0).unwrap())));
+        // From here on, the highest that memory rises.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        let before = resident_megabytes("VmRSS:");
         let gradient = median(|| {
             let x = x.clone().autodiff().require_grad();
             let sum = match graph.forward(x.clone(), 0).unwrap() {
@@ -214,11 +217,14 @@ fn speed() {
             };
             drop(host(x.grad(&sum.backward()).unwrap()));
         });
+        let peak = resident_megabytes("VmHWM:") - before;
+        let estimated = graph.working_bytes(shape[2], shape[3]) as f64 / 1e6;
         let peer = std::fs::read_to_string(folder.join("peer.txt")).unwrap();
         let peer: Vec<f64> = peer.split(' ').map(|v| v.parse().unwrap()).collect();
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         println!("{name}: {bytes:.0} MB loaded in {loaded:.1?}, {grown:.0} MB more resident");
         println!("  forward {forward:.1} ms, onnxruntime {:.1} ms, ratio {:.2}", peer[0], forward / peer[0]);
+        println!("  the gradient takes {peak:.0} MB more, estimated {estimated:.0} MB");
         println!("  gradient {gradient:.1} ms, PyTorch {:.1} ms, ratio {:.2}", peer[1], gradient / peer[1]);
     }
 }
@@ -238,10 +244,10 @@ fn median(mut f: impl FnMut()) -> f64 {
     times[3]
 }
 
-/// What this process holds in memory, 0 where the system does not tell.
-fn resident_megabytes() -> f64 {
+/// What this process holds in memory now (`VmRSS:`) or held at most (`VmHWM:`), 0 where the system does not tell.
+fn resident_megabytes(line: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
+    let line = status.lines().find_map(|l| l.strip_prefix(line)).unwrap_or("0");
     line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) / 1e3
 }
 
@@ -392,6 +398,13 @@ fn what_cannot_be_run_says_why() {
     say(with(&bytes(9, &[0; 8]), &[-1]), &["negative"]);
     say(with(&bytes(9, &f32::NAN.to_le_bytes()), &[1]), &["NaN"]);
     say(with(&number(14, 1), &[1]), &["another file"]);
+    // A shape that grows out of a few bytes is refused when it is made, not folded.
+    let huge =
+        Model::new(17).input("x", &[1, 1, 1, 1]).ints("s", &[1 << 20, 1 << 20]).node("ConstantOfShape", &["s"], &["c"]);
+    let huge = huge.node("Add", &["x", "c"], &["y"]).output("y");
+    let graph = Graph::from_bytes("a.onnx", &huge.bytes(), &Device::flex()).unwrap();
+    let said = graph.forward(Tensor::zeros([1, 1, 1, 1], &Device::flex()), 0).unwrap_err().to_string();
+    assert!(said.contains("ConstantOfShape") && said.contains("1048576"), "{said}");
 }
 
 #[test]

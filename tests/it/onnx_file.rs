@@ -74,6 +74,14 @@ impl Model {
         self
     }
 
+    /// A constant of whole numbers.
+    pub fn ints(mut self, name: &str, values: &[i64]) -> Self {
+        let mut tensor = [number(1, values.len() as i64), number(2, 7), bytes(8, name.as_bytes())].concat();
+        values.iter().for_each(|v| tensor.extend(number(7, *v)));
+        self.graph.extend(bytes(5, &tensor));
+        self
+    }
+
     /// A weight that lies in another file.
     pub fn external(self, name: &str, dims: &[i64], location: &str, offset: i64) -> Self {
         let entry =

@@ -95,7 +95,7 @@ def out_of_scope(case):
     spatial = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GridSample", "MaxUnpool", "Col2Im", "AffineGrid"}
     if kinds & spatial and ranks and ranks[0] == 5 or kinds == {"AffineGrid"} and "3d" in case.name:
         return "volumes"
-    if "train" in case.name and kinds & {"Dropout", "BatchNormalization"} and "default" not in case.name or "dropout_random" in case.name:
+    if "training_dropout" in case.name and "zero_ratio" not in case.name or "dropout_random" in case.name:
         return "training"
     return None
 

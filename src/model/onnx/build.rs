@@ -13,7 +13,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::path::Path;
 
 /// The operator sets of ONNX that the operators are written for.
-const OPSETS: std::ops::RangeInclusive<i64> = 6..=28;
+const OPSETS: std::ops::RangeInclusive<i64> = 1..=28;
 /// How deep functions may call functions and branches may lie in branches.
 const DEEPEST: usize = 32;
 /// The most nodes that inlining may make.

@@ -75,7 +75,7 @@ fn batch_norms(program: &mut Program) {
         node.outputs.iter().flatten().for_each(|&slot| maker[slot] = Some(i));
     }
     let mut gone = vec![false; program.nodes.len()];
-    for i in 0..program.nodes.len() {
+    for (i, gone) in gone.iter_mut().enumerate() {
         let norm = &program.nodes[i];
         if norm.op_type != "BatchNormalization" || norm.attributes.flag("training_mode") {
             continue;
@@ -107,7 +107,7 @@ fn batch_norms(program: &mut Program) {
         if let Some(output) = output {
             maker[output] = Some(before);
         }
-        gone[i] = true;
+        *gone = true;
     }
     let mut at = 0;
     program.nodes.retain(|_| {

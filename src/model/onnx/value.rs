@@ -8,6 +8,9 @@ use burn::tensor::{Bool, Device, Int, Shape, Tensor, TensorData};
 /// The most bytes that one tensor may have: a shape that asks for more is a mistake or an attack.
 const MOST_BYTES: usize = 16 << 30;
 
+/// The most elements that a tensor made on the host may have: half a gigabyte of floats.
+const MOST_HOST_ELEMENTS: usize = 1 << 27;
+
 /// A value on an edge. Floats live on the device and may be tracked by autodiff; so do masks made from them.
 /// All else is on the host.
 #[derive(Clone, Debug)]
@@ -147,6 +150,17 @@ pub fn reshape_mask(t: DispatchTensor, shape: Shape) -> DispatchTensor {
 fn flatten_mask(t: DispatchTensor) -> DispatchTensor {
     let count = t.shape().num_elements();
     reshape_mask(t, [count].into())
+}
+
+/// As [`check_size`], for what is made on the host of settings alone: such a tensor has no reason to be large.
+///
+/// # Errors
+/// If the tensor would have more than 2²⁷ elements.
+pub fn check_host_size(shape: &[usize]) -> Result<usize, String> {
+    check_size(shape)
+        .ok()
+        .filter(|&n| n <= MOST_HOST_ELEMENTS)
+        .ok_or_else(|| format!("a constant of shape {shape:?} would have more than {MOST_HOST_ELEMENTS} elements"))
 }
 
 /// The number of elements of `shape`, refused where no tensor can be so large.

@@ -70,8 +70,8 @@ pub(super) static OPERATORS: &[Operator] = &[
             Dispatch::float_add(above, below)
         })
     }),
-    Operator::new("Softmax", |call| along_axis(call, |x, dim| Dispatch::softmax(x, dim))),
-    Operator::new("LogSoftmax", |call| along_axis(call, |x, dim| Dispatch::log_softmax(x, dim))),
+    Operator::new("Softmax", |call| along_axis(call, Dispatch::softmax)),
+    Operator::new("LogSoftmax", |call| along_axis(call, Dispatch::log_softmax)),
     Operator::new("Hardmax", |call| along_axis(call, hardmax)),
 ];
 

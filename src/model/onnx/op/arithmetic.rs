@@ -66,11 +66,14 @@ fn shift_right(a: i64, b: i64) -> i64 {
     (a as u64).checked_shr(b as u32).unwrap_or(0) as i64
 }
 
+/// A tensor and a number.
+type WithScalar = fn(Float, f32) -> Float;
+
 /// One operation of two operands.
 struct Binary {
     device: fn(Float, Float) -> Float,
     /// With a scalar on the right, and on the left.
-    scalar: Option<[fn(Float, f32) -> Float; 2]>,
+    scalar: Option<[WithScalar; 2]>,
     float: fn(f32, f32) -> f32,
     /// `None`: the division by zero.
     int: fn(i64, i64) -> Option<i64>,

@@ -34,7 +34,7 @@ fn groups(call: &Call<'_>, channels: usize) -> Result<usize, String> {
     let groups = call.int("group", 1);
     usize::try_from(groups)
         .ok()
-        .filter(|&g| g > 0 && channels % g == 0)
+        .filter(|&g| g > 0 && channels.is_multiple_of(g))
         .ok_or_else(|| format!("{groups} groups do not divide {channels} channels"))
 }
 
@@ -174,7 +174,7 @@ fn deform_conv(call: &mut Call<'_>) -> Outcome {
         return Err("it is computed for images".to_owned());
     }
     let groups = groups(call, x[1])?;
-    let offset_groups = usize::try_from(call.int("offset_group", 1)).ok().filter(|&g| g > 0 && x[1] % g == 0);
+    let offset_groups = usize::try_from(call.int("offset_group", 1)).ok().filter(|&g| g > 0 && x[1].is_multiple_of(g));
     let offset_groups = offset_groups.ok_or("offset_group does not divide the channels")?;
     let windows = windows(&call.node.attributes, &x[2..], &w[2..], false)?;
     let (h, v) = (windows[0], windows[1]);

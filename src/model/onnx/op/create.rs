@@ -5,13 +5,13 @@ use super::shape::{sizes, tensor};
 use super::{Operator, Outcome};
 use crate::model::onnx::attribute::Attribute;
 use crate::model::onnx::host::{ElementType, HostTensor, Values};
-use crate::model::onnx::value::{Value, check_size};
+use crate::model::onnx::value::{Value, check_host_size};
 
 pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("Constant", constant),
     Operator::new("ConstantOfShape", |call| {
         let shape = sizes(&call.ints(0)?)?;
-        let count = check_size(&shape)?;
+        let count = check_host_size(&shape)?;
         let value = tensor(call.node.attributes.get("value")).cloned();
         let value = value.unwrap_or_else(|| HostTensor::floats([1], vec![0.0]));
         Ok(vec![Value::Host(value.take(shape, std::iter::repeat_n(Some(0), count)))])
@@ -24,6 +24,7 @@ pub(super) static OPERATORS: &[Operator] = &[
             Some(number) => i32::try_from(number).ok().and_then(ElementType::from_onnx).ok_or("dtype is unknown")?,
             None => call.input(0)?.element(),
         };
+        check_host_size(&[rows, columns])?;
         let on = |i: usize| (i % columns) as i64 - (i / columns) as i64 == k;
         let values = (0..rows * columns).map(|i| f32::from(u8::from(on(i)))).collect();
         Ok(vec![Value::Host(HostTensor::floats([rows, columns], values).cast(element))])
@@ -59,7 +60,7 @@ fn range(call: &mut Call<'_>) -> Outcome {
         if !count.is_finite() {
             return Err(format!("it has no end from {start} to {limit} by {delta}"));
         }
-        let count = check_size(&[count as usize])?;
+        let count = check_host_size(&[count as usize])?;
         let values = (0..count).map(|i| (start + i as f64 * delta) as f32).collect();
         return Ok(vec![Value::Host(HostTensor { element, shape: vec![count], values: Values::Float(values) })]);
     }
@@ -68,7 +69,7 @@ fn range(call: &mut Call<'_>) -> Outcome {
         return Err("its delta is 0".to_owned());
     }
     let count = (limit - start + delta - delta.signum()) / delta;
-    let count = check_size(&[usize::try_from(count.max(0)).unwrap_or(usize::MAX)])?;
+    let count = check_host_size(&[usize::try_from(count.max(0)).unwrap_or(usize::MAX)])?;
     let values = (0..count as i128).map(|i| (start + i * delta) as i64).collect();
     Ok(vec![Value::Host(HostTensor { element, shape: vec![count], values: Values::Int(values) })])
 }
@@ -83,7 +84,7 @@ fn one_hot(call: &mut Call<'_>) -> Outcome {
     let dim = axis(call.int("axis", -1), rank)?;
     let mut shape = indices.shape.clone();
     shape.insert(dim, depth);
-    let count = check_size(&shape)?;
+    let count = check_host_size(&shape)?;
     let inner: usize = shape[dim + 1..].iter().product();
     let classes = indices.to_ints();
     let on = |i: usize| {

@@ -303,7 +303,7 @@ fn cumulate(call: &mut Call<'_>, product: bool) -> Outcome {
     match call.take(0)? {
         Value::Host(mut h) => {
             let own = strides(&shape);
-            let lines = (0..h.len()).filter(|i| i / own[dim] % shape[dim] == 0);
+            let lines = (0..h.len()).filter(|i| (i / own[dim]).is_multiple_of(shape[dim]));
             fn run<T: Copy>(v: &mut [T], line: &[usize], exclusive: bool, first: T, op: impl Fn(T, T) -> T) {
                 let mut total = first;
                 for &i in line {

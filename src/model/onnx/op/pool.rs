@@ -15,8 +15,8 @@ pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("MaxPool", max_pool),
     Operator::new("AveragePool", average_pool),
     Operator::new("LpPool", lp_pool),
-    Operator::new("GlobalAveragePool", |call| global(call, |t, dim| Dispatch::float_mean_dim(t, dim))),
-    Operator::new("GlobalMaxPool", |call| global(call, |t, dim| Dispatch::float_max_dim(t, dim))),
+    Operator::new("GlobalAveragePool", |call| global(call, Dispatch::float_mean_dim)),
+    Operator::new("GlobalMaxPool", |call| global(call, Dispatch::float_max_dim)),
     Operator::new("GlobalLpPool", global_lp_pool),
 ];
 
@@ -159,7 +159,7 @@ fn global_lp_pool(call: &mut Call<'_>) -> Outcome {
     let x = call.float(0)?;
     let powers = Dispatch::float_powf_scalar(Dispatch::float_abs(x), p.into());
     call.inputs[0] = Some(Value::Float(powers));
-    let sums = global(call, |t, dim| Dispatch::float_sum_dim(t, dim))?;
+    let sums = global(call, Dispatch::float_sum_dim)?;
     let root = |v: Value| match v {
         Value::Float(t) => Value::Float(Dispatch::float_powf_scalar(t, (1.0 / p).into())),
         other => other,

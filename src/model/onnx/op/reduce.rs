@@ -127,7 +127,8 @@ fn like(x: &HostTensor, shape: Vec<usize>, values: Vec<f64>) -> HostTensor {
     let values = match &x.values {
         Values::Float(_) => Values::Float(values.into_iter().map(|v| v as f32).collect()),
         Values::Int(_) => Values::Int(values.into_iter().map(|v| x.element.wrap(v as i64)).collect()),
-        Values::Bool(_) => Values::Bool(values.into_iter().map(|v| v != 0.0).collect()),
+        // The largest of none is −∞, and false.
+        Values::Bool(_) => Values::Bool(values.into_iter().map(|v| v > 0.0).collect()),
     };
     HostTensor { element: x.element, shape, values }
 }

@@ -5,7 +5,7 @@ use super::call::{Call, axis};
 use super::{Operator, Outcome};
 use crate::model::onnx::attribute::Attribute;
 use crate::model::onnx::host::{ElementType, HostTensor, broadcast_shapes, positions, strides};
-use crate::model::onnx::value::{Value, check_size, reshape};
+use crate::model::onnx::value::{Value, check_host_size, check_size, reshape};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor};
 
@@ -53,8 +53,8 @@ pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("Expand", |call| {
         let wanted: Vec<usize> = sizes(&call.ints(1)?)?;
         let shape = broadcast_shapes(&call.shape(0)?, &wanted)?;
-        check_size(&shape)?;
         let value = call.take(0)?;
+        check_grown(&value, &shape)?;
         Ok(vec![moved(value, |h| h.broadcast(&shape), |t| expand(t, &shape))?])
     }),
     Operator::new("Tile", tile),
@@ -74,6 +74,11 @@ pub(super) fn moved(
         Value::Host(h) => Value::Host(host(&h)),
         mask @ Value::Mask(_) => Value::Host(host(&mask.into_host()?)),
     })
+}
+
+/// Refuses to repeat `value` to a `shape` that is too large for where it lies.
+fn check_grown(value: &Value, shape: &[usize]) -> Result<usize, String> {
+    if matches!(value, Value::Float(_)) { check_size(shape) } else { check_host_size(shape) }
 }
 
 /// Sizes of dimensions.
@@ -188,8 +193,8 @@ fn tile(call: &mut Call<'_>) -> Outcome {
         return Err(format!("{} repeats for {} dimensions", repeats.len(), from.len()));
     }
     let shape: Vec<usize> = from.iter().zip(&repeats).map(|(d, r)| d.saturating_mul(*r)).collect();
-    check_size(&shape)?;
     let value = call.take(0)?;
+    check_grown(&value, &shape)?;
     let host = |h: &HostTensor| {
         let (own, out) = (strides(&from), strides(&shape));
         let count: usize = shape.iter().product();
@@ -227,7 +232,9 @@ fn space_to_depth(call: &mut Call<'_>) -> Outcome {
     if h % b != 0 || w % b != 0 {
         return Err(format!("an image of {w}×{h} does not divide into blocks of {b}×{b}"));
     }
-    regroup(call, &[n, c, h / b, b, w / b, b], &[0, 3, 5, 1, 2, 4], vec![n, c * b * b, h / b, w / b])
+    let channel_first = call.node.attributes.text("mode") == Some("CRD");
+    let order = if channel_first { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
+    regroup(call, &[n, c, h / b, b, w / b, b], &order, vec![n, c * b * b, h / b, w / b])
 }
 
 /// Reshaped, dimensions reordered, reshaped again.
