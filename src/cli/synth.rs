@@ -1,7 +1,7 @@
 //! `epsiloscope synth`: writes generated images with exact masks.
 
-use crate::data::synthetic::{MembranesConfig, Section};
-use crate::data::{Image, StoredType, write_atomic, write_png};
+use crate::data::synthetic::{MembranesConfig, Section, chest_xray, lumbar_ct, lumbar_mr};
+use crate::data::{Image, Made, Stack, StoredType, write_atomic, write_png, write_stack};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use tiff::encoder::{TiffEncoder, colortype::Gray8};
@@ -11,23 +11,43 @@ use tiff::encoder::{TiffEncoder, colortype::Gray8};
 pub enum Kind {
     /// Serial-section electron micrographs of cells; masks hold 255 in cells and 0 in membranes.
     Membranes,
+    /// A CT of the lumbar spine: a folder with a DICOM series in Hounsfield units (JPEG-LS, lossless).
+    LumbarCt,
+    /// A sagittal MR of the lumbar spine (.nii.gz), T2-weighted; masks hold 1 to 5 in L1 to L5.
+    LumbarMr,
+    /// A chest radiograph from the front (PNG, 16 bits); every second one has an opacity, masks hold 255 in it.
+    ChestXray,
 }
 
-/// Write synthetic images with exact masks: PNG pairs in images/ and masks/, or a TIFF stack with its label stack.
+impl Kind {
+    /// Height and width in pixels, and slices, unless a person chooses.
+    fn usual(self) -> [u32; 2] {
+        match self {
+            Self::Membranes => [256, 1],
+            Self::LumbarCt => [144, 24],
+            Self::LumbarMr => [144, 16],
+            Self::ChestXray => [320, 1],
+        }
+    }
+}
+
+/// Write synthetic images with exact masks, in images/ and masks/: PNG pairs, TIFF stacks with label stacks, NIfTI volumes with
+/// their masks, or DICOM series.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Synth {
     /// What to generate.
     #[arg(long, value_enum, default_value = "membranes")]
     pub kind: Kind,
-    /// Height and width in pixels.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=8192))]
-    pub size: u32,
+    /// Height and width in pixels: 256, of the spine 144, of the chest 320, unless given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub size: Option<u32>,
     /// Number of images; image i follows from seed + i.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub count: u32,
-    /// Slices of each: with more than one, multi-page TIFFs whose slices continue each other.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub slices: u32,
+    /// Slices of each: 1, of CT 24, of MR 16, unless given. Membranes of more than one are multi-page TIFFs whose slices
+    /// continue each other.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slices: Option<u32>,
     /// Seed: the same gives the same files on every machine.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -42,38 +62,86 @@ impl Synth {
     /// # Errors
     /// If the folder cannot be written to, or a stack would be larger than 1 GiB.
     pub fn run(self) -> anyhow::Result<()> {
-        let pixels = u64::from(self.size) * u64::from(self.size) * u64::from(self.slices);
+        let [size, slices] = self.kind.usual();
+        let (size, slices) = (self.size.unwrap_or(size), self.slices.unwrap_or(slices));
+        let pixels = u64::from(size) * u64::from(size) * u64::from(slices);
         if pixels > 1 << 30 {
             bail!(
-                "a stack of {0}×{0}×{1} pixels is larger than 1 GiB. Use a smaller --size or fewer --slices",
-                self.size,
-                self.slices
+                "a stack of {size}×{size}×{slices} pixels is larger than 1 GiB. Use a smaller --size or fewer --slices"
             );
         }
+        if self.kind == Kind::ChestXray && slices != 1 {
+            bail!("a radiograph has one slice. Leave --slices out");
+        }
         let (images, masks) = (self.out.join("images"), self.out.join("masks"));
-        for folder in [&images, &masks] {
+        let with_masks = self.kind != Kind::LumbarCt;
+        for folder in [Some(&images), with_masks.then_some(&masks)].into_iter().flatten() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("{}: the folder cannot be made", folder.display()))?;
         }
-        let Kind::Membranes = self.kind;
-        let config = MembranesConfig { slices: self.slices as usize, ..MembranesConfig::sized(self.size as usize) };
-        let mut share = 0.0;
-        for i in 0..u64::from(self.count) {
-            let stack = config.stack(self.seed.wrapping_add(i));
-            share += stack.iter().map(Section::membrane_share).sum::<f64>() / stack.len() as f64;
-            let name = format!("membranes-{}", self.seed.wrapping_add(i));
-            if let [section] = stack.as_slice() {
-                write_grey(&images.join(format!("{name}.png")), section.size, &section.image)?;
-                write_grey(&masks.join(format!("{name}.png")), section.size, &section.label)?;
-            } else {
-                write_stack(&images.join(format!("{name}.tif")), &stack, |s| &s.image)?;
-                write_stack(&masks.join(format!("{name}.tif")), &stack, |s| &s.label)?;
+        let (size, slices) = (size as usize, slices as usize);
+        let seeds = (0..u64::from(self.count)).map(|i| self.seed.wrapping_add(i));
+        let mut said = String::new();
+        if self.kind == Kind::Membranes {
+            let share =
+                seeds.map(|seed| write_membranes(&images, &masks, seed, size, slices)).sum::<anyhow::Result<f64>>()?;
+            said = format!("; {:.1} % of the pixels are membrane", 100.0 * share / f64::from(self.count));
+        } else {
+            for seed in seeds {
+                self.write_body(&images, &masks, seed, size, slices)?;
             }
         }
-        let share = 100.0 * share / f64::from(self.count);
-        println!("{} pairs in {}; {share:.1} % of the pixels are membrane", self.count, self.out.display());
+        let what = if with_masks { "pairs" } else { "series" };
+        println!("{} {what} in {}{said}", self.count, self.out.display());
         Ok(())
     }
+
+    /// A part of the body.
+    fn write_body(&self, images: &Path, masks: &Path, seed: u64, size: usize, slices: usize) -> anyhow::Result<()> {
+        let made = |title: &str, seed| Made {
+            title: title.to_owned(),
+            description: format!("Generated by Epsiloscope, seed {}", seed),
+            synthetic: true,
+            compressed: true,
+            seed: Some(seed),
+            ..Made::default()
+        };
+        let write = |folder: &Path, name: String, stack: &Stack, title: &str| {
+            write_stack(&folder.join(name), stack, &made(title, seed))
+        };
+        match self.kind {
+            Kind::Membranes => {}
+            Kind::LumbarCt => {
+                // A folder's name that ends in a slash asks for a series.
+                write(images, format!("lumbar-ct-{seed}/"), &lumbar_ct(seed, size, slices)?, "lumbar spine CT")?;
+            }
+            Kind::LumbarMr => {
+                let [volume, mask] = lumbar_mr(seed, size, slices)?;
+                write(images, format!("lumbar-mr-{seed}.nii.gz"), &volume, "lumbar spine MR")?;
+                write(masks, format!("lumbar-mr-{seed}.nii.gz"), &mask, "lumbar vertebrae L1 to L5")?;
+            }
+            Kind::ChestXray => {
+                let [image, mask] = chest_xray(seed, size, seed % 2 == 1)?;
+                write(images, format!("chest-xray-{seed}.png"), &image, "chest radiograph")?;
+                write(masks, format!("chest-xray-{seed}.png"), &mask, "opacity")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One pair; returns the share of membrane.
+fn write_membranes(images: &Path, masks: &Path, seed: u64, size: usize, slices: usize) -> anyhow::Result<f64> {
+    let stack = MembranesConfig { slices, ..MembranesConfig::sized(size) }.stack(seed);
+    let name = format!("membranes-{seed}");
+    if let [section] = stack.as_slice() {
+        write_grey(&images.join(format!("{name}.png")), section.size, &section.image)?;
+        write_grey(&masks.join(format!("{name}.png")), section.size, &section.label)?;
+    } else {
+        write_membrane_stack(&images.join(format!("{name}.tif")), &stack, |s| &s.image)?;
+        write_membrane_stack(&masks.join(format!("{name}.tif")), &stack, |s| &s.label)?;
+    }
+    Ok(stack.iter().map(Section::membrane_share).sum::<f64>() / stack.len() as f64)
 }
 
 fn write_grey(path: &Path, size: usize, bytes: &[u8]) -> anyhow::Result<()> {
@@ -82,7 +150,7 @@ fn write_grey(path: &Path, size: usize, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(write_png(path, &image, StoredType::U8)?)
 }
 
-fn write_stack(path: &Path, stack: &[Section], plane: impl Fn(&Section) -> &[u8]) -> anyhow::Result<()> {
+fn write_membrane_stack(path: &Path, stack: &[Section], plane: impl Fn(&Section) -> &[u8]) -> anyhow::Result<()> {
     write_atomic(path, |file| {
         let mut encoder = TiffEncoder::new(file).map_err(std::io::Error::other)?;
         for section in stack {
