@@ -61,7 +61,8 @@ enum Command {
 /// Without a subcommand: what the window opens with.
 #[derive(Clone, Debug, clap::Args)]
 struct WindowOptions {
-    /// An image to open: PNG, JPEG, BMP, WebP, or TIFF with one or more slices. Without it, the bundled sample.
+    /// An image to open: PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy,
+    /// idx or CIFAR-10. Without it, the bundled sample.
     image: Option<PathBuf>,
     #[command(flatten)]
     case: CaseOptions,

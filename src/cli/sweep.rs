@@ -24,7 +24,8 @@ const DEFAULT_EPSILONS: &str = "0,0.25/255,0.5/255,1/255,2/255,4/255,8/255,16/25
 /// Arguments of `epsiloscope sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SweepOptions {
-    /// The image: PNG, JPEG, BMP, WebP, or TIFF with one or more slices. Without it, the bundled sample with its label.
+    /// The image: PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy,
+    /// idx or CIFAR-10. Without it, the bundled sample with its label.
     image: Option<PathBuf>,
     #[command(flatten)]
     case: CaseOptions,

@@ -1,6 +1,7 @@
 //! A case: one image, what is known about it, and its label if there is one.
 
-use super::{About, Axis, Bounds, DataError, Image, Mask, Stack, StoredType};
+use super::write::stored_pixels;
+use super::{About, Axis, Bounds, DataError, Image, Mask, Stack, StoredType, grid_of};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,6 +92,21 @@ impl Case {
         })
     }
 
+    /// `image`, another of this size in pixel units, as a stack of one slice that lies where this one does, rounded to what its
+    /// file can store.
+    ///
+    /// # Errors
+    /// If its values are not finite.
+    pub fn as_stack(&self, image: &Image) -> Result<Stack, DataError> {
+        let grid = grid_of(self.stored, &self.about);
+        let values = image.pixels.iter().map(|&v| grid.map_or(v, |grid| grid.round(v)));
+        let pixels = stored_pixels(self.stored, values);
+        let stack = Stack::new([1, image.channels, image.height, image.width], pixels)?;
+        let about = self.about.of_slice(self.provenance.slice);
+        let shown = about.window.unwrap_or(stack.shown);
+        Ok(Stack { bounds: self.bounds, shown, about: about.into(), ..stack })
+    }
+
     /// Distance in mm between neighbouring rows and columns, where known.
     pub fn spacing(&self) -> Option<[f32; 2]> {
         self.about.spacing.map(|[_, rows, columns]| [rows, columns])
@@ -104,7 +120,6 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Pixels;
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Export, ExportReport};
 use crate::attack::{Method, Reference};
-use crate::data;
+use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
     PanelCaption, PanelPictures, encode_png, panel, save_and_judge, write_curve_csv, write_figure,
 };
@@ -27,6 +27,10 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             let saved = save_and_judge(shown.subject, shown.adversarial, shown.judged.measure, path).map_err(text)?;
             (path, Some(saved))
         }
+        Export::PredictedMask(path) => {
+            mask(path, shown)?;
+            (path, None)
+        }
         Export::CurveCsv(path) => {
             write_curve_csv(curve(shown)?, path).map_err(text)?;
             (path, None)
@@ -49,11 +53,29 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
     Ok(ExportReport { path: path.clone(), saved })
 }
 
-/// The image's name with its slice, counted from 1 as in the window.
+/// The classes that the model predicts for what is shown, where the image lies.
+fn mask(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
+    let case = &shown.subject.case;
+    let format = FileFormat::of(path).map_err(text)?;
+    let spread = matches!(format, FileFormat::Png | FileFormat::Tiff);
+    let place = case.as_stack(&case.image).map_err(text)?;
+    let stack = place.with_masks(std::slice::from_ref(&shown.judged.predicted), spread).map_err(text)?;
+    let card = shown.subject.model.card();
+    let classes: Vec<String> = card.classes.iter().enumerate().map(|(i, c)| format!("{i} {}", c.name)).collect();
+    let made = Made {
+        title: "predicted mask".to_owned(),
+        description: format!("Classes that {} predicts: {}", card.name, classes.join(", ")),
+        synthetic: true,
+        ..Made::default()
+    };
+    data::write_stack(path, &stack, &made).map_err(text)
+}
+
+/// The image's name with its slice, counted from 0.
 fn name(case: &data::Case) -> String {
     match case.provenance.slices {
         0 | 1 => case.name.clone(),
-        slices => format!("{}, slice {} of {slices}", case.name, case.provenance.slice + 1),
+        slices => format!("{}, slice {} of 0–{}", case.name, case.provenance.slice, slices - 1),
     }
 }
 

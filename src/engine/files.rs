@@ -2,7 +2,7 @@
 
 use super::mailbox::{Letter, Mailbox};
 use super::panic_text;
-use crate::data::{self, DataError, LabelStack, Stack};
+use crate::data::{self, DataError, LabelStack, Sample, Stack};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -124,6 +124,14 @@ fn open_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Arc<Lab
     let label = LabelStack::open(path, cancel)?;
     label.check_fits(stack)?;
     Ok(Arc::new(label))
+}
+
+/// A sample that is made when it is asked for.
+pub(super) fn generate(sample: Sample) -> Result<Content, DataError> {
+    let (stack, label) = sample.generate()?;
+    let slice = stack.slices / 2;
+    let label = label.map(|label| (Arc::new(label), None));
+    Ok(Content::Image { stack: Arc::new(stack), label, label_error: None, slice, name: sample.name().to_owned() })
 }
 
 /// The bundled sample: synthetic membranes with their exact mask.

@@ -3,7 +3,7 @@
 
 use super::{DeviceChoice, Plane};
 use crate::attack::{Method, Reference};
-use crate::data::{About, Axis, Bounds, LabelMap, Region, StoredType};
+use crate::data::{About, Axis, Bounds, LabelMap, Region, Sample, StoredType};
 use crate::model::ModelCard;
 use crate::study::report::Saved;
 use crate::study::{CurvePoint, Measure, SweepPlan};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub enum Request {
     /// Show the bundled sample with its label.
     OpenSample,
+    /// Generate a sample and show it.
+    Generate(Sample),
     /// Open an image or stack, at a slice, with a label file if given. The present case stays until it is read.
     Open {
         /// The image.
@@ -66,7 +68,7 @@ impl Request {
     /// What it asks for, for people; it names the [`Problem`] if it fails.
     pub fn title(&self) -> &'static str {
         match self {
-            Request::OpenSample | Request::Open { .. } | Request::CancelOpen => "Open image",
+            Request::OpenSample | Request::Generate(_) | Request::Open { .. } | Request::CancelOpen => "Open image",
             Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
             Request::Bounds(_) => "Set bounds",
             Request::Slice(_) | Request::Axis(_) => "Show slice",
@@ -84,9 +86,11 @@ impl Request {
 /// What to write to disk. Every file is written whole or not at all.
 #[derive(Clone, Debug)]
 pub enum Export {
-    /// The adversarial image at the present ε, quantised to the stored depth (PNG or TIFF by the ending; floats as TIFF, or
-    /// as 8 bits in a PNG), read back and judged again.
+    /// The adversarial image at the present ε, quantised to the stored depth, with spacing and orientation (PNG, TIFF, NumPy,
+    /// NIfTI or DICOM by the ending), read back and judged again.
     Adversarial(PathBuf),
+    /// What the model sees in it, as class indices (as PNG and TIFF two classes are 0 and 255), in the same formats.
+    PredictedMask(PathBuf),
     /// The present curve with its control (CSV, columns as `epsiloscope sweep`).
     CurveCsv(PathBuf),
     /// The present curve as a figure (SVG, or PNG by the file's ending).
@@ -99,7 +103,11 @@ impl Export {
     /// The file to write.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Adversarial(path) | Self::CurveCsv(path) | Self::CurveFigure(path) | Self::Views(path) => path,
+            Self::Adversarial(path)
+            | Self::PredictedMask(path)
+            | Self::CurveCsv(path)
+            | Self::CurveFigure(path)
+            | Self::Views(path) => path,
         }
     }
 }
@@ -195,7 +203,7 @@ pub struct CaseInfo {
     pub path: Option<PathBuf>,
     /// The label file, if any.
     pub label_path: Option<PathBuf>,
-    /// Slice index from 0, and number of slices.
+    /// Slice index, from 0 as everywhere.
     pub slice: usize,
     /// Number of slices.
     pub slices: usize,

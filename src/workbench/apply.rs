@@ -303,9 +303,11 @@ impl App {
 
     fn new_case(&mut self, info: Arc<CaseInfo>) {
         let state = &mut self.state;
-        let other =
-            state.case.as_ref().is_none_or(|c| c.path != info.path || c.shape != info.shape || c.axis != info.axis);
-        let same_file = state.case.as_ref().is_some_and(|c| c.path == info.path);
+        let other = state
+            .case
+            .as_ref()
+            .is_none_or(|c| c.path != info.path || c.name != info.name || c.shape != info.shape || c.axis != info.axis);
+        let same_file = state.case.as_ref().is_some_and(|c| c.path == info.path && c.name == info.name);
         let other_slice = state.case.as_ref().is_none_or(|c| c.slice != info.slice || c.label_path != info.label_path);
         if other {
             self.keep_marks(&info);

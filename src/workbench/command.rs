@@ -121,6 +121,8 @@ impl PanelKind {
 pub enum ExportKind {
     /// The adversarial image, in the stored depth.
     Adversarial,
+    /// What the model sees in it.
+    PredictedMask,
     /// All views as one picture.
     Views,
     /// The curve as numbers.
@@ -131,12 +133,13 @@ pub enum ExportKind {
 
 impl ExportKind {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 4] = [Self::Views, Self::Adversarial, Self::CurveCsv, Self::CurveFigure];
+    pub const ALL: [Self; 5] = [Self::Views, Self::Adversarial, Self::PredictedMask, Self::CurveCsv, Self::CurveFigure];
 
     /// The words of the menu, without the ellipsis.
     pub fn title(self) -> &'static str {
         match self {
             Self::Adversarial => "Adversarial image",
+            Self::PredictedMask => "Predicted mask",
             Self::Views => "All views",
             Self::CurveCsv => "Curve as CSV",
             Self::CurveFigure => "Curve as figure",

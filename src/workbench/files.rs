@@ -12,7 +12,25 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Image files that can be opened.
-pub const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp"];
+pub const IMAGE_ENDINGS: [&str; 17] = [
+    "png",
+    "jpg",
+    "jpeg",
+    "tif",
+    "tiff",
+    "bmp",
+    "webp",
+    "dcm",
+    "dicom",
+    "ima",
+    "nii",
+    "hdr",
+    "gz",
+    "npy",
+    "npz",
+    "idx3-ubyte",
+    "bin",
+];
 /// Model files that can be opened.
 pub const MODEL_ENDINGS: [&str; 1] = ["safetensors"];
 /// What a set of files means.
@@ -89,11 +107,16 @@ impl Wanted {
 
     fn hint(self) -> &'static str {
         match self {
-            Self::Image => "PNG, JPEG, BMP, WebP, or TIFF (one or many pages; 8-bit, 16-bit, 32-bit float)",
+            Self::Image => {
+                "PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy, idx, CIFAR-10"
+            }
             Self::Label => "An image of the same size whose pixel values are classes",
             Self::Model => "A .safetensors file; its card (.toml) lies beside it",
             Self::Export(ExportKind::Adversarial) => {
-                "Rounded to the depth of the original, read back and judged again: did the attack survive?"
+                "PNG, TIFF, .npy, .nii, .nii.gz or .dcm by its ending; rounded to the depth of the original, read back and judged again"
+            }
+            Self::Export(ExportKind::PredictedMask) => {
+                "What the model sees at the present ε; PNG, TIFF, .npy, .nii, .nii.gz or .dcm by the ending of the name"
             }
             Self::Export(ExportKind::Views) => "All six pictures at the present ε, labelled, as one PNG",
             Self::Export(ExportKind::CurveCsv) => "One row per ε, attack and control, in the columns of the sweep",
@@ -277,6 +300,7 @@ impl Prompt {
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {
                 ExportKind::Adversarial => Export::Adversarial(path),
+                ExportKind::PredictedMask => Export::PredictedMask(path),
                 ExportKind::Views => Export::Views(path),
                 ExportKind::CurveCsv => Export::CurveCsv(path),
                 ExportKind::CurveFigure => Export::CurveFigure(path),
@@ -299,7 +323,7 @@ fn expanded(text: &str) -> PathBuf {
 pub fn export_name(kind: ExportKind, state: &State) -> String {
     let name = state.case.as_ref().map_or("case", |c| c.name.as_str());
     let slice = match &state.case {
-        Some(case) if case.slices > 1 => format!("-slice{}", case.slice + 1),
+        Some(case) if case.slices > 1 => format!("-slice{}", case.slice),
         _ => String::new(),
     };
     let clean: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
@@ -309,6 +333,7 @@ pub fn export_name(kind: ExportKind, state: &State) -> String {
     match kind {
         ExportKind::Adversarial if wide => format!("{clean}{slice}-{attack}-{epsilon}.tif"),
         ExportKind::Adversarial => format!("{clean}{slice}-{attack}-{epsilon}.png"),
+        ExportKind::PredictedMask => format!("{clean}{slice}-{attack}-{epsilon}-mask.png"),
         ExportKind::Views => format!("{clean}{slice}-{attack}-{epsilon}-views.png"),
         ExportKind::CurveCsv => format!("{clean}{slice}-{attack}-curve.csv"),
         ExportKind::CurveFigure => format!("{clean}{slice}-{attack}-curve.svg"),

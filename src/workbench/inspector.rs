@@ -257,7 +257,7 @@ fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         ui.horizontal(|ui| {
             for &kind in pair {
                 let enabled = match kind {
-                    ExportKind::Views | ExportKind::Adversarial => state.frame.is_some(),
+                    ExportKind::Views | ExportKind::Adversarial | ExportKind::PredictedMask => state.frame.is_some(),
                     ExportKind::CurveCsv | ExportKind::CurveFigure => {
                         state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
                     }

@@ -33,7 +33,7 @@ impl Pane for Library {
                 let button = Button::new(text).shortcut_text(key).min_size(wide);
                 ui.add_enabled(enabled, button).on_hover_text(tip).clicked()
             };
-            let formats = "PNG, JPEG, BMP, WebP, or TIFF with one or many pages (8-bit, 16-bit, 32-bit float). Dropping files on the window does the same.";
+            let formats = "PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy, idx, CIFAR-10. Dropping files on the window does the same.";
             if button(ui, "Image…", "O", formats, true) {
                 commands.send(Command::ChooseImage);
             }
@@ -80,9 +80,8 @@ fn opening_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
 }
 
 fn case_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
-    ui.add(egui::Label::new(theme::semibold(&case.name)).truncate()).on_hover_text(
-        case.path.as_ref().map_or_else(|| "The bundled sample".to_owned(), |path| path.display().to_string()),
-    );
+    ui.add(egui::Label::new(theme::semibold(&case.name)).truncate())
+        .on_hover_text(case.path.as_ref().map_or_else(|| case.name.clone(), |path| path.display().to_string()));
     let [channels, height, width] = case.shape;
     let colour = if channels == 1 { "grey" } else { "colour" };
     ui.label(theme::weak(ui, format!("{width} × {height} px, {}, {colour}", case.stored.name())));
@@ -132,13 +131,13 @@ fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSend
         if icon_button(ui, icon, name, "Space", true).clicked() {
             commands.send(Command::Play(!state.playing));
         }
-        ui.label(format!("{} of {}", state.slice + 1, case.slices));
+        ui.label(format!("{} of 0–{last}", state.slice));
     });
-    let mut number = state.slice + 1;
+    let mut number = state.slice;
     ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(60.0);
-    let slider = ui.add(Slider::new(&mut number, 1..=case.slices).show_value(false));
+    let slider = ui.add(Slider::new(&mut number, 0..=last).show_value(false));
     if slider.accessible_name("Slice").on_hover_text("The slice that is shown and attacked").changed() {
-        commands.send(Command::Slice(number - 1));
+        commands.send(Command::Slice(number));
     }
 }
 

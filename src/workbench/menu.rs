@@ -6,6 +6,7 @@ use super::layout::is_shown;
 use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, Tool, View};
 use super::{theme, window_level};
 use crate::attack::CATALOG;
+use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::Request;
 use crate::gpu::DeviceChoice;
 use eframe::egui::{self, Align, Button, ComboBox, Layout, MenuBar, Ui, vec2};
@@ -75,13 +76,19 @@ fn file_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
     item(ui, "Close label", "", labelled, || commands.request(Request::CloseLabel));
     item(ui, "Open model…", "M", true, || commands.send(Command::ChooseModel));
     ui.separator();
-    item(ui, "Open bundled sample", "", true, || commands.request(Request::OpenSample));
+    ui.menu_button("Open sample", |ui| {
+        ui.set_min_width(220.0);
+        item(ui, BUNDLED_SAMPLE_NAME, "", true, || commands.request(Request::OpenSample));
+        for sample in Sample::ALL {
+            item(ui, sample.name(), "", true, || commands.request(Request::Generate(sample)));
+        }
+    });
     ui.separator();
     let has_frame = state.frame.is_some();
     for kind in ExportKind::ALL {
         let key = if kind == ExportKind::Views { "S" } else { "" };
         let enabled = match kind {
-            ExportKind::Adversarial | ExportKind::Views => has_frame,
+            ExportKind::Adversarial | ExportKind::PredictedMask | ExportKind::Views => has_frame,
             ExportKind::CurveCsv | ExportKind::CurveFigure => {
                 state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
             }

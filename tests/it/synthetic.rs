@@ -1,7 +1,8 @@
 //! Generated membranes: exact masks, the same bytes for the same seed, and statistics like those of real sections.
 
 use epsiloscope::data::synthetic::membranes::{CELL, MEMBRANE};
-use epsiloscope::data::synthetic::{MembranesConfig, Section};
+use epsiloscope::data::synthetic::{MembranesConfig, Section, chest_xray, lumbar_ct, lumbar_mr};
+use epsiloscope::data::{Bounds, LabelStack, Stack, Unit};
 use epsiloscope::metric::components;
 
 fn sections(count: u64) -> Vec<Section> {
@@ -135,4 +136,52 @@ fn the_sample_data_follow_from_their_seeds() {
         assert_eq!(section.image, read("membranes-stack.tif", slice));
         assert_eq!(section.label, read("membranes-stack-mask.tif", slice));
     }
+}
+
+#[test]
+fn the_samples_of_bodies_follow_from_their_seed_and_keep_their_geometry() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data");
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let values = |stack: &Stack| -> Vec<f32> {
+        (0..stack.slices).flat_map(|slice| stack.slice(slice).unwrap().pixels.to_vec()).collect()
+    };
+    let same = |name: &str, made: &Stack| {
+        let read = epsiloscope::data::open(&folder.join(name), &never).unwrap();
+        assert!(values(&read) == values(made), "{name}");
+        assert_eq!(read.about.axes(), made.about.axes(), "{name}");
+        assert_eq!(read.about.spacing, made.about.spacing, "{name}");
+        read
+    };
+    let ct = lumbar_ct(1, 144, 24).unwrap();
+    let read = same("lumbar-ct", &ct);
+    assert_eq!((read.about.unit, read.about.axes()), (Unit::Hounsfield, Some(['L', 'P', 'S'])));
+    assert_eq!(read.shown, Bounds { lower: -160.0, upper: 240.0 });
+    let [mr, vertebrae] = lumbar_mr(1, 144, 16).unwrap();
+    assert_eq!(same("lumbar-mr.nii.gz", &mr).about.axes(), Some(['P', 'I', 'L']));
+    same("lumbar-mr-mask.nii.gz", &vertebrae);
+    let [chest, opacity] = chest_xray(1, 320, true).unwrap();
+    same("chest-xray.png", &chest);
+    same("chest-xray-mask.png", &opacity);
+}
+
+#[test]
+fn a_made_up_body_has_the_values_of_tissue() {
+    let ct = lumbar_ct(3, 96, 8).unwrap();
+    let values: Vec<f32> = (0..8).flat_map(|slice| ct.slice(slice).unwrap().pixels.to_vec()).collect();
+    let share = |least: f32, most: f32| {
+        values.iter().filter(|v| (least..most).contains(*v)).count() as f64 / values.len() as f64
+    };
+    let shares = [share(-1024.0, -900.0), share(-140.0, -60.0), share(10.0, 100.0), share(200.0, 1400.0)];
+    let plausible = [0.2..0.8, 0.1..0.5, 0.05..0.5, 0.003..0.05];
+    assert!(shares.iter().zip(&plausible).all(|(share, range)| range.contains(share)), "{shares:?}");
+    let [mr, mask] = lumbar_mr(3, 64, 9).unwrap();
+    let label = LabelStack::from_stack(&mask).unwrap();
+    assert_eq!(label.values, [0, 1, 2, 3, 4, 5]);
+    assert!(label.check_fits(&mr).is_ok());
+    // The opacity absorbs: it is brighter than the same place without it.
+    let ([with, mask], [without, empty]) = (chest_xray(5, 96, true).unwrap(), chest_xray(5, 96, false).unwrap());
+    let [with, without, mask] = [with, without, mask].map(|stack| stack.slice(0).unwrap().pixels);
+    let inside: Vec<f32> = (0..mask.len()).filter(|&i| mask[i] > 0.0).map(|i| with[i] - without[i]).collect();
+    assert!(inside.len() > 50 && inside.iter().sum::<f32>() / inside.len() as f32 > 100.0);
+    assert!(empty.slice(0).unwrap().pixels.iter().all(|&v| v == 0.0));
 }

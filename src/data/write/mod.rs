@@ -11,7 +11,7 @@ mod tiff;
 pub use atomic::{write_atomic, write_bytes_atomic};
 pub use raster::{file_ending, quantise, write_image, write_png, write_tiff};
 
-use super::{About, Bounds, DataError, Grid, IdentifyingElement, Image, Mask, Pixels, Stack, StoredType};
+use super::{About, Axis, Bounds, DataError, Grid, IdentifyingElement, Image, Mask, Pixels, Stack, StoredType};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,18 +122,27 @@ pub fn grid_of(stored: StoredType, about: &About) -> Option<Grid> {
     }
 }
 
+/// Values in the type that a file stores, which must hold them.
+pub(super) fn stored_pixels(stored: StoredType, values: impl Iterator<Item = f32>) -> Pixels {
+    match stored {
+        StoredType::U8 => Pixels::U8(values.map(|v| v as u8).collect()),
+        StoredType::U16 => Pixels::U16(values.map(|v| v as u16).collect()),
+        StoredType::I16 => Pixels::I16(values.map(|v| v as i16).collect()),
+        StoredType::F32 => Pixels::F32(values.collect()),
+    }
+}
+
 impl Stack {
     /// Slice `index` alone, where it lies in the patient; `None` past the last slice.
     pub fn only(&self, index: usize) -> Option<Self> {
-        let len = self.channels * self.height * self.width;
-        let range = index.checked_mul(len)?..index.checked_add(1)?.checked_mul(len)?;
-        let pixels = match &self.pixels {
-            Pixels::U8(p) => Pixels::U8(p.get(range)?.into()),
-            Pixels::U16(p) => Pixels::U16(p.get(range)?.into()),
-            Pixels::I16(p) => Pixels::I16(p.get(range)?.into()),
-            Pixels::F32(p) => Pixels::F32(p.get(range)?.into()),
-        };
-        Some(Self { slices: 1, about: Arc::new(self.about.of_slice(index)), pixels, ..self.clone() })
+        let pixels = stored_pixels(self.stored(), self.slice(index)?.pixels.iter().copied());
+        Some(Self {
+            slices: 1,
+            axis: Axis::Slices,
+            about: Arc::new(self.about.of_slice(index)),
+            pixels,
+            ..self.clone()
+        })
     }
 
     /// Slices like those of this stack with other values, `[slices, channels, height, width]` in pixel units, rounded to what
@@ -146,12 +155,7 @@ impl Stack {
         if let Some(grid) = grid {
             values.iter_mut().for_each(|v| *v = grid.round(*v));
         }
-        let pixels = match self.stored() {
-            StoredType::U8 => Pixels::U8(values.iter().map(|&v| v as u8).collect()),
-            StoredType::U16 => Pixels::U16(values.iter().map(|&v| v as u16).collect()),
-            StoredType::I16 => Pixels::I16(values.iter().map(|&v| v as i16).collect()),
-            StoredType::F32 => Pixels::F32(values.into()),
-        };
+        let pixels = stored_pixels(self.stored(), values.into_iter());
         if pixels.len() != self.pixels.len() {
             return Err(DataError::new(self.name(), format!("has {} pixels", self.pixels.len()), ""));
         }
@@ -160,7 +164,7 @@ impl Stack {
         {
             return Err(DataError::new(self.name(), "got values that are not finite", ""));
         }
-        Ok(Self { pixels, path: None, ..self.clone() })
+        Ok(Self { pixels, path: None, axis: Axis::Slices, ..self.clone() })
     }
 
     /// Class indices of all slices as a stack that lies where this one does. With `spread`, two classes are 0 and 255, so that

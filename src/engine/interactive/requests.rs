@@ -13,6 +13,9 @@ use std::sync::atomic::AtomicBool;
 impl Worker {
     pub(super) fn serve(&mut self, request: Request) -> Result<(), String> {
         match request {
+            Request::Generate(sample) => {
+                self.read_image(PathBuf::from(sample.name()), move |_| files::generate(sample))
+            }
             Request::OpenSample => self.read_image(PathBuf::from("sample"), |_| files::read_sample()),
             Request::Open { image, label, slice } => {
                 let outbox = self.outbox.clone();

@@ -2,7 +2,7 @@
 //! again. An ε below half a grey level, for one, is gone in 8 bits; one of half a level may come back as a whole one.
 
 use super::ReportError;
-use crate::data::{self, Bounds, Case, DataError, StoredType};
+use crate::data::{self, Bounds, Case, DataError, FileFormat, Image, Made, StoredType};
 use crate::study::{Measure, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -71,17 +71,15 @@ impl Saved {
     }
 }
 
-/// The type that images of `case` are saved as in a file of this `ending`, and the bounds that they are scaled to: their
-/// own, or, for floats, 8 bits over the bounds in a PNG, which cannot hold floats.
-fn stored_as(case: &Case, ending: &str) -> (StoredType, Bounds) {
-    match case.stored {
-        StoredType::I16 | StoredType::F32 if ending.eq_ignore_ascii_case("png") => (StoredType::U8, Bounds::EIGHT_BIT),
-        stored => (stored, case.bounds),
-    }
+/// Whether a file of `format` holds what `case` stores only as 8 bits over its bounds: PNG has no signed numbers and no
+/// floats.
+fn needs_eight_bits(case: &Case, format: FileFormat) -> bool {
+    format == FileFormat::Png && matches!(case.stored, StoredType::I16 | StoredType::F32)
 }
 
-/// Saves `adversarial`, `[1, channels, height, width]` in [0, 1], as `path` (PNG or TIFF by its ending; integers at the
-/// depth of the case, floats as 8 bits in a PNG), reads it back and judges it. `before` are its measures now.
+/// Saves `adversarial`, `[1, channels, height, width]` in [0, 1], as `path` (PNG, TIFF, NumPy, NIfTI or DICOM by its ending;
+/// integers at the depth of the case with its rescale, spacing and orientation; what PNG cannot hold as 8 bits over the
+/// bounds), reads it back and judges it. `before` are its measures now.
 ///
 /// # Errors
 /// If the file cannot be written or read, or the device fails.
@@ -91,15 +89,39 @@ pub fn save_and_judge(
     before: Measure,
     path: &Path,
 ) -> Result<Saved, ReportError> {
-    let ending = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-    let (stored, bounds) = stored_as(&subject.case, &ending);
+    let case = &subject.case;
+    let format = FileFormat::of(path)?;
+    let eight_bits = needs_eight_bits(case, format);
+    let (stored, bounds) = if eight_bits { (StoredType::U8, Bounds::EIGHT_BIT) } else { (case.stored, case.bounds) };
     let image = tensor::unit_to_image(adversarial.clone(), bounds)?;
-    data::write_image(path, &image, stored)?;
+    if eight_bits {
+        data::write_image(path, &image, stored)?;
+    } else {
+        let linf = before.distortion.linf;
+        let made = Made {
+            title: "adversarial image".to_owned(),
+            description: format!(
+                "Adversarial example made by Epsiloscope: pixels changed by up to {linf:.5} of the width of the bounds {} to {}",
+                bounds.lower, bounds.upper
+            ),
+            synthetic: true,
+            ..Made::default()
+        };
+        data::write_stack(path, &case.as_stack(&image)?, &made)?;
+    }
     let stack = data::open(path, &AtomicBool::new(false))?;
-    let read = stack.slice(0).ok_or_else(|| DataError::new(path, "holds no image", ""))?;
+    // A NumPy array of colours comes back as so many slices, and greys that are stored turned round are so there.
+    let turned = case.about.grid.filter(|_| format == FileFormat::Npy && case.about.turned);
+    let pixels = (0..stack.slices).filter_map(|slice| stack.slice(slice));
+    let pixels =
+        pixels.flat_map(|slice| slice.pixels.iter().map(|&v| turned.map_or(v, |g| g.turned(v))).collect::<Vec<_>>());
+    let pixels: Vec<f32> = pixels.collect();
+    let channels = pixels.len() / (image.height * image.width);
+    let read = Image::new(channels, image.height, image.width, pixels)
+        .ok_or_else(|| DataError::new(path, "holds no image", ""))?;
     let x = tensor::image_to_unit(&read, bounds, &subject.model.device());
     // A colour image whose channels came out equal is read back as grey.
-    let x = if read.channels == image.channels { x } else { x.expand([1, image.channels, image.height, image.width]) };
+    let x = if channels == image.channels { x } else { x.expand([1, image.channels, image.height, image.width]) };
     let after = subject.judge(&x)?.measure;
     Ok(Saved { stored, clean: subject.clean.measure, before, after })
 }

@@ -34,7 +34,7 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
                 let [channels, height, width] = case.shape;
                 let colour = if channels == 3 { " RGB" } else { "" };
                 if case.slices > 1 {
-                    all.push(format!("Slice {} of {}", case.slice + 1, case.slices));
+                    all.push(format!("Slice {} of 0–{}", case.slice, case.slices - 1));
                 }
                 all.push(format!("{width} × {height}, {}{colour}", case.stored.name()));
             }
