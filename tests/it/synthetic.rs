@@ -1,9 +1,11 @@
 //! Generated membranes: exact masks, the same bytes for the same seed, and statistics like those of real sections.
 
+use crate::command_line::{program, text};
 use epsiloscope::data::synthetic::membranes::{CELL, MEMBRANE};
 use epsiloscope::data::synthetic::{MembranesConfig, Section, chest_xray, lumbar_ct, lumbar_mr};
 use epsiloscope::data::{Bounds, LabelStack, Stack, Unit};
 use epsiloscope::metric::components;
+use std::path::Path;
 
 fn sections(count: u64) -> Vec<Section> {
     (0..count).map(|seed| MembranesConfig::sized(128).section(500 + seed)).collect()
@@ -152,6 +154,15 @@ fn the_samples_of_bodies_follow_from_their_seed_and_keep_their_geometry() {
         assert_eq!(read.about.spacing, made.about.spacing, "{name}");
         read
     };
+    let made = tempfile::tempdir().unwrap();
+    let words = ["synth", "--kind", "lumbar-ct", "--count", "1", "--seed", "1", "--out", "."];
+    let output = program(made.path()).args(words).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for slice in 0..24 {
+        let name = format!("slice-{slice:04}.dcm");
+        let read = |folder: &Path| std::fs::read(folder.join(&name)).unwrap();
+        assert!(read(&made.path().join("images/lumbar-ct-1")) == read(&folder.join("lumbar-ct")), "{name}");
+    }
     let ct = lumbar_ct(1, 144, 24).unwrap();
     let read = same("lumbar-ct", &ct);
     assert_eq!((read.about.unit, read.about.axes()), (Unit::Hounsfield, Some(['L', 'P', 'S'])));

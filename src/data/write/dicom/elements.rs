@@ -94,6 +94,8 @@ impl Elements {
 
 /// A decimal string (DS): as many digits as 16 characters hold.
 pub(super) fn decimal(value: f64) -> String {
+    // No −0.
+    let value = if value == 0.0 { 0.0 } else { value };
     let plain = format!("{value}");
     if plain.len() <= 16 {
         return plain;
@@ -104,12 +106,18 @@ pub(super) fn decimal(value: f64) -> String {
     fits.min_by(|a, b| error(a).total_cmp(&error(b))).unwrap_or_else(|| "0".to_owned())
 }
 
+/// The number that a 32-bit float is printed as: 2.4 and not 2.400000095.
+pub(super) fn printed(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn decimals_fit_and_keep_what_they_can() {
+        assert_eq!([decimal(-0.0), decimal(printed(2.4))], ["0", "2.4"]);
         for value in [0.0, 1.0, -1024.0, 0.1, 1.0 / 3.0, -2.0 / 3.0, 1e-20 / 3.0, 1e30 / 3.0, f64::from(0.84375f32)] {
             let text = decimal(value);
             assert!(text.len() <= 16, "{text}");

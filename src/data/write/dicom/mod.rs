@@ -9,7 +9,7 @@ mod elements;
 
 use super::{Made, grid_of, write_atomic};
 use crate::data::{Bounds, DataError, Grid, Stack, StoredType, Unit};
-use elements::{Elements, decimal};
+use elements::{Elements, decimal, printed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -246,6 +246,7 @@ impl<'a> Series<'a> {
         let warning = if *synthetic { "SYNTHETIC, not a measurement, not for diagnosis. " } else { "" };
         set.text(0x0020_4000, "LT", &format!("{warning}{description}"));
         set.text(0x0028_0301, "CS", "NO");
+        set.text(0x0028_2110, "CS", "00");
         for element in &self.made.identifying {
             element.put(|tag, kind, value| set.bytes(tag, kind, value));
         }
@@ -255,15 +256,15 @@ impl<'a> Series<'a> {
     fn place(&self, set: &mut Elements, slice: usize) {
         let about = &self.stack.about;
         let Some([between, rows, columns]) = about.spacing else { return };
-        set.text(0x0028_0030, "DS", &format!("{}\\{}", decimal(rows.into()), decimal(columns.into())));
+        set.text(0x0028_0030, "DS", &format!("{}\\{}", decimal(printed(rows)), decimal(printed(columns))));
         if between > 0.0 {
-            set.text(0x0018_0050, "DS", &decimal(between.into()));
-            set.text(0x0018_0088, "DS", &decimal(between.into()));
+            set.text(0x0018_0050, "DS", &decimal(printed(between)));
+            set.text(0x0018_0088, "DS", &decimal(printed(between)));
         } else {
             set.text(0x0018_0050, "DS", "");
         }
         let Some(affine) = about.of_slice(slice).affine else { return };
-        let column = |axis: usize| [-affine[0][axis], -affine[1][axis], affine[2][axis]].map(f64::from);
+        let column = |axis: usize| [-affine[0][axis], -affine[1][axis], affine[2][axis]].map(printed);
         let unit = |v: [f64; 3]| {
             let length = v.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
             v.map(|x| x / length)
@@ -278,7 +279,7 @@ impl<'a> Series<'a> {
     /// The window as centre and width: PS3.3, C.11.2.1.2, turned round.
     fn window(&self, set: &mut Elements) {
         let Bounds { lower, upper } = self.stack.shown;
-        let (lower, upper) = (f64::from(lower), f64::from(upper));
+        let (lower, upper) = (printed(lower), printed(upper));
         let width = upper - lower + 1.0;
         if width >= 1.0 {
             set.text(0x0028_1050, "DS", &decimal((lower + upper) / 2.0 + 0.5));
@@ -290,17 +291,17 @@ impl<'a> Series<'a> {
 /// The numbers that greys are stored as: the original's, or 16 bits over the range of all values.
 fn grid(stack: &Stack) -> Grid {
     // What is printed must be what is meant.
-    let printed = |v: f64| decimal(v).parse().unwrap_or(v);
+    let kept = |v: f64| decimal(v).parse().unwrap_or(v);
     let known = grid_of(stack.stored(), &stack.about).map(|grid| Grid {
-        slope: printed(grid.slope),
-        intercept: printed(grid.intercept),
+        slope: kept(grid.slope),
+        intercept: kept(grid.intercept),
         ..grid
     });
     known.unwrap_or_else(|| {
         let ranges = (0..stack.slices).filter_map(|slice| stack.slice(slice)?.range());
         let Bounds { lower, upper } = ranges.reduce(Bounds::union).unwrap_or(stack.bounds).with_width();
-        let intercept = printed(lower.into());
-        let slope = printed((f64::from(upper) - intercept) / 65_535.0);
+        let intercept = kept(lower.into());
+        let slope = kept((f64::from(upper) - intercept) / 65_535.0);
         Grid { slope, intercept, least: 0.0, most: 65_535.0 }
     })
 }
