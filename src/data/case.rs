@@ -120,6 +120,7 @@ impl Case {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Pixels;
     use super::*;
 
     #[test]

@@ -26,6 +26,7 @@ fn ct() -> Stack {
         unit: Unit::Hounsfield,
         grid: Some(Grid { slope: 1.0, intercept: -1024.0, least: 0.0, most: 4095.0 }),
         spacing: Some([2.5, 0.75, 0.5]),
+        window: Some(Bounds { lower: -160.0, upper: 240.0 }),
         affine: Some([
             [-0.5, 0.0, 0.0, 10.0],
             [0.0, -0.75 * cosine, 2.5 * -sine, 20.0],

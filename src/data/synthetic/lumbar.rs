@@ -55,10 +55,12 @@ pub fn lumbar_ct(seed: u64, size: usize, slices: usize) -> Result<Stack, DataErr
         }
     }
     let stack = Stack::new([slices, 1, size, size], Pixels::I16(pixels.into()))?;
+    let shown = Bounds { lower: -160.0, upper: 240.0 };
     let about = About {
         modality: Some("CT".to_owned()),
         unit: Unit::Hounsfield,
         numbers: "uint16",
+        window: Some(shown),
         grid: Some(grid),
         spacing: Some([THICKNESS_MM, pixel, pixel]),
         // From DICOM's left and back to NIfTI's right and front.
@@ -66,7 +68,7 @@ pub fn lumbar_ct(seed: u64, size: usize, slices: usize) -> Result<Stack, DataErr
         ..About::default()
     };
     let bounds = Bounds { lower: -1024.0, upper: 3071.0 };
-    Ok(Stack { about: about.into(), bounds, shown: Bounds { lower: -160.0, upper: 240.0 }, ..stack })
+    Ok(Stack { about: about.into(), bounds, shown, ..stack })
 }
 
 /// A sagittal MR of the lumbar spine, weighted as T2 (fluid is bright), with its mask: 1 to 5 for L1 to L5. `size`² pixels of
