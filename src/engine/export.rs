@@ -27,6 +27,8 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             let saved = save_and_judge(shown.subject, shown.adversarial, shown.judged.measure, path).map_err(text)?;
             (path, Some(saved))
         }
+        // A job of its own.
+        Export::AdversarialVolume(path) => (path, None),
         Export::PredictedMask(path) => {
             mask(path, shown)?;
             (path, None)
@@ -50,7 +52,7 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             (path, None)
         }
     };
-    Ok(ExportReport { path: path.clone(), saved })
+    Ok(ExportReport { path: path.clone(), saved, volume: None })
 }
 
 /// The classes that the model predicts for what is shown, where the image lies.

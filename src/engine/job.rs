@@ -1,8 +1,10 @@
 //! The job lane: one thread, one job at a time, in steps between which it can be paused, cancelled or replaced.
 
-use super::{Event, JobState, JobStatus, Outbox, Problem, Series};
+use super::{Event, ExportReport, JobState, JobStatus, Outbox, Problem, Series};
+use crate::study::report::{VolumeAttack, VolumeRun};
 use crate::study::{Curve, Sweep};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -18,9 +20,25 @@ pub(super) struct CurveJob {
     pub prepare: Prepare,
 }
 
+/// A volume to be attacked and written.
+pub(super) struct VolumeJob {
+    /// What is done to each slice.
+    pub attack: VolumeAttack,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// What the lane does.
+pub(super) enum Job {
+    /// Measures a curve.
+    Curve(CurveJob),
+    /// Writes an adversarial volume.
+    Volume(VolumeJob),
+}
+
 #[derive(Default)]
 struct State {
-    next: Option<CurveJob>,
+    next: Option<Job>,
     paused: bool,
     /// The running job is to stop; it clears this.
     cancel: bool,
@@ -72,7 +90,7 @@ impl JobLane {
     }
 
     /// Cancels what runs and starts `job`.
-    pub(super) fn replace(&self, job: CurveJob) {
+    pub(super) fn replace(&self, job: Job) {
         let mut state = self.shared.lock();
         state.next = Some(job);
         state.paused = false;
@@ -127,17 +145,74 @@ fn run(shared: &Shared, outbox: &Outbox) {
             }
         };
         // A kernel that panics (out of memory on a GPU) must not take the lane with it.
-        let outcome = catch_unwind(AssertUnwindSafe(|| curve(shared, outbox, job)))
-            .unwrap_or_else(|panic| Err(super::panic_text(panic.as_ref())));
+        let (name, what) = match &job {
+            Job::Curve(_) => (CURVE, "Measure the curve"),
+            Job::Volume(_) => (VOLUME, "Export"),
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| match job {
+            Job::Curve(job) => curve(shared, outbox, job),
+            Job::Volume(job) => volume(shared, outbox, job),
+        }))
+        .unwrap_or_else(|panic| Err(super::panic_text(panic.as_ref())));
         if let Err(why) = outcome {
-            outbox.send(Event::Failed(Problem { what: "Measure the curve".to_owned(), why }));
-            outbox.send(Event::Job(status(0, 0, None, JobState::Failed)));
+            outbox.send(Event::Failed(Problem { what: what.to_owned(), why }));
+            outbox.send(Event::Job(status(name, 0, 0, None, JobState::Failed)));
         }
     }
 }
 
-fn status(done: usize, total: usize, remaining_secs: Option<f64>, state: JobState) -> JobStatus {
-    JobStatus { name: "curve".to_owned(), done, total, remaining_secs, state }
+/// The names of the jobs.
+const CURVE: &str = "curve";
+const VOLUME: &str = "volume";
+
+fn status(name: &str, done: usize, total: usize, remaining_secs: Option<f64>, state: JobState) -> JobStatus {
+    JobStatus { name: name.to_owned(), done, total, remaining_secs, state }
+}
+
+/// Waits while the lane is paused and tells how far it is; `false` if the job is to stop, which has been told then.
+fn may_go_on(shared: &Shared, outbox: &Outbox, name: &str, (done, total): (usize, usize), busy_secs: f64) -> bool {
+    let remaining = (done > 0).then(|| busy_secs / done as f64 * total.saturating_sub(done) as f64);
+    let mut told_pause = false;
+    let mut state = shared.lock();
+    loop {
+        if state.cancel || state.next.is_some() || state.closed {
+            state.cancel = false;
+            drop(state);
+            outbox.send(Event::Job(status(name, done, total, None, JobState::Cancelled)));
+            return false;
+        }
+        if !state.paused {
+            drop(state);
+            outbox.send(Event::Job(status(name, done, total, remaining, JobState::Running)));
+            return true;
+        }
+        if !told_pause {
+            outbox.send(Event::Job(status(name, done, total, remaining, JobState::Paused)));
+            told_pause = true;
+        }
+        state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Attacks slice after slice, and writes the volume when all are done.
+fn volume(shared: &Shared, outbox: &Outbox, job: VolumeJob) -> Result<(), String> {
+    let mut run = VolumeRun::new(job.attack);
+    let mut busy_secs = 0.0;
+    loop {
+        if !may_go_on(shared, outbox, VOLUME, run.progress(), busy_secs) {
+            return Ok(());
+        }
+        let start = Instant::now();
+        if !run.step().map_err(|e| e.to_string())? {
+            break;
+        }
+        busy_secs += start.elapsed().as_secs_f64();
+    }
+    let (done, total) = run.progress();
+    let saved = run.write(&job.path).map_err(|e| e.to_string())?;
+    outbox.send(Event::Exported(ExportReport { path: job.path, saved: None, volume: Some(saved) }));
+    outbox.send(Event::Job(status(VOLUME, done, total, None, JobState::Finished)));
+    Ok(())
 }
 
 fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> {
@@ -145,31 +220,12 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
     let mut busy_secs = 0.0;
     loop {
         let (done, total) = sweep.progress();
-        let remaining = (done > 0).then(|| busy_secs / done as f64 * total.saturating_sub(done) as f64);
-        let mut told_pause = false;
-        {
-            let mut state = shared.lock();
-            loop {
-                if state.cancel || state.next.is_some() || state.closed {
-                    state.cancel = false;
-                    drop(state);
-                    outbox.send(Event::Job(status(done, total, None, JobState::Cancelled)));
-                    return Ok(());
-                }
-                if !state.paused {
-                    break;
-                }
-                if !told_pause {
-                    outbox.send(Event::Job(status(done, total, remaining, JobState::Paused)));
-                    told_pause = true;
-                }
-                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
+        if !may_go_on(shared, outbox, CURVE, (done, total), busy_secs) {
+            return Ok(());
         }
-        outbox.send(Event::Job(status(done, total, remaining, JobState::Running)));
         let start = Instant::now();
         let Some(step) = sweep.step().map_err(|e| e.to_string())? else {
-            outbox.send(Event::Job(status(done, done, None, JobState::Finished)));
+            outbox.send(Event::Job(status(CURVE, done, done, None, JobState::Finished)));
             return Ok(());
         };
         busy_secs += start.elapsed().as_secs_f64();

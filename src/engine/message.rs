@@ -5,7 +5,7 @@ use super::{DeviceChoice, Plane};
 use crate::attack::{Method, Reference};
 use crate::data::{About, Axis, Bounds, LabelMap, Region, Sample, StoredType};
 use crate::model::ModelCard;
-use crate::study::report::Saved;
+use crate::study::report::{Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SweepPlan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,6 +89,9 @@ pub enum Export {
     /// The adversarial image at the present ε, quantised to the stored depth, with spacing and orientation (PNG, TIFF, NumPy,
     /// NIfTI or DICOM by the ending), read back and judged again.
     Adversarial(PathBuf),
+    /// All slices, each attacked as the present one, as one volume with spacing and orientation (TIFF, NumPy, NIfTI, or a folder
+    /// with a DICOM series). A job: it tells its progress, pauses and cancels.
+    AdversarialVolume(PathBuf),
     /// What the model sees in it, as class indices (as PNG and TIFF two classes are 0 and 255), in the same formats.
     PredictedMask(PathBuf),
     /// The present curve with its control (CSV, columns as `epsiloscope sweep`).
@@ -315,6 +318,8 @@ pub struct ExportReport {
     pub path: PathBuf,
     /// For an adversarial image: what is left of the attack in the file.
     pub saved: Option<Saved>,
+    /// For an adversarial volume: the same, of all slices.
+    pub volume: Option<SavedVolume>,
 }
 
 /// Something failed.

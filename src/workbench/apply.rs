@@ -382,7 +382,13 @@ impl App {
             Some(saved) => {
                 format!("{name}\n{}", numbers::saved_text(saved, theme::palette(self.state.look.theme)).0)
             }
-            None => name,
+            None => match report.volume {
+                Some(v) => format!(
+                    "{name}\n{} slices; mean Dice {:.3} → {:.3}, in the file {:.3}",
+                    v.slices, v.clean_dice, v.before_dice, v.after_dice
+                ),
+                None => name,
+            },
         };
         self.notes.good("Exported", text, context.input(|i| i.time));
         self.worked(&["Export"]);

@@ -121,6 +121,8 @@ impl PanelKind {
 pub enum ExportKind {
     /// The adversarial image, in the stored depth.
     Adversarial,
+    /// All slices, each attacked.
+    AdversarialVolume,
     /// What the model sees in it.
     PredictedMask,
     /// All views as one picture.
@@ -133,12 +135,20 @@ pub enum ExportKind {
 
 impl ExportKind {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 5] = [Self::Views, Self::Adversarial, Self::PredictedMask, Self::CurveCsv, Self::CurveFigure];
+    pub const ALL: [Self; 6] = [
+        Self::Views,
+        Self::Adversarial,
+        Self::AdversarialVolume,
+        Self::PredictedMask,
+        Self::CurveCsv,
+        Self::CurveFigure,
+    ];
 
     /// The words of the menu, without the ellipsis.
     pub fn title(self) -> &'static str {
         match self {
             Self::Adversarial => "Adversarial image",
+            Self::AdversarialVolume => "Adversarial volume",
             Self::PredictedMask => "Predicted mask",
             Self::Views => "All views",
             Self::CurveCsv => "Curve as CSV",

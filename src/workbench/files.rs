@@ -115,6 +115,9 @@ impl Wanted {
             Self::Export(ExportKind::Adversarial) => {
                 "PNG, TIFF, .npy, .nii, .nii.gz or .dcm by its ending; rounded to the depth of the original, read back and judged again"
             }
+            Self::Export(ExportKind::AdversarialVolume) => {
+                "Every slice attacked at the present ε; .nii.gz, .nii, .tif or .npy, or a name that ends in / for a DICOM series"
+            }
             Self::Export(ExportKind::PredictedMask) => {
                 "What the model sees at the present ε; PNG, TIFF, .npy, .nii, .nii.gz or .dcm by the ending of the name"
             }
@@ -300,6 +303,7 @@ impl Prompt {
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {
                 ExportKind::Adversarial => Export::Adversarial(path),
+                ExportKind::AdversarialVolume => Export::AdversarialVolume(path),
                 ExportKind::PredictedMask => Export::PredictedMask(path),
                 ExportKind::Views => Export::Views(path),
                 ExportKind::CurveCsv => Export::CurveCsv(path),
@@ -333,6 +337,7 @@ pub fn export_name(kind: ExportKind, state: &State) -> String {
     match kind {
         ExportKind::Adversarial if wide => format!("{clean}{slice}-{attack}-{epsilon}.tif"),
         ExportKind::Adversarial => format!("{clean}{slice}-{attack}-{epsilon}.png"),
+        ExportKind::AdversarialVolume => format!("{clean}-{attack}-{epsilon}.nii.gz"),
         ExportKind::PredictedMask => format!("{clean}{slice}-{attack}-{epsilon}-mask.png"),
         ExportKind::Views => format!("{clean}{slice}-{attack}-{epsilon}-views.png"),
         ExportKind::CurveCsv => format!("{clean}{slice}-{attack}-curve.csv"),

@@ -258,6 +258,7 @@ fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             for &kind in pair {
                 let enabled = match kind {
                     ExportKind::Views | ExportKind::Adversarial | ExportKind::PredictedMask => state.frame.is_some(),
+                    ExportKind::AdversarialVolume => state.case.as_ref().is_some_and(|c| c.slices > 1),
                     ExportKind::CurveCsv | ExportKind::CurveFigure => {
                         state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
                     }

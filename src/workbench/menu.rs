@@ -89,6 +89,7 @@ fn file_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
         let key = if kind == ExportKind::Views { "S" } else { "" };
         let enabled = match kind {
             ExportKind::Adversarial | ExportKind::PredictedMask | ExportKind::Views => has_frame,
+            ExportKind::AdversarialVolume => state.case.as_ref().is_some_and(|c| c.slices > 1),
             ExportKind::CurveCsv | ExportKind::CurveFigure => {
                 state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
             }

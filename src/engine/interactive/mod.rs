@@ -4,13 +4,15 @@
 mod requests;
 
 use super::files::Files;
-use super::job::{CurveJob, JobLane};
+use super::job::{CurveJob, Job, JobLane, VolumeJob};
 use super::mailbox::{Letter, Mailbox};
 use super::prepared::Prepared;
 use super::scene::Scene;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
 use crate::attack::Method;
+use crate::data::FileFormat;
 use crate::model::Model;
+use crate::study::report::VolumeAttack;
 use crate::study::{Judged, Subject, Sweep, SweepPlan};
 use burn::tensor::Tensor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -209,7 +211,7 @@ impl Worker {
         self.outbox.send(Event::CurveStarted { generation, method, clean: subject.clean.measure });
         let name = method.name();
         let prepare = move || Sweep::new(subject, name, method, Some(direction), &plan).map_err(text);
-        self.jobs.replace(CurveJob { generation, prepare: Box::new(prepare) });
+        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare) }));
     }
 
     fn export(&self, wish: super::Export) -> Result<(), String> {
@@ -225,6 +227,9 @@ impl Worker {
                 ));
             }
         }
+        if let super::Export::AdversarialVolume(path) = wish {
+            return self.start_volume(path);
+        }
         let shown = export::Shown {
             subject: &prepared.subject,
             method: prepared.method,
@@ -235,6 +240,31 @@ impl Worker {
         };
         let report = export::write(&wish, &shown)?;
         self.outbox.send(Event::Exported(report));
+        Ok(())
+    }
+}
+
+impl Worker {
+    /// Attacks every slice as the present one is attacked, on the job lane.
+    fn start_volume(&self, path: PathBuf) -> Result<(), String> {
+        let format = FileFormat::of(&path).map_err(text)?;
+        let prepared = self.prepared.as_ref().ok_or("there is no picture yet")?;
+        let scene = self.scene.as_ref().ok_or("no image is open")?;
+        if scene.stack.slices > 1 && matches!(format, FileFormat::Png | FileFormat::Dicom) {
+            let all = FileFormat::ENDINGS;
+            return Err(format!("{}: holds one slice only. Let the name end in {all}", path.display()));
+        }
+        let stack = Arc::new(scene.stack.along(scene.axis));
+        let map = self.info.as_ref().and_then(|info| info.label_map.clone());
+        let attack = VolumeAttack {
+            label: scene.label.as_ref().map(|(label, _)| Arc::new(label.along(stack.axis))).zip(map),
+            stack,
+            region: scene.region.clone(),
+            model: prepared.subject.model.clone(),
+            method: prepared.method,
+            epsilon: self.epsilon,
+        };
+        self.jobs.replace(Job::Volume(VolumeJob { attack, path }));
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod plot;
 mod provenance;
 mod raster;
 mod rounding;
+mod volume;
 
 pub use self::csv::{COLUMNS, curve_csv, write_curve_csv};
 pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdict, verdicts};
@@ -25,3 +26,4 @@ pub use panel::{PanelCaption, PanelPictures, Tiles, noise_gain, panel};
 pub use provenance::{Provenance, utc_now};
 pub use raster::{encode_png, rasterise};
 pub use rounding::{Saved, Survival, round_and_judge, save_and_judge};
+pub use volume::{SavedVolume, VolumeAttack, VolumeRun};
