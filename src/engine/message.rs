@@ -107,6 +107,7 @@ impl Export {
     pub fn path(&self) -> &Path {
         match self {
             Self::Adversarial(path)
+            | Self::AdversarialVolume(path)
             | Self::PredictedMask(path)
             | Self::CurveCsv(path)
             | Self::CurveFigure(path)
