@@ -123,7 +123,7 @@ fn derived_dicom_says_what_it_is_and_is_new_each_time() {
 fn floats_and_colours_are_written_as_each_format_can() {
     let folder = tempfile::tempdir().unwrap();
     let floats: Vec<f32> = (0..24).map(|i| (i as f32 * 0.7).sin() * 3.0).collect();
-    let grey = Stack::new([2, 1, 3, 4], Pixels::F32(floats.clone().into())).unwrap();
+    let grey = Stack::new([2, 1, 2, 6], Pixels::F32(floats.clone().into())).unwrap();
     let colour = Stack::new([2, 3, 2, 2], Pixels::U8((0..24).map(|i| i * 10).collect())).unwrap();
     for name in ["a.nii.gz", "a.tif", "a.npy", "series/"] {
         let path = folder.path().join(name);
