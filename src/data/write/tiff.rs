@@ -64,11 +64,17 @@ fn resolution(stack: &Stack) -> Option<[Rational; 2]> {
     (printable(rows) && printable(columns)).then(|| [per_cm(columns), per_cm(rows)])
 }
 
-/// The keys that ImageJ reads, then ours.
+/// The keys that ImageJ reads, then ours. Not for a few small pages: tifffile takes an ImageJ file whose second header lies
+/// behind as many bytes as all pages have for one block of pixels without headers between.
 fn description(stack: &Stack, made: &Made) -> String {
+    /// More than the headers and the description of a page.
+    const HEADERS: usize = 4096;
+    let page_bytes = stack.pixels.len() / stack.slices;
+    if stack.slices > 1 && stack.slices.saturating_sub(2) * page_bytes <= HEADERS {
+        return format!("{}: {}", made.title, made.description);
+    }
     let mut text = String::from("ImageJ=1.54\n");
     if stack.slices > 1 {
-        // Without `images`: where that stands, tifffile may take small pages for one block of pixels without headers between.
         text += &format!("slices={}\n", stack.slices);
     }
     if let Some([between, ..]) = stack.about.spacing.filter(|_| stack.slices > 1) {
