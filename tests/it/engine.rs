@@ -372,3 +372,54 @@ fn what_cannot_be_computed_leaves_the_last_picture_with_its_name() {
     engine.send(Request::Epsilon(3.0 / 255.0));
     assert_eq!(frame_at(&engine, 3.0 / 255.0).generation, first.generation);
 }
+
+#[test]
+fn a_volume_is_attacked_slice_by_slice_and_keeps_its_place() {
+    use epsiloscope::data::{Made, open, synthetic::lumbar_ct, write_stack};
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let ct = lumbar_ct(2, 48, 2).unwrap();
+    write_stack(&path("ct.nii.gz"), &ct, &Made::default()).unwrap();
+    engine.send(Request::Open { image: path("ct.nii.gz"), label: None, slice: 0 });
+    let case = wait(&engine, |e| match e {
+        Event::Case(case) if case.slices == 2 => Some(case),
+        _ => None,
+    });
+    let export = |wish: Export| {
+        engine.send(Request::Export(wish));
+        wait(&engine, |e| match e {
+            Event::Exported(report) => Some(report),
+            Event::Failed(problem) => panic!("{problem:?}"),
+            _ => None,
+        })
+    };
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let read = |name: &str| open(&path(name), &never).unwrap();
+    let values = |name: &str| -> Vec<f32> {
+        let stack = read(name);
+        (0..stack.slices).flat_map(|slice| stack.slice(slice).unwrap().pixels.to_vec()).collect()
+    };
+
+    let saved = export(Export::AdversarialVolume(path("volume.nii.gz"))).volume.unwrap();
+    assert_eq!(saved.slices, 2);
+    assert!(saved.clean_dice > 0.99 && saved.before_dice < saved.clean_dice, "{saved:?}");
+    assert_eq!(read("volume.nii.gz").about.affine, read("ct.nii.gz").about.affine);
+    let changed =
+        values("volume.nii.gz").iter().zip(values("ct.nii.gz")).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+    // Whole Hounsfield units.
+    let most = 4.0 / 255.0 * case.bounds.width();
+    assert!(changed > 0.5 * most && changed <= most + 0.5, "{changed} of {most}");
+
+    export(Export::PredictedMask(path("mask.nii.gz")));
+    assert!(values("mask.nii.gz").iter().all(|&v| v == 0.0 || v == 1.0));
+    assert_eq!(read("mask.nii.gz").about.axes(), ct.about.axes());
+    export(Export::PredictedMask(path("mask.png")));
+    assert!(values("mask.png").iter().any(|&v| v == 255.0));
+    assert!(export(Export::Adversarial(path("slice.dcm"))).saved.is_some());
+    assert_eq!(read("slice.dcm").about.spacing, ct.about.spacing);
+
+    engine.send(Request::Export(Export::AdversarialVolume(path("volume.png"))));
+    assert!(failure(&engine).contains("one slice only"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5, "nothing half-written is left");
+}
