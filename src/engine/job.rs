@@ -39,6 +39,10 @@ pub(super) enum Job {
 #[derive(Default)]
 struct State {
     next: Option<Job>,
+    /// A curve that waits for the volume that is being written.
+    later: Option<Job>,
+    /// The running job writes a volume.
+    writes_volume: bool,
     paused: bool,
     /// The running job is to stop; it clears this.
     cancel: bool,
@@ -89,9 +93,14 @@ impl JobLane {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Cancels what runs and starts `job`.
+    /// Cancels what runs and starts `job`. A curve, which starts on its own, waits for a volume that a person asked for.
     pub(super) fn replace(&self, job: Job) {
         let mut state = self.shared.lock();
+        let volume = state.writes_volume || matches!(state.next, Some(Job::Volume(_)));
+        if volume && matches!(job, Job::Curve(_)) {
+            state.later = Some(job);
+            return;
+        }
         state.next = Some(job);
         state.paused = false;
         self.shared.changed.notify_all();
@@ -106,7 +115,19 @@ impl JobLane {
         let mut state = self.shared.lock();
         state.cancel = true;
         state.next = None;
+        state.later = None;
         self.shared.changed.notify_all();
+    }
+
+    /// As [`Self::cancel`], of curves: what is shown has changed. A volume is of what was shown when it was asked for.
+    pub(super) fn cancel_curve(&self) {
+        let mut state = self.shared.lock();
+        state.later = None;
+        state.next.take_if(|job| matches!(job, Job::Curve(_)));
+        if !state.writes_volume {
+            state.cancel = true;
+            self.shared.changed.notify_all();
+        }
     }
 
     /// The curve of `generation`, as far as it is measured.
@@ -133,12 +154,14 @@ fn run(shared: &Shared, outbox: &Outbox) {
     loop {
         let job = {
             let mut state = shared.lock();
+            state.writes_volume = false;
             loop {
                 if state.closed {
                     return;
                 }
-                if let Some(job) = state.next.take() {
+                if let Some(job) = state.next.take().or_else(|| state.later.take()) {
                     state.cancel = false;
+                    state.writes_volume = matches!(job, Job::Volume(_));
                     break job;
                 }
                 state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

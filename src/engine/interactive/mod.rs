@@ -181,7 +181,7 @@ impl Worker {
         let publish = self.backend.as_ref().ok_or("no device is chosen")?.publish.clone();
         // Kept back until its first frame is there: whatever fails before leaves everything as it was.
         let fresh = if self.stale > Stale::Epsilon || self.prepared.is_none() {
-            self.jobs.cancel();
+            self.jobs.cancel_curve();
             Some(Prepared::new(subject, self.method, self.generation + 1, &publish)?)
         } else {
             None
