@@ -1,5 +1,5 @@
 //! The work behind a moved slider, on the CPU: gradient, forward, ε tick (perturb, forward, judge, as the engine does
-//! it), tick to texture, curve.
+//! it), tick to texture, curve; and PGD of 40 steps on 100 images at once.
 //!
 //! The bundled model (a U-Net of base 16 and depth 4) at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
@@ -7,21 +7,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use burn::tensor::{Device, Tensor};
+#[path = "peers/cnn.rs"]
+mod cnn;
+
+use burn::tensor::{Device, Tensor, TensorData};
 use criterion::{BatchSize, Criterion};
 use eframe::egui_wgpu::{self, RenderState, RendererOptions, wgpu};
-use epsiloscope::attack::{Direction, Method, input_gradient};
+use epsiloscope::attack::{Attack, Direction, Objective, Options, input_gradient};
 use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
 use epsiloscope::engine::host_plane;
 use epsiloscope::gpu::{Display, Planes, Slot, wgpu_setup};
-use epsiloscope::model::{BuiltIn, Logits};
-use epsiloscope::study::{Judged, Subject, Sweep, SweepPlan};
+use epsiloscope::model::{BuiltIn, Head, Logits};
+use epsiloscope::study::{Adversary, Judged, Subject, Sweep, SweepPlan};
 use epsiloscope::view::{Content, MaskKind, Transform, ViewSpec, Window};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const FGSM: Method = Method::GradientSign { ascend: true };
+const FGSM: Attack = Attack::FGSM;
 /// Of the curve, in grey levels of 8 bits.
 const LEVELS: [f64; 10] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
@@ -79,7 +82,7 @@ impl Work {
     fn new(size: usize) -> Self {
         let subject =
             Arc::new(Subject::new(Arc::new(case(size)), Arc::new(BuiltIn::bundled(&Device::flex()).unwrap())).unwrap());
-        let direction = subject.direction(FGSM).unwrap();
+        let direction = Adversary::new(subject.clone(), FGSM).unwrap().direction().unwrap().clone();
         Self { subject, direction }
     }
 
@@ -122,7 +125,7 @@ impl Work {
 
     fn curve(&self) -> usize {
         let plan = SweepPlan::exactly(LEVELS.map(|l| l / 255.0).to_vec());
-        let mut sweep = Sweep::new(self.subject.clone(), "fgsm", FGSM, None, &plan).unwrap();
+        let mut sweep = Sweep::new(Arc::new(Adversary::new(self.subject.clone(), FGSM).unwrap()), &plan).unwrap();
         while sweep.step().unwrap().is_some() {}
         sweep.curve().points.len()
     }
@@ -166,6 +169,7 @@ fn main() {
             || (),
             |()| {
                 std::fs::create_dir_all(folder()).unwrap();
+                cnn::write_for_the_other_side(&folder());
                 for size in [256, 512] {
                     write_for_the_other_side(&case(size));
                 }
@@ -201,5 +205,12 @@ fn main() {
             b.iter(|| work.curve());
         });
     }
+    criterion.bench_function("pgd/100", |b| {
+        let (model, (x, y)) = (cnn::Cnn::new(&Device::flex()), cnn::images());
+        let x = Tensor::from_data(TensorData::new(x, [100, 1, 28, 28]), &Device::flex());
+        let objective = Objective::classes(Head::Softmax, 1, &y, &Device::flex());
+        let attack = Attack::parse("pgd", &["steps=40", "step=0.1"]).unwrap();
+        b.iter(|| attack.run_through(&model, &x, &objective, &[0.1; 100], &Options::default()).unwrap());
+    });
     criterion.final_summary();
 }

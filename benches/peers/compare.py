@@ -25,6 +25,9 @@ ITEMS = [
     ("curve", "curve of 10 points with its gradient"),
 ]
 SIZES = (256, 512)
+# The libraries that are timed at PGD, each on its own.
+PGD = "pgd/100"
+LIBRARIES = ("foolbox", "torchattacks")
 
 
 def build(environment):
@@ -104,6 +107,9 @@ def main():
                 if mine is None:
                     continue
                 found.setdefault(name, []).append((mine, theirs(name)["seconds"]))
+        print(f"round {round_number + 1} of {arguments.rounds}: {PGD}", file=sys.stderr)
+        mine = ours(program, PGD, environment, folder)
+        found.setdefault(PGD, []).append((mine, *(theirs(f"{library}/100")["seconds"] for library in LIBRARIES)))
     peer.stdin.close()
     peer.wait()
 
@@ -119,6 +125,11 @@ def main():
             if pairs:
                 mine, other = (statistics.median(side) for side in zip(*pairs))
                 print(f"| {title} | {size}² | {milliseconds(mine)} | {milliseconds(other)} | {mine / other:.2f} |")
+    mine, *others = (statistics.median(side) for side in zip(*found[PGD]))
+    print("\n| PGD, 40 steps, 100 images 28², CNN | seconds | ratio |\n|---|---|---|")
+    print(f"| Epsiloscope | {milliseconds(mine)} | |")
+    for library, other in zip(LIBRARIES, others):
+        print(f"| {library} | {milliseconds(other)} | {mine / other:.2f} |")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,43 @@ class Work:
                 self.tick(epsilon)
 
 
+class Cnn(torch.nn.Module):
+    """The MNIST classifier of Wong and Kolter 2018, as in cnn.rs."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        self.first, self.second = torch.nn.Conv2d(1, 16, 4, 2, 1), torch.nn.Conv2d(16, 32, 4, 2, 1)
+        self.third, self.fourth = torch.nn.Linear(1568, 100), torch.nn.Linear(100, 10)
+        self.load_state_dict({k: v for k, v in tensors.items() if k not in "xy"})
+        self.eval().requires_grad_(False)
+
+    def forward(self, x):
+        x = F.relu(self.second(F.relu(self.first(x))))
+        return self.fourth(F.relu(self.third(x.flatten(1))))
+
+
+class Attacks:
+    """PGD of 40 steps at ε 0.1 on 100 images at once, by the libraries."""
+
+    def __init__(self, folder):
+        import foolbox
+        import torchattacks
+
+        tensors = load_file(folder / "cnn.safetensors")
+        network = Cnn(tensors)
+        self.x, self.y = tensors["x"], tensors["y"].long()
+        self.model = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
+        self.of_foolbox = foolbox.attacks.LinfPGD(abs_stepsize=0.01, steps=40)
+        self.misclassified = foolbox.criteria.Misclassification(self.y)
+        self.of_torchattacks = torchattacks.PGD(network, eps=0.1, alpha=0.01, steps=40)
+
+    def foolbox(self):
+        return self.of_foolbox.run(self.model, self.x, self.misclassified, epsilon=0.1)
+
+    def torchattacks(self):
+        return self.of_torchattacks(self.x, self.y)
+
+
 def forget(*_measures):
     """Takes measures and forgets them."""
 
@@ -102,6 +139,11 @@ def main():
         item, size = line.strip().split("/")
         if item == "version":
             answer = {"torch": torch.__version__, "python": sys.version.split()[0], "threads": torch.get_num_threads()}
+        elif item in ("foolbox", "torchattacks"):
+            if item not in works:
+                works[item] = Attacks(folder)
+            seconds, runs = median_seconds(getattr(works[item], item))
+            answer = {"seconds": seconds, "runs": runs}
         else:
             if size not in works:
                 works[size] = Work(folder, int(size))

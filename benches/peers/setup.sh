@@ -7,7 +7,7 @@ if [ ! -x "$folder/venv/bin/python" ]; then
   mkdir -p "$folder"
   python3 -m venv "$folder/venv"
 fi
-if ! "$folder/venv/bin/python" -c "import torch, safetensors, numpy" 2>/dev/null; then
-  "$folder/venv/bin/pip" install --quiet torch safetensors numpy >&2
+if ! "$folder/venv/bin/python" -c "import torch, safetensors, numpy, foolbox, torchattacks" 2>/dev/null; then
+  "$folder/venv/bin/pip" install --quiet torch safetensors numpy foolbox torchattacks >&2
 fi
 echo "$folder/venv/bin/python"

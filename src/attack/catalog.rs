@@ -1,6 +1,20 @@
-//! The attacks by name, with what a person needs to choose one.
+//! The attacks by name: what a person needs to choose one, and all that panels, flags, files and tests need to use it.
 
-use super::Method;
+use super::method::{Apgd, CarliniWagner, Corruption, DeepFool, Descent, Noise, StAdv};
+use super::parameter::Parameter;
+use super::rows::Method;
+use super::{Attack, AttackError};
+
+/// What ε means to an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpsilonMeaning {
+    /// The radius of the ball that the perturbation stays in.
+    Radius,
+    /// How strong it is, from 0 to 1, without a bound on the change of a pixel.
+    Strength,
+    /// Nothing: the attack looks for the smallest perturbation that succeeds, and its norm is part of the result.
+    Found,
+}
 
 /// One line of the catalogue.
 #[derive(Debug)]
@@ -13,21 +27,94 @@ pub struct Entry {
     pub description: &'static str,
     /// Where it is defined.
     pub source: &'static str,
-    /// The method itself.
-    pub method: Method,
+    /// Its parameters.
+    pub parameters: &'static [Parameter],
+    /// What ε means to it.
+    pub epsilon: EpsilonMeaning,
+    /// Whether it is defined for models that segment.
+    pub masks: bool,
+    /// Whether it is defined for models that classify whole images.
+    pub classes: bool,
+    /// Whether it can have a target.
+    pub targeted: bool,
+    /// It lowers the loss of what is true, and so uses the answer: for augmentation of training images.
+    pub lowers_the_loss: bool,
+    /// Whether it looks at the model's gradient.
+    pub gradient: bool,
+    /// Makes the method.
+    pub(super) method: fn(&Attack) -> Box<dyn Method>,
 }
+
+/// What most entries are.
+const ENTRY: Entry = Entry {
+    name: "",
+    title: "",
+    description: "",
+    source: "",
+    parameters: &[],
+    epsilon: EpsilonMeaning::Radius,
+    masks: true,
+    classes: true,
+    targeted: true,
+    lowers_the_loss: false,
+    gradient: true,
+    method: Descent::fgsm,
+};
+
+/// What corruptions have in common.
+const CORRUPTION: Entry = Entry {
+    source: "after Hendrycks and Dietterich 2019, with a strength from 0 to 1 in place of five steps",
+    epsilon: EpsilonMeaning::Strength,
+    targeted: false,
+    gradient: false,
+    ..ENTRY
+};
 
 /// The name of the control.
 pub const RANDOM_SIGN: &str = "random-sign";
 
-/// Every attack, in the order of the menu. The control, random sign, is last.
+const MANY: (f64, f64) = (1.0, 100_000.0);
+const STEP: &str = "Length of a step; 0 stands for ε/steps";
+
+const fn steps(default: f64) -> Parameter {
+    Parameter::count("steps", MANY, default, "Steps, each with a gradient of its own")
+}
+
+const fn step(default: f64) -> Parameter {
+    Parameter::number("step", "× ε", (0.0, 10.0), default, STEP)
+}
+
+const CLIP: Parameter = Parameter::choice(
+    "clip",
+    &["none", "box"],
+    0,
+    "Whether pixels stay within ε (box, as Cheng et al.’s code) or only within the bounds (none, as the no-sign study)",
+);
+const NORM: Parameter = Parameter::choice("norm", &["linf", "l2"], 0, "The norm that ε bounds");
+const RESTARTS: Parameter =
+    Parameter::count("restarts", (1.0, 1000.0), 1.0, "Runs from other random starts, of which the best is kept");
+
+const SHARE: Parameter = Parameter::number(
+    "share",
+    "",
+    (0.0, 1.0),
+    0.5,
+    "For masks: the share of counted pixels that must be as the attack wants them",
+);
+
+const fn random_start(default: usize) -> Parameter {
+    Parameter::choice("random-start", &["no", "yes"], default, "Start at a uniform random place in the ball")
+}
+
+/// Every attack, in the order of the menu. The control, random sign, is last of the first group.
 pub const CATALOG: &[Entry] = &[
     Entry {
         name: "fgsm",
         title: "FGSM",
         description: "Fast gradient sign method: one step of ε in the direction that raises the loss, x + ε·sign(∇J).",
         source: "Goodfellow et al. 2015; Kwon and Jeong, AdvU-Net 2022, equation 2",
-        method: Method::GradientSign { ascend: true },
+        method: Descent::fgsm,
+        ..ENTRY
     },
     Entry {
         name: "inverse-fgsm",
@@ -35,7 +122,10 @@ pub const CATALOG: &[Entry] = &[
         description: "One step of ε in the direction that lowers the loss, x − ε·sign(∇J): made for augmentation on \
                       training images, since it uses the true label.",
         source: "Inverse FGSM (adversarial augmentation), equation 3",
-        method: Method::GradientSign { ascend: false },
+        targeted: false,
+        lowers_the_loss: true,
+        method: Descent::inverse_fgsm,
+        ..ENTRY
     },
     Entry {
         name: RANDOM_SIGN,
@@ -43,11 +133,242 @@ pub const CATALOG: &[Entry] = &[
         description: "The control of every curve: x + ε·random signs, clipped to the bounds. It has the ε of FGSM and \
                       knows nothing of the model.",
         source: "control",
-        method: Method::RandomSign { seed: 0 },
+        parameters: &[Parameter::seed()],
+        gradient: false,
+        method: Noise::signs,
+        ..ENTRY
+    },
+    Entry {
+        name: "r-fgsm",
+        title: "R-FGSM",
+        description: "A random step of α, x′ = clip(x + α·sign(N(0, 1))), then FGSM with what is left, \
+                      x′ + (ε − α)·sign(∇J(x′)).",
+        source: "Tramèr et al. 2018, section 3.4; cru-net, equation 3 (which drops the sign)",
+        parameters: &[
+            Parameter::number("alpha", "× ε", (0.0, 1.0), 0.5, "Length of the random step"),
+            RESTARTS,
+            Parameter::seed(),
+        ],
+        method: Descent::r_fgsm,
+        ..ENTRY
+    },
+    Entry {
+        name: "bim",
+        title: "BIM",
+        description: "Basic iterative method: FGSM in steps of ε/steps from the original, each clipped to the ε-ball.",
+        source: "Kurakin et al. 2017, section 2.2",
+        parameters: &[steps(10.0), step(0.0)],
+        method: Descent::bim,
+        ..ENTRY
+    },
+    Entry {
+        name: "pgd",
+        title: "PGD",
+        description: "Projected gradient descent: steps along sign(∇J) (L∞) or ∇J/‖∇J‖₂ (L2) from a random start in the \
+                      ball, projected back into it after each.",
+        source: "Madry et al. 2018, section 2.1",
+        parameters: &[steps(40.0), step(0.1), NORM, random_start(1), RESTARTS, Parameter::seed()],
+        method: Descent::pgd,
+        ..ENTRY
+    },
+    Entry {
+        name: "fgnm",
+        title: "FGNM",
+        description: "FGSM with ζ·∇J in place of its sign, ζ = ‖sign(∇J)‖₂/‖∇J‖₂ per image: as long as the sign, in the \
+                      direction of the gradient. Without a box it is another threat model: single pixels move by more than ε.",
+        source: "Cheng et al. 2021, equation 8; no-sign study, equation 6",
+        parameters: &[CLIP],
+        method: Descent::fgnm,
+        ..ENTRY
+    },
+    Entry {
+        name: "binm",
+        title: "BINM",
+        description: "BIM with ζ·∇J in place of its sign.",
+        source: "Cheng et al. 2021; no-sign study",
+        parameters: &[steps(10.0), step(0.0), CLIP],
+        method: Descent::binm,
+        ..ENTRY
+    },
+    Entry {
+        name: "pgdnm",
+        title: "PGDNM",
+        description: "PGD with ζ·∇J in place of its sign.",
+        source: "Cheng et al. 2021; no-sign study",
+        parameters: &[steps(40.0), step(0.1), CLIP, random_start(1), RESTARTS, Parameter::seed()],
+        method: Descent::pgdnm,
+        ..ENTRY
+    },
+    Entry {
+        name: "mi-fgsm",
+        title: "MI-FGSM",
+        description: "BIM with momentum: gradients are divided by their mean magnitude and accumulated, g ← μ·g + ∇J/mean|∇J|.",
+        source: "Dong et al. 2018, algorithm 1",
+        parameters: &[
+            steps(10.0),
+            step(0.0),
+            Parameter::number("momentum", "", (0.0, 2.0), 1.0, "The decay factor μ of the accumulated gradient"),
+        ],
+        method: Descent::mi_fgsm,
+        ..ENTRY
+    },
+    Entry {
+        name: "segpgd",
+        title: "SegPGD",
+        description: "PGD for masks: cross-entropy counts 1 − λ on pixels that are still correct and λ on those already \
+                      wrong, λ rising from 0 to ½ over the steps.",
+        source: "Gu et al. 2022, equation 4",
+        parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
+        classes: false,
+        method: Descent::seg_pgd,
+        ..ENTRY
+    },
+    Entry {
+        name: "cospgd",
+        title: "CosPGD",
+        description: "PGD for masks: each pixel’s cross-entropy is weighted by the cosine between its probabilities and its \
+                      label, so that the steps go where pixels can still be turned.",
+        source: "Agnihotri et al. 2024, equations 4 and 5",
+        parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
+        classes: false,
+        method: Descent::cos_pgd,
+        ..ENTRY
+    },
+    Entry {
+        name: "apgd-ce",
+        title: "APGD-CE",
+        description: "Auto-PGD on the cross-entropy: steps with momentum from the sphere, halved and restarted at the best \
+                      place so far wherever the loss stops rising. No step size to choose.",
+        source: "Croce and Hein 2020, algorithm 1",
+        parameters: &[
+            steps(100.0),
+            NORM,
+            Parameter::number("rho", "", (0.0, 1.0), 0.75, "Share of rising steps that a checkpoint asks for"),
+            RESTARTS,
+            Parameter::seed(),
+        ],
+        method: Apgd::ce,
+        ..ENTRY
+    },
+    Entry {
+        name: "deepfool",
+        title: "DeepFool",
+        description: "Steps to the nearest boundary as if the model were linear, r = |f_k − f_0|/‖w‖²·w, until it is \
+                      crossed: a small L2 perturbation. For masks DeepFool-style, over the summed margins of the unflipped pixels.",
+        source: "Moosavi-Dezfooli et al. 2016, algorithm 2",
+        parameters: &[
+            steps(50.0),
+            Parameter::number("overshoot", "", (0.0, 1.0), 0.02, "How far beyond the boundary, as a share of the way"),
+            SHARE,
+        ],
+        epsilon: EpsilonMeaning::Found,
+        method: DeepFool::l2,
+        ..ENTRY
+    },
+    Entry {
+        name: "carlini-wagner",
+        title: "Carlini–Wagner L2",
+        description: "The smallest L2 perturbation by optimisation: ‖δ‖² + c·max(margin + κ, 0) in tanh space, with a binary \
+                      search over c. Takes searches × steps gradients. For masks the mean hinge over pixels.",
+        source: "Carlini and Wagner 2017, section VI.A",
+        parameters: &[
+            steps(1000.0),
+            Parameter::count("searches", (1.0, 50.0), 9.0, "Steps of the binary search over c, each with all steps"),
+            Parameter::number("rate", "", (1e-6, 10.0), 0.01, "Learning rate of Adam"),
+            Parameter::number("c", "", (1e-9, 1e9), 1e-3, "The first c"),
+            Parameter::number("kappa", "logits", (0.0, 1000.0), 0.0, "The margin κ by which the result must be wrong"),
+            SHARE,
+        ],
+        epsilon: EpsilonMeaning::Found,
+        method: CarliniWagner::l2,
+        ..ENTRY
+    },
+    Entry {
+        name: "stadv",
+        title: "stAdv",
+        description: "Moves pixels in place of changing them: a smooth flow, sampled bilinearly, that the model fails on. Its \
+                      size is the largest displacement in pixels; moved anatomy must be judged against the moved label too.",
+        source: "Xiao et al. 2018, equations 2 to 4 (by Adam in place of L-BFGS)",
+        parameters: &[
+            steps(200.0),
+            Parameter::number("rate", "px", (1e-6, 10.0), 0.02, "Learning rate of Adam"),
+            Parameter::number("tau", "", (0.0, 1000.0), 0.05, "How much the smoothness of the flow counts"),
+            SHARE,
+        ],
+        epsilon: EpsilonMeaning::Found,
+        method: StAdv::flow,
+        ..ENTRY
+    },
+    Entry {
+        name: "gaussian-noise",
+        title: "Gaussian noise",
+        description: "A corruption, not an attack: x + ε·N(0, 1), clipped to the bounds; ε is its standard deviation.",
+        parameters: &[Parameter::seed()],
+        method: Noise::gaussian,
+        ..CORRUPTION
+    },
+    Entry {
+        name: "salt-and-pepper",
+        title: "Salt and pepper",
+        description: "A corruption, not an attack: the share ε of all values becomes black or white.",
+        parameters: &[Parameter::seed()],
+        method: Corruption::salt_and_pepper,
+        ..CORRUPTION
+    },
+    Entry {
+        name: "blur",
+        title: "Blur",
+        description: "A corruption, not an attack: a Gaussian blur whose deviation is ε times its largest.",
+        parameters: &[Parameter::number("largest", "px", (0.1, 100.0), 6.0, "The deviation at ε = 1")],
+        method: Corruption::blur,
+        ..CORRUPTION
+    },
+    Entry {
+        name: "jpeg",
+        title: "JPEG",
+        description: "A corruption, not an attack: JPEG of quality 100·(1 − ε), at 8 bits, for images of 1 or 3 channels.",
+        method: Corruption::jpeg,
+        ..CORRUPTION
+    },
+    Entry {
+        name: "contrast",
+        title: "Low contrast",
+        description: "A corruption, not an attack: every channel shrinks towards its mean, mean + (1 − ε)·(x − mean).",
+        method: Corruption::contrast,
+        ..CORRUPTION
     },
 ];
+
+impl Attack {
+    /// FGSM.
+    pub const FGSM: Self = Self::new(&CATALOG[0]);
+    /// Inverse FGSM.
+    pub const INVERSE_FGSM: Self = Self::new(&CATALOG[1]);
+
+    /// The control, with the signs of `seed`.
+    ///
+    /// # Errors
+    /// If the seed does not fit into 32 bits.
+    pub fn random_sign(seed: u64) -> Result<Self, AttackError> {
+        Self::named(RANDOM_SIGN)?.with("seed", seed as f64)
+    }
+}
 
 /// The entry called `name`, if there is one.
 pub fn find(name: &str) -> Option<&'static Entry> {
     CATALOG.iter().find(|e| e.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_the_constants_are_what_they_say() {
+        assert_eq!((Attack::FGSM.name(), Attack::INVERSE_FGSM.name()), ("fgsm", "inverse-fgsm"));
+        for entry in CATALOG {
+            assert_eq!(CATALOG.iter().filter(|e| e.name == entry.name || e.title == entry.title).count(), 1);
+            assert!(!entry.description.is_empty() && !entry.source.is_empty(), "{}", entry.name);
+        }
+    }
 }

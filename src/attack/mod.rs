@@ -1,11 +1,28 @@
-//! Attacks: how an image is changed, within ε, so that a model fails. Each is a value that names its method; the
-//! code here that all of them share validates bounds, scales by ε and clips. Images are `[batch, channels, height,
+//! Attacks: how an image is changed, within ε, so that a model fails. An [`Attack`] is a value, an entry of the catalogue
+//! and a number for each of its parameters; the code here that all of them share validates bounds, forms batches, projects,
+//! clips and judges, and each method (`method/`) writes only its own steps. Images are `[batch, channels, height,
 //! width]`, scaled so that the case's bounds are `[0, 1]`; ε is in the same unit, a fraction of the bounds' width.
 
+mod ball;
 mod catalog;
-mod gradient;
+mod direction;
+mod error;
+mod method;
+mod norm;
 mod objective;
+mod parameter;
+mod random;
+mod rows;
+mod run;
+mod value;
 
-pub use catalog::{CATALOG, Entry, RANDOM_SIGN, find};
-pub use gradient::{Direction, Method};
-pub use objective::{Objective, Reference, input_gradient};
+pub use ball::within_l2;
+pub use catalog::{CATALOG, Entry, EpsilonMeaning, RANDOM_SIGN, find};
+pub use direction::Direction;
+pub use error::AttackError;
+pub use norm::Norm;
+pub use objective::{Aim, Judgement, Objective, Reference, Weighting, input_gradient};
+pub use parameter::{Kind, Parameter};
+pub use rows::{Observer, Step};
+pub use run::{DEFAULT_BUDGET_BYTES, Options, Outcome};
+pub use value::Attack;

@@ -3,14 +3,14 @@
 use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
 use super::perceptibility::SeenOptions;
 use super::progress::Progress;
-use crate::attack::{self, CATALOG, Method, Reference};
+use crate::attack::{self, Attack, CATALOG, Reference};
 use crate::data::{self, Case, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
 use crate::model::{BuiltIn, Model, ModelCard};
 use crate::study::report::{
     Criterion, Provenance, Settings, broken_intervals, build_report, check_writable, epsilon, utc_now,
 };
-use crate::study::{Curve, Subject, SweepPlan, sweep};
+use crate::study::{Adversary, Curve, Subject, SweepPlan, sweep};
 use anyhow::Context;
 use burn::tensor::Device;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -49,7 +49,10 @@ pub(super) struct SweepOptions {
     region: Option<String>,
     #[command(flatten)]
     seen: SeenOptions,
-    /// Seed of the random signs.
+    /// A parameter of the attack: `--set steps=20`. `epsiloscope attacks` lists them with their ranges and defaults.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    set: Vec<String>,
+    /// Seed of the random signs, and of the attack.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The folder for curve.csv, curve.svg, curve.png, a panel-….png for each ε and report.html. Made if it does not exist;
@@ -77,17 +80,16 @@ impl SweepOptions {
             broken_below: Criterion::default(),
             region: None,
             seen: SeenOptions::default(),
+            set: Vec::new(),
             seed: 0,
             out: out.to_owned(),
         }
     }
 
-    fn method(&self) -> anyhow::Result<Method> {
-        let entry = attack::find(self.attack).with_context(|| format!("there is no attack {}", self.attack))?;
-        Ok(match entry.method {
-            Method::RandomSign { .. } => Method::RandomSign { seed: self.seed },
-            method => method,
-        })
+    fn method(&self) -> anyhow::Result<Attack> {
+        let attack = Attack::parse(self.attack, &self.set)?;
+        let seeded = attack.get("seed").is_some() && !self.set.iter().any(|s| s.trim().starts_with("seed"));
+        Ok(if seeded { attack.with("seed", self.seed as f64)? } else { attack })
     }
 
     /// The command that does the same again.
@@ -109,6 +111,7 @@ impl SweepOptions {
         option("--model", path(&self.model.model));
         option("--device", Some(self.device.device.name().to_owned()));
         option("--attack", Some(self.attack.to_owned()));
+        option("--set", (!self.set.is_empty()).then(|| self.set.join(",")));
         option("--epsilons", Some(self.epsilons.clone()));
         option("--broken-below", Some(self.broken_below.to_text()));
         option("--region", self.region.clone());
@@ -158,13 +161,15 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let seen = options.seen.plan(subject.case.bounds)?;
     let plan = SweepPlan { control_seed: options.seed, seen, ..SweepPlan::exactly(epsilons) };
     let mut progress = Progress::new("measured");
-    let curve = sweep(subject.clone(), method, &plan, |done, total| progress.step(done, total))?;
+    method.check_reference(subject.reference_kind)?;
+    let adversary = Arc::new(Adversary::new(subject.clone(), method)?);
+    let curve = sweep(adversary.clone(), &plan, |done, total| progress.step(done, total))?;
     let mut progress = Progress::new("drawn");
-    let provenance = provenance(options, &subject, &label, &backend.info.description);
+    let provenance = provenance(options, method, &subject, &label, &backend.info.description);
     let window = options.seen.window(&curve, options.broken_below);
     let notes = label.notes().into_iter().chain(window.clone()).collect();
     let settings = Settings { criterion: options.broken_below, provenance, notes };
-    let report = build_report(&subject, method, &curve, settings, |done, total| progress.step(done, total))?;
+    let report = build_report(&adversary, &curve, settings, |done, total| progress.step(done, total))?;
     report.write(&options.out)?;
     let reference = match (&label.map, label.guessed) {
         (Some(map), true) => format!("label: {map} (guessed by agreement with the clean prediction)\n"),
@@ -270,11 +275,10 @@ fn matched(label: &LabelStack, options: &SweepOptions, plain: &Subject) -> anyho
     Ok((mask, used))
 }
 
-fn provenance(options: &SweepOptions, subject: &Subject, label: &LabelUse, device: &str) -> Provenance {
+fn provenance(options: &SweepOptions, attack: Attack, subject: &Subject, label: &LabelUse, device: &str) -> Provenance {
     let case = &subject.case;
     let image = &case.image;
     let card: &ModelCard = subject.model.card();
-    let entry = attack::find(options.attack);
     let shown = |path: &Option<PathBuf>, bundled: &str| {
         path.as_ref().map_or(bundled.to_owned(), |path| path.display().to_string())
     };
@@ -312,8 +316,7 @@ fn provenance(options: &SweepOptions, subject: &Subject, label: &LabelUse, devic
     facts.add("model", format!("{}: {}", card.name, card.description));
     facts.add("weights", shown(&options.model.model, "bundled with the program"));
     facts.add("device", device);
-    let title = entry.map_or(options.attack, |e| e.title);
-    facts.add("attack", format!("{title}, L∞, one step of ε; clipped to the bounds"));
+    facts.add("attack", attack.summary());
     if let Some(region) = &subject.region {
         facts.add("confined to", format!("{}; attack and control change nothing outside of it", region.describe()));
     }

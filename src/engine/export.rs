@@ -1,20 +1,20 @@
 //! Writing what is shown to disk, each file whole or not at all, and judging again what was written.
 
 use super::{Export, ExportReport};
-use crate::attack::{Method, Reference};
+use crate::attack::{Attack, Reference};
 use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
     PanelCaption, PanelPictures, encode_png, panel, save_and_judge, write_curve_csv, write_figure,
 };
 use crate::study::{Curve, Judged, Subject};
-use crate::{attack, tensor};
+use crate::tensor;
 use burn::tensor::Tensor;
 use std::path::Path;
 
 /// What is on the screen.
 pub(super) struct Shown<'a> {
     pub subject: &'a Subject,
-    pub method: Method,
+    pub method: Attack,
     pub epsilon: f64,
     pub adversarial: &'a Tensor<4>,
     pub judged: &'a Judged,
@@ -111,7 +111,7 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
         .as_ref()
         .and_then(|curve| curve.control.iter().find(|p| (p.epsilon - shown.epsilon).abs() < 1e-9).map(|p| p.measure));
     let caption = PanelCaption {
-        attack: attack::find(shown.method.name()).map_or(shown.method.name(), |entry| entry.title).to_owned(),
+        attack: shown.method.title().to_owned(),
         epsilon: shown.epsilon,
         subject: match &subject.region {
             Some(region) => format!("{} on {}, confined to a {}", card.name, name(&subject.case), region.describe()),

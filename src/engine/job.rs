@@ -247,7 +247,15 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
             return Ok(());
         }
         let start = Instant::now();
-        let Some(step) = sweep.step().map_err(|e| e.to_string())? else {
+        let wanted = || {
+            let state = shared.lock();
+            !state.cancel && state.next.is_none() && !state.closed
+        };
+        let Some(step) = sweep.step_while(&wanted).map_err(|e| e.to_string())? else {
+            if !wanted() {
+                // Given up between two steps of the attack.
+                continue;
+            }
             outbox.send(Event::Job(status(CURVE, done, done, None, JobState::Finished)));
             return Ok(());
         };

@@ -2,7 +2,7 @@
 //! never asks back.
 
 use super::{DeviceChoice, Plane};
-use crate::attack::{Method, Reference};
+use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, LabelMap, Region, Sample, StoredType};
 use crate::model::ModelCard;
 use crate::study::report::{Saved, SavedVolume};
@@ -46,7 +46,7 @@ pub enum Request {
     /// Read a model: a `.safetensors` file with its card (`.toml`) beside it.
     OpenModel(PathBuf),
     /// Choose the attack.
-    Attack(Method),
+    Attack(Attack),
     /// Choose ε, as a fraction of the bounds' width. Answered by an [`Event::Frame`].
     Epsilon(f64),
     /// Compute somewhere else. The case and model stay.
@@ -138,7 +138,7 @@ pub enum Event {
         /// Counts curves.
         generation: u64,
         /// The attack.
-        method: Method,
+        method: Attack,
         /// The clean image's measures: the baseline.
         clean: Measure,
     },
@@ -278,7 +278,7 @@ pub struct Frame {
     /// ε of this frame, a fraction of the bounds' width.
     pub epsilon: f64,
     /// The attack of this frame.
-    pub method: Method,
+    pub method: Attack,
     /// Counts cases, models and attacks: frames of one generation differ in ε only.
     pub generation: u64,
     /// The image in [0, 1], `[channels, h, w]`.

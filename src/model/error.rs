@@ -45,6 +45,11 @@ pub enum ModelError {
     /// The model classifies whole images where a segmentation is needed.
     #[error("the model classifies whole images; choose a segmentation model")]
     NotSegmentation,
+    /// The model segments where a classification of whole images is needed.
+    #[error(
+        "the model segments images; choose a model that classifies whole images, or give a mask in place of a class"
+    )]
+    NotClassification,
     /// The image is so large that the computation would run out of memory.
     #[error("the image is {}×{} pixels (width × height): this model's gradient needs about {} of memory at that size, and \
              {} are free. Crop the image, or use a smaller model",

@@ -33,6 +33,17 @@ pub enum Logits {
     Class(Tensor<2>),
 }
 
+impl Logits {
+    /// The same values as constants.
+    #[must_use]
+    pub fn without_autodiff(self) -> Self {
+        match self {
+            Self::Dense(z) => Self::Dense(z.without_autodiff()),
+            Self::Class(z) => Self::Class(z.without_autodiff()),
+        }
+    }
+}
+
 /// A network in evaluation mode, frozen, with its preprocessing inside, so that gradients flow through all of it.
 pub trait Model: Send + Sync {
     /// What it is and how to use it.

@@ -1,5 +1,7 @@
 //! Measured experiments: a case on a model, judged along ε, and the reports that say what was found.
 
+mod adversary;
+mod batch;
 mod curve;
 mod epsilon_window;
 pub mod report;
@@ -7,6 +9,8 @@ mod seen;
 mod subject;
 mod sweep;
 
+pub use adversary::Adversary;
+pub use batch::{BatchCase, BatchResult, Truth, attack_cases, measured_norm};
 pub use curve::{Curve, CurvePoint, Measure};
 pub use epsilon_window::{
     EpsilonWindow, MeasuredInterval, Spread, Suggestion, WindowSummary, measured_intervals, summarise,

@@ -1,7 +1,7 @@
 //! A case on a model: all that does not depend on ε, and the judging of what does.
 
 use super::{Measure, Seen, SeenPlan};
-use crate::attack::{Direction, Method, Objective, Reference};
+use crate::attack::{Objective, Options, Reference};
 use crate::data::{Case, Mask, Region};
 use crate::metric;
 use crate::model::{Model, ModelError, Prediction, check_room, predict};
@@ -105,16 +105,13 @@ impl Subject {
         Objective::segmentation(card.head, card.positive_class, &self.reference, &self.model.device())
     }
 
-    /// The direction of `method` on this image.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn direction(&self, method: Method) -> Result<Direction, ModelError> {
-        let direction = method.direction(self.model.as_ref(), &self.x, &self.objective())?;
-        let Some(region) = &self.region else { return Ok(direction) };
-        let shape = [1, 1, region.height, region.width];
-        let mask = Tensor::<4>::from_data(TensorData::new(region.weights(), shape), &self.x.device());
-        Ok(Direction { direction: direction.direction * mask, ..direction })
+    /// What attacks on this image are asked beside their parameters: to stay in its region.
+    pub fn options(&self) -> Options {
+        let region = self.region.as_ref().map(|region| {
+            let shape = [1, 1, region.height, region.width];
+            Tensor::<4>::from_data(TensorData::new(region.weights(), shape), &self.x.device())
+        });
+        Options { region, ..Options::default() }
     }
 
     /// Runs the model on `image`, `[1, channels, h, w]` in `[0, 1]`, and compares with the reference.

@@ -1,9 +1,10 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
-use super::{Curve, CurvePoint, SeenPlan, Subject};
-use crate::attack::{Direction, Method};
-use crate::model::ModelError;
+use super::{Adversary, Curve, CurvePoint, Measure, SeenPlan};
+use crate::attack::{Attack, AttackError, Direction, EpsilonMeaning, Norm};
+use burn::tensor::Tensor;
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,8 +56,7 @@ pub struct Step {
 
 /// A sweep that is under way.
 pub struct Sweep {
-    subject: Arc<Subject>,
-    direction: Direction,
+    adversary: Arc<Adversary>,
     control: Direction,
     pending: VecDeque<f64>,
     most_points: usize,
@@ -64,37 +64,43 @@ pub struct Sweep {
     curve: Curve,
 }
 
+/// Stands among ε for the one that the attack itself finds.
+const FOUND: f64 = -1.0;
 /// Two neighbouring points whose Dice differs by less than this need no point between them.
 const FLAT: f64 = 0.02;
 /// Two points nearer than this factor in ε need no point between them.
 const CLOSE: f64 = 1.1;
 
 impl Sweep {
-    /// Prepares a sweep of `method` over `subject`. `direction` is the attack's direction if it is known already.
+    /// Prepares a sweep of an attack over its subject. One that looks for the smallest perturbation is run once, whatever
+    /// the plan says, and its point stands at the L∞ norm that it found.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn new(
-        subject: Arc<Subject>,
-        name: &str,
-        method: Method,
-        direction: Option<Direction>,
-        plan: &SweepPlan,
-    ) -> Result<Self, ModelError> {
-        let direction = match direction {
-            Some(direction) => direction,
-            None => subject.direction(method)?,
+    pub fn new(adversary: Arc<Adversary>, plan: &SweepPlan) -> Result<Self, AttackError> {
+        let control = Adversary::new(adversary.subject().clone(), Attack::random_sign(plan.control_seed)?)?;
+        let control = control
+            .direction()
+            .cloned()
+            .ok_or_else(|| AttackError::Unknown("random sign noise without a direction".to_owned()))?;
+        let curve = Curve {
+            attack: adversary.attack().name().to_owned(),
+            clean: adversary.subject().clean.measure_seen(adversary.subject(), &plan.seen),
+            points: Vec::new(),
+            control: Vec::new(),
         };
-        let control = subject.direction(Method::RandomSign { seed: plan.control_seed })?;
-        let clean = subject.clean.measure_seen(&subject, &plan.seen);
-        let curve = Curve { attack: name.to_owned(), clean, points: Vec::new(), control: Vec::new() };
         let mut pending = VecDeque::new();
         for &epsilon in &plan.epsilons {
             if !pending.contains(&epsilon) {
                 pending.push_back(epsilon);
             }
         }
-        Ok(Self { subject, direction, control, pending, most_points: plan.most_points, seen: plan.seen.clone(), curve })
+        let mut most_points = plan.most_points;
+        if adversary.attack().entry().epsilon == EpsilonMeaning::Found {
+            pending = [0.0, FOUND].into();
+            most_points = 2;
+        }
+        Ok(Self { adversary, control, pending, most_points, seen: plan.seen.clone(), curve })
     }
 
     /// What was found so far.
@@ -112,24 +118,62 @@ impl Sweep {
     ///
     /// # Errors
     /// If the device fails; what was found stays.
-    pub fn step(&mut self) -> Result<Option<Step>, ModelError> {
+    pub fn step(&mut self) -> Result<Option<Step>, AttackError> {
+        self.step_while(&|| true)
+    }
+
+    /// [`Sweep::step`], given up between two steps of the attack once `go_on` says no: then `None`, and the point is still
+    /// to be measured.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn step_while(&mut self, go_on: &dyn Fn() -> bool) -> Result<Option<Step>, AttackError> {
         let Some(epsilon) = self.pending.pop_front().or_else(|| self.refine()) else { return Ok(None) };
-        let attack = self.measure(&self.direction, epsilon)?;
-        let control = self.measure(&self.control, epsilon)?;
+        let start = Instant::now();
+        let mut observer =
+            |_: &crate::attack::Step<'_>| if go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let Some(mut attack) = self.measure(epsilon, &mut observer)? else {
+            self.pending.push_front(epsilon);
+            return Ok(None);
+        };
+        attack.seconds = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        // The control has the L∞ norm of the attack, where ε is not that.
+        let strength = if self.is_linf() { attack.epsilon } else { attack.measure.distortion.linf.min(1.0) };
+        let image = self.control.adversarial(&self.adversary.subject().x, strength);
+        let measure = self.judged(strength, &image)?;
+        let control = CurvePoint { epsilon: attack.epsilon, measure, seconds: start.elapsed().as_secs_f64() };
         Curve::insert(&mut self.curve.points, attack);
         Curve::insert(&mut self.curve.control, control);
         Ok(Some(Step { attack, control }))
     }
 
-    fn measure(&self, direction: &Direction, epsilon: f64) -> Result<CurvePoint, ModelError> {
-        let start = Instant::now();
-        let measure = if epsilon == 0.0 {
-            self.curve.clean
-        } else {
-            let judged = self.subject.judge(&direction.adversarial(&self.subject.x, epsilon))?;
-            judged.measure_seen(&self.subject, &self.seen)
-        };
-        Ok(CurvePoint { epsilon, measure, seconds: start.elapsed().as_secs_f64() })
+    /// Whether ε bounds the L∞ norm.
+    fn is_linf(&self) -> bool {
+        self.adversary.attack().norm() == Some(Norm::Linf)
+    }
+
+    fn measure(
+        &self,
+        epsilon: f64,
+        observer: &mut crate::attack::Observer<'_>,
+    ) -> Result<Option<CurvePoint>, AttackError> {
+        if epsilon == 0.0 {
+            let measure = self.curve.clean;
+            return Ok(Some(CurvePoint { epsilon, measure, seconds: 0.0 }));
+        }
+        let Some(image) = self.adversary.at(epsilon.max(0.0), observer)? else { return Ok(None) };
+        let measure = self.judged(epsilon, &image)?;
+        let epsilon = if epsilon < 0.0 { measure.distortion.linf } else { epsilon };
+        Ok(Some(CurvePoint { epsilon, measure, seconds: 0.0 }))
+    }
+
+    fn judged(&self, epsilon: f64, image: &Tensor<4>) -> Result<Measure, AttackError> {
+        if epsilon == 0.0 {
+            return Ok(self.curve.clean);
+        }
+        let subject = self.adversary.subject();
+        Ok(subject.judge(image)?.measure_seen(subject, &self.seen))
     }
 
     /// The ε that halves (on a logarithmic axis) the gap over which Dice changes most.
@@ -156,12 +200,11 @@ impl Sweep {
 /// # Errors
 /// If the device fails.
 pub fn sweep(
-    subject: Arc<Subject>,
-    method: Method,
+    adversary: Arc<Adversary>,
     plan: &SweepPlan,
     mut told: impl FnMut(usize, usize),
-) -> Result<Curve, ModelError> {
-    let mut sweep = Sweep::new(subject, method.name(), method, None, plan)?;
+) -> Result<Curve, AttackError> {
+    let mut sweep = Sweep::new(adversary, plan)?;
     while sweep.step()?.is_some() {
         let (done, total) = sweep.progress();
         told(done, total);

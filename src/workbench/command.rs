@@ -3,7 +3,7 @@
 
 use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::state::{Look, Marks, Navigation, Tool, View};
-use crate::attack::Method;
+use crate::attack::Attack;
 use crate::engine::{Problem, Request};
 use eframe::egui;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Command {
     /// Divide the slider differently.
     Scale(EpsilonScale),
     /// Choose the attack.
-    Attack(Method),
+    Attack(Attack),
     /// Change what the pictures look like: a changed copy of the present view.
     View(Box<View>),
     /// Change what is drawn on the pictures: a changed copy of the present marks.

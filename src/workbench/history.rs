@@ -1,7 +1,7 @@
 //! Undo and redo of ε, attack, view and what is drawn on the pictures.
 
 use super::state::{Marks, View};
-use crate::attack::Method;
+use crate::attack::Attack;
 
 /// What undo brings back.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,7 +9,7 @@ pub struct Snapshot {
     /// The wished ε.
     pub epsilon: f64,
     /// The wished attack.
-    pub method: Method,
+    pub method: Attack,
     /// What the pictures look like.
     pub view: View,
     /// What is drawn on them.
@@ -118,12 +118,7 @@ mod tests {
     use super::*;
 
     fn at(epsilon: f64) -> Snapshot {
-        Snapshot {
-            epsilon,
-            method: Method::GradientSign { ascend: true },
-            view: View::default(),
-            marks: Marks::default(),
-        }
+        Snapshot { epsilon, method: Attack::FGSM, view: View::default(), marks: Marks::default() }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::epsilon::EpsilonUnit;
 use super::layout::section;
 use super::state::{MaskStyle, State, View};
 use super::{Pane, PaneContext, numbers, theme, window_level};
-use crate::attack::{CATALOG, Reference};
+use crate::attack::{Attack, CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
 use crate::model::{Head, ModelCard, SizeRule};
@@ -66,7 +66,7 @@ fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             for entry in CATALOG {
                 let row = ui.selectable_label(entry.name == chosen.name, entry.title);
                 if row.on_hover_text(format!("{}\n\n{}", entry.description, entry.source)).clicked() {
-                    commands.send(Command::Attack(entry.method));
+                    commands.send(Command::Attack(Attack::new(entry)));
                 }
             }
         })
@@ -74,7 +74,7 @@ fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         .accessible_name("Attack");
     response.on_hover_text(format!("{}\n\n{}", chosen.description, chosen.source));
     ui.label(theme::weak(ui, chosen.description));
-    if chosen.method.lowers_the_loss() && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
+    if chosen.lowers_the_loss && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
         let text = "It uses the true label: right for augmenting training images, misleading on test images.";
         ui.label(egui::RichText::new(text).color(theme::of(ui).warning));
     }

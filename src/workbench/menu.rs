@@ -5,7 +5,7 @@ use super::icons::{Icon, icon_button};
 use super::layout::is_shown;
 use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, Tool, View};
 use super::{theme, window_level};
-use crate::attack::CATALOG;
+use crate::attack::{Attack, CATALOG};
 use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::Request;
 use crate::gpu::DeviceChoice;
@@ -205,7 +205,7 @@ fn attack_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
         let chosen = state.attack().name == entry.name;
         let button = ui.add(Button::selectable(chosen, entry.title));
         if button.on_hover_text(format!("{}\n\n{}", entry.description, entry.source)).clicked() {
-            commands.send(Command::Attack(entry.method));
+            commands.send(Command::Attack(Attack::new(entry)));
             ui.close();
         }
     }

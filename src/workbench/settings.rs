@@ -4,7 +4,7 @@
 use super::PanelKind;
 use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::state::{Look, Recent, View};
-use crate::attack::Method;
+use crate::attack::Attack;
 use crate::data;
 use crate::engine::Problem;
 use crate::gpu::DeviceChoice;
@@ -49,7 +49,7 @@ pub struct Settings {
     /// ε, a fraction of the bounds' width.
     pub epsilon: Option<f64>,
     /// The attack.
-    pub attack: Option<Method>,
+    pub attack: Option<Attack>,
     /// Where the panels are; the first arrangement where `None`.
     pub layout: Option<Tree<PanelKind>>,
     /// The hint for first-time users was seen.
@@ -195,7 +195,7 @@ mod tests {
             window_size: Some([1280.0, 800.0]),
             maximized: true,
             epsilon: Some(0.25),
-            attack: Some(Method::GradientSign { ascend: false }),
+            attack: Some(Attack::INVERSE_FGSM),
             layout: Some(crate::workbench::layout::first(eframe::egui::vec2(1280.0, 800.0))),
             ..Settings::default()
         };

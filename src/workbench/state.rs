@@ -7,7 +7,7 @@ use super::history::History;
 pub use super::marks::{Marks, Tool};
 use super::timing::FrameTimes;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
-use crate::attack::{CATALOG, Entry, Method};
+use crate::attack::{Attack, Entry};
 use crate::data::Region;
 use crate::engine::{CaseInfo, DeviceInfo, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::ModelCard;
@@ -51,7 +51,7 @@ pub struct State {
     /// ε is being dragged (slider or marker): frame times are measured, and undo takes it as one step.
     pub dragging: bool,
     /// The wished attack.
-    pub method: Method,
+    pub method: Attack,
     /// What the pictures look like.
     pub view: View,
     /// Zoom and pan, the same for all pictures.
@@ -96,7 +96,7 @@ pub struct LiveCurve {
     /// Counts curves.
     pub generation: u64,
     /// The attack.
-    pub method: Method,
+    pub method: Attack,
     /// The clean image's measures.
     pub clean: Measure,
     /// The attack's points, ascending in ε.
@@ -187,7 +187,7 @@ impl Default for State {
             unit: EpsilonUnit::default(),
             scale: EpsilonScale::default(),
             dragging: false,
-            method: CATALOG[0].method,
+            method: Attack::FGSM,
             view: View::default(),
             navigation: Navigation::default(),
             probe: None,
@@ -270,8 +270,7 @@ impl State {
     }
 }
 
-/// The catalogue's entry of a method; the same kind of method with another seed is the same entry.
-pub fn entry(method: Method) -> &'static Entry {
-    let same = |e: &&Entry| std::mem::discriminant(&e.method) == std::mem::discriminant(&method);
-    CATALOG.iter().find(|e| e.method == method).or_else(|| CATALOG.iter().find(same)).unwrap_or(&CATALOG[0])
+/// The catalogue's entry of an attack.
+pub fn entry(method: Attack) -> &'static Entry {
+    method.entry()
 }

@@ -1,6 +1,6 @@
 //! The engine without a window: wishes in, facts out, and nothing good is lost when something fails.
 
-use epsiloscope::attack::{Method, Reference};
+use epsiloscope::attack::{Attack, Reference};
 use epsiloscope::data::{Bounds, LabelMap};
 use epsiloscope::engine::{Backend, DeviceInfo, Engine, Event, Export, Frame, JobState, Request, Series, host_plane};
 use epsiloscope::gpu::DeviceChoice;
@@ -166,7 +166,7 @@ fn a_job_pauses_goes_on_and_is_cancelled() {
 fn a_saved_adversarial_image_is_read_back_and_judged() {
     let engine = engine();
     let folder = tempfile::tempdir().unwrap();
-    engine.send(Request::Attack(Method::GradientSign { ascend: true }));
+    engine.send(Request::Attack(Attack::FGSM));
     for (level, survives) in [(8.0, true), (0.25, false)] {
         engine.send(Request::Epsilon(level / 255.0));
         let frame = frame_at(&engine, level / 255.0);

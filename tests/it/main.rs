@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attack_libraries;
+mod attack_runs;
+mod attack_table;
 mod attacks;
 mod bad_input;
 mod command_line;
@@ -28,6 +31,7 @@ mod shaders;
 mod snapshots;
 mod stage;
 mod synthetic;
+mod toys;
 mod training;
 mod unet;
 mod viewing;

@@ -5,7 +5,7 @@ use super::stage::*;
 use eframe::egui::{self, Event, Key, Modifiers, MouseWheelUnit, Rect, Role, TouchPhase, Vec2, pos2, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
-use epsiloscope::attack::Method;
+use epsiloscope::attack::Attack;
 use epsiloscope::workbench::Command;
 use epsiloscope::workbench::epsilon_bar::{ENTRY_LABEL, SLIDER_LABEL};
 use epsiloscope::workbench::state::{Comparison, MaskStyle, Picture};
@@ -369,14 +369,14 @@ fn the_steps_of_fgsm_show_gradient_loss_and_sign() {
     {
         assert!(shows(&harness, text), "{text}");
     }
-    let inverse = Method::GradientSign { ascend: false };
+    let inverse = Attack::INVERSE_FGSM;
     let harness = stage([1200.0, 480.0], state(inverse, FOUR), Panel::Pane(Box::new(Steps::default())));
     assert!(shows(&harness, "s = −sign(g)"));
 }
 
 #[test]
 fn the_steps_of_random_sign_say_that_there_is_no_gradient() {
-    let random = Method::RandomSign { seed: 0 };
+    let random = Attack::random_sign(0).unwrap();
     let harness = stage([1200.0, 480.0], state(random, FOUR), Panel::Pane(Box::new(Steps::default())));
     assert!(shows(&harness, "there is no gradient"));
     assert!(shows(&harness, "at random"));

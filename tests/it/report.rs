@@ -1,6 +1,6 @@
 //! What reports are made of: the grammar of ε, the table, the figure, when a model counts as broken, the folder.
 
-use epsiloscope::attack::Method;
+use epsiloscope::attack::Attack;
 use epsiloscope::data::{self, Case, LabelStack};
 use epsiloscope::gpu::Compute;
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
@@ -10,7 +10,7 @@ use epsiloscope::study::report::{
     COLUMNS, Criterion, Figure, PanelCaption, PanelPictures, Provenance, Settings, Verdict, broken_intervals,
     build_report, curve_csv, noise_gain, panel, rasterise, verdicts, write_curve_csv, write_figure,
 };
-use epsiloscope::study::{Curve, CurvePoint, Measure, Seen, SeenMetric, Subject, SweepPlan, sweep};
+use epsiloscope::study::{Adversary, Curve, CurvePoint, Measure, Seen, SeenMetric, Subject, SweepPlan, sweep};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -301,14 +301,14 @@ fn small_mask(label: &LabelStack, size: usize) -> data::Mask {
 
 #[test]
 fn a_report_is_one_file_that_needs_nothing_else() {
-    let (subject, method) = (Arc::new(subject(true)), Method::GradientSign { ascend: true });
+    let adversary = Arc::new(Adversary::new(Arc::new(subject(true)), Attack::FGSM).unwrap());
     let plan = SweepPlan::exactly(vec![0.0, 0.2 / 255.0, 8.0 / 255.0]);
-    let curve = sweep(subject.clone(), method, &plan, |_, _| ()).unwrap();
+    let curve = sweep(adversary.clone(), &plan, |_, _| ()).unwrap();
     let mut provenance = Provenance { command: "epsiloscope sweep '<i>'".to_owned(), ..Provenance::default() };
     provenance.add("image", "<script>alert(1)</script> & \"more\"");
     let settings = Settings { criterion: Criterion::default(), provenance, notes: vec!["a note <u>".to_owned()] };
     let mut told = Vec::new();
-    let report = build_report(&subject, method, &curve, settings, |done, total| told.push((done, total))).unwrap();
+    let report = build_report(&adversary, &curve, settings, |done, total| told.push((done, total))).unwrap();
     assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
     let names: Vec<&str> = report.files.iter().map(|(name, _)| name.as_str()).collect();
     let panels = ["panel-00-epsilon-0.png", "panel-01-epsilon-0.000784.png", "panel-02-epsilon-0.0314.png"];
@@ -340,10 +340,10 @@ fn a_report_is_one_file_that_needs_nothing_else() {
 
 #[test]
 fn a_report_says_what_its_numbers_cannot() {
-    let (subject, method) = (Arc::new(subject(false)), Method::GradientSign { ascend: false });
-    let curve = sweep(subject.clone(), method, &SweepPlan::exactly(vec![0.0, 0.1]), |_, _| ()).unwrap();
+    let adversary = Arc::new(Adversary::new(Arc::new(subject(false)), Attack::INVERSE_FGSM).unwrap());
+    let curve = sweep(adversary.clone(), &SweepPlan::exactly(vec![0.0, 0.1]), |_, _| ()).unwrap();
     let settings = Settings { criterion: Criterion::default(), provenance: Provenance::default(), notes: vec![] };
-    let report = build_report(&subject, method, &curve, settings, |_, _| ()).unwrap();
+    let report = build_report(&adversary, &curve, settings, |_, _| ()).unwrap();
     let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
     assert!(html.contains("There is no label"), "the reference is named");
     assert!(html.contains("augmentation on training folds only"), "inverse FGSM reads the answer");

@@ -3,7 +3,7 @@
 use eframe::egui::{self, Pos2, Rect, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
-use epsiloscope::attack::{Method, Reference};
+use epsiloscope::attack::{Attack, Reference};
 use epsiloscope::data::{Axis, Bounds, Image, StoredType};
 use epsiloscope::engine::{CaseInfo, Frame, Plane};
 use epsiloscope::gpu::{Display, wgpu_setup};
@@ -41,7 +41,7 @@ pub fn plane(value: impl Fn(usize, usize) -> f32) -> Plane {
 }
 
 /// A case with all planes on the host: a ramp with a disc, and a mask that the attack moves to the right.
-pub fn state(method: Method, epsilon: f64) -> State {
+pub fn state(method: Attack, epsilon: f64) -> State {
     let disc = |x: usize, y: usize, shift: f32| {
         let (u, v) = (x as f32 - 48.0 - shift, y as f32 - 36.0);
         if u.hypot(v) < 20.0 { 0.9 } else { 0.1 }
@@ -49,7 +49,7 @@ pub fn state(method: Method, epsilon: f64) -> State {
     let image = move |x: usize, y: usize| 0.2 + 0.5 * x as f32 / WIDTH as f32 + 0.2 * disc(x, y, 0.0);
     let sign = |x: usize, y: usize| if (x * 7 + y * 13) % 5 < 2 { 1.0 } else { -1.0 };
     let step = epsilon as f32;
-    let random = matches!(method, Method::RandomSign { .. });
+    let random = !method.entry().gradient;
     let frame = Frame {
         epsilon,
         method,
@@ -111,7 +111,7 @@ pub fn state(method: Method, epsilon: f64) -> State {
     }
 }
 
-pub const FGSM: Method = Method::GradientSign { ascend: true };
+pub const FGSM: Attack = Attack::FGSM;
 pub const FOUR: f64 = 4.0 / 255.0;
 
 /// Whichever panel is tested.

@@ -3,7 +3,7 @@
 use eframe::egui::{Key, Modifiers, Role, Vec2, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use epsiloscope::attack::{Method, Reference};
+use epsiloscope::attack::{Attack, Reference};
 use epsiloscope::engine::JobState;
 use epsiloscope::gpu::wgpu_setup;
 use epsiloscope::study::CurvePoint;
@@ -163,7 +163,7 @@ fn window_switches_the_attack_and_its_curve() {
     harness.get_by_label("Inverse FGSM").click();
     harness.step();
     wait_current(&mut harness);
-    assert_eq!(harness.state().state.method, Method::GradientSign { ascend: false });
+    assert_eq!(harness.state().state.method, Attack::INVERSE_FGSM);
     wait(&mut harness, "the curve of the other attack", move |app| {
         app.state.curve.as_ref().is_some_and(|c| c.generation > before && !c.points.is_empty())
     });

@@ -9,7 +9,7 @@ use super::mailbox::{Letter, Mailbox};
 use super::prepared::Prepared;
 use super::scene::Scene;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
-use crate::attack::Method;
+use crate::attack::Attack;
 use crate::data::FileFormat;
 use crate::model::Model;
 use crate::study::report::VolumeAttack;
@@ -50,7 +50,7 @@ pub(super) struct Worker {
     backend: Option<Backend>,
     model: Option<Arc<dyn Model>>,
     scene: Option<Scene>,
-    method: Method,
+    method: Attack,
     epsilon: f64,
     plan: SweepPlan,
     generation: u64,
@@ -64,6 +64,8 @@ pub(super) struct Worker {
     /// A label that waits for its image, which is being read.
     waiting_label: Option<PathBuf>,
     stale: Stale,
+    /// The frame was given up for a newer wish.
+    interrupted: bool,
     /// The present generation still needs its curve.
     curve_due: bool,
 }
@@ -86,7 +88,7 @@ impl Worker {
             backend: None,
             model: None,
             scene: None,
-            method: Method::GradientSign { ascend: true },
+            method: Attack::FGSM,
             epsilon: 4.0 / 255.0,
             plan: SweepPlan::default(),
             generation: 0,
@@ -97,6 +99,7 @@ impl Worker {
             info: None,
             waiting_label: None,
             stale: Stale::Nothing,
+            interrupted: false,
             curve_due: false,
         })
     }
@@ -106,12 +109,12 @@ impl Worker {
             for letter in letters {
                 if matches!(letter, Letter::Request(Request::Export(_))) {
                     // An export is of what was wished for before it.
-                    self.catch_up();
+                    self.catch_up(false);
                 }
                 let what = letter.title();
                 self.guarded(what, |worker| worker.apply(letter));
             }
-            self.catch_up();
+            self.catch_up(true);
             // A curve is started only when nobody is waiting, so that leafing through slices stays quick.
             if self.curve_due && !self.mailbox.is_waiting() {
                 self.curve_due = false;
@@ -120,13 +123,19 @@ impl Worker {
         }
     }
 
-    /// Computes the frame that is wished for. If it cannot be had, everything goes back to what the last one was made of.
-    fn catch_up(&mut self) {
+    /// Computes the frame that is wished for. If it cannot be had, everything goes back to what the last one was made of. If
+    /// it is `interruptible`, an attack of many steps is given up between two of them when something new is wished for.
+    fn catch_up(&mut self, interruptible: bool) {
         if self.stale == Stale::Nothing || self.model.is_none() || self.scene.is_none() {
             return;
         }
         self.outbox.send(Event::Computing(true));
-        if !self.guarded("Compute", Self::compute) && self.stale > Stale::Epsilon {
+        let worked = self.guarded("Compute", |worker| worker.compute(interruptible));
+        if std::mem::take(&mut self.interrupted) {
+            // What is newly wished for is served first; the frame is still due.
+            return;
+        }
+        if !worked && self.stale > Stale::Epsilon {
             self.go_back();
         }
         // What failed once would fail again: wait for the next wish.
@@ -175,7 +184,7 @@ impl Worker {
         }
     }
 
-    fn compute(&mut self) -> Result<(), String> {
+    fn compute(&mut self, interruptible: bool) -> Result<(), String> {
         let start = Instant::now();
         let subject = self.subject.clone().ok_or("no image is open")?;
         let publish = self.backend.as_ref().ok_or("no device is chosen")?.publish.clone();
@@ -187,7 +196,11 @@ impl Worker {
             None
         };
         let prepared = fresh.as_ref().or(self.prepared.as_ref()).ok_or("nothing is prepared")?;
-        let (frame, adversarial, judged) = prepared.frame(self.epsilon, start, &publish)?;
+        let go_on = || !interruptible || !self.mailbox.is_waiting();
+        let Some((frame, adversarial, judged)) = prepared.frame(self.epsilon, start, &publish, &go_on)? else {
+            self.interrupted = true;
+            return Ok(());
+        };
         let frame = Arc::new(frame);
         if let Some(fresh) = fresh {
             self.generation = fresh.generation;
@@ -207,10 +220,9 @@ impl Worker {
     fn start_curve(&mut self) {
         let Some(prepared) = &self.prepared else { return };
         let (subject, method, generation) = (prepared.subject.clone(), prepared.method, prepared.generation);
-        let (direction, plan) = (prepared.direction.clone(), self.plan.clone());
+        let (adversary, plan) = (prepared.adversary.clone(), self.plan.clone());
         self.outbox.send(Event::CurveStarted { generation, method, clean: subject.clean.measure });
-        let name = method.name();
-        let prepare = move || Sweep::new(subject, name, method, Some(direction), &plan).map_err(text);
+        let prepare = move || Sweep::new(adversary, &plan).map_err(text);
         self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare) }));
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong while a report is made.
 
+use crate::attack::AttackError;
 use crate::data::DataError;
 use crate::model::ModelError;
 use crate::view::ViewError;
@@ -13,6 +14,9 @@ pub enum ReportError {
     /// The model or its device failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The attack failed.
+    #[error(transparent)]
+    Attack(#[from] AttackError),
     /// A picture's arrays do not fit.
     #[error(transparent)]
     View(#[from] ViewError),

@@ -6,10 +6,10 @@ use super::figure::{self, Figure};
 use super::html::{Finding, HtmlReport, Picture};
 use super::panel::{PanelCaption, PanelPictures, panel};
 use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_judge};
-use crate::attack::{self, Direction, Method, Reference};
+use crate::attack::{self, Reference};
 use crate::data::{DataError, write_bytes_atomic};
 use crate::model::ModelError;
-use crate::study::{Curve, Subject};
+use crate::study::{Adversary, Curve, Subject};
 use crate::tensor;
 use image::RgbaImage;
 use std::fs;
@@ -33,25 +33,24 @@ pub struct ReportFolder {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
-/// Makes every file of the report on `curve`, a sweep of `method` over `subject`. `told` hears the panels done and in all.
+/// Makes every file of the report on `curve`, a sweep of `adversary`. `told` hears the panels done and in all.
 ///
 /// # Errors
 /// If the device fails or a picture cannot be drawn.
 pub fn build_report(
-    subject: &Subject,
-    method: Method,
+    adversary: &Adversary,
     curve: &Curve,
     settings: Settings,
     mut told: impl FnMut(usize, usize),
 ) -> Result<ReportFolder, ReportError> {
+    let subject = adversary.subject().as_ref();
     let card = subject.model.card();
     let class = card.classes.get(usize::from(card.positive_class)).map_or("positive class", |c| c.name.as_str());
-    let direction = subject.direction(method)?;
     let painter = Painter {
         subject,
         curve,
         class,
-        direction: &direction,
+        adversary,
         original: tensor::to_host(subject.x.clone())?,
         clean_probability: tensor::to_host(subject.clean.probability.clone())?,
     };
@@ -69,7 +68,7 @@ pub fn build_report(
         return Err(ReportError::Figure("the curve has no points".to_owned()));
     };
     let mut notes = settings.notes;
-    notes.extend(observations(subject, method, curve, &direction)?);
+    notes.extend(observations(adversary, curve)?);
     let reference = reference_name(subject.reference_kind);
     let name = &subject.case.name;
     let figure = Figure {
@@ -118,7 +117,7 @@ struct Painter<'a> {
     subject: &'a Subject,
     curve: &'a Curve,
     class: &'a str,
-    direction: &'a Direction,
+    adversary: &'a Adversary,
     original: Vec<f32>,
     clean_probability: Vec<f32>,
 }
@@ -133,7 +132,7 @@ impl Painter<'_> {
     fn paint(&self, index: usize, verdict: Verdict) -> Result<Painted, ReportError> {
         let point = &self.curve.points[index];
         let subject = self.subject;
-        let adversarial = self.direction.adversarial(&subject.x, point.epsilon);
+        let adversarial = self.adversary.at_last(point.epsilon)?;
         let judged = if point.epsilon == 0.0 { subject.clean.clone() } else { subject.judge(&adversarial)? };
         let (changed, probability) = (tensor::to_host(adversarial.clone())?, tensor::to_host(judged.probability)?);
         let image = &subject.case.image;
@@ -184,12 +183,8 @@ fn picture(picture: &RgbaImage) -> Result<Picture, ReportError> {
 }
 
 /// What the run itself gives reason to say.
-fn observations(
-    subject: &Subject,
-    method: Method,
-    curve: &Curve,
-    direction: &Direction,
-) -> Result<Vec<String>, ModelError> {
+fn observations(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>, ModelError> {
+    let (subject, attack) = (adversary.subject(), adversary.attack());
     let mut notes = Vec::new();
     if subject.reference_kind == Reference::CleanPrediction {
         notes.push(
@@ -198,7 +193,7 @@ fn observations(
                 .to_owned(),
         );
     }
-    if method.lowers_the_loss() {
+    if attack.entry().lowers_the_loss {
         let reference = reference_name(subject.reference_kind);
         notes.push(format!(
             "Inverse FGSM lowers the loss against the {reference}. It reads the answer, so it is meant for augmentation \
@@ -207,8 +202,8 @@ fn observations(
              above .9774 with it: both contradict its text. It is computed here as written.)"
         ));
     }
-    if matches!(method, Method::GradientSign { .. }) {
-        let signs = tensor::to_host(direction.direction.clone())?;
+    if let Some((_, gradient)) = adversary.clean_gradient() {
+        let signs = tensor::to_host(gradient.clone())?;
         let zeros = signs.iter().filter(|v| **v == 0.0).count() as f64 / signs.len().max(1) as f64;
         if zeros > 0.1 {
             notes.push(format!(
@@ -221,12 +216,12 @@ fn observations(
     let stronger = |p: &&crate::study::CurvePoint| {
         control_at(curve, p.epsilon).is_some_and(|c| c.measure.overlap.dice < p.measure.overlap.dice - 0.01)
     };
-    if method == (Method::GradientSign { ascend: true }) {
+    if attack.entry().gradient && !attack.entry().lowers_the_loss {
         let masked: Vec<String> = curve.points.iter().filter(stronger).map(|p| epsilon::short(p.epsilon)).collect();
         if !masked.is_empty() {
             notes.push(format!(
-                "Random sign noise does more harm than the attack at ε = {}. One step of the gradient is a poor guide \
-                 there (too large a step, or gradient masking): a stronger attack may break the model earlier.",
+                "Random sign noise does more harm than the attack at ε = {}. The gradient is a poor guide there (too \
+                 large a step, or gradient masking): a stronger attack may break the model earlier.",
                 masked.join(", ")
             ));
         }

@@ -1,6 +1,6 @@
 //! The words of the steps: titles, formulas with their source, and what happens in plain words.
 
-use crate::attack::{Method, Reference};
+use crate::attack::{Attack, RANDOM_SIGN, Reference};
 use crate::engine::Frame;
 use crate::workbench::State;
 use crate::workbench::state::entry;
@@ -26,12 +26,14 @@ const CONTROL: &str = "The control: same size, no knowledge of the model";
 
 /// The words of `step`, from 0, for the attack of `frame`.
 pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
-    let random = matches!(frame.method, Method::RandomSign { .. });
-    let descend = frame.method.lowers_the_loss();
-    let source = match frame.method {
-        Method::GradientSign { ascend: true } => GOODFELLOW,
-        Method::GradientSign { ascend: false } => INVERSE,
-        Method::RandomSign { .. } => CONTROL,
+    let method = frame.method.entry();
+    let (random, descend) = (!method.gradient, method.lowers_the_loss);
+    let one_step = [Attack::FGSM.name(), Attack::INVERSE_FGSM.name(), RANDOM_SIGN].contains(&method.name);
+    let source = match method.name {
+        "fgsm" => GOODFELLOW,
+        "inverse-fgsm" => INVERSE,
+        RANDOM_SIGN => CONTROL,
+        _ => method.source,
     };
     let epsilon = state.epsilon_text(frame.epsilon);
     let (title, formula, plain) = match step {
@@ -45,6 +47,11 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
             "g = ∇J(x, y)".to_owned(),
             "Which way, and how much, each pixel would change the loss. Orange: brighter raises it; blue: darker does."
                 .to_owned(),
+        ),
+        1 if !one_step => (
+            "Direction",
+            "δ / max|δ|".to_owned(),
+            format!("{} The way that it went in all, its largest change as 1.", method.description),
         ),
         1 if random => (
             "Sign",
@@ -60,6 +67,14 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
             "Sign",
             "s = sign(g)".to_owned(),
             "Only the direction is kept: every pixel counts the same, however small its gradient.".to_owned(),
+        ),
+        2 if !one_step => (
+            "Change",
+            format!("δ, ε = {epsilon}"),
+            format!(
+                "What the attack adds to the image. Shown ×{}, or nothing would be seen.",
+                crate::workbench::compare::gain_text(state.view.gain_at(frame.epsilon))
+            ),
         ),
         2 => (
             "Times ε",
@@ -87,7 +102,7 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
 /// The loss of the clean image in a line, or why there is none.
 pub fn loss_line(state: &State, frame: &Frame) -> String {
     let attack = entry(frame.method).title;
-    if matches!(frame.method, Method::RandomSign { .. }) {
+    if !frame.method.entry().gradient {
         return format!("{attack}: there is no gradient, and no loss is computed");
     }
     let against = match state.case.as_ref().map(|c| c.reference) {

@@ -1,0 +1,130 @@
+//! The MNIST classifier of Wong and Kolter 2018 with weights that come from a formula, the same on both sides.
+
+use burn::tensor::activation::relu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule, Task};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Name and shape of each tensor, as PyTorch lays them out.
+const WEIGHTS: [(&str, &[usize]); 8] = [
+    ("first.weight", &[16, 1, 4, 4]),
+    ("first.bias", &[16]),
+    ("second.weight", &[32, 16, 4, 4]),
+    ("second.bias", &[32]),
+    ("third.weight", &[100, 1568]),
+    ("third.bias", &[100]),
+    ("fourth.weight", &[10, 100]),
+    ("fourth.bias", &[10]),
+];
+
+/// Two 4×4 convolutions of stride 2 and two linear layers.
+pub struct Cnn {
+    card: ModelCard,
+    weights: BTreeMap<&'static str, Tensor<1>>,
+    device: Device,
+}
+
+/// Uniform in [−1, 1), the same on every machine.
+fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..count)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+    let inputs: usize = shape[1..].iter().product();
+    let scale = if name.ends_with("bias") { 0.1 } else { (6.0 / inputs as f32).sqrt() };
+    noise(shape.iter().product(), seed).into_iter().map(|v| v * scale).collect()
+}
+
+/// 100 images of 28×28 in [0, 1], and their classes.
+pub fn images() -> (Vec<f32>, Vec<usize>) {
+    (noise(100 * 784, 99).into_iter().map(|v| v.mul_add(0.5, 0.5)).collect(), (0..100).map(|i| i % 10).collect())
+}
+
+/// Writes weights, images and labels for the other side.
+pub fn write_for_the_other_side(folder: &Path) {
+    let bytes = |values: Vec<f32>| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let (x, y) = images();
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = WEIGHTS
+        .iter()
+        .zip(1..)
+        .map(|((name, shape), seed)| ((*name).to_owned(), shape.to_vec(), bytes(values(name, shape, seed))))
+        .collect();
+    tensors.push(("x".to_owned(), vec![100, 1, 28, 28], bytes(x)));
+    tensors.push(("y".to_owned(), vec![100], bytes(y.iter().map(|&y| y as f32).collect())));
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name.clone(), safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, &folder.join("cnn.safetensors")).unwrap();
+}
+
+impl Cnn {
+    pub fn new(device: &Device) -> Self {
+        let weights = WEIGHTS.iter().zip(1..).map(|((name, shape), seed)| {
+            let values = values(name, shape, seed);
+            let count = values.len();
+            (*name, Tensor::from_data(TensorData::new(values, [count]), device))
+        });
+        let card = ModelCard {
+            name: "cnn".into(),
+            channels: 1,
+            task: Task::Classification,
+            head: Head::Softmax,
+            size_rule: SizeRule::Any,
+            classes: (0..10).map(|i| ClassInfo::new(i.to_string())).collect(),
+            ..ModelCard::default()
+        };
+        Self { card, weights: weights.collect(), device: device.clone() }
+    }
+
+    fn weight<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
+        self.weights[name].clone().reshape(shape)
+    }
+
+    fn convolution(&self, x: Tensor<4>, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<4> {
+        let weight = self.weight(&format!("{name}.weight"), [outputs, inputs, 4, 4]);
+        let bias = self.weight(&format!("{name}.bias"), [outputs]);
+        relu(conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [1, 1], [1, 1], 1)))
+    }
+
+    fn linear(&self, x: Tensor<2>, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<2> {
+        let weight = self.weight(&format!("{name}.weight"), [outputs, inputs]);
+        x.matmul(weight.transpose()) + self.weight(&format!("{name}.bias"), [1, outputs])
+    }
+}
+
+impl Model for Cnn {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        let x = self.convolution(self.convolution(x, "first", [16, 1]), "second", [32, 16]);
+        let [batch, ..] = x.dims();
+        let x = relu(self.linear(x.reshape([batch, 1568]), "third", [100, 1568]));
+        Ok(Logits::Class(self.linear(x, "fourth", [10, 100])))
+    }
+
+    fn working_bytes(&self, height: usize, width: usize) -> u64 {
+        (height * width * 256) as u64
+    }
+
+    fn device(&self) -> Device {
+        self.device.clone()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn Model> {
+        Arc::new(Self::new(device))
+    }
+}

@@ -1,0 +1,74 @@
+//! How far each pixel or class is from being as an attack wants it.
+
+use super::{Aim, Objective};
+use crate::model::{Head, Logits, ModelError};
+use burn::tensor::{Bool, Int, Tensor};
+
+/// Below any logit that a finite network gives.
+const LOWEST: f32 = -1e30;
+
+impl Objective {
+    /// The margin of every element, `[batch, 1, height, width]` (1×1 for classes): untargeted z_y − max over j ≠ y of z_j,
+    /// targeted max over j ≠ t of z_j − z_t; below 0 where the element is as the attack wants it. One logit z counts as the
+    /// two classes (0, z).
+    ///
+    /// # Errors
+    /// If the logits are those of another task.
+    pub fn margins(&self, logits: Logits) -> Result<Tensor<4>, ModelError> {
+        let z = self.dense(logits)?;
+        Ok(match self.aim {
+            Aim::Untargeted => self.lead(z),
+            Aim::Targeted => self.lead(z).neg(),
+        })
+    }
+
+    /// z of the target less the largest of the others.
+    fn lead(&self, z: Tensor<4>) -> Tensor<4> {
+        match self.head {
+            Head::Sigmoid => z * (self.target.clone() * 2.0 - 1.0),
+            Head::Softmax => {
+                let at_target = z.clone().gather(1, self.index(&z));
+                let here = self.one_hot(&z);
+                at_target - z.mask_fill(here, LOWEST).max_dim(1)
+            }
+        }
+    }
+
+    /// True at the target's channel, of the shape of `z`.
+    fn one_hot(&self, z: &Tensor<4>) -> Tensor<4, Bool> {
+        let [batch, classes, height, width] = z.dims();
+        let channel = Tensor::<1, Int>::arange(0..classes as i64, &z.device()).float().reshape([1, classes, 1, 1]);
+        let shape = [batch, classes, height, width];
+        channel.expand(shape).equal(self.target.clone().expand(shape))
+    }
+
+    /// Where the prediction is the target. An element whose two best classes tie is still the target's.
+    pub(super) fn is_target(&self, z: Tensor<4>) -> Tensor<4, Bool> {
+        match self.head {
+            // As predictions do: positive where z ≥ 0.
+            Head::Sigmoid => {
+                let shape = z.dims();
+                z.greater_equal_elem(0.0).equal(self.target.clone().greater_elem(0.5).expand(shape))
+            }
+            Head::Softmax => self.lead(z).greater_equal_elem(0.0),
+        }
+    }
+
+    /// The weighted share of each image's elements that are as the attack wants them, `[batch]`. Under softmax a tie counts
+    /// for the model, whichever way the attack goes.
+    ///
+    /// # Errors
+    /// If the logits are those of another task.
+    pub fn hits(&self, logits: Logits) -> Result<Tensor<1>, ModelError> {
+        let z = self.dense(logits)?;
+        let batch = z.dims()[0];
+        let hit = match (self.aim, self.head) {
+            // A NaN is no success.
+            (Aim::Untargeted, Head::Sigmoid) => self.is_target(z.clone()).bool_or(z.is_nan()).bool_not(),
+            (Aim::Untargeted, Head::Softmax) => self.lead(z).lower_elem(0.0),
+            (Aim::Targeted, Head::Sigmoid) => self.is_target(z.clone()).bool_and(z.is_nan().bool_not()),
+            (Aim::Targeted, Head::Softmax) => self.lead(z).greater_elem(0.0),
+        };
+        Ok((hit.float() * self.weight.clone()).sum_dims(&[1, 2, 3]).reshape([batch]))
+    }
+}

@@ -1,0 +1,152 @@
+//! What a method works on: the rows of a batch, each an image with its ε and its restart.
+
+use super::ball::Ball;
+use super::objective::{Judgement, Weighting, judged_gradient};
+use super::random::Random;
+use super::{AttackError, Direction, Norm, Objective};
+use crate::model::{Model, ModelError};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::ops::ControlFlow;
+
+/// What an iterative attack says after each step.
+pub struct Step<'a> {
+    /// Steps done.
+    pub index: usize,
+    /// Steps in all, as far as known.
+    pub of: usize,
+    /// How each row stands before this step. Rows that were stopped early are left out.
+    pub judged: &'a [Judgement],
+    /// The images after it, in the order of `judged`, `[rows, channels, height, width]`.
+    pub adversarial: &'a Tensor<4>,
+}
+
+/// Hears each step, and may stop the attack; what was found until then is kept.
+pub type Observer<'a> = dyn FnMut(&Step<'_>) -> ControlFlow<()> + 'a;
+
+/// The rows of a batch.
+pub(super) struct Rows<'a> {
+    pub model: &'a dyn Model,
+    /// The originals, `[rows, channels, height, width]` in [0, 1].
+    pub x: Tensor<4>,
+    pub objective: Objective,
+    /// Where each row may go.
+    pub ball: Ball,
+    /// ε of each row.
+    pub epsilons: Vec<f64>,
+    /// 1 where a perturbation may touch, `[1, 1, height, width]`.
+    pub region: Option<Tensor<4>>,
+    /// Random numbers of each row.
+    pub random: Vec<Random>,
+    /// Where to start instead of at a place of the method's own.
+    pub start: Option<Tensor<4>>,
+    /// A row is done once this share of it is as the attack wants it.
+    pub stop_at: Option<f32>,
+}
+
+impl Rows<'_> {
+    pub fn len(&self) -> usize {
+        self.x.dims()[0]
+    }
+
+    pub fn device(&self) -> Device {
+        self.x.device()
+    }
+
+    /// How each row stands at `x`, and the gradient of the loss there, zero outside the region.
+    pub fn gradient(
+        &self,
+        x: &Tensor<4>,
+        objective: &Objective,
+        weighting: Weighting,
+    ) -> Result<(Vec<Judgement>, Tensor<4>), ModelError> {
+        let (judged, gradient) = judged_gradient(self.model, x, objective, weighting)?;
+        Ok((judged, self.inside(gradient)))
+    }
+
+    /// A number for each value of `x`, each row from its own random numbers.
+    pub fn noise(&mut self, draw: impl Fn(&mut Random) -> f32) -> Tensor<4> {
+        let shape = self.x.dims();
+        let size: usize = shape[1..].iter().product();
+        let values: Vec<f32> =
+            self.random.iter_mut().flat_map(|random| (0..size).map(|_| draw(random)).collect::<Vec<_>>()).collect();
+        Tensor::from_data(TensorData::new(values, shape), &self.device())
+    }
+
+    /// `values`, zero where nothing may be touched.
+    pub fn inside(&self, values: Tensor<4>) -> Tensor<4> {
+        match &self.region {
+            Some(region) => values * region.clone(),
+            None => values,
+        }
+    }
+
+    /// The rows `keep`, without their random numbers.
+    pub fn select(&self, keep: &[usize]) -> Self {
+        let index = index_of(keep, &self.device());
+        Self {
+            model: self.model,
+            x: self.x.clone().select(0, index.clone()),
+            objective: self.objective.select(&index),
+            ball: self.ball.select(&index),
+            epsilons: keep.iter().map(|&i| self.epsilons[i]).collect(),
+            region: self.region.clone(),
+            random: Vec::new(),
+            start: None,
+            stop_at: self.stop_at,
+        }
+    }
+
+    /// Whether a row that stands so is done.
+    pub fn is_done(&self, judged: &Judgement) -> bool {
+        self.stop_at.is_some_and(|share| judged.hits >= share)
+    }
+}
+
+/// What a method found, and how.
+pub(super) struct Found {
+    /// `[rows, channels, height, width]`, wherever the method went; the base projects and clips it.
+    pub adversarial: Tensor<4>,
+    /// Gradients (or their like) taken for each row.
+    pub gradients: usize,
+    /// The share of exactly zero entries in the first gradient of each row.
+    pub zero_share: Option<Vec<f32>>,
+    /// The observer stopped it.
+    pub stopped: bool,
+    /// For attacks that move pixels: `[rows, 2, height, width]`, displacement down and to the right in pixels.
+    pub flow: Option<Tensor<4>>,
+}
+
+impl Found {
+    /// Without gradients.
+    pub fn without_gradient(adversarial: Tensor<4>) -> Self {
+        Self { adversarial, gradients: 0, zero_share: None, stopped: false, flow: None }
+    }
+}
+
+/// How a method finds an adversarial image. A new one is a file with this, and an entry of the catalogue.
+pub(super) trait Method {
+    /// The norm whose ball of radius ε the result lies in, or `None` where only the bounds hold it.
+    fn norm(&self) -> Option<Norm> {
+        None
+    }
+
+    /// Runs on all rows at once.
+    fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError>;
+
+    /// δ/ε where it does not depend on ε: then x + ε·direction, clipped, is what [`Method::run`] finds at any ε.
+    fn direction(&self, _rows: &mut Rows<'_>) -> Result<Option<Direction>, AttackError> {
+        Ok(None)
+    }
+}
+
+/// A choice of rows, on the device.
+pub(super) fn index_of(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let index: Vec<i64> = rows.iter().map(|&i| i as i64).collect();
+    Tensor::from_data(TensorData::new(index, [rows.len()]), device)
+}
+
+/// The share of zero entries of each row of `gradient`.
+pub(super) fn zero_share(gradient: &Tensor<4>) -> Result<Vec<f32>, ModelError> {
+    let zeros = gradient.clone().equal_elem(0.0).float();
+    crate::tensor::to_host(zeros.mean_dims(&[1, 2, 3]))
+}

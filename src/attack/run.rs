@@ -1,0 +1,305 @@
+//! What every attack has in common: what is asked is checked, images and restarts share forward passes as far as memory
+//! allows, every result is brought into its ball and bounds and judged.
+
+use super::ball::Ball;
+use super::objective::{Aim, Judgement, Objective};
+use super::random::Random;
+use super::rows::{Found, Method, Observer, Rows, index_of};
+use super::{Attack, AttackError, Direction};
+use crate::data::Mask;
+use crate::model::{Model, ModelError, Task};
+use crate::tensor::to_host;
+use burn::tensor::Tensor;
+use std::ops::ControlFlow;
+
+/// Memory that a batch may take where nothing else is said.
+pub const DEFAULT_BUDGET_BYTES: u64 = 2 << 30;
+
+/// What is asked of an attack beside its parameters.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The region that may be touched: 1 there and 0 elsewhere, `[1, 1, height, width]`. The whole image if `None`. The region
+    /// that the loss looks at is [`Objective::within`].
+    pub region: Option<Tensor<4>>,
+    /// The smallest and largest value of each pixel, of the shape of the images.
+    pub limits: Option<(Tensor<4>, Tensor<4>)>,
+    /// Images to start from, of the shape of the images, in place of the method's own start.
+    pub start: Option<Tensor<4>>,
+    /// An image is done once this share of its counted pixels is as the attack wants it (1 for a class). `None`: every
+    /// step is taken, as the papers do.
+    pub stop_at: Option<f32>,
+    /// Memory that the gradients of one batch may take, in bytes: what picks how many images are attacked at once.
+    pub budget_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { region: None, limits: None, start: None, stop_at: None, budget_bytes: DEFAULT_BUDGET_BYTES }
+    }
+}
+
+/// What an attack found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// `[batch, channels, height, width]`, in bounds; in the ball, where the attack has one.
+    pub adversarial: Tensor<4>,
+    /// How each image stands.
+    pub judged: Vec<Judgement>,
+    /// Gradients taken for each image and restart.
+    pub gradients: usize,
+    /// The share of entries of each image's first gradient that are exactly zero.
+    pub zero_share: Option<Vec<f32>>,
+    /// The observer stopped it: this is the best until then.
+    pub stopped: bool,
+    /// For attacks that move pixels: displacement down and to the right in pixels, `[batch, 2, height, width]`.
+    pub flow: Option<Tensor<4>>,
+}
+
+impl Outcome {
+    /// For attacks that move pixels: the largest displacement of each image, in pixels.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn largest_displacement(&self) -> Result<Option<Vec<f32>>, ModelError> {
+        let largest = |flow: &Tensor<4>| to_host(flow.clone().square().sum_dim(1).sqrt().max_dims(&[1, 2, 3]));
+        self.flow.as_ref().map(largest).transpose()
+    }
+
+    /// For attacks that move pixels: where the label of image `image` has gone, the nearest pixel's class. Anatomy that has
+    /// moved is no error of the model that follows it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn moved_label(&self, image: usize, label: &Mask) -> Result<Option<Mask>, ModelError> {
+        let Some(flow) = &self.flow else { return Ok(None) };
+        let (height, width) = (label.height, label.width);
+        let flow = to_host(flow.clone().narrow(0, image, 1))?;
+        let near = |i: usize, by: f32, n: usize| (i as f32 + by).round().clamp(0.0, n as f32 - 1.0) as usize;
+        let classes = (0..height * width)
+            .map(|i| {
+                let (row, column) =
+                    (near(i / width, flow[i], height), near(i % width, flow[height * width + i], width));
+                label.classes[row * width + column]
+            })
+            .collect();
+        Ok(Some(Mask { height, width, classes }))
+    }
+}
+
+impl Attack {
+    /// Attacks the images `x`, `[batch, channels, height, width]` in [0, 1], each within its own ε of `epsilons` (in the
+    /// attack's own norm; minimum-norm attacks do not look at it). `observer` hears each step.
+    ///
+    /// # Errors
+    /// If the attack is not defined for the objective, something does not fit together, or the device fails.
+    pub fn run(
+        &self,
+        model: &dyn Model,
+        x: &Tensor<4>,
+        objective: &Objective,
+        epsilons: &[f64],
+        options: &Options,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, AttackError> {
+        self.check(objective)?;
+        self.check_input(x, epsilons)?;
+        let [batch, _, height, width] = x.dims();
+        let restarts = self.count("restarts").max(1);
+        let all: Vec<(usize, usize)> = (0..batch).flat_map(|image| (0..restarts).map(move |r| (image, r))).collect();
+        let at_once = (options.budget_bytes / model.working_bytes(height, width).max(1)).clamp(1, 4096) as usize;
+        let mut best: Vec<Option<Best>> = (0..batch).map(|_| None).collect();
+        let (mut gradients, mut stopped) = (0, false);
+        for chunk in all.chunks(at_once) {
+            let found = self.chunk(model, x, objective, epsilons, options, chunk, observer)?;
+            gradients = gradients.max(found.gradients);
+            let chunk_objective = objective.select(&index_of(&images(chunk), &x.device()));
+            let judged = chunk_objective.judge(model, found.adversarial.clone())?;
+            for (row, &(image, _)) in chunk.iter().enumerate() {
+                let one = |t: &Tensor<4>| t.clone().narrow(0, row, 1);
+                if best[image].as_ref().is_none_or(|b| better(&judged[row], &b.judged, objective)) {
+                    best[image] = Some(Best {
+                        adversarial: one(&found.adversarial),
+                        judged: judged[row],
+                        zero_share: found.zero_share.as_ref().and_then(|z| z.get(row).copied()),
+                        flow: found.flow.as_ref().map(one),
+                    });
+                }
+            }
+            if found.stopped {
+                stopped = true;
+                break;
+            }
+        }
+        let mut outcome = Vec::with_capacity(batch);
+        for (image, found) in best.into_iter().enumerate() {
+            outcome.push(match found {
+                Some(found) => found,
+                // Stopped before this image's turn: it is as it was.
+                None => {
+                    let adversarial = x.clone().narrow(0, image, 1);
+                    let of_image = objective.select(&index_of(&[image], &x.device()));
+                    let judged = of_image.judge(model, adversarial.clone())?;
+                    let judged = judged.first().copied().unwrap_or(Judgement { loss: 0.0, hits: 0.0 });
+                    Best { adversarial, judged, zero_share: None, flow: None }
+                }
+            });
+        }
+        Ok(Outcome {
+            adversarial: Tensor::cat(outcome.iter().map(|b| b.adversarial.clone()).collect(), 0),
+            judged: outcome.iter().map(|b| b.judged).collect(),
+            gradients,
+            zero_share: outcome.iter().map(|b| b.zero_share).collect(),
+            flow: outcome.iter().map(|b| b.flow.clone()).collect::<Option<Vec<_>>>().map(|flows| Tensor::cat(flows, 0)),
+            stopped,
+        })
+    }
+
+    /// [`Attack::run`] that nobody watches.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_through(
+        &self,
+        model: &dyn Model,
+        x: &Tensor<4>,
+        objective: &Objective,
+        epsilons: &[f64],
+        options: &Options,
+    ) -> Result<Outcome, AttackError> {
+        self.run(model, x, objective, epsilons, options, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The direction of the attack on `x` if it does not depend on ε: then every ε costs one pointwise operation.
+    ///
+    /// # Errors
+    /// As [`Attack::run`].
+    pub fn direction(
+        &self,
+        model: &dyn Model,
+        x: &Tensor<4>,
+        objective: &Objective,
+        options: &Options,
+    ) -> Result<Option<Direction>, AttackError> {
+        self.check(objective)?;
+        if options.limits.is_some() || options.start.is_some() {
+            return Ok(None);
+        }
+        let ones = vec![1.0; x.dims()[0]];
+        let rows: Vec<(usize, usize)> = (0..ones.len()).map(|image| (image, 0)).collect();
+        let method = self.method();
+        method.direction(&mut self.rows(method.as_ref(), model, x, objective, &ones, options, &rows)?)
+    }
+
+    /// The norm whose ball of radius ε the result lies in, or `None` where ε is no such radius.
+    pub fn norm(&self) -> Option<super::Norm> {
+        self.method().norm()
+    }
+
+    fn method(&self) -> Box<dyn Method> {
+        (self.entry().method)(self)
+    }
+
+    /// Whether the method is defined for what is asked of it.
+    ///
+    /// # Errors
+    /// Why it is not, and what would work.
+    pub fn check(&self, objective: &Objective) -> Result<(), AttackError> {
+        let entry = self.entry();
+        let cause = match (objective.task(), objective.aim()) {
+            (Task::Classification, _) if !entry.classes => {
+                "it is a loss over pixels; choose a model that segments, or PGD"
+            }
+            (Task::Segmentation, _) if !entry.masks => {
+                "it needs one class for the whole image; choose a model that classifies"
+            }
+            (_, Aim::Targeted) if !entry.targeted => "it has no target; leave the target away",
+            _ => return Ok(()),
+        };
+        Err(AttackError::Undefined { attack: entry.title, cause: cause.to_owned() })
+    }
+
+    fn check_input(&self, x: &Tensor<4>, epsilons: &[f64]) -> Result<(), AttackError> {
+        let fault = |cause: String| Err(AttackError::Parameter { attack: self.name().to_owned(), cause });
+        if epsilons.len() != x.dims()[0] {
+            return fault(format!("{} images with {} ε; give one ε for each image", x.dims()[0], epsilons.len()));
+        }
+        if let Some(bad) = epsilons.iter().find(|e| !e.is_finite() || **e < 0.0) {
+            return fault(format!("ε = {bad} is not a finite number from 0 up"));
+        }
+        let ends = to_host(Tensor::cat(vec![x.clone().min(), x.clone().max()], 0))?;
+        if !ends.iter().all(|v| (0.0..=1.0).contains(v)) {
+            return fault(
+                "the image has values outside its bounds, or that are no numbers; set bounds that hold it".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one run, passed on whole")]
+    fn chunk(
+        &self,
+        model: &dyn Model,
+        x: &Tensor<4>,
+        objective: &Objective,
+        epsilons: &[f64],
+        options: &Options,
+        chunk: &[(usize, usize)],
+        observer: &mut Observer<'_>,
+    ) -> Result<Found, AttackError> {
+        let method = self.method();
+        let mut rows = self.rows(method.as_ref(), model, x, objective, epsilons, options, chunk)?;
+        let found = method.run(&mut rows, observer)?;
+        let settled = rows.ball.settle(rows.ball.project(found.adversarial), &rows.epsilons)?;
+        Ok(Found { adversarial: settled, ..found })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one run, passed on whole")]
+    fn rows<'a>(
+        &self,
+        method: &dyn Method,
+        model: &'a dyn Model,
+        x: &Tensor<4>,
+        objective: &Objective,
+        epsilons: &[f64],
+        options: &Options,
+        chunk: &[(usize, usize)],
+    ) -> Result<Rows<'a>, ModelError> {
+        let index = index_of(&images(chunk), &x.device());
+        let of = |t: &Tensor<4>| t.clone().select(0, index.clone());
+        let x = of(x);
+        let limits = options.limits.as_ref().map(|(lower, upper)| (of(lower), of(upper)));
+        let epsilons: Vec<f64> = chunk.iter().map(|&(image, _)| epsilons[image]).collect();
+        let seed = self.number("seed") as u64;
+        Ok(Rows {
+            model,
+            ball: Ball::new(method.norm(), &x, &epsilons, limits.as_ref(), options.region.as_ref())?,
+            objective: objective.select(&index),
+            epsilons,
+            region: options.region.clone(),
+            random: chunk.iter().map(|&(image, restart)| Random::new(seed, image, restart)).collect(),
+            start: options.start.as_ref().map(of),
+            stop_at: options.stop_at,
+            x,
+        })
+    }
+}
+
+/// The best of an image's restarts.
+struct Best {
+    adversarial: Tensor<4>,
+    judged: Judgement,
+    zero_share: Option<f32>,
+    flow: Option<Tensor<4>>,
+}
+
+/// Whether `a` is a better result of an attack than `b`: for a class first whether it succeeds, then its loss.
+fn better(a: &Judgement, b: &Judgement, objective: &Objective) -> bool {
+    let first =
+        if objective.task() == Task::Classification { a.hits.total_cmp(&b.hits) } else { std::cmp::Ordering::Equal };
+    let loss = |j: &Judgement| objective.sign() * j.loss;
+    first.then(loss(a).total_cmp(&loss(b))).is_gt()
+}
+
+fn images(rows: &[(usize, usize)]) -> Vec<usize> {
+    rows.iter().map(|&(image, _)| image).collect()
+}
