@@ -162,7 +162,7 @@ fn decode(
     }
     check_cancelled(path, cancel)?;
     let decoded = guarded(path, || match format {
-        Format::Tiff => Ok(Decoded::plain("TIFF", tiff::decode(path, source, length, cancel, progress)?)),
+        Format::Tiff => tiff::decode(path, source, length, cancel, progress),
         Format::Zip => npz::decode(path, &mut source, length, member, cancel, progress),
         Format::Raster(format) => {
             if length > LARGEST_DECODED_BYTES {

@@ -8,9 +8,9 @@ use std::io::{self, Cursor};
 use std::path::Path;
 use std::sync::Arc;
 
-/// No PNG or JPEG of real pixels is smaller than its decoded size divided by this: deflate reaches 1 032, packed or
+/// No image of real pixels is smaller than its decoded size divided by this: deflate reaches 1 032, packed or
 /// palette pixels grow 24-fold more. A header that promises more lies.
-const LARGEST_RATIO: u64 = 32 * 1100;
+pub(super) const LARGEST_RATIO: u64 = 32 * 1100;
 
 /// Decodes `bytes`, a file of `format`, of which `path` is the name, to `[1, channels, height, width]`. The size is
 /// checked before pixels are allocated.
@@ -29,8 +29,9 @@ pub(super) fn decode(path: &Path, format: ImageFormat, bytes: &[u8]) -> Result<(
     let samples = usize::from(color.channel_count());
     let sample_bytes = u64::from(color.bytes_per_pixel()) / u64::from(color.channel_count());
     let len = check_size(path, [1, samples as u64, height.into(), width.into()], sample_bytes)?;
-    let ratio_limited = matches!(format, ImageFormat::Png | ImageFormat::Jpeg);
-    if ratio_limited && decoder.total_bytes() / LARGEST_RATIO > bytes.len() as u64 {
+    // WebP can say in a few bytes that all of a large image is alike; beyond this size no image of real pixels is.
+    let unlimited = if format == ImageFormat::WebP { 64 << 20 } else { 0 };
+    if decoder.total_bytes() > unlimited && decoder.total_bytes() / LARGEST_RATIO > bytes.len() as u64 {
         return Err(cut_short(path));
     }
     let channels = if color.has_alpha() { samples - 1 } else { samples };

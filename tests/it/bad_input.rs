@@ -3,18 +3,16 @@
 use crate::volume_files::{self, Dicom, Nifti};
 use burn::tensor::{Device, Tensor};
 use epsiloscope::data::{
-    Case, Image, LabelStack, Stack, StoredType, bundled_sample, open, open_bytes, write_atomic, write_bytes_atomic,
+    Case, Image, LabelStack, StoredType, bundled_sample, open, open_bytes, write_atomic, write_bytes_atomic,
     write_image,
 };
 use epsiloscope::model::{BuiltIn, Logits, Model, ModelCard, ModelError};
 use epsiloscope::study::Subject;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::io::{self, Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tiff::encoder::{Compression, TiffEncoder, colortype};
+use tiff::encoder::{TiffEncoder, colortype};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -168,11 +166,11 @@ fn depths_and_colours_that_are_not_read_are_named() {
         assert_says(&message, words);
         assert_says(&message, &["16-bit"]);
     };
-    says(with(grey(2, 2, 32, 1), 339, 1), &["32-bit unsigned integers"]);
-    says(with(grey(1, 2, 64, 1), 339, 3), &["64-bit floats"]);
-    says(grey(2, 2, 12, 1), &["12-bit unsigned integers"]);
-    says(with(good.clone(), 262, 3), &["RGBPalette"]);
+    says(with(grey(1, 1, 64, 1), 339, 6), &["64-bit complex numbers"]);
+    says(with(grey(2, 2, 12, 1), 339, 3), &["12-bit floats"]);
     says(with(good.clone(), 259, 50_000), &["ZSTD"]);
+    says(with(good.clone(), 259, 3), &["fax of group 3"]);
+    says(with(grey(2, 2, 8, 1), 262, 8), &["L*a*b*"]);
     says(with(with(grey(2, 2, 8, 1), 277, 4), 262, 5), &["CMYK"]);
     says(with(grey(2, 2, 8, 1), 277, 4), &["4 channels"]);
 }
@@ -259,7 +257,7 @@ fn a_loop_of_pages_ends() {
     let mut file = tiff(&grey(4, 4, 8, 1));
     let end = file.len() - 4;
     file[end..].copy_from_slice(&24u32.to_le_bytes());
-    assert_says(&refused("a.tif", &file), &["malformed", "cycle"]);
+    assert_says(&refused("a.tif", &file), &["malformed", "circle"]);
 }
 
 #[test]
@@ -289,104 +287,6 @@ fn labels_that_do_not_fit_are_refused() {
     let error = |path: &Path| LabelStack::open(path, &GO).unwrap_err().to_string();
     assert_says(&error(&write("photo.png", 1, 20, 30)), &["photo.png", "different values", "not a mask"]);
     assert_says(&error(&write("colour.png", 3, 5, 5)), &["colour.png", "colour image"]);
-}
-
-/// Small files of every format that is read, with their names.
-fn small_files() -> Vec<(String, Vec<u8>)> {
-    let grey = image::GrayImage::from_fn(24, 17, |x, y| image::Luma([(x * 9 + y * y) as u8]));
-    let rgb = image::RgbImage::from_fn(24, 17, |x, y| image::Rgb([(x * 9) as u8, (y * 11) as u8, 90]));
-    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(24, 17, |x, y| image::Luma([(x * y * 150) as u16]));
-    let mut files = Vec::new();
-    for (image, name) in [
-        (image::DynamicImage::from(grey), "grey"),
-        (image::DynamicImage::from(rgb), "rgb"),
-        (image::DynamicImage::from(deep), "deep"),
-    ] {
-        use image::ImageFormat as F;
-        for (format, ending) in [(F::Png, "png"), (F::Jpeg, "jpg"), (F::Bmp, "bmp"), (F::WebP, "webp")] {
-            let mut file = Cursor::new(Vec::new());
-            if image.write_to(&mut file, format).is_ok() {
-                files.push((format!("{name}.{ending}"), file.into_inner()));
-            }
-        }
-    }
-    let deflate = Compression::Deflate(tiff::encoder::DeflateLevel::Balanced);
-    for (compression, name) in [
-        (Compression::Uncompressed, "plain"),
-        (Compression::Lzw, "lzw"),
-        (deflate, "deflate"),
-        (Compression::Packbits, "packbits"),
-    ] {
-        let mut file = Cursor::new(Vec::new());
-        let mut encoder = TiffEncoder::new(&mut file).unwrap().with_compression(compression);
-        for page in 0..3u16 {
-            let values: Vec<u16> = (0..24 * 17).map(|i| i / 5 * 7 + page).collect();
-            encoder.write_image::<colortype::Gray16>(24, 17, &values).unwrap();
-        }
-        files.push((format!("{name}.tif"), file.into_inner()));
-        let mut file = Cursor::new(Vec::new());
-        let mut encoder = TiffEncoder::new_big(&mut file).unwrap().with_compression(compression);
-        let values: Vec<f32> = (0..24 * 17 * 3).map(|i| (i / 5) as f32 * 0.1).collect();
-        encoder.write_image::<colortype::RGB32Float>(24, 17, &values).unwrap();
-        files.push((format!("{name}-float-rgb.tif"), file.into_inner()));
-    }
-    files.extend(crate::volume_files::small_volumes());
-    files
-}
-
-fn same_pixels(a: &Stack, b: &Stack) -> bool {
-    a.slices == b.slices && (0..a.slices).all(|slice| a.slice(slice) == b.slice(slice))
-}
-
-#[test]
-fn truncated_files_are_refused_or_whole() {
-    let mut refused = 0;
-    for (name, bytes) in small_files() {
-        let whole = open_bytes(&name, &bytes).unwrap();
-        for percent in (0..100).step_by(3) {
-            let end = bytes.len() * percent / 100;
-            match open_bytes(&name, &bytes[..end]) {
-                // What was cut off may have held no pixels: the end marker of a PNG.
-                Ok(stack) => assert!(same_pixels(&stack, &whole), "{name} cut at {percent} %"),
-                Err(error) => {
-                    refused += 1;
-                    assert!(!error.cause.is_empty() && error.to_string().starts_with(&name), "{error}");
-                }
-            }
-        }
-    }
-    assert!(refused > 500, "{refused}");
-}
-
-#[test]
-fn flipped_bytes_are_refused_or_make_sound_images() {
-    let mut random = ChaCha8Rng::seed_from_u64(2);
-    let (mut opened, mut refused) = (0, 0);
-    for (name, bytes) in small_files() {
-        for _ in 0..60 {
-            let mut broken = bytes.clone();
-            for _ in 0..random.random_range(1..4) {
-                // Headers are short: aim at them half of the time.
-                let end = if random.random() { broken.len().min(64) } else { broken.len() };
-                let place = random.random_range(0..end);
-                broken[place] ^= random.random_range(1..=255u8);
-            }
-            match open_bytes(&name, &broken) {
-                Ok(stack) => {
-                    opened += 1;
-                    let len = stack.slices * stack.channels * stack.height * stack.width;
-                    assert!(len > 0 && stack.pixels.len() == len && matches!(stack.channels, 1 | 3), "{name}");
-                    assert!(stack.slice(stack.slices - 1).unwrap().pixels.iter().all(|v| v.is_finite()), "{name}");
-                }
-                Err(error) => {
-                    refused += 1;
-                    assert!(!error.cause.is_empty(), "{name}");
-                }
-            }
-        }
-    }
-    println!("{opened} opened, {refused} refused");
-    assert!(opened > 100 && refused > 100, "{opened} opened, {refused} refused");
 }
 
 fn names(folder: &Path) -> Vec<String> {
