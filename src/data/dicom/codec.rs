@@ -1,5 +1,6 @@
 //! Compressed frames of DICOM to samples as an uncompressed file has them: little-endian, the samples of a pixel together.
 
+use super::{extended, jpeg_ls};
 use std::borrow::Cow;
 
 /// What a frame must hold.
@@ -150,6 +151,14 @@ fn widen(samples: Vec<u8>, from: usize, to: usize) -> Vec<u8> {
 
 fn jpeg(frame: Frame, bytes: &[u8]) -> Result<Vec<u8>, String> {
     use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
+    if let Some(found) = extended::frame(bytes).filter(|found| found.precision == 12) {
+        check(frame, found.width, found.height, found.components.into())?;
+        if frame.bytes < 2 {
+            return Err("it has 12 bits, but the header promises 8".to_owned());
+        }
+        let decoded = extended::decode(bytes)?;
+        return Ok(widen(decoded.iter().flat_map(|v| v.to_le_bytes()).collect(), 2, frame.bytes));
+    }
     let mut decoder = Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(frame.len().saturating_mul(4));
     decoder.read_info().map_err(|error| error.to_string())?;
@@ -177,12 +186,7 @@ fn jpeg(frame: Frame, bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 fn jpeg_ls(frame: Frame, bytes: &[u8]) -> Result<Vec<u8>, String> {
-    if frame.samples != 1 {
-        return Err("it is JPEG-LS in colour, which is not read".to_owned());
-    }
-    let (width, height) = (frame.columns as u32, frame.rows as u32);
-    let (decoded, width, height) = jpegls::decode(bytes, width, height).map_err(|error| error.to_string())?;
-    check(frame, width as usize, height as usize, 1)?;
+    let decoded = jpeg_ls::decode(bytes, [frame.rows, frame.columns, frame.samples])?;
     Ok(widen(decoded.iter().flat_map(|v| v.to_le_bytes()).collect(), 2, frame.bytes))
 }
 

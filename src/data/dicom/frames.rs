@@ -5,7 +5,7 @@ use super::header::{CONVERT, Fault, Header, Layout, Photometric, Plane};
 use super::parse::{DataSet, Value, tag};
 use crate::data::Pixels;
 use crate::data::about::Grid;
-use crate::data::numbers::{Filler, Kind, Numbers};
+use crate::data::numbers::{Kind, Numbers};
 use std::borrow::Cow;
 
 /// The colours of a palette.
@@ -49,13 +49,63 @@ impl Palette {
     }
 }
 
+/// What stored greys mean: PS3.3, C.11.1.1.
+pub(super) struct Table {
+    first: i64,
+    values: Vec<u16>,
+    /// What its values have at most.
+    most: u16,
+}
+
+impl Table {
+    fn new(set: &DataSet, layout: Layout) -> Result<Self, Fault> {
+        let missing = || ("has a look-up table for its values that makes no sense".to_owned(), "");
+        let item = set.item(tag::MODALITY_LUT).ok_or_else(missing)?;
+        let descriptor = item.shorts(tag::LUT_DESCRIPTOR).ok_or_else(missing)?;
+        let &[entries, first, bits] = &descriptor[..] else { return Err(missing()) };
+        let entries = if entries == 0 { 1 << 16 } else { usize::from(entries) };
+        let first = if layout.signed { i64::from(first.cast_signed()) } else { i64::from(first) };
+        let mut values = item.shorts(tag::LUT_DATA).ok_or_else(missing)?;
+        if values.len() < entries {
+            values = item.bytes(tag::LUT_DATA).ok_or_else(missing)?.iter().map(|&byte| byte.into()).collect();
+        }
+        if values.len() < entries || !(1..=16).contains(&bits) {
+            return Err(missing());
+        }
+        values.truncate(entries);
+        Ok(Self { first, values, most: (u32::from(u16::MAX) >> (16 - bits)) as u16 })
+    }
+
+    /// 16-bit values of stored samples.
+    fn apply(&self, layout: Layout, samples: &[u8]) -> Vec<u8> {
+        let bytes = usize::from(layout.allocated / 8);
+        let turned = layout.photometric == Photometric::Inverted;
+        let number = |sample: &[u8]| {
+            let number = sample.iter().rev().fold(0i64, |n, &byte| n << 8 | i64::from(byte));
+            let unused = 64 - 8 * bytes as u32;
+            if layout.signed { number << unused >> unused } else { number }
+        };
+        let value = |sample: &[u8]| {
+            let place = (number(sample) - self.first).clamp(0, self.values.len() as i64 - 1);
+            let value = self.values[place as usize];
+            if turned { self.most.saturating_sub(value) } else { value }
+        };
+        samples.chunks_exact(bytes).flat_map(|sample| value(sample).to_le_bytes()).collect()
+    }
+}
+
 impl Layout {
+    /// Whether samples are not yet what they mean: bits do not count, or greys are turned round.
+    fn is_untidy(self) -> bool {
+        self.stored != self.allocated || self.photometric == Photometric::Inverted && !self.table
+    }
+
     /// 1 or 3.
     pub fn channels(self) -> usize {
         if self.samples == 3 || self.photometric == Photometric::Palette { 3 } else { 1 }
     }
 
-    /// The type of the numbers that [`Frames::push`] makes.
+    /// The type of the numbers that [`Frames::decode`] makes.
     pub fn kind(self, palette: Option<&Palette>) -> Kind {
         match (palette, self.allocated, self.signed) {
             (Some(palette), ..) => {
@@ -82,6 +132,7 @@ pub(super) struct Frames<'a> {
     header: &'a Header,
     layout: Layout,
     palette: Option<Palette>,
+    table: Option<Table>,
     source: FrameSource<'a>,
 }
 
@@ -117,90 +168,106 @@ impl<'a> Frames<'a> {
             _ => return Err(("has no pixels that can be read".to_owned(), "")),
         };
         let palette = (layout.photometric == Photometric::Palette).then(|| Palette::new(set)).transpose()?;
-        Ok(Self { header, layout, palette, source })
+        let table = layout.table.then(|| Table::new(set, layout)).transpose()?;
+        Ok(Self { header, layout, palette, table, source })
     }
 
-    /// How the numbers are stored that [`Self::push`] makes, without their scale.
+    /// How the numbers are stored that [`Self::decode`] makes, without their scale.
     pub fn numbers(&self) -> Numbers {
-        Numbers::plain(self.layout.kind(self.palette.as_ref()), false)
+        let kind = if self.table.is_some() { Kind::U16 } else { self.layout.kind(self.palette.as_ref()) };
+        Numbers::plain(kind, false)
     }
 
-    /// Decodes frame `index` (from 0) and hands it on as planes.
-    pub fn push(&self, index: usize, to: &mut Filler) -> Result<(), Fault> {
+    /// Decodes frame `index` (from 0) to planes of little-endian numbers.
+    pub fn decode(&self, index: usize) -> Result<Cow<'_, [u8]>, Fault> {
         let layout = self.layout;
-        let bits_per_frame = layout.rows * layout.columns * layout.samples;
+        let values = layout.rows * layout.columns * layout.samples;
         if layout.allocated == 1 {
             // Frames of single bits follow one another without a gap.
             let FrameSource::Native(bytes) = &self.source else {
                 return Err(("stores compressed single bits, which are not read".to_owned(), ""));
             };
-            let start = index * bits_per_frame;
-            let bits: Vec<u8> = (start..start + bits_per_frame).map(|i| bytes[i / 8] >> (i % 8) & 1).collect();
-            to.push(&bits);
-            return Ok(());
+            let start = index * values;
+            return Ok((start..start + values).map(|i| bytes[i / 8] >> (i % 8) & 1).collect());
         }
         let sample_bytes = usize::from(layout.allocated / 8);
-        let (bytes, compressed): (Cow<[u8]>, bool) = match &self.source {
-            FrameSource::Native(bytes) => {
-                let len = layout.frame_bytes() as usize;
-                ((&bytes[index * len..(index + 1) * len]).into(), false)
-            }
-            FrameSource::Compressed(frames) => {
-                let whole: Cow<[u8]> = match &frames[index][..] {
-                    [only] => (*only).into(),
-                    parts => parts.concat().into(),
-                };
-                let ybr = matches!(layout.photometric, Photometric::Ybr | Photometric::Ybr422);
-                let rgb = layout.photometric == Photometric::Rgb;
-                let Layout { rows, columns, samples, .. } = layout;
-                let frame = Frame { rows, columns, samples, bytes: sample_bytes, ybr, rgb };
-                let decoded = codec::decode(self.header.codec, frame, &whole)
-                    .map_err(|error| (format!("has a frame ({index}) that does not decode: {error}"), CONVERT))?;
-                (decoded.into_owned().into(), true)
-            }
+        let mut bytes = match &self.source {
+            FrameSource::Native(bytes) => self.native(bytes, index, values),
+            FrameSource::Compressed(frames) => self.compressed(&frames[index], index)?.into(),
         };
-        let mut bytes = bytes.into_owned();
-        if self.header.big_endian && !compressed {
-            bytes.chunks_exact_mut(sample_bytes).for_each(<[u8]>::reverse);
+        match &mut bytes {
+            Cow::Borrowed(bytes) => *bytes = &bytes[..values * sample_bytes],
+            Cow::Owned(bytes) => bytes.truncate(values * sample_bytes),
         }
-        if layout.photometric == Photometric::Ybr422 && !compressed {
-            bytes = spread_422(&bytes, bits_per_frame);
-        }
-        bytes.truncate(bits_per_frame * sample_bytes);
-        if !layout.float {
+        if !layout.float && layout.is_untidy() {
             match sample_bytes {
-                1 => tidy::<1>(layout, &mut bytes),
-                2 => tidy::<2>(layout, &mut bytes),
-                _ => tidy::<4>(layout, &mut bytes),
+                1 => tidy::<1>(layout, bytes.to_mut()),
+                2 => tidy::<2>(layout, bytes.to_mut()),
+                _ => tidy::<4>(layout, bytes.to_mut()),
             }
         }
         if let Some(palette) = &self.palette {
-            self.push_palette(palette, &bytes, to);
-            return Ok(());
+            return Ok(self.coloured(palette, &bytes).into());
         }
-        if layout.samples > 1 && (!layout.planar || compressed && self.header.codec != Codec::Native) {
-            bytes = planes(&bytes, layout.samples, sample_bytes);
+        if let Some(table) = &self.table {
+            return Ok(table.apply(layout, &bytes).into());
+        }
+        let chunky =
+            !layout.planar || matches!(self.source, FrameSource::Compressed(_)) && self.header.codec != Codec::Native;
+        if layout.samples > 1 && chunky {
+            bytes = planes(&bytes, layout.samples, sample_bytes).into();
         }
         let ybr = matches!(layout.photometric, Photometric::Ybr | Photometric::Ybr422);
         if ybr && self.header.codec != Codec::Jpeg && sample_bytes == 1 {
-            to_rgb(&mut bytes);
+            to_rgb(bytes.to_mut());
         }
-        to.push(&bytes);
-        Ok(())
+        Ok(bytes)
     }
 
-    fn push_palette(&self, palette: &Palette, indices: &[u8], to: &mut Filler) {
+    /// An uncompressed frame, in little endian and with as many samples for each pixel.
+    fn native<'b>(&self, bytes: &'b [u8], index: usize, values: usize) -> Cow<'b, [u8]> {
+        let layout = self.layout;
+        let len = layout.frame_bytes() as usize;
+        let mut bytes: Cow<[u8]> = (&bytes[index * len..(index + 1) * len]).into();
+        if self.header.big_endian && layout.allocated > 8 {
+            bytes.to_mut().chunks_exact_mut(usize::from(layout.allocated / 8)).for_each(<[u8]>::reverse);
+        }
+        if layout.photometric == Photometric::Ybr422 { spread_422(&bytes, values).into() } else { bytes }
+    }
+
+    fn compressed(&self, fragments: &[&[u8]], index: usize) -> Result<Vec<u8>, Fault> {
+        let layout = self.layout;
+        let whole: Cow<[u8]> = match fragments {
+            [only] => (*only).into(),
+            parts => parts.concat().into(),
+        };
+        let Layout { rows, columns, samples, .. } = layout;
+        let frame = Frame {
+            rows,
+            columns,
+            samples,
+            bytes: usize::from(layout.allocated / 8),
+            ybr: matches!(layout.photometric, Photometric::Ybr | Photometric::Ybr422),
+            rgb: layout.photometric == Photometric::Rgb,
+        };
+        codec::decode(self.header.codec, frame, &whole)
+            .map(Cow::into_owned)
+            .map_err(|error| (format!("has a frame ({index}) that does not decode: {error}"), CONVERT))
+    }
+
+    fn coloured(&self, palette: &Palette, indices: &[u8]) -> Vec<u8> {
         let index = |sample: &[u8]| sample.iter().rev().fold(0i64, |n, &byte| n << 8 | i64::from(byte));
         let sample_bytes = usize::from(self.layout.allocated / 8);
+        let mut planes = Vec::with_capacity(indices.len() * 6);
         for channel in 0..3 {
             let colours = indices.chunks_exact(sample_bytes).map(|sample| palette.colour(channel, index(sample)));
-            let plane: Vec<u8> = if palette.bits == 8 {
-                colours.map(|colour| colour as u8).collect()
+            if palette.bits == 8 {
+                planes.extend(colours.map(|colour| colour as u8));
             } else {
-                colours.flat_map(u16::to_le_bytes).collect()
-            };
-            to.push(&plane);
+                planes.extend(colours.flat_map(u16::to_le_bytes));
+            }
         }
+        planes
     }
 }
 
@@ -233,11 +300,9 @@ fn frames<'a>(fragments: &[&'a [u8]], count: usize) -> Option<Vec<Vec<&'a [u8]>>
 
 /// Keeps the bits that count, extends the sign, and turns greys round whose least value is white.
 fn tidy<const N: usize>(layout: Layout, bytes: &mut [u8]) {
-    let Layout { allocated, stored, high, signed, photometric, .. } = layout;
-    let inverted = photometric == Photometric::Inverted;
-    if stored == allocated && !inverted {
-        return;
-    }
+    let Layout { stored, high, signed, photometric, .. } = layout;
+    // Greys that a table says the meaning of are turned round behind it.
+    let inverted = photometric == Photometric::Inverted && !layout.table;
     let shift = u32::from(high + 1 - stored);
     let mask = if stored >= 64 { u64::MAX } else { (1 << stored) - 1 };
     for sample in bytes.as_chunks_mut::<N>().0 {
@@ -290,7 +355,7 @@ pub(super) fn grid(layout: Layout, planes: &[Plane]) -> Option<Grid> {
     let agree = planes.iter().all(|plane| scale(plane) == [slope, intercept]);
     let [least, most] = layout.least_and_most();
     let grey = matches!(layout.photometric, Photometric::Grey | Photometric::Inverted) && !layout.float;
-    (agree && grey && layout.stored <= 16).then_some(Grid { slope, intercept, least, most })
+    (agree && grey && !layout.table && layout.stored <= 16).then_some(Grid { slope, intercept, least, most })
 }
 
 /// Whether pixels are integers of 16 bits in colour, whose range is that of the type.

@@ -36,6 +36,8 @@ pub(super) struct Layout {
     /// Whether each colour has a plane of its own.
     pub planar: bool,
     pub photometric: Photometric,
+    /// Whether a table says what stored greys mean.
+    pub table: bool,
 }
 
 /// What holds for one frame.
@@ -63,6 +65,8 @@ pub(super) struct Header {
     pub planes: Vec<Plane>,
     pub in_hounsfield: bool,
     pub at_detector: bool,
+    /// Whether a table says how greys are to be shown.
+    pub shown_by_table: bool,
     /// Tells series in a folder apart. Never kept longer than that.
     pub series: String,
     pub number: i64,
@@ -179,6 +183,7 @@ impl Header {
         };
         let in_hounsfield = modality.as_deref() == Some("CT")
             && planes.iter().all(|plane| plane.scale.is_some())
+            && !layout.table
             && matches!(set.text(tag::RESCALE_TYPE), None | Some("HU"));
         Ok(Self {
             syntax: syntax.name,
@@ -191,6 +196,7 @@ impl Header {
             modality,
             planes,
             in_hounsfield,
+            shown_by_table: !set.items(tag::VOI_LUT).is_empty(),
             series: set.text(tag::SERIES).unwrap_or_default().to_owned(),
             number: set.decimal(tag::INSTANCE_NUMBER).map_or(0, |number| number as i64),
         })
@@ -224,11 +230,16 @@ fn layout(set: &DataSet) -> Result<Layout, Fault> {
         ("YBR_FULL_422", 3) => Photometric::Ybr422,
         (other, samples) => return fault(format!("stores {other} colours with {samples} samples, which are not read")),
     };
+    if photometric == Photometric::Ybr422 && allocated != 8 {
+        return fault(format!("stores YBR_FULL_422 colours with {allocated} bits, which are not read"));
+    }
     let stored = set.short(tag::BITS_STORED).filter(|bits| (1..=allocated).contains(bits)).unwrap_or(allocated);
     let high = set.short(tag::HIGH_BIT).filter(|&high| high < allocated && high + 1 >= stored).unwrap_or(stored - 1);
     let signed = set.short(tag::SIGNED) == Some(1);
     let planar = samples > 1 && set.short(tag::PLANAR) == Some(1);
-    Ok(Layout { rows, columns, samples: samples.into(), allocated, stored, high, signed, float, planar, photometric })
+    let table = samples == 1 && !float && set.item(tag::MODALITY_LUT).is_some();
+    let samples = samples.into();
+    Ok(Layout { rows, columns, samples, allocated, stored, high, signed, float, planar, photometric, table })
 }
 
 /// What holds for a frame: its own functional group before the shared ones before the file's elements.

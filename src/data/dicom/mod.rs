@@ -1,12 +1,14 @@
 //! DICOM: single files, files of several frames, and folders that hold a series (PS3.3, PS3.5, PS3.10).
 //!
 //! Greys are rescaled (CT to Hounsfield units), and turned round where the least value is white; colours become RGB.
-//! Overlays and look-up tables for greys are not applied.
+//! Look-up tables say what stored values mean; overlays and tables for display are not applied.
 
 mod codec;
+mod extended;
 mod frames;
 mod header;
 mod identity;
+mod jpeg_ls;
 mod parse;
 mod series;
 
@@ -20,14 +22,17 @@ use super::open::{
     Decoded, LARGEST_DECODED_BYTES, Source, check_cancelled, check_size, rounded_note, stream_error, too_large,
 };
 use super::{Bounds, DataError};
-use codec::Codec;
 use frames::Frames;
 use header::{Fault, Header, Photometric, Plane};
+use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
 
 /// Bounds of CT, in Hounsfield units: 12 bits above air and what lies outside of the circle.
 const HOUNSFIELD: Bounds = Bounds { lower: -1024.0, upper: 3071.0 };
+
+/// Bytes of frames that are decoded at once, one frame at least.
+const BATCH: usize = 8 << 20;
 
 fn to_error(path: &Path) -> impl Fn(Fault) -> DataError {
     move |(cause, hint)| DataError::new(path, cause, hint)
@@ -39,7 +44,7 @@ pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
     if length > LARGEST_DECODED_BYTES {
         return Err(too_large(path, format!("the file has {length} bytes")));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(length as usize);
     reader.take(LARGEST_DECODED_BYTES).read_to_end(&mut bytes).map_err(|error| stream_error(path, &error))?;
     let failed = to_error(path);
     let mut inflated = Vec::new();
@@ -48,10 +53,12 @@ pub(super) fn decode(source: Source) -> Result<Decoded, DataError> {
     let mut volume = Volume::new(path, &[&header])?;
     let frames = Frames::new(&header, &set).map_err(&failed)?;
     let count = header.planes.len();
-    for index in 0..count {
+    let batch = (BATCH / header.layout.frame_bytes().max(1) as usize).clamp(1, 64);
+    for start in (0..count).step_by(batch) {
         check_cancelled(path, cancel)?;
-        volume.push(&header, &frames, index).map_err(&failed)?;
-        progress((index + 1) as f32 / count as f32);
+        let end = (start + batch).min(count);
+        volume.push(&header, &frames, start..end).map_err(&failed)?;
+        progress(end as f32 / count as f32);
     }
     volume.finish(&header, &header.planes)
 }
@@ -97,31 +104,30 @@ impl Volume {
         let layout = first.layout;
         let frames: usize = headers.iter().map(|header| header.planes.len()).sum();
         let plain = |plane: &Plane| plane.scale.is_none_or(|scale| scale == [1.0, 0.0]);
-        let scaled = layout.channels() == 1 && !headers.iter().all(|header| header.planes.iter().all(plain));
+        let scaled =
+            layout.channels() == 1 && !layout.table && !headers.iter().all(|header| header.planes.iter().all(plain));
         let bytes = if scaled { 4 } else { u64::from(layout.allocated.clamp(8, 32) / 8) };
         let shape = [frames, layout.channels(), layout.rows, layout.columns];
         let len = check_size(path, shape.map(|n| n as u64), bytes)?;
         Ok(Self { len, filler: None, scaled, shape })
     }
 
-    fn push(&mut self, header: &Header, frames: &Frames, index: usize) -> Result<(), Fault> {
-        let numbers = frames.numbers();
-        let scale = self.scaled.then(|| header.planes[index].scale.unwrap_or([1.0, 0.0]));
-        let mut frame = Filler::new(self.len / self.shape[0], Numbers { scale, ..numbers });
-        match &mut self.filler {
-            Some(filler) => {
-                filler.set_scale(scale);
-                frames.push(index, filler)
-            }
-            None => {
-                // Decoded twice, but only the first, and only where a header may lie.
-                if header.codec != Codec::Native {
-                    frames.push(index, &mut frame)?;
-                }
-                let filler = self.filler.insert(Filler::new(self.len, Numbers { scale, ..numbers }));
-                frames.push(index, filler)
-            }
+    /// Decodes frames on all cores and takes them in their order. Room is made for them when the first have been decoded: a
+    /// header may promise what its frames do not hold.
+    fn push(&mut self, header: &Header, frames: &Frames, indices: std::ops::Range<usize>) -> Result<(), Fault> {
+        let decoded: Vec<_> = indices.clone().into_par_iter().map(|index| frames.decode(index)).collect();
+        for (index, bytes) in indices.zip(decoded) {
+            self.push_decoded(header, frames.numbers(), index, &bytes?);
         }
+        Ok(())
+    }
+
+    /// Takes the next frame, of which `index` is the place in its file.
+    fn push_decoded(&mut self, header: &Header, numbers: Numbers, index: usize, bytes: &[u8]) {
+        let scale = self.scaled.then(|| header.planes[index].scale.unwrap_or([1.0, 0.0]));
+        let filler = self.filler.get_or_insert_with(|| Filler::new(self.len, Numbers { scale, ..numbers }));
+        filler.set_scale(scale);
+        filler.push(bytes);
     }
 
     /// The stack, whose slices lie at `planes`.
@@ -136,6 +142,12 @@ impl Volume {
         }
         if layout.photometric == Photometric::Inverted {
             notes.push("Its greys are turned round: the file stores white as the least value".to_owned());
+        }
+        if layout.table {
+            notes.push("A look-up table in the file says what its values mean".to_owned());
+        }
+        if header.shown_by_table {
+            notes.push("Its look-up table for display is not applied".to_owned());
         }
         if header.at_detector {
             notes.push("Its spacing was measured at the detector, not in the patient".to_owned());
@@ -180,16 +192,8 @@ fn geometry(planes: &[Plane], notes: &mut Vec<String>) -> (Option<[f32; 3]>, Opt
         _ => None,
     };
     let norm = |v: [f64; 3]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    if let Some(travel) = travel {
-        let step = norm(travel);
-        let uneven = planes.windows(2).filter(|pair| match (pair[0].position, pair[1].position) {
-            (Some(a), Some(b)) => (norm([0, 1, 2].map(|i| b[i] - a[i])) - step).abs() > 0.01 * step + 1e-3,
-            _ => true,
-        });
-        let uneven = uneven.count();
-        if uneven > 0 {
-            notes.push(format!("Its slices are not evenly spaced: {uneven} of {} steps differ", planes.len() - 1));
-        }
+    if travel.is_some() {
+        note_steps(planes, notes);
     }
     let known = travel.map(norm).or(first.step).or(first.thickness).unwrap_or(0.0);
     let spacing = [known, rows, columns].map(|v| v as f32);
@@ -200,6 +204,13 @@ fn geometry(planes: &[Plane], notes: &mut Vec<String>) -> (Option<[f32; 3]>, Opt
             across[2] * down[0] - across[0] * down[2],
             across[0] * down[1] - across[1] * down[0],
         ];
+        if let Some(travel) = travel {
+            let cosine = (0..3).map(|i| travel[i] * normal[i]).sum::<f64>().abs() / (norm(travel) * norm(normal));
+            let tilt = cosine.min(1.0).acos().to_degrees();
+            if tilt > 0.5 {
+                notes.push(format!("Its slices are shifted against one another, as by a gantry tilted by {tilt:.1}°"));
+            }
+        }
         let step = travel.unwrap_or(normal.map(|v| v * if known > 0.0 { known } else { 1.0 }));
         // DICOM's axes run to the left and to the back, NIfTI's to the right and to the front.
         [0, 1, 2].map(|i| {
@@ -208,4 +219,29 @@ fn geometry(planes: &[Plane], notes: &mut Vec<String>) -> (Option<[f32; 3]>, Opt
         })
     });
     (Some(spacing), affine)
+}
+
+/// Slices in the same place, missing ones, and other steps that are not even.
+fn note_steps(planes: &[Plane], notes: &mut Vec<String>) {
+    let step = |pair: &[Plane]| {
+        let (a, b) = (pair[0].position?, pair[1].position?);
+        Some((0..3).map(|i| (b[i] - a[i]).powi(2)).sum::<f64>().sqrt())
+    };
+    let all = planes.len() - 1;
+    let steps: Vec<f64> = planes.windows(2).filter_map(step).collect();
+    let mut apart: Vec<f64> = steps.iter().copied().filter(|&step| step > 1e-3).collect();
+    apart.sort_by(f64::total_cmp);
+    let Some(&usual) = apart.get(apart.len() / 2) else { return };
+    let same = steps.len() - apart.len();
+    if same > 0 {
+        notes.push(format!("{same} of its slices lie where another one lies"));
+    }
+    let missing: f64 = apart.iter().map(|step| (step / usual).round() - 1.0).filter(|&count| count >= 1.0).sum();
+    if missing >= 1.0 {
+        notes.push(format!("{missing} slices seem to be missing: steps are {usual:.4} mm, some a multiple of it"));
+    }
+    let uneven = apart.iter().filter(|&&step| (step - usual).abs() > 0.01 * usual + 1e-3).count() + all - steps.len();
+    if uneven > 0 {
+        notes.push(format!("Its slices are not evenly spaced: {uneven} of {all} steps differ"));
+    }
 }

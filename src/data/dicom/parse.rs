@@ -43,6 +43,12 @@ pub(super) mod tag {
     /// Of red; green and blue follow.
     pub const PALETTE_DESCRIPTOR: Tag = 0x0028_1101;
     pub const PALETTE_DATA: Tag = 0x0028_1201;
+    /// A table from stored values to values, and what it holds.
+    pub const MODALITY_LUT: Tag = 0x0028_3000;
+    pub const LUT_DESCRIPTOR: Tag = 0x0028_3002;
+    pub const LUT_DATA: Tag = 0x0028_3006;
+    /// A table from values to what is shown.
+    pub const VOI_LUT: Tag = 0x0028_3010;
     pub const PIXEL_MEASURES: Tag = 0x0028_9110;
     pub const FRAME_WINDOW: Tag = 0x0028_9132;
     pub const PIXEL_TRANSFORMATION: Tag = 0x0028_9145;
@@ -72,6 +78,10 @@ pub(super) mod tag {
                 | WINDOW_CENTER..=WINDOW_FUNCTION
                 | PALETTE_DESCRIPTOR..=0x0028_1103
                 | PALETTE_DATA..=0x0028_1203
+                | MODALITY_LUT
+                | LUT_DESCRIPTOR
+                | LUT_DATA
+                | VOI_LUT
                 | PIXEL_MEASURES
                 | FRAME_WINDOW
                 | PIXEL_TRANSFORMATION
@@ -345,7 +355,9 @@ impl<'a> Parser<'a> {
 fn is_sequence(tag: Tag) -> bool {
     matches!(
         tag,
-        tag::PLANE_POSITION
+        tag::MODALITY_LUT
+            | tag::VOI_LUT
+            | tag::PLANE_POSITION
             | tag::PLANE_ORIENTATION
             | tag::PIXEL_MEASURES
             | tag::FRAME_WINDOW

@@ -2,9 +2,12 @@
 
 use super::frames::Frames;
 use super::header::{self, Header, Plane};
-use super::{Volume, to_error};
+use super::{BATCH, Volume, to_error};
 use crate::data::DataError;
+use crate::data::numbers::Numbers;
 use crate::data::open::{Decoded, LARGEST_DECODED_BYTES, check_cancelled, read_error, too_large};
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
@@ -64,37 +67,55 @@ pub(in crate::data) fn decode_series(
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(f32),
 ) -> Result<Decoded, DataError> {
-    let mut members = Vec::new();
-    for path in files {
+    let read_header = |path: &PathBuf| -> Result<Option<Member>, DataError> {
         check_cancelled(folder, cancel)?;
         let bytes = read_file(path)?;
         let mut inflated = Vec::new();
         let failed = to_error(path);
         let (uid, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
         // A directory of the disk, a report or a plan beside the images is none of them.
-        if set.has_pixels() {
-            members.push(Member { path: path.clone(), header: Header::new(uid.as_deref(), &set).map_err(&failed)? });
+        if !set.has_pixels() {
+            return Ok(None);
         }
-    }
+        let header = Header::new(uid.as_deref(), &set).map_err(&failed)?;
+        Ok(Some(Member { path: path.clone(), header }))
+    };
+    let members: Result<Vec<Option<Member>>, DataError> = files.par_iter().map(read_header).collect();
+    let mut members: Vec<Member> = members?.into_iter().flatten().collect();
     check_one_series(folder, &members)?;
     sort(&mut members);
     let headers: Vec<&Header> = members.iter().map(|member| &member.header).collect();
     let mut volume = Volume::new(folder, &headers)?;
-    for (done, Member { path, header }) in members.iter().enumerate() {
+    let frame_bytes = headers.iter().map(|header| header.planes.len() as u64 * header.layout.frame_bytes()).max();
+    let batch = (BATCH as u64 / frame_bytes.unwrap_or(1).max(1)).clamp(1, 64) as usize;
+    let mut done = 0;
+    for members_of_batch in members.chunks(batch) {
         check_cancelled(folder, cancel)?;
-        let bytes = read_file(path)?;
-        let mut inflated = Vec::new();
-        let failed = to_error(path);
-        let (_, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
-        let frames = Frames::new(header, &set).map_err(&failed)?;
-        for index in 0..header.planes.len() {
-            volume.push(header, &frames, index).map_err(&failed)?;
+        let decoded: Vec<_> = members_of_batch.par_iter().map(decode_member).collect();
+        for (member, decoded) in members_of_batch.iter().zip(decoded) {
+            let (numbers, frames) = decoded?;
+            for (index, frame) in frames.iter().enumerate() {
+                volume.push_decoded(&member.header, numbers, index, frame);
+            }
+            done += 1;
+            progress(done as f32 / members.len() as f32);
         }
-        progress((done + 1) as f32 / members.len() as f32);
     }
     let planes: Vec<Plane> = members.iter().flat_map(|member| member.header.planes.iter().copied()).collect();
     let Some(first) = members.first() else { return Err(DataError::new(folder, "has no images", "")) };
     volume.finish(&first.header, &planes)
+}
+
+/// All frames of a file.
+fn decode_member(Member { path, header }: &Member) -> Result<(Numbers, Vec<Vec<u8>>), DataError> {
+    let bytes = read_file(path)?;
+    let mut inflated = Vec::new();
+    let failed = to_error(path);
+    let (_, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
+    let frames = Frames::new(header, &set).map_err(&failed)?;
+    let decoded: Result<Vec<_>, _> =
+        (0..header.planes.len()).map(|index| frames.decode(index).map(Cow::into_owned)).collect();
+    Ok((frames.numbers(), decoded.map_err(&failed)?))
 }
 
 fn check_one_series(folder: &Path, members: &[Member]) -> Result<(), DataError> {
