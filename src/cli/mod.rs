@@ -7,9 +7,12 @@ mod attacks;
 mod dataset;
 mod devices;
 mod image;
+mod images;
+mod model;
 mod observer;
 mod options;
 mod perceptibility;
+mod predict;
 mod progress;
 mod sweep;
 pub mod synth;
@@ -49,6 +52,10 @@ enum Command {
     Train(Box<train::Train>),
     /// Say what a folder holds as a data set: classes, masks, splits, sizes, what is unpaired.
     Dataset(dataset::Inspect),
+    /// Say what a model's file holds, or convert the weights of a U-Net.
+    Model(model::ModelCommand),
+    /// Write a model's logits of an image, or of an array of images, as a NumPy array.
+    Predict(predict::Predict),
     /// List the devices that can compute.
     Devices,
     /// List the attacks: names, definitions, sources.
@@ -101,6 +108,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Synth(synth)) => synth.run(),
         Some(Command::Train(train)) => train.run(),
         Some(Command::Dataset(inspect)) => inspect.run(),
+        Some(Command::Model(model)) => model.run(),
+        Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Devices) => devices::run(),
         Some(Command::Attacks) => attacks::run(),
         Some(Command::Observer(observer)) => observer.run(),

@@ -40,8 +40,8 @@ fn fault() -> String {
 /// Which model.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ModelOptions {
-    /// Weights (.safetensors) with their model card (.toml) of the same name beside them. Without it, the bundled
-    /// membrane model.
+    /// The model: .onnx, .safetensors, .bpk, .pt or .pth, with its card (.toml of the same name, or model.toml) beside it.
+    /// Without a card what can be is guessed. Without a model, the bundled membrane model.
     #[arg(long, value_name = "WEIGHTS")]
     pub model: Option<PathBuf>,
 }

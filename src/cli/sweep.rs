@@ -6,7 +6,7 @@ use super::progress::Progress;
 use crate::attack::{self, Attack, CATALOG, Reference};
 use crate::data::{self, Case, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
-use crate::model::{BuiltIn, Model, ModelCard};
+use crate::model::{self, BuiltIn, Model, ModelCard};
 use crate::study::report::{
     Criterion, Provenance, Settings, broken_intervals, build_report, check_writable, epsilon, utc_now,
 };
@@ -182,7 +182,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
 
 fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Model>> {
     Ok(match path {
-        Some(path) => Arc::new(BuiltIn::load(path, device)?),
+        Some(path) => model::open(path, device)?,
         None => Arc::new(BuiltIn::bundled(device)?),
     })
 }

@@ -179,6 +179,43 @@ impl Array {
     }
 }
 
+/// An array of numbers of any shape.
+#[derive(Clone, Debug)]
+pub struct NumberArray {
+    /// The length of each axis.
+    pub shape: Vec<usize>,
+    /// Row-major. Integers of more than 24 bits and doubles are rounded.
+    pub values: Vec<f32>,
+    /// Whether the file stores bytes without a sign, as an image of 8 bits is stored.
+    pub bytes: bool,
+}
+
+/// Reads a `.npy` of any shape.
+///
+/// # Errors
+/// If it is missing, malformed, cut short, too large, or holds records.
+pub fn read_npy(path: &Path) -> Result<NumberArray, DataError> {
+    let unreadable = |error: std::io::Error| super::open::read_error(path, &error);
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(DataError::new(path, "is not a regular file", READABLE));
+    }
+    let mut file = std::io::BufReader::new(std::fs::File::open(path).map_err(unreadable)?);
+    let array = read_header(path, &mut file)?;
+    let shape = array.dims.iter().map(|&n| n as usize).collect();
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let source = Source { path, reader: &mut file, length: about.len(), cancel: &never, progress: &mut |_| {} };
+    let (pixels, _) = array.read(source)?;
+    let bytes = matches!(pixels, Pixels::U8(_));
+    let values = match pixels {
+        Pixels::U8(p) => p.iter().map(|&v| f32::from(v)).collect(),
+        Pixels::U16(p) => p.iter().map(|&v| f32::from(v)).collect(),
+        Pixels::I16(p) => p.iter().map(|&v| f32::from(v)).collect(),
+        Pixels::F32(p) => p.to_vec(),
+    };
+    Ok(NumberArray { shape, values, bytes })
+}
+
 /// The places, in a file whose first axis runs fastest, of the numbers in the order in which the last axis does.
 struct FortranOrder {
     /// Size, stride in the file and index of each axis.

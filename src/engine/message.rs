@@ -4,7 +4,7 @@
 use super::{DeviceChoice, Plane};
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, LabelMap, Region, Sample, StoredType};
-use crate::model::ModelCard;
+use crate::model::{self, ModelCard};
 use crate::study::report::{Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SweepPlan};
 use std::path::{Path, PathBuf};
@@ -43,8 +43,10 @@ pub enum Request {
     Bounds(Bounds),
     /// Use the bundled model.
     OpenBundledModel,
-    /// Read a model: a `.safetensors` file with its card (`.toml`) beside it.
+    /// Read a model: an ONNX graph, or the weights of a U-Net, with the card (`.toml`) beside it if there is one.
     OpenModel(PathBuf),
+    /// Use the present model as this card says, and write the card beside its file.
+    Card(Box<ModelCard>),
     /// Choose the attack.
     Attack(Attack),
     /// Choose ε, as a fraction of the bounds' width. Answered by an [`Event::Frame`].
@@ -74,6 +76,7 @@ impl Request {
             Request::Slice(_) | Request::Axis(_) => "Show slice",
             Request::Region(_) => "Confine the attack",
             Request::OpenBundledModel | Request::OpenModel(_) => "Open model",
+            Request::Card(_) => "Save card",
             Request::Attack(_) => "Choose attack",
             Request::Epsilon(_) => "Set ε",
             Request::Device(_) => "Change device",
@@ -126,7 +129,7 @@ pub enum Event {
     /// The case changed. A [`Event::Frame`] with its pictures follows.
     Case(Arc<CaseInfo>),
     /// The model changed.
-    Model(Arc<ModelCard>),
+    Model(Arc<ModelCard>, Arc<model::About>),
     /// The device changed.
     Device(DeviceInfo),
     /// New pictures and numbers.

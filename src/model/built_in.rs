@@ -1,15 +1,16 @@
 //! The project's own networks as [`Model`]s: loaded with their card, frozen, folded, fitted to any image size.
 
+use super::about::{About, Facts};
 use super::fit::any_size;
 use super::frozen::FrozenUNet;
 use super::prepare::{finish, prepare};
 use super::unet::{UNet, UNetConfig};
-use super::{Activation, Logits, Model, ModelCard, ModelError, SizeRule, Task};
-use crate::data::DataError;
+use super::weights::{self, Format, Found, Naming, StateDict};
+use super::{
+    Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, ZScore, card_file,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burn_store::{ModuleSnapshot, SafetensorsStore};
-use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,14 +18,13 @@ use std::sync::Arc;
 const BUNDLED_WEIGHTS: &[u8] = include_bytes!("../../assets/membranes-unet.safetensors");
 /// Card of the bundled model.
 const BUNDLED_CARD: &str = include_str!("../../assets/membranes-unet.toml");
-/// A weights file larger than this is refused before it is read.
-const MOST_WEIGHT_BYTES: u64 = 2 << 30;
 
 /// A [`UNet`] with its card, in evaluation mode.
 pub struct BuiltIn {
     card: ModelCard,
     network: FrozenUNet,
     device: Device,
+    facts: Arc<Facts>,
 }
 
 impl BuiltIn {
@@ -35,7 +35,7 @@ impl BuiltIn {
     pub fn new(card: ModelCard, network: &UNet, device: &Device) -> Result<Self, ModelError> {
         check(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
         let network = FrozenUNet::new(network.valid().to_device(device));
-        Ok(Self { card, network, device: device.clone() })
+        Ok(Self { card, network, device: device.clone(), facts: Arc::default() })
     }
 
     /// The model that comes with the program: cell membranes in serial-section electron micrographs.
@@ -44,113 +44,131 @@ impl BuiltIn {
     /// If the device fails.
     pub fn bundled(device: &Device) -> Result<Self, ModelError> {
         let path = Path::new("bundled membranes-unet.safetensors");
-        let card = parse_card(path, BUNDLED_CARD)?;
-        Self::from_bytes(path, card, BUNDLED_WEIGHTS.to_vec(), device)
+        let card = card_file::parse(path, BUNDLED_CARD)?;
+        let network = read_network(path, &card, BUNDLED_WEIGHTS.to_vec(), device)?;
+        let facts = Facts { format: "bundled with the program".to_owned(), ..Facts::default() };
+        Ok(Self { facts: facts.into(), ..Self::new(card, &network, device)? })
     }
 
-    /// Reads `weights` (safetensors) and the card beside it (`.toml`, same name).
+    /// Reads the weights of a U-Net (safetensors, burnpack or a PyTorch state dict) with the card beside them (`<weights>.toml`,
+    /// or `model.toml` in the folder), or with a card guessed from names and shapes.
     ///
     /// # Errors
     /// If a file is missing or malformed, or the weights are those of another network or not finite.
     pub fn load(weights: &Path, device: &Device) -> Result<Self, ModelError> {
-        let hint = "A model is a .safetensors file with its card, a .toml of the same name, beside it";
-        let size =
-            std::fs::metadata(weights).map_err(|e| ModelError::file(weights, format!("cannot be read ({e})"), hint))?;
-        if !size.is_file() {
-            return Err(ModelError::file(weights, "is not a file", hint));
-        }
-        if size.len() > MOST_WEIGHT_BYTES {
-            return Err(ModelError::file(weights, "is larger than 2 GiB", hint));
-        }
-        let card_path = weights.with_extension("toml");
-        let text = std::fs::read_to_string(&card_path)
-            .map_err(|e| ModelError::file(&card_path, format!("the model card cannot be read ({e})"), hint))?;
-        let card = parse_card(&card_path, &text)?;
-        let bytes =
-            std::fs::read(weights).map_err(|e| ModelError::file(weights, format!("cannot be read ({e})"), hint))?;
-        Self::from_bytes(weights, card, bytes, device)
+        let opened = UNetFile::read(weights, device)?;
+        let UNetFile { card, network, facts } = opened;
+        Ok(Self { facts: facts.into(), ..Self::new(card, &network, device)? })
     }
 
-    fn from_bytes(path: &Path, card: ModelCard, bytes: Vec<u8>, device: &Device) -> Result<Self, ModelError> {
-        let network = read_network(path, &card, bytes, device)?;
-        Self::new(card, &network, device)
-    }
-
-    /// Writes `network`'s weights to `weights` and the card beside it, each whole or not at all.
+    /// Writes `network`'s weights to `weights` (burnpack if it ends in `.bpk`, else safetensors) and the card beside it,
+    /// each whole or not at all.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn save(weights: &Path, card: &ModelCard, network: &UNet) -> Result<(), ModelError> {
-        let fail = |cause: String| ModelError::file(weights, cause, "Choose a folder that can be written to");
-        let mut store = SafetensorsStore::from_bytes(None);
-        network.valid().save_into(&mut store).map_err(|e| fail(format!("cannot be encoded ({e})")))?;
-        let bytes = store.get_bytes().map_err(|e| fail(format!("cannot be encoded ({e})")))?;
-        let text = toml::to_string_pretty(card).map_err(|e| fail(format!("the card cannot be encoded ({e})")))?;
-        write(weights, &bytes)?;
-        write(&weights.with_extension("toml"), text.as_bytes())
+        weights::write(weights, network)?;
+        card_file::write(&weights.with_extension("toml"), card)
     }
 }
 
-/// The unfolded network of a weights file, for training on.
+/// A U-Net as its file holds it: not folded, to be trained on or converted.
+pub struct UNetFile {
+    /// Read from beside the weights, or guessed.
+    pub card: ModelCard,
+    /// With the file's weights.
+    pub network: UNet,
+    pub(super) facts: Facts,
+}
+
+impl UNetFile {
+    /// Reads a file; see [`BuiltIn::load`].
+    ///
+    /// # Errors
+    /// As [`BuiltIn::load`].
+    pub fn read(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let head = card_file::head(path)?;
+        let format = Format::of(&head).ok_or_else(|| {
+            let hint = "Open a .safetensors, .bpk, .pt or .pth file";
+            ModelError::file(path, "holds no weights in a format known here", hint)
+        })?;
+        let card = card_file::find(path)?;
+        let found = weights::find_network(path, StateDict::read(path, format)?)?;
+        let mut facts = Facts { path: Some(path.to_owned()), format: format.name().to_owned(), ..Facts::default() };
+        facts.format = format!("{}, {}", facts.format, found.naming.title());
+        let card = match card {
+            Some(card) => ModelCard { network: card.network.or(Some(found.config)), ..card },
+            None => guessed(path, &found, &mut facts.guessed),
+        };
+        check(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
+        if !found.unused.is_empty() && found.naming != Naming::Own {
+            let counters = found.unused.iter().filter(|n| n.ends_with("num_batches_tracked")).count();
+            let names: Vec<&str> = found.unused.iter().map(String::as_str).take(4).collect();
+            if counters < found.unused.len() {
+                facts.notes.push(format!("{} tensors are not used: {}, …", found.unused.len(), names.join(", ")));
+            }
+        }
+        let config = network_of(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
+        let network = weights::fill(path, config, found.tensors, found.naming == Naming::Own, device)?;
+        Ok(Self { card, network, facts })
+    }
+
+    /// What was guessed, because no card lies beside the weights.
+    pub fn guessed(&self) -> &[String] {
+        &self.facts.guessed
+    }
+}
+
+/// The card of a network that was recognised, with a line for each thing that its weights do not say.
+fn guessed(path: &Path, found: &Found, lines: &mut Vec<String>) -> ModelCard {
+    let config = &found.config;
+    let classes = match config.outputs {
+        1 => vec![ClassInfo::new("background"), ClassInfo::new("foreground")],
+        n => (0..n)
+            .map(|i| ClassInfo::new(if i == 0 { "background".to_owned() } else { format!("class {i}") }))
+            .collect(),
+    };
+    let input = match found.naming {
+        Naming::Buda => InputRule { z_score: Some(ZScore::Channel), ..InputRule::default() },
+        Naming::Own | Naming::Milesial => InputRule::default(),
+    };
+    lines.push(match found.naming {
+        Naming::Own => "max pooling and padded convolutions: weights do not say".to_owned(),
+        Naming::Milesial => "input in [0, 1], as its training code scales".to_owned(),
+        Naming::Buda => {
+            "input with mean 0 and deviation 1 in each channel of each image, as its example does".to_owned()
+        }
+    });
+    lines.push(match config.outputs {
+        1 => "one output: a sigmoid, whose positive class is the foreground".to_owned(),
+        n => format!("{n} outputs: a softmax; class 1 is measured"),
+    });
+    if config.channels == 3 {
+        lines.push("three channels: red, green, blue".to_owned());
+    }
+    ModelCard {
+        name: card_file::name(path),
+        description: String::new(),
+        channels: config.channels,
+        head: if config.outputs == 1 { Head::Sigmoid } else { Head::Softmax },
+        size_rule: config.size_rule(),
+        input,
+        classes,
+        network: Some(config.clone()),
+        ..ModelCard::default()
+    }
+}
+
+/// The unfolded network of the bytes of a safetensors file, for training on.
 ///
 /// # Errors
 /// If the weights are malformed, not finite, or of another network than the card says.
 pub fn read_network(path: &Path, card: &ModelCard, bytes: Vec<u8>, device: &Device) -> Result<UNet, ModelError> {
     check(card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
-    // Parsed once on its own: the store trusts the header's offsets.
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
-        ModelError::file(path, format!("is not a safetensors file ({e})"), "Open a .safetensors file made by train")
-    })?;
-    check_values(&tensors)
-        .map_err(|cause| ModelError::file(path, cause, "Open weights of a training that went well"))?;
-    let mut network =
-        network_of(card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?.init(device);
-    let mut store = SafetensorsStore::from_bytes(Some(bytes)).validate(false).allow_partial(true);
-    let hint = "The card beside the weights must describe the network that they were trained in";
-    let result =
-        network.load_from(&mut store).map_err(|e| ModelError::file(path, format!("cannot be loaded ({e})"), hint))?;
-    let mut problems: Vec<String> = result.errors.iter().map(ToString::to_string).collect();
-    problems.extend(result.missing.iter().map(|(name, _)| format!("{name} is missing")));
-    problems.extend(result.unused.iter().map(|name| format!("{name} is not part of the network")));
-    if let Some(first) = problems.first() {
-        let more = match problems.len() - 1 {
-            0 => String::new(),
-            n => format!(", and {n} more"),
-        };
-        return Err(ModelError::file(path, format!("holds the weights of another network: {first}{more}"), hint));
-    }
-    Ok(network)
-}
-
-/// Every weight is a finite 32-bit float: the network would take other types as they are and fail on the first image,
-/// and one value that is no number spoils every pixel that it reaches.
-fn check_values(tensors: &SafeTensors<'_>) -> Result<(), String> {
-    for (name, view) in tensors.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("holds {name} as {}, and weights are read as F32", view.dtype()));
-        }
-        let (values, _) = view.data().as_chunks::<4>();
-        let broken = values.iter().filter(|bytes| !f32::from_le_bytes(**bytes).is_finite()).count();
-        if broken > 0 {
-            return Err(format!("{broken} of the {} values of {name} are not finite (NaN or infinite)", values.len()));
-        }
-    }
-    Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    crate::data::write_bytes_atomic(path, bytes).map_err(|DataError { path, cause, hint }| ModelError::File {
-        path,
-        cause,
-        hint,
-    })
-}
-
-fn parse_card(path: &Path, text: &str) -> Result<ModelCard, ModelError> {
-    toml::from_str(text).map_err(|e| {
-        let line = e.message().to_owned();
-        ModelError::file(path, format!("the model card cannot be understood ({line})"), "Write it anew with train")
-    })
+    let config = network_of(card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
+    let state = StateDict::from_safetensors(path, &bytes)?;
+    drop(bytes);
+    weights::fill(path, config, state.tensors, true, device)
 }
 
 /// The network that a card describes.
@@ -211,6 +229,24 @@ impl Model for BuiltIn {
         finish(Logits::Dense(z), &self.card, true)
     }
 
+    fn raw(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        let ([_, channels, height, width], Some(network)) = (x.dims(), &self.card.network) else {
+            return self.logits(x);
+        };
+        if channels != network.channels {
+            return Err(ModelError::Channels { image: channels, model: network.channels });
+        }
+        let fits = |side: usize| {
+            let output = side.saturating_sub(2 * network.margin());
+            output > 0 && network.input_size(output) == side
+        };
+        if !fits(height) || !fits(width) {
+            let cause = format!("its network does not take {height} × {width} as it is");
+            return Err(ModelError::Card { name: self.card.name.clone(), cause });
+        }
+        Ok(Logits::Dense(self.network.forward(x)))
+    }
+
     /// Measured on the CPU at 512², 1024² and 1536² with base 16 and depth 4: 1265 bytes a pixel. The finest level
     /// dominates, and its share grows with the base.
     fn working_bytes(&self, height: usize, width: usize) -> u64 {
@@ -220,11 +256,43 @@ impl Model for BuiltIn {
         pixels.saturating_mul(base * BYTES_PER_PIXEL_AND_BASE)
     }
 
+    fn about(&self, [height, width]: [usize; 2]) -> About {
+        let facts = (*self.facts).clone();
+        let Some(config) = &self.card.network else { return About { facts, ..About::default() } };
+        let parameters = self.network.num_params() as u64;
+        About {
+            facts,
+            inputs: vec![format!("image [batch, {}, height, width]", config.channels)],
+            outputs: vec![format!("logits [batch, {}, height, width]", config.outputs)],
+            operators: config.operators(),
+            parameters,
+            weight_bytes: 4 * parameters,
+            size: [height, width],
+            flops: Some(config.flops([config.input_size(height), config.input_size(width)])),
+            gradient_bytes: self.working_bytes(height, width),
+        }
+    }
+
+    fn with_card(&self, card: ModelCard) -> Result<Arc<dyn Model>, ModelError> {
+        let card = ModelCard { network: card.network.or_else(|| self.card.network.clone()), ..card };
+        let fault = |cause: String| ModelError::Card { name: card.name.clone(), cause };
+        check(&card).map_err(fault)?;
+        // Folded weights serve every card of the same network.
+        let same = |card: &ModelCard| card.network.clone().map(|n| UNetConfig { dropout: 0.0, ..n });
+        if same(&card) != same(&self.card) {
+            return Err(fault("it describes another network than the weights were loaded into".to_owned()));
+        }
+        let facts = Facts { guessed: Vec::new(), ..(*self.facts).clone() };
+        let network = self.network.clone();
+        Ok(Arc::new(Self { card, network, device: self.device.clone(), facts: facts.into() }))
+    }
+
     fn device(&self) -> Device {
         self.device.clone()
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
-        Arc::new(Self { card: self.card.clone(), network: self.network.to_device(device), device: device.clone() })
+        let network = self.network.to_device(device);
+        Arc::new(Self { card: self.card.clone(), network, device: device.clone(), facts: self.facts.clone() })
     }
 }

@@ -1,25 +1,33 @@
 //! Models: anything that turns images into logits, with a card that says how. Built-in networks and loaded graphs are
 //! the same thing to everyone else. Nothing here knows attacks, workers or windows.
 
+mod about;
 mod built_in;
 mod card;
+mod card_file;
+mod describe;
 mod error;
 mod fit;
 mod frozen;
 mod memory;
 pub mod onnx;
+mod open;
 mod predict;
 mod prepare;
 mod resize;
 pub mod unet;
+mod weights;
 
-pub use built_in::{BuiltIn, read_network};
+pub use about::{About, Facts};
+pub use built_in::{BuiltIn, UNetFile, read_network};
 pub use card::{
     Activation, ChannelOrder, ClassInfo, Colour, Head, InputRule, ModelCard, OutputRule, SizeRule, Task, ZScore,
 };
+pub use card_file::{read as read_card, write as write_card};
 pub use error::ModelError;
 pub use memory::check_room;
-pub use predict::{Prediction, predict};
+pub use open::open;
+pub use predict::{Prediction, class_probabilities, predict};
 
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
@@ -29,7 +37,7 @@ use std::sync::Arc;
 pub enum Logits {
     /// `[batch, outputs, height, width]`: one output (sigmoid) or one per class (softmax).
     Dense(Tensor<4>),
-    /// `[batch, classes]`.
+    /// Of whole images, `[batch, outputs]`: one output (sigmoid) or one per class (softmax).
     Class(Tensor<2>),
 }
 
@@ -58,8 +66,31 @@ pub trait Model: Send + Sync {
     /// where the values are read).
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError>;
 
+    /// What the network itself puts out for `x` as its input: nothing is scaled, padded or resized, and the final
+    /// activation is left on.
+    ///
+    /// # Errors
+    /// As [`Self::logits`].
+    fn raw(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        self.logits(x)
+    }
+
     /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about.
     fn working_bytes(&self, height: usize, width: usize) -> u64;
+
+    /// What there is to know of it; figures are for an image of height and width `size`.
+    fn about(&self, size: [usize; 2]) -> About {
+        let [height, width] = size;
+        About { size, gradient_bytes: self.working_bytes(height, width), ..About::default() }
+    }
+
+    /// The same weights used as another card says.
+    ///
+    /// # Errors
+    /// If the card does not fit the network.
+    fn with_card(&self, card: ModelCard) -> Result<Arc<dyn Model>, ModelError> {
+        Err(ModelError::Card { name: card.name, cause: "this model’s card is part of it".to_owned() })
+    }
 
     /// Where it computes.
     fn device(&self) -> Device;

@@ -1,6 +1,6 @@
 //! From logits to classes, once for all who judge a model.
 
-use super::{Head, Logits, Model, ModelError};
+use super::{Head, Logits, Model, ModelCard, ModelError};
 use crate::data::{IGNORE, Mask};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -48,4 +48,20 @@ pub fn predict(model: &dyn Model, x: Tensor<4>) -> Result<Prediction, ModelError
         Some(winner) => winner.iter().map(|&c| u8::try_from(c).unwrap_or(IGNORE)).collect(),
     };
     Ok(Prediction { probability, on_host, predicted: Mask { height, width, classes } })
+}
+
+/// The probability of each class, from one image's class logits (`card.outputs()` of them).
+pub fn class_probabilities(card: &ModelCard, logits: &[f32]) -> Vec<f32> {
+    match (card.head, logits) {
+        (Head::Sigmoid, &[z]) => {
+            let p = 1.0 / (1.0 + (-z).exp());
+            if card.positive_class == 0 { vec![p, 1.0 - p] } else { vec![1.0 - p, p] }
+        }
+        _ => {
+            let most = logits.iter().fold(f32::NEG_INFINITY, |most, &z| most.max(z));
+            let parts: Vec<f32> = logits.iter().map(|&z| (z - most).exp()).collect();
+            let sum: f32 = parts.iter().sum();
+            parts.into_iter().map(|part| part / sum).collect()
+        }
+    }
 }

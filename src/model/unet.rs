@@ -156,6 +156,44 @@ impl UNetConfig {
         }
     }
 
+    /// What it is made of, with how often each occurs.
+    pub fn operators(&self) -> Vec<(String, usize)> {
+        let convolutions = 2 * (2 * self.depth + 1);
+        let up = match self.upsampling {
+            Upsampling::Transposed => "ConvTranspose 2×2",
+            Upsampling::Bilinear => "Resize ×2, bilinear",
+        };
+        let mut all = vec![("Conv 3×3".to_owned(), convolutions), ("Relu".to_owned(), convolutions)];
+        all.extend(self.batch_norm.then(|| ("BatchNorm, folded".to_owned(), convolutions)));
+        all.extend((self.downsampling == Downsampling::MaxPool).then(|| ("MaxPool 2×2".to_owned(), self.depth)));
+        all.extend([(up.to_owned(), self.depth), ("Concat".to_owned(), self.depth), ("Conv 1×1".to_owned(), 1)]);
+        all
+    }
+
+    /// Floating-point operations of the convolutions for an input of `[height, width]` (one that fits), counting a
+    /// multiplication and an addition as two. Unpadded convolutions are counted as if padded.
+    pub fn flops(&self, [height, width]: [usize; 2]) -> u64 {
+        let area = |level: usize| ((height >> level) * (width >> level)) as u64;
+        let conv = |size: u64, input: usize, output: usize, area: u64| 2 * size * (input * output) as u64 * area;
+        let bilinear = self.upsampling == Upsampling::Bilinear;
+        let lowest = if bilinear { self.width(self.depth.max(1) - 1) } else { self.width(self.depth) };
+        let mut sum = conv(1, self.base, self.outputs, area(0));
+        for level in 0..=self.depth {
+            let input = if level == 0 { self.channels } else { self.width(level - 1) };
+            let output = if level == self.depth { lowest } else { self.width(level) };
+            sum += conv(9, input, output, area(level)) + conv(9, output, output, area(level));
+        }
+        for level in 0..self.depth {
+            let width = self.width(level);
+            let narrow = if bilinear { self.width(level.max(1) - 1) } else { width };
+            sum += conv(9, 2 * width, width, area(level)) + conv(9, width, narrow, area(level));
+            if !bilinear {
+                sum += conv(4, self.width(level + 1), width, area(level + 1));
+            }
+        }
+        sum
+    }
+
     /// A network with random weights on `device`. Seed the device first for reproducible weights.
     pub fn init(&self, device: &Device) -> UNet {
         let wide = |input: usize, between: usize, output: usize, stride: usize| DoubleConv {

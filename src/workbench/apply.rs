@@ -248,9 +248,10 @@ impl App {
             }
             Event::Read(share) => self.state.read_share = Some(share),
             Event::Case(info) => self.new_case(info),
-            Event::Model(card) => {
+            Event::Model(card, about) => {
                 self.state.model = Some(card);
-                self.worked(&["Open model"]);
+                self.state.model_about = Some(about);
+                self.worked(&["Open model", "Save card"]);
                 if let Some(file) = self.pending_model.take() {
                     if let Some(file) = &file {
                         self.recent_models.retain(|m| m != file);

@@ -32,7 +32,7 @@ pub const IMAGE_ENDINGS: [&str; 17] = [
     "bin",
 ];
 /// Model files that can be opened.
-pub const MODEL_ENDINGS: [&str; 1] = ["safetensors"];
+pub const MODEL_ENDINGS: [&str; 5] = ["onnx", "safetensors", "bpk", "pt", "pth"];
 /// What a set of files means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -67,7 +67,7 @@ pub fn meaning(files: &[PathBuf], has_image: bool) -> Meaning {
         (Some(model), []) => Meaning::Model(model.clone()),
         (_, []) => {
             let given = files.first().map(|f| f.display().to_string()).unwrap_or_default();
-            Meaning::Nothing(format!("{given}: a card needs its weights. Give the .safetensors file beside it"))
+            Meaning::Nothing(format!("{given}: a card needs its model. Give the file beside it"))
         }
         (_, [one]) if is_named_mask(one) && has_image => Meaning::Label((*one).clone()),
         (_, [one]) => Meaning::Image { image: (*one).clone(), label: None },
@@ -111,7 +111,9 @@ impl Wanted {
                 "PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy, idx, CIFAR-10"
             }
             Self::Label => "An image of the same size whose pixel values are classes",
-            Self::Model => "A .safetensors file; its card (.toml) lies beside it",
+            Self::Model => {
+                "ONNX, or a U-Net’s .safetensors, .bpk, .pt or .pth; a card (.toml) beside it is read, else guessed"
+            }
             Self::Export(ExportKind::Adversarial) => {
                 "PNG, TIFF, .npy, .nii, .nii.gz or .dcm by its ending; rounded to the depth of the original, read back and judged again"
             }
@@ -402,6 +404,9 @@ mod tests {
         assert_eq!(meaning(&paths(&["a.png", "a-mask.png"]), false), image("a.png", Some("a-mask.png")));
         assert_eq!(meaning(&paths(&["a.png", "b.png"]), false), Meaning::Ask(["a.png".into(), "b.png".into()]));
         assert_eq!(meaning(&paths(&["m.toml", "m.SAFETENSORS"]), false), Meaning::Model("m.SAFETENSORS".into()));
+        for name in ["m.onnx", "m.bpk", "m.pt", "m.pth"] {
+            assert_eq!(meaning(&paths(&[name]), true), Meaning::Model(name.into()));
+        }
         assert!(matches!(meaning(&paths(&["m.toml"]), false), Meaning::Nothing(_)));
         assert!(matches!(meaning(&paths(&["a.png", "b.png", "c.png"]), false), Meaning::Nothing(_)));
         assert!(matches!(meaning(&[], false), Meaning::Nothing(_)));

@@ -3,12 +3,12 @@
 use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::EpsilonUnit;
 use super::layout::section;
+use super::model::ModelPanel;
 use super::state::{MaskStyle, State, View};
 use super::{Pane, PaneContext, numbers, theme, window_level};
 use crate::attack::{Attack, CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
-use crate::model::{Head, ModelCard, SizeRule};
 use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
 
 /// The panel.
@@ -16,6 +16,7 @@ use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
 pub struct Inspector {
     /// The map that is being set, until it is complete.
     map_draft: Option<LabelMap>,
+    model: ModelPanel,
 }
 
 impl Pane for Inspector {
@@ -32,9 +33,7 @@ impl Pane for Inspector {
             }
             view_ui(ui, state, commands);
             export_ui(ui, state, commands);
-            if let Some(card) = &state.model {
-                model_ui(ui, card);
-            }
+            self.model.ui(ui, state, commands);
             ui.add_space(8.0);
         });
     }
@@ -276,33 +275,4 @@ fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         let (text, color) = numbers::saved_text(saved, theme::of(ui));
         ui.label(egui::RichText::new(text).color(color)).on_hover_text(report.path.display().to_string());
     }
-}
-
-fn model_ui(ui: &mut Ui, card: &ModelCard) {
-    section(ui, "Model");
-    ui.label(&card.name);
-    ui.label(theme::weak(ui, &card.description));
-    grid("model card").show(ui, |ui| {
-        let classes: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
-        row(ui, "Classes", "", |ui| ui.label(classes.join(", ")));
-        let positive = card.classes.get(usize::from(card.positive_class)).map_or("?", |c| c.name.as_str());
-        row(ui, "Measured", "The class that Dice and IoU speak of.", |ui| ui.label(positive));
-        let head = match card.head {
-            Head::Sigmoid => "one logit, sigmoid",
-            Head::Softmax => "a logit per class, softmax",
-        };
-        row(ui, "Head", "How logits become classes.", |ui| ui.label(head));
-        let size = match card.size_rule {
-            SizeRule::Any => "any".to_owned(),
-            SizeRule::MultipleOf(n) => format!("any, padded to ×{n}"),
-            SizeRule::Tile([height, width]) => format!("tiles of {width} × {height}"),
-            SizeRule::Resize([height, width]) => format!("resized to {width} × {height}"),
-        };
-        row(ui, "Sizes", "Other sizes are padded or tiled inside the model and cut back exactly.", |ui| ui.label(size));
-        if let Some(network) = &card.network {
-            let norm = if network.batch_norm { "batch norm" } else { "no batch norm" };
-            let network = format!("U-Net, base {}, depth {}, {norm}", network.base, network.depth);
-            row(ui, "Network", "", |ui| ui.label(network));
-        }
-    });
 }

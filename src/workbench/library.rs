@@ -41,7 +41,7 @@ impl Pane for Library {
             if button(ui, "Label…", "L", label, state.case.is_some()) {
                 commands.send(Command::ChooseLabel);
             }
-            if button(ui, "Model…", "M", "A .safetensors file with its card (.toml) beside it.", true) {
+            if button(ui, "Model…", "M", "ONNX, or the weights of a U-Net, with a card (.toml) beside it if there is one.", true) {
                 commands.send(Command::ChooseModel);
             }
             self.typed_ui(ui, commands);

@@ -21,6 +21,7 @@ mod layout;
 mod library;
 pub mod marks;
 mod menu;
+mod model;
 mod notices;
 mod numbers;
 pub mod probe;

@@ -10,7 +10,7 @@ pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry};
 use crate::data::Region;
 use crate::engine::{CaseInfo, DeviceInfo, ExportReport, Frame, JobState, JobStatus, Problem, Series};
-use crate::model::ModelCard;
+use crate::model::{About, ModelCard};
 use crate::study::{Curve, CurvePoint, Measure};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ pub struct State {
     pub case: Option<Arc<CaseInfo>>,
     /// The model, once one was read.
     pub model: Option<Arc<ModelCard>>,
+    /// What there is to know of it.
+    pub model_about: Option<Arc<About>>,
     /// Where tensors are computed, once known.
     pub device: Option<DeviceInfo>,
     /// The newest pictures and numbers. They stay until newer ones are complete: compare [`Frame::epsilon`] with
@@ -174,6 +176,7 @@ impl Default for State {
         Self {
             case: None,
             model: None,
+            model_about: None,
             device: None,
             frame: None,
             curve: None,

@@ -218,7 +218,7 @@ fn bad_models_epsilons_and_folders_are_refused_in_one_line() {
     let other = said(&["--model", "other.safetensors", "--out", "out"]);
     assert!(other.contains("other.safetensors") && other.contains("another network"), "{other}");
     std::fs::write(folder.path().join("text.safetensors"), "hello").unwrap();
-    assert!(said(&["--model", "text.safetensors", "--out", "out"]).contains("text.toml"));
+    assert!(said(&["--model", "text.safetensors", "--out", "out"]).contains("text.safetensors: is no model"));
     assert!(said(&["--model", "none.safetensors", "--out", "out"]).contains("none.safetensors"));
 
     assert!(said(&["--epsilons", "0..1", "--out", "out"]).contains("0..0.9:0.1"));

@@ -9,6 +9,7 @@ mod raster;
 mod tiff;
 
 pub use atomic::{write_atomic, write_bytes_atomic};
+pub use npy::write_npy;
 pub use raster::{file_ending, quantise, write_image, write_png, write_tiff};
 
 use super::{About, Axis, Bounds, DataError, Grid, IdentifyingElement, Image, Mask, Pixels, Stack, StoredType};

@@ -10,19 +10,10 @@ use std::path::Path;
 pub(super) fn write(path: &Path, stack: &Stack) -> Result<(), DataError> {
     let colour = (stack.channels > 1).then_some(stack.channels);
     let slices = (stack.slices > 1).then_some(stack.slices);
-    let axes: Vec<String> =
-        slices.into_iter().chain(colour).chain([stack.height, stack.width]).map(|n| n.to_string()).collect();
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", axes.join(", "));
-    // The numbers begin at a multiple of 64 bytes, and a line ends before them.
-    while !(10 + header.len() + 1).is_multiple_of(64) {
-        header.push(' ');
-    }
-    header.push('\n');
+    let axes: Vec<usize> = slices.into_iter().chain(colour).chain([stack.height, stack.width]).collect();
     let turned = stack.about.turned.then_some(stack.about.grid).flatten();
     write_atomic(path, |file| {
-        file.write_all(b"\x93NUMPY\x01\0")?;
-        file.write_all(&(header.len() as u16).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
+        file.write_all(&header(&axes))?;
         for image in (0..stack.slices).filter_map(|slice| stack.slice(slice)) {
             let stored = image.pixels.iter().map(|&v| turned.map_or(v, |grid| grid.turned(v)));
             let bytes: Vec<u8> = stored.flat_map(f32::to_le_bytes).collect();
@@ -30,4 +21,38 @@ pub(super) fn write(path: &Path, stack: &Stack) -> Result<(), DataError> {
         }
         Ok(())
     })
+}
+
+/// Writes `values` of the shape `axes`, row-major.
+///
+/// # Errors
+/// If there are not as many as the shape says, or the file cannot be written.
+pub fn write_npy(path: &Path, axes: &[usize], values: &[f32]) -> Result<(), DataError> {
+    if axes.iter().product::<usize>() != values.len() {
+        return Err(DataError::new(path, format!("{} values do not make {axes:?}", values.len()), ""));
+    }
+    write_atomic(path, |file| {
+        file.write_all(&header(axes))?;
+        for piece in values.chunks(1 << 16) {
+            let bytes: Vec<u8> = piece.iter().copied().flat_map(f32::to_le_bytes).collect();
+            file.write_all(&bytes)?;
+        }
+        Ok(())
+    })
+}
+
+/// All that stands before the numbers.
+fn header(axes: &[usize]) -> Vec<u8> {
+    // A tuple of one ends in a comma.
+    let shape: String = axes.iter().map(|n| format!("{n}, ")).collect();
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
+    // The numbers begin at a multiple of 64 bytes, and a line ends before them.
+    while !(10 + text.len() + 1).is_multiple_of(64) {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut header = b"\x93NUMPY\x01\0".to_vec();
+    header.extend((text.len() as u16).to_le_bytes());
+    header.extend(text.as_bytes());
+    header
 }

@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::study::report::VolumeAttack;
 use crate::study::{Judged, Subject, Sweep, SweepPlan};
 use burn::tensor::Tensor;
+use requests::described;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,7 +159,7 @@ impl Worker {
             self.outbox.send(Event::Device(good.backend.info.clone()));
         }
         if other_model {
-            self.outbox.send(Event::Model(Arc::new(good.model.card().clone())));
+            self.outbox.send(described(good.model.as_ref()));
         }
         self.outbox.send(Event::Case(good.info.clone()));
         self.outbox.send(Event::Frame(good.frame.clone()));

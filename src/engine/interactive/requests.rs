@@ -5,7 +5,7 @@ use crate::data::{Axis, DataError};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
 use crate::engine::{DeviceChoice, Event, Request};
-use crate::model::{BuiltIn, Model};
+use crate::model::{self, BuiltIn, Model, ModelCard};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -82,9 +82,10 @@ impl Worker {
                 self.use_model(Arc::new(model))
             }
             Request::OpenModel(path) => {
-                let model = BuiltIn::load(&path, &self.device()?).map_err(text)?;
-                self.use_model(Arc::new(model))
+                let model = model::open(&path, &self.device()?).map_err(text)?;
+                self.use_model(model)
             }
+            Request::Card(card) => self.use_card(*card),
             Request::Attack(method) => {
                 if method != self.method || self.prepared.is_none() {
                     self.method = method;
@@ -215,8 +216,17 @@ impl Worker {
             }
             return Err(why);
         }
-        self.outbox.send(Event::Model(Arc::new(model.card().clone())));
+        self.outbox.send(described(model.as_ref()));
         Ok(())
+    }
+
+    /// The present model as `card` says; the card is written once the model has taken it.
+    fn use_card(&mut self, card: ModelCard) -> Result<(), String> {
+        let present = self.model.clone().ok_or("no model is open")?;
+        let path = present.about(DESCRIBED_SIZE).facts.path.ok_or("this model came from no file")?;
+        let model = present.with_card(card).map_err(text)?;
+        self.use_model(model.clone())?;
+        model::write_card(&path.with_extension("toml"), model.card()).map_err(text)
     }
 
     /// The subject anew, for a new model or device.
@@ -255,4 +265,12 @@ impl Worker {
         self.stale = self.stale.max(stale);
         Ok(())
     }
+}
+
+/// Height and width that a model's costs are told for.
+const DESCRIBED_SIZE: [usize; 2] = [512, 512];
+
+/// The news of a model.
+pub(super) fn described(model: &dyn Model) -> Event {
+    Event::Model(Arc::new(model.card().clone()), Arc::new(model.about(DESCRIBED_SIZE)))
 }

@@ -1,0 +1,172 @@
+//! Images for a model as `predict` and `attack` read them: any image file, or a NumPy array of several.
+
+use super::options::{DeviceOptions, parse_bounds};
+use crate::data::{self, Bounds, read_npy};
+use crate::gpu::Compute;
+use crate::model::{self, Model, check_room};
+use anyhow::{Context, bail, ensure};
+use burn::tensor::{Device, Tensor, TensorData};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Memory that the images computed at once may take.
+const BATCH_BYTES: u64 = 1 << 30;
+
+/// Arguments that `predict` and `attack` share.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct InputOptions {
+    /// An image file, or a NumPy array (.npy) of numbers in pixel units with the axes (channels, rows, columns) or
+    /// (images, channels, rows, columns).
+    pub input: PathBuf,
+    /// The model: .onnx, .safetensors, .bpk, .pt or .pth, with its card (.toml of the same name, or model.toml) beside it.
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// A card to use in place of the one beside the model.
+    #[arg(long, value_name = "CARD")]
+    pub card: Option<PathBuf>,
+    /// Slice of a stack, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub slice: usize,
+    /// The pixel values that are scaled to 0 and 1; the image is clipped to them, and ε is a fraction of their distance.
+    /// Without it: those that the card demands; 0 to 255 for 8-bit images; of an array of floats 0 to 1 or 0 to 255, whichever
+    /// holds it; else the range of the whole stack.
+    #[arg(long, value_name = "LOWER,UPPER", value_parser = parse_bounds, allow_hyphen_values = true)]
+    pub bounds: Option<Bounds>,
+    /// Feed the numbers to the network as they are, without what the card says of its input.
+    #[arg(long)]
+    pub raw: bool,
+    #[command(flatten)]
+    pub device: DeviceOptions,
+}
+
+impl InputOptions {
+    /// Opens the model on the device that was asked for.
+    pub fn open_model(&self) -> anyhow::Result<Arc<dyn Model>> {
+        let device = Compute::headless(self.device.device)?.device;
+        let model = model::open(&self.model, &device)?;
+        let model = match &self.card {
+            Some(card) => model.with_card(model::read_card(card)?)?,
+            None => model,
+        };
+        let facts = model.about([1, 1]).facts;
+        if !facts.guessed.is_empty() && self.card.is_none() && !self.raw {
+            eprintln!(
+                "{}: no card lies beside it, so this was guessed: {}. `epsiloscope model inspect` writes a card to correct",
+                self.model.display(),
+                facts.guessed.join("; ")
+            );
+        }
+        facts.notes.iter().for_each(|note| eprintln!("{}: {note}", self.model.display()));
+        Ok(model)
+    }
+}
+
+/// Images of one size, on the host.
+pub(super) struct Images {
+    /// `[images, channels, height, width]`.
+    pub shape: [usize; 4],
+    /// In pixel units.
+    pub values: Vec<f32>,
+    /// What becomes 0 and 1.
+    pub bounds: Bounds,
+    /// The axes that arrays like it are written with: those of the array that was read.
+    pub axes: Vec<usize>,
+}
+
+impl Images {
+    /// Reads what `options` name, for `model`.
+    pub fn read(options: &InputOptions, model: &dyn Model) -> anyhow::Result<Self> {
+        let path = &options.input;
+        let needed = model.card().input.needed_bounds().map(|[lower, upper]| Bounds { lower, upper });
+        let is_array = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
+        let mut images = if is_array { Self::of_array(path)? } else { Self::of_image(path, options.slice)? };
+        match (options.bounds.or(needed.filter(|_| !options.raw)), options.raw) {
+            (Some(bounds), _) => {
+                ensure!(
+                    bounds.width() > 0.0 && bounds.width().is_finite(),
+                    "the bounds {} to {} have no width: give the lower one first",
+                    bounds.lower,
+                    bounds.upper
+                );
+                images.bounds = bounds;
+            }
+            (None, false) => ensure!(
+                images.bounds.width() > 0.0,
+                "{}: holds floats beyond 0 to 255, so that their bounds must be said: add --bounds LOWER,UPPER (Hounsfield \
+                 units: --bounds=-1024,3071)",
+                path.display()
+            ),
+            (None, true) => {}
+        }
+        let [_, channels, height, width] = images.shape;
+        let wanted = model.card().channels;
+        ensure!(
+            channels == wanted || channels == 1,
+            "{}: has {channels} channels, and the model takes {wanted}. Give an image or an array with {wanted} channels, or 1",
+            path.display()
+        );
+        check_room(height, width, model.working_bytes(height, width)).with_context(|| path.display().to_string())?;
+        Ok(images)
+    }
+
+    fn of_array(path: &Path) -> anyhow::Result<Self> {
+        let array = read_npy(path)?;
+        let shape = match array.shape[..] {
+            [channels, height, width] => [1, channels, height, width],
+            [images, channels, height, width] => [images, channels, height, width],
+            _ => bail!(
+                "{}: has the axes {:?}; give (channels, rows, columns) or (images, channels, rows, columns)",
+                path.display(),
+                array.shape
+            ),
+        };
+        let broken = array.values.iter().filter(|v| !v.is_finite()).count();
+        ensure!(broken == 0, "{}: {broken} of its values are not finite (NaN or infinite)", path.display());
+        let (lowest, highest) =
+            array.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+        let bounds = match (array.bytes, lowest >= 0.0) {
+            (true, _) => Bounds::EIGHT_BIT,
+            (false, true) if highest <= 1.0 => Bounds { lower: 0.0, upper: 1.0 },
+            (false, true) if highest <= 255.0 => Bounds::EIGHT_BIT,
+            // To be said by a person.
+            _ => Bounds { lower: 0.0, upper: 0.0 },
+        };
+        Ok(Self { shape, values: array.values, bounds, axes: array.shape })
+    }
+
+    fn of_image(path: &Path, slice: usize) -> anyhow::Result<Self> {
+        let stack = data::open(path, &AtomicBool::new(false))?;
+        let image = stack.slice(slice).with_context(|| {
+            format!("{}: has {} slices, so that the last one is {}", path.display(), stack.slices, stack.slices - 1)
+        })?;
+        let axes = vec![image.channels, image.height, image.width];
+        let shape = [1, image.channels, image.height, image.width];
+        Ok(Self { shape, values: image.pixels.to_vec(), bounds: stack.bounds, axes })
+    }
+
+    /// How many images are computed at once.
+    pub fn at_once(&self, model: &dyn Model) -> usize {
+        let [count, _, height, width] = self.shape;
+        let each = model.working_bytes(height, width).max(1);
+        usize::try_from(BATCH_BYTES / each).unwrap_or(usize::MAX).clamp(1, 64).min(count.max(1))
+    }
+
+    /// Images `first` and on, `count` of them, as they are.
+    pub fn tensor(&self, first: usize, count: usize, device: &Device) -> Tensor<4> {
+        self.scaled(first, count, device, |v| v)
+    }
+
+    /// The same, scaled so that the bounds are [0, 1], and clipped to them.
+    pub fn unit_tensor(&self, first: usize, count: usize, device: &Device) -> Tensor<4> {
+        let (lower, width) = (self.bounds.lower, self.bounds.width());
+        self.scaled(first, count, device, |v| ((v - lower) / width).clamp(0.0, 1.0))
+    }
+
+    fn scaled(&self, first: usize, count: usize, device: &Device, scale: impl Fn(f32) -> f32) -> Tensor<4> {
+        let [_, channels, height, width] = self.shape;
+        let each = channels * height * width;
+        let values = self.values[first * each..(first + count) * each].iter().map(|&v| scale(v)).collect();
+        Tensor::from_data(TensorData::new(values, [count, channels, height, width]), device)
+    }
+}

@@ -1,0 +1,24 @@
+//! Opening a model, whatever it is stored as.
+
+use super::weights::Format;
+use super::{BuiltIn, Model, ModelError, card_file};
+use burn::tensor::Device;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens the model at `path`: an ONNX graph, or the weights of a U-Net as safetensors, burnpack or a PyTorch state dict. What
+/// the file is follows from its content. The card is `<path>.toml` (its ending replaced), else `model.toml` in the folder, else
+/// guessed ([`Model::about`] says what was).
+///
+/// # Errors
+/// If the file or its card is missing, damaged or of something else; the message names the file and what would work.
+pub fn open(path: &Path, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
+    let head = card_file::head(path)?;
+    match Format::of(&head) {
+        Some(_) => Ok(Arc::new(BuiltIn::load(path, device)?)),
+        None => {
+            let hint = "Open an .onnx, .safetensors, .bpk, .pt or .pth file";
+            Err(ModelError::file(path, "is no model of a kind known here", hint))
+        }
+    }
+}
