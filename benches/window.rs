@@ -6,13 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use eframe::egui::{Role, pos2};
+use eframe::egui::{self, Role, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::engine::JobState;
 use epsiloscope::gpu::wgpu_setup;
 use epsiloscope::workbench::epsilon_bar::SLIDER_LABEL;
-use epsiloscope::workbench::{App, Options, Setup};
+use epsiloscope::workbench::{App, Command, Options, Setup};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// As fast as a common screen asks for frames.
@@ -70,10 +71,62 @@ fn main() {
         ms(0.99),
         ms(1.0)
     );
+    for name in ["cifar10", "mnist"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+        if folder.exists() {
+            scroll(&mut harness, &folder);
+        } else {
+            println!("skipped: {} is not there", folder.display());
+        }
+    }
     match peak_memory_bytes() {
         Some(bytes) => println!("peak memory: {:.0} MB", bytes as f64 / 1e6),
         None => println!("peak memory: unknown on this system"),
     }
+}
+
+/// Scrolls through the thumbnails of a data set: a page every frame, then by keys.
+fn scroll(harness: &mut Harness<'static, App>, folder: &Path) {
+    harness.state().send(Command::OpenFiles(vec![folder.to_owned()]));
+    let opened = Instant::now();
+    let is_open = |app: &App| app.state.browse.set.as_ref().is_some_and(|set| set.path == folder);
+    while !(is_open(harness.state()) && harness.state().state.is_current()) {
+        std::thread::sleep(Duration::from_millis(1));
+        harness.step();
+    }
+    let opened = opened.elapsed();
+    harness.state().send(Command::EnlargeLibrary(true));
+    harness.run_steps(3);
+    let entries = harness.state().state.browse.shown.len();
+    let chosen = |harness: &Harness<'static, App>| harness.state().state.browse.chosen;
+    let mut times = Vec::new();
+    for i in 0..FRAMES {
+        let frame = Instant::now();
+        if i % 2 == 0 {
+            harness.hover_at(pos2(200.0, 500.0));
+            harness.event(egui::Event::MouseWheel {
+                unit: egui::MouseWheelUnit::Point,
+                delta: egui::vec2(0.0, if i % 200 < 150 { -700.0 } else { 500.0 }),
+                phase: egui::TouchPhase::Move,
+                source: egui::MouseWheelSource::Unknown,
+                modifiers: egui::Modifiers::NONE,
+            });
+        }
+        harness.step();
+        times.push(frame.elapsed());
+        std::thread::sleep(FRAME.saturating_sub(frame.elapsed()));
+    }
+    times.sort();
+    let ms = |share: f64| times[((FRAMES - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3;
+    let made = harness.state().state.browse.thumbnails.len();
+    let (median, p99, longest) = (ms(0.5), ms(0.99), ms(1.0));
+    println!(
+        "{}: {entries} entries, first picture after {:.2} s; frame while scrolling: median {median:.1} ms, p99 {p99:.1} ms, \
+         longest {longest:.1} ms ({FRAMES} frames, {made} thumbnails, chosen {:?})",
+        folder.file_name().unwrap().display(),
+        opened.as_secs_f64(),
+        chosen(harness),
+    );
 }
 
 /// The largest resident set so far, where the system tells (Linux).

@@ -69,7 +69,7 @@ enum Command {
 #[derive(Clone, Debug, clap::Args)]
 struct WindowOptions {
     /// An image to open: PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy,
-    /// idx or CIFAR-10. Without it, the bundled sample.
+    /// idx or CIFAR-10; or a folder as a data set. Without it, the data set of the last session, or the bundled sample.
     image: Option<PathBuf>,
     #[command(flatten)]
     case: CaseOptions,

@@ -26,6 +26,7 @@ mod region;
 mod sample;
 mod stack;
 pub mod synthetic;
+mod thumbnail;
 mod tiff;
 mod write;
 
@@ -43,6 +44,7 @@ pub use open::{LARGEST_DECODED_BYTES, open, open_bytes, open_with_progress};
 pub use region::{Region, Shape};
 pub use sample::{BUNDLED_SAMPLE_NAME, Sample, bundled_sample};
 pub use stack::{Pixels, Stack};
+pub use thumbnail::Thumbnail;
 pub use write::{
     FileFormat, Made, file_ending, grid_of, quantise, write_atomic, write_bytes_atomic, write_image, write_npy,
     write_png, write_stack, write_tiff,

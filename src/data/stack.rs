@@ -144,10 +144,12 @@ impl Stack {
         self.pixels.stored()
     }
 
-    /// Whether its slices are those of one volume, so that other planes through it make sense.
+    /// Whether its slices are those of one volume, so that other planes through it make sense. Slices of different classes
+    /// are images of their own; a volume has one class as a whole.
     pub fn is_volume(&self) -> bool {
         let [slices, height, width] = self.axis.stored([self.slices, self.height, self.width]);
-        slices > 1 && height > 1 && width > 1 && self.about.classes.is_none()
+        let classes = self.about.classes.as_deref().unwrap_or_default();
+        slices > 1 && height > 1 && width > 1 && classes.windows(2).all(|pair| pair[0] == pair[1])
     }
 
     /// The same volume sliced along another axis of the stored pixels, which are shared: spacing, orientation and the
@@ -163,8 +165,10 @@ impl Stack {
             Axis::Columns => about.along(Axis::Columns).along(Axis::Columns),
         };
         let [slices, height, width] = axis.arranged(self.axis.stored([self.slices, self.height, self.width]));
-        let about = Arc::new(stored(&self.about).along(axis));
-        Self { slices, height, width, about, axis, ..self.clone() }
+        let mut about = stored(&self.about).along(axis);
+        let class = about.classes.as_deref().and_then(|classes| classes.first().copied());
+        about.classes = class.map(|class| vec![class; slices].into());
+        Self { slices, height, width, about: about.into(), axis, ..self.clone() }
     }
 
     /// Slice `index` as floats in pixel units, or `None` past the last slice.
@@ -332,6 +336,19 @@ mod tests {
         }
         let one = Stack::new([1, 1, 4, 5], Pixels::U8([0; 20].into())).unwrap();
         assert_eq!(one.along(Axis::Rows).height, 4);
+    }
+
+    #[test]
+    fn volumes_have_one_class() {
+        let stack = Stack::new([3, 1, 4, 5], Pixels::U8([0; 60].into())).unwrap();
+        let with = |classes: [u16; 3]| {
+            let about = About { classes: Some(classes.into()), ..About::default() };
+            Stack { about: about.into(), ..stack.clone() }
+        };
+        assert!(!with([0, 1, 1]).is_volume());
+        let side = with([2; 3]).along(Axis::Columns);
+        assert_eq!((side.slices, side.about.class(4).map(|class| class.index)), (5, Some(2)));
+        assert_eq!(side.along(Axis::Slices).about.classes.as_deref(), Some(&[2; 3][..]));
     }
 
     #[test]

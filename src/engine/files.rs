@@ -2,11 +2,12 @@
 
 use super::mailbox::{Letter, Mailbox};
 use super::panic_text;
-use crate::data::{self, DataError, LabelStack, Sample, Stack};
+use super::stacks::Stacks;
+use crate::data::{self, DataError, Dataset, LabelStack, Sample, Stack};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What a file thread brings back.
 pub(super) struct Opened {
@@ -30,7 +31,11 @@ pub(super) enum Content {
         slice: usize,
         /// A short name.
         name: String,
+        /// The data set that it is an entry of.
+        set: Option<Arc<Dataset>>,
     },
+    /// A data set, and which of its entries to show.
+    Set(Arc<Dataset>, usize),
     /// A label for the present image.
     Label(Arc<LabelStack>, PathBuf),
 }
@@ -91,15 +96,63 @@ impl Files {
     }
 }
 
-/// Reads an image and, if given, its label.
+/// Finds the data set in a folder.
+fn find_set(
+    folder: &Path,
+    index: usize,
+    cancel: &AtomicBool,
+    progress: &mut (dyn FnMut(f32) + Send),
+) -> Result<Content, DataError> {
+    let progress = Mutex::new(progress);
+    let tell = |share| {
+        // Headers are read by several threads: one that another is just speaking for need not wait.
+        if let Ok(mut progress) = progress.try_lock() {
+            progress(share);
+        }
+    };
+    let set = Dataset::find(folder, cancel, &tell)?;
+    let count = set.entries.len();
+    if index >= count {
+        let cause = format!("has {count} entries, and entry {index} was asked for");
+        return Err(DataError::new(folder, cause, "Entries count from 0"));
+    }
+    Ok(Content::Set(Arc::new(set), index))
+}
+
+/// Reads an entry of a data set with its label.
+pub(super) fn read_entry(
+    set: &Arc<Dataset>,
+    index: usize,
+    stacks: &Stacks,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Content, DataError> {
+    let entry = set.open_entry_with(index, cancel, &mut |path| stacks.open(path, cancel, progress))?;
+    let file = set.entries[index].mask_file().map(Path::to_owned);
+    let name = if entry.stack.slices == 1 { entry.name } else { entry.stack.name() };
+    Ok(Content::Image {
+        stack: entry.stack,
+        label: entry.mask.map(|mask| (mask, file)),
+        label_error: entry.mask_error,
+        slice: entry.slice,
+        name,
+        set: Some(set.clone()),
+    })
+}
+
+/// Reads an image and, if given, its label; or finds the data set in a folder.
 pub(super) fn read_image(
     image: &Path,
     label: Option<&Path>,
     slice: usize,
+    stacks: &Stacks,
     cancel: &AtomicBool,
-    progress: &mut dyn FnMut(f32),
+    progress: &mut (dyn FnMut(f32) + Send),
 ) -> Result<Content, DataError> {
-    let stack = Arc::new(data::open_with_progress(image, cancel, progress)?);
+    if image.is_dir() && label.is_none() {
+        return find_set(image, slice, cancel, progress);
+    }
+    let stack = stacks.open(image, cancel, progress)?;
     if slice >= stack.slices {
         let cause = format!("has {} slices, and slice {slice} was asked for", stack.slices);
         return Err(DataError::new(image, cause, "Slices count from 0"));
@@ -112,7 +165,7 @@ pub(super) fn read_image(
         None => (None, None),
     };
     let name = image.file_stem().map_or_else(|| "image".to_owned(), |n| n.to_string_lossy().into_owned());
-    Ok(Content::Image { stack, label, label_error, slice, name })
+    Ok(Content::Image { stack, label, label_error, slice, name, set: None })
 }
 
 /// Reads a label for `stack`.
@@ -139,5 +192,5 @@ pub(super) fn read_sample() -> Result<Content, DataError> {
     let (stack, label) = data::bundled_sample()?;
     let label = Some((Arc::new(label), None));
     let (stack, name) = (Arc::new(stack), data::BUNDLED_SAMPLE_NAME.to_owned());
-    Ok(Content::Image { stack, label, label_error: None, slice: 0, name })
+    Ok(Content::Image { stack, label, label_error: None, slice: 0, name, set: None })
 }

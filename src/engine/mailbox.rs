@@ -49,7 +49,12 @@ impl Mailbox {
         if let Letter::Request(new) = &letter
             && matches!(
                 new,
-                Request::Epsilon(_) | Request::Slice(_) | Request::Attack(_) | Request::Bounds(_) | Request::Region(_)
+                Request::Epsilon(_)
+                    | Request::Slice(_)
+                    | Request::OpenEntry { .. }
+                    | Request::Attack(_)
+                    | Request::Bounds(_)
+                    | Request::Region(_)
             )
         {
             state.letters.retain(|old| !matches!(old, Letter::Request(r) if discriminant(r) == discriminant(new)));

@@ -3,7 +3,7 @@
 
 use super::{DeviceChoice, Plane};
 use crate::attack::{Attack, Reference};
-use crate::data::{About, Axis, Bounds, LabelMap, Region, Sample, StoredType};
+use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail};
 use crate::model::{self, ModelCard};
 use crate::study::report::{Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SweepPlan};
@@ -18,14 +18,30 @@ pub enum Request {
     OpenSample,
     /// Generate a sample and show it.
     Generate(Sample),
-    /// Open an image or stack, at a slice, with a label file if given. The present case stays until it is read.
+    /// Open an image or stack, at a slice, with a label file if given; or a folder as a data set, at an entry. The
+    /// present case stays until it is read.
     Open {
         /// The image.
         image: PathBuf,
         /// The label, an image of the same size and number of slices (or one slice).
         label: Option<PathBuf>,
-        /// Slice index from 0.
+        /// Slice of the image, or entry of the data set, from 0.
         slice: usize,
+    },
+    /// Show an entry of a data set with its label. The present case stays until it is read.
+    OpenEntry {
+        /// The data set.
+        set: Arc<Dataset>,
+        /// Which of its entries.
+        index: usize,
+    },
+    /// Make thumbnails of these entries, the first ones first; what was wished for before and is not among them is
+    /// dropped. Each is answered by an [`Event::Thumbnail`].
+    Thumbnails {
+        /// The data set.
+        set: Arc<Dataset>,
+        /// Which of its entries.
+        indices: Vec<usize>,
     },
     /// Read a label for the present image.
     OpenLabel(PathBuf),
@@ -71,6 +87,8 @@ impl Request {
     pub fn title(&self) -> &'static str {
         match self {
             Request::OpenSample | Request::Generate(_) | Request::Open { .. } | Request::CancelOpen => "Open image",
+            Request::OpenEntry { .. } => "Open image",
+            Request::Thumbnails { .. } => "Thumbnails",
             Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
             Request::Bounds(_) => "Set bounds",
             Request::Slice(_) | Request::Axis(_) => "Show slice",
@@ -126,6 +144,17 @@ pub enum Event {
     Opening(PathBuf),
     /// The share of it that is read, in [0, 1].
     Read(f32),
+    /// A data set was opened; its first wished entry follows as a case. Also the slices of a stack are one.
+    Dataset(Arc<Dataset>),
+    /// A thumbnail was made, or why it cannot be.
+    Thumbnail {
+        /// The data set.
+        set: Arc<Dataset>,
+        /// Which of its entries.
+        index: usize,
+        /// The picture.
+        made: Result<Thumbnail, String>,
+    },
     /// The case changed. A [`Event::Frame`] with its pictures follows.
     Case(Arc<CaseInfo>),
     /// The model changed.
@@ -214,6 +243,8 @@ pub struct CaseInfo {
     pub slice: usize,
     /// Number of slices.
     pub slices: usize,
+    /// The class of the whole image, if it is known.
+    pub class: Option<ClassLabel>,
     /// Channels, height, width.
     pub shape: [usize; 3],
     /// How the file stores pixels.

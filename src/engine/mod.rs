@@ -1,5 +1,5 @@
 //! The workers: [`Request`] in, [`Event`] out. One thread serves the interactive lane (latest wins), one runs jobs
-//! in steps; files are read on threads of their own. No egui, no cubecl here: what the window shows leaves as
+//! in steps; files are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
 mod device;
@@ -12,12 +12,15 @@ mod message;
 mod plane;
 mod prepared;
 mod scene;
+mod stacks;
+mod thumbnails;
 
 pub use device::DeviceChoice;
 pub use message::{
     CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
+pub use thumbnails::THUMBNAIL_SIDE;
 
 use burn::tensor::Device;
 use mailbox::{Letter, Mailbox};
@@ -25,6 +28,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use thumbnails::Thumbnails;
 
 /// Where to compute, and how results reach the screen from there.
 #[derive(Clone)]
@@ -61,6 +65,7 @@ impl Outbox {
 /// The running workers. Dropping it ends them after their present step.
 pub struct Engine {
     mailbox: Arc<Mailbox>,
+    thumbnails: Thumbnails,
     events: Receiver<Event>,
     thread: Option<JoinHandle<()>>,
 }
@@ -74,14 +79,20 @@ impl Engine {
         let (sender, events) = channel();
         let mailbox = Arc::new(Mailbox::default());
         let outbox = Outbox { events: sender, wake };
-        let worker = interactive::Worker::new(choice, backends, mailbox.clone(), outbox)?;
+        let stacks = Arc::default();
+        let thumbnails = Thumbnails::start(Arc::clone(&stacks), outbox.clone())?;
+        let worker = interactive::Worker::new(choice, backends, mailbox.clone(), stacks, outbox)?;
         let thread = std::thread::Builder::new().name("interactive".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { mailbox, events, thread: Some(thread) })
+        Ok(Self { mailbox, thumbnails, events, thread: Some(thread) })
     }
 
     /// Asks for something; never waits.
     pub fn send(&self, request: Request) {
-        self.mailbox.push(Letter::Request(request));
+        match request {
+            // They wait for no model.
+            Request::Thumbnails { set, indices } => self.thumbnails.wish(set, indices),
+            request => self.mailbox.push(Letter::Request(request)),
+        }
     }
 
     /// The events that have arrived since the last call; never waits.

@@ -61,6 +61,7 @@ impl Scene {
             label_path: self.label.as_ref().and_then(|(_, path)| path.clone()),
             slice: self.slice,
             slices: stack.slices,
+            class: case.class.clone(),
             shape: [case.image.channels, case.image.height, case.image.width],
             stored: case.stored,
             bounds: case.bounds,

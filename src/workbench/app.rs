@@ -1,5 +1,6 @@
 //! The application: owns the state, applies commands, listens to the engine, lays out the bars and the panels.
 
+use super::browse::Remembered;
 use super::command::{Command, CommandSender, PanelKind};
 use super::epsilon_bar::EpsilonBar;
 use super::files::Prompt;
@@ -65,6 +66,8 @@ pub struct App {
     pub(super) next_save: f64,
     pub(super) next_slice: f64,
     pub(super) memory: MemoryWatch,
+    /// The data set of the last session, until it is open.
+    pub(super) remembered: Option<Remembered>,
     pub(super) shot: Option<screenshot::Shot>,
     pub(super) title: String,
     pub(super) last_cpu_secs: Option<f32>,
@@ -120,6 +123,9 @@ impl App {
             hint: !settings.hint_seen && options.screenshot.is_none(),
             ..first
         };
+        if let Some(side) = settings.thumbnail_side {
+            state.browse.side = side;
+        }
         if let Some(Problem { what, why }) = problem {
             commands.send(Command::Failed(Problem { what, why }));
         }
@@ -130,10 +136,17 @@ impl App {
         if let Some(model) = &options.model {
             commands.request(Request::OpenModel(model.clone()));
         }
+        let remembered = settings.data_set.clone().filter(|_| options.screenshot.is_none() && options.image.is_none());
         match options.image {
             Some(image) => {
                 state.hint = false;
                 commands.request(Request::Open { image, label: options.label, slice: options.slice });
+            }
+            None if options.label.is_none() && remembered.is_some() => {
+                state.hint = false;
+                if let Some(Remembered { path, entry, .. }) = &remembered {
+                    commands.request(Request::Open { image: path.clone(), label: None, slice: *entry });
+                }
             }
             None => {
                 commands.request(Request::OpenSample);
@@ -176,6 +189,7 @@ impl App {
             next_save: SAVE_SECS,
             next_slice: 0.0,
             memory: MemoryWatch::start(),
+            remembered,
             shot: options.screenshot.map(screenshot::Shot::new),
             title: String::new(),
             last_cpu_secs: None,
@@ -216,6 +230,8 @@ impl App {
             epsilon: Some(self.state.epsilon),
             attack: Some(self.state.method),
             layout: Some(self.tree.clone()),
+            data_set: self.set_to_remember().or_else(|| self.remembered.clone()),
+            thumbnail_side: Some(self.state.browse.side),
             hint_seen: self.hint_seen || !self.state.hint,
         }
     }
@@ -272,6 +288,7 @@ impl eframe::App for App {
         for why in take_gpu_errors() {
             self.apply(Command::Failed(Problem { what: "Draw".to_owned(), why: why.to_string() }), context);
         }
+        self.upload_thumbnails(context);
         self.state.memory_bytes = self.memory.bytes();
         self.apply_commands(context);
         self.retitle(context);

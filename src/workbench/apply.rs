@@ -6,7 +6,7 @@ use super::files::{self, Meaning, Prompt, Wanted};
 use super::history::{Change, Held, Snapshot};
 use super::settings::MOST_RECENT;
 use super::state::{LiveCurve, Navigation, Recent, State};
-use super::{layout, numbers, theme};
+use super::{browse, layout, numbers, theme};
 use crate::data::LabelMap;
 use crate::engine::{CaseInfo, Event, ExportReport, JobState, Problem, Request};
 use crate::view::Orientation;
@@ -75,6 +75,22 @@ impl App {
                     self.engine.send(Request::Slice(slice));
                 }
             }
+            Command::ShowEntry(index) => self.show_entry(index),
+            Command::StepEntry(steps) => {
+                if let Some(index) = state.browse.stepped(steps) {
+                    self.show_entry(index);
+                }
+            }
+            Command::Filter(filter) => {
+                state.browse.filter = *filter;
+                state.browse.refilter();
+            }
+            Command::LookAt(indices) => self.look_at(&indices),
+            Command::ThumbnailSide(side) => {
+                state.browse.side = side.clamp(*browse::SIDES.start(), *browse::SIDES.end());
+            }
+            Command::EnlargeLibrary(enlarged) => state.browse.enlarged = enlarged,
+            Command::CloseSet => self.close_set(),
             Command::Play(playing) => state.playing = playing,
             Command::Look(look) => {
                 if look.presenter && !state.look.presenter {
@@ -97,6 +113,7 @@ impl App {
             Command::Undo => self.go(false),
             Command::Redo => self.go(true),
             Command::ChooseImage => self.ask(Wanted::Image, context),
+            Command::ChooseFolder => self.ask(Wanted::Folder, context),
             Command::ChooseLabel => {
                 if state.case.is_some() {
                     self.ask(Wanted::Label, context);
@@ -224,6 +241,11 @@ impl App {
             self.notes.bad(&problem, context.input(|i| i.time));
         }
         self.state.playing = false;
+        self.state.browse.pending = false;
+        if problem.what == "Open image" && self.state.case.is_none() && self.remembered.take().is_some() {
+            // The data set of the last session is gone: begin as at the first start.
+            self.engine.send(Request::OpenSample);
+        }
         match problem.what.as_str() {
             "Open image" | "Label" => self.state.opening = None,
             "Open model" => self.pending_model = None,
@@ -247,6 +269,11 @@ impl App {
                 self.state.read_share = None;
             }
             Event::Read(share) => self.state.read_share = Some(share),
+            Event::Dataset(set) => {
+                self.new_set(set);
+                self.worked(&["Open", "Open image"]);
+            }
+            Event::Thumbnail { set, index, made } => self.take_thumbnail(&set, index, made),
             Event::Case(info) => self.new_case(info),
             Event::Model(card, about) => {
                 self.state.model = Some(card);
@@ -303,6 +330,8 @@ impl App {
     }
 
     fn new_case(&mut self, info: Arc<CaseInfo>) {
+        self.follow_case(&info);
+        let is_entry = self.is_entry(&info);
         let state = &mut self.state;
         let other = state
             .case
@@ -331,7 +360,7 @@ impl App {
         state.opening = None;
         state.case_shown = false;
         state.outdated |= other || other_slice;
-        if let Some(image) = &info.path {
+        if let Some(image) = info.path.as_ref().filter(|_| !is_entry) {
             let recent = Recent { image: image.clone(), label: info.label_path.clone() };
             state.recent.retain(|r| r.image != *image);
             state.recent.insert(0, recent);

@@ -1,6 +1,7 @@
 //! What panels ask for. The interface changes nothing itself: it sends commands, and [`App`](super::App) applies
 //! them between frames and forwards what concerns the engine.
 
+use super::browse::Filter;
 use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::state::{Look, Marks, Navigation, Tool, View};
 use crate::attack::Attack;
@@ -42,6 +43,20 @@ pub enum Command {
     Probe(Option<[usize; 2]>),
     /// Show another slice.
     Slice(usize),
+    /// Show an entry of the data set.
+    ShowEntry(usize),
+    /// Show the entry so many places further among those that are shown.
+    StepEntry(isize),
+    /// Show other entries, or in another order.
+    Filter(Box<Filter>),
+    /// These entries are on the screen or near it: their thumbnails are wished for.
+    LookAt(Vec<usize>),
+    /// The side of thumbnails, in points.
+    ThumbnailSide(f32),
+    /// Give the library half of the window, or its panel.
+    EnlargeLibrary(bool),
+    /// Forget the data set.
+    CloseSet,
     /// Play or stop the stack.
     Play(bool),
     /// Change how the window looks.
@@ -58,6 +73,8 @@ pub enum Command {
     Redo,
     /// Ask for an image and open it.
     ChooseImage,
+    /// Ask for a folder and open it as a data set.
+    ChooseFolder,
     /// Ask for a label of the present image.
     ChooseLabel,
     /// Ask for a model.

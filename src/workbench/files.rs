@@ -87,6 +87,8 @@ pub fn meaning(files: &[PathBuf], has_image: bool) -> Meaning {
 pub enum Wanted {
     /// An image to open.
     Image,
+    /// A folder to open as a data set.
+    Folder,
     /// A label of the image that is open.
     Label,
     /// A model.
@@ -99,6 +101,7 @@ impl Wanted {
     fn title(self) -> String {
         match self {
             Self::Image => "Open image".to_owned(),
+            Self::Folder => "Open folder".to_owned(),
             Self::Label => "Open label".to_owned(),
             Self::Model => "Open model".to_owned(),
             Self::Export(_) => "Export".to_owned(),
@@ -109,6 +112,9 @@ impl Wanted {
         match self {
             Self::Image => {
                 "PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy, idx, CIFAR-10"
+            }
+            Self::Folder => {
+                "Images with masks, a folder for each class, stacks, idx, CIFAR-10 or NumPy files, a DICOM series"
             }
             Self::Label => "An image of the same size whose pixel values are classes",
             Self::Model => {
@@ -176,6 +182,7 @@ impl Prompt {
             Wanted::Image | Wanted::Label => {
                 dialog.add_filter("Images", &IMAGE_ENDINGS).add_filter("All files", &["*"])
             }
+            Wanted::Folder => dialog,
             Wanted::Model => dialog.add_filter("Models", &MODEL_ENDINGS).add_filter("All files", &["*"]),
             Wanted::Export(_) => {
                 let name = Path::new(&self.text).file_name().map(|n| n.to_string_lossy().into_owned());
@@ -185,6 +192,7 @@ impl Prompt {
         let ask = move || {
             let chosen = match wanted {
                 Wanted::Export(_) => dialog.save_file(),
+                Wanted::Folder => dialog.pick_folder(),
                 _ => dialog.pick_file(),
             };
             // The prompt may have been closed meanwhile.
@@ -300,7 +308,7 @@ impl Prompt {
         let path = expanded(self.text.trim());
         commands.send(match self.wanted {
             // Asked for as an image: whatever its name says.
-            Wanted::Image => Command::Engine(Request::Open { image: path, label: None, slice: 0 }),
+            Wanted::Image | Wanted::Folder => Command::Engine(Request::Open { image: path, label: None, slice: 0 }),
             Wanted::Label => Command::Engine(Request::OpenLabel(path)),
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {

@@ -4,6 +4,7 @@ use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::FINE_STEP;
 use super::state::{Comparison, Look, Navigation, Picture, State, Tool, View};
 use super::{theme, window_level};
+use crate::data::Axis;
 use crate::engine::Request;
 use eframe::egui::{self, Align2, Context, Event, Key, Modifiers, vec2};
 
@@ -45,7 +46,18 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
             ("Space", "Play or stop the stack"),
         ],
     ),
-    ("Files", &[("O", "Open image"), ("L", "Open label"), ("M", "Open model"), ("S", "Export")]),
+    (
+        "Data set",
+        &[
+            ("Page Down / Page Up", "Next / previous entry"),
+            ("N / Shift + N", "The same"),
+            ("G", "Large library, or small"),
+        ],
+    ),
+    (
+        "Files",
+        &[("O", "Open image"), ("Shift + O", "Open folder"), ("L", "Open label"), ("M", "Open model"), ("S", "Export")],
+    ),
     (
         "Window",
         &[
@@ -94,6 +106,9 @@ pub fn handle(context: &Context, state: &State, commands: &CommandSender, open: 
     if pressed(Modifiers::COMMAND, Key::Q) {
         commands.send(Command::Quit);
     }
+    if pressed(Modifiers::SHIFT, Key::O) {
+        commands.send(Command::ChooseFolder);
+    }
     for modifiers in [Modifiers::NONE, Modifiers::COMMAND] {
         if pressed(modifiers, Key::O) {
             commands.send(Command::ChooseImage);
@@ -112,6 +127,7 @@ pub fn handle(context: &Context, state: &State, commands: &CommandSender, open: 
     if questioned || pressed(Modifiers::SHIFT, Key::Questionmark) {
         commands.send(Command::Shortcuts(!open.sheet));
     }
+    entry_keys(context, state, commands);
     slice_keys(context, state, commands);
     view_keys(context, state, commands);
     if context.memory(|m| m.focused()).is_none() {
@@ -129,6 +145,8 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
         commands.send(Command::Tool(Tool::Pan));
     } else if state.view.focus.is_some() {
         commands.send(Command::View(Box::new(View { focus: None, ..state.view.clone() })));
+    } else if state.browse.enlarged {
+        commands.send(Command::EnlargeLibrary(false));
     } else if state.look.presenter {
         commands.send(Command::Look(Look { presenter: false, ..state.look }));
     } else if state.images_only {
@@ -154,6 +172,30 @@ fn scale_keys(context: &Context, state: &State, commands: &CommandSender) {
         return;
     };
     commands.send(Command::Look(Look { ui_scale: wished.clamp(0.75, 2.0), ..state.look }));
+}
+
+/// Next and previous among the entries that are shown; with a data set open these are the keys of slices too.
+fn entry_keys(context: &Context, state: &State, commands: &CommandSender) {
+    if state.browse.set.is_none() {
+        return;
+    }
+    // Slices along another axis are no entries: their keys are those of slices.
+    let along = state.case.as_ref().is_none_or(|case| case.axis == Axis::Slices);
+    let (steps, large) = context.input_mut(|i| {
+        let mut count = |modifiers, key| i.count_and_consume_key(modifiers, key) as isize;
+        let mut steps = -count(Modifiers::SHIFT, Key::N);
+        steps += count(Modifiers::NONE, Key::N);
+        if along {
+            steps += count(Modifiers::NONE, Key::PageDown) - count(Modifiers::NONE, Key::PageUp);
+        }
+        (steps, i.consume_key(Modifiers::NONE, Key::G))
+    });
+    if steps != 0 {
+        commands.send(Command::StepEntry(steps));
+    }
+    if large {
+        commands.send(Command::EnlargeLibrary(!state.browse.enlarged));
+    }
 }
 
 fn slice_keys(context: &Context, state: &State, commands: &CommandSender) {

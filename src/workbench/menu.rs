@@ -71,6 +71,7 @@ fn file_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
     ui.set_min_width(220.0);
     let has_case = state.case.is_some();
     item(ui, "Open image…", "O", true, || commands.send(Command::ChooseImage));
+    item(ui, "Open folder…", "Shift+O", true, || commands.send(Command::ChooseFolder));
     item(ui, "Open label…", "L", has_case, || commands.send(Command::ChooseLabel));
     let labelled = state.case.as_ref().is_some_and(|c| c.label_map.is_some());
     item(ui, "Close label", "", labelled, || commands.request(Request::CloseLabel));
@@ -169,6 +170,9 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &CommandSender, tree: &Tree<P
         if kind != PanelKind::Compare && toggle(ui, shown, kind.title(), "") {
             commands.send(Command::Panel(kind, !shown));
         }
+    }
+    if state.browse.set.is_some() && toggle(ui, state.browse.enlarged, "Large library", "G") {
+        commands.send(Command::EnlargeLibrary(!state.browse.enlarged));
     }
     item(ui, "Reset layout", "", true, || commands.send(Command::ResetLayout));
     item(ui, "Reset view", "", true, || commands.send(Command::View(Box::default())));

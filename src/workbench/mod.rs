@@ -7,6 +7,7 @@
 
 mod app;
 mod apply;
+pub mod browse;
 mod command;
 pub mod compare;
 pub mod curves;
@@ -18,7 +19,7 @@ pub mod icons;
 mod inspector;
 mod keys;
 mod layout;
-mod library;
+pub mod library;
 pub mod marks;
 mod menu;
 mod model;

@@ -2,6 +2,7 @@
 //! written whole on a thread of its own.
 
 use super::PanelKind;
+use super::browse::{Remembered, SIDES};
 use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::state::{Look, Recent, View};
 use crate::attack::Attack;
@@ -52,6 +53,10 @@ pub struct Settings {
     pub attack: Option<Attack>,
     /// Where the panels are; the first arrangement where `None`.
     pub layout: Option<Tree<PanelKind>>,
+    /// The data set that was open.
+    pub data_set: Option<Remembered>,
+    /// The side of thumbnails, in points.
+    pub thumbnail_side: Option<f32>,
     /// The hint for first-time users was seen.
     pub hint_seen: bool,
 }
@@ -66,6 +71,7 @@ impl Settings {
         self.look.ui_scale = self.look.ui_scale.clamp(0.75, 2.0);
         self.epsilon = self.epsilon.filter(|e| (0.0..=1.0).contains(e));
         self.brush = self.brush.filter(|b| (1.0..=200.0).contains(b));
+        self.thumbnail_side = self.thumbnail_side.filter(|side| SIDES.contains(side));
         self.recent.truncate(MOST_RECENT);
         self.recent_models.truncate(MOST_RECENT);
         self.window_size = self.window_size.filter(|s| s.iter().all(|v| (200.0..=16_384.0).contains(v)));

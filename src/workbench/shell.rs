@@ -69,6 +69,18 @@ impl App {
                 Frame::NONE.inner_margin(4).show(ui, |ui| {
                     self.panels.ui(PanelKind::Compare, ui, &self.state, &self.commands, &mut context);
                 });
+            } else if self.state.browse.enlarged && self.state.browse.set.is_some() {
+                let half = ui.available_width() * 0.46;
+                let frame = Frame::NONE.fill(palette.panel).inner_margin(8);
+                Panel::left("large library").frame(frame).default_size(half).size_range(240.0..=half * 1.6).show(
+                    ui,
+                    |ui| {
+                        self.panels.ui(PanelKind::Library, ui, &self.state, &self.commands, &mut context);
+                    },
+                );
+                Frame::NONE.inner_margin(4).show(ui, |ui| {
+                    self.panels.ui(PanelKind::Compare, ui, &self.state, &self.commands, &mut context);
+                });
             } else {
                 let mut tiling = Tiling {
                     panels: &mut self.panels,

@@ -1,6 +1,7 @@
 //! Everything that the panels read. Nothing here is changed by a panel: panels send [`Command`](super::Command)s and
 //! [`App`](super::App) applies them.
 
+use super::browse::Browse;
 use super::compare::viewport::Geometry;
 use super::epsilon::{self, EpsilonScale, EpsilonUnit};
 use super::history::History;
@@ -90,6 +91,8 @@ pub struct State {
     pub memory_bytes: Option<u64>,
     /// Files opened before, newest first.
     pub recent: Vec<Recent>,
+    /// The data set that is open.
+    pub browse: Browse,
 }
 
 /// A curve that grows. Points are only ever added.
@@ -209,6 +212,7 @@ impl Default for State {
             frame_times: FrameTimes::default(),
             memory_bytes: None,
             recent: Vec::new(),
+            browse: Browse::default(),
         }
     }
 }

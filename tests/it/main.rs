@@ -19,6 +19,7 @@ mod fixture;
 mod frozen;
 mod gradients;
 mod kernel;
+mod library;
 mod metrics;
 mod model_commands;
 mod model_files;

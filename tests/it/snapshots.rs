@@ -39,3 +39,8 @@ fn the_steps_look_as_they_did() {
     let state = state(FGSM, FOUR);
     stage([760.0, 560.0], state, Panel::Pane(Box::new(Steps::default()))).snapshot_options("steps", &options());
 }
+
+#[test]
+fn the_library_looks_as_it_did() {
+    crate::library::with_thumbnails().snapshot_options("library", &options());
+}

@@ -76,6 +76,7 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         label_path: None,
         slice: 0,
         slices: 1,
+        class: None,
         shape: [1, HEIGHT, WIDTH],
         stored: StoredType::U8,
         bounds: Bounds::EIGHT_BIT,
@@ -153,6 +154,10 @@ impl Stage {
             Command::Tool(tool) => self.state.tool = tool,
             Command::Brush(diameter) => self.state.brush = diameter,
             Command::Magnifier(stays) => self.state.magnifier = stays,
+            Command::Filter(filter) => {
+                self.state.browse.filter = *filter;
+                self.state.browse.refilter();
+            }
             _ => {}
         }
         self.log.push(command);

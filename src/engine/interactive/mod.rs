@@ -8,9 +8,10 @@ use super::job::{CurveJob, Job, JobLane, VolumeJob};
 use super::mailbox::{Letter, Mailbox};
 use super::prepared::Prepared;
 use super::scene::Scene;
+use super::stacks::Stacks;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
 use crate::attack::Attack;
-use crate::data::FileFormat;
+use crate::data::{Dataset, FileFormat};
 use crate::model::Model;
 use crate::study::report::VolumeAttack;
 use crate::study::{Judged, Subject, Sweep, SweepPlan};
@@ -48,6 +49,10 @@ pub(super) struct Worker {
     outbox: Outbox,
     jobs: JobLane,
     files: Files,
+    /// What was read before.
+    stacks: Arc<Stacks>,
+    /// The data set that the scene is an entry of.
+    set: Option<Arc<Dataset>>,
     backend: Option<Backend>,
     model: Option<Arc<dyn Model>>,
     scene: Option<Scene>,
@@ -76,6 +81,7 @@ impl Worker {
         choice: DeviceChoice,
         backends: Backends,
         mailbox: Arc<Mailbox>,
+        stacks: Arc<Stacks>,
         outbox: Outbox,
     ) -> std::io::Result<Self> {
         mailbox.push(Letter::Request(Request::Device(choice)));
@@ -86,6 +92,8 @@ impl Worker {
             jobs: JobLane::start(outbox.clone())?,
             outbox,
             files: Files::default(),
+            stacks,
+            set: None,
             backend: None,
             model: None,
             scene: None,

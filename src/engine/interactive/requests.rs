@@ -1,7 +1,8 @@
 //! What each wish changes.
 
 use super::{Stale, Worker, text};
-use crate::data::{Axis, DataError};
+use crate::data::dataset::MaskSource;
+use crate::data::{Axis, DataError, Dataset};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
 use crate::engine::{DeviceChoice, Event, Request};
@@ -18,19 +19,14 @@ impl Worker {
             }
             Request::OpenSample => self.read_image(PathBuf::from("sample"), |_| files::read_sample()),
             Request::Open { image, label, slice } => {
-                let outbox = self.outbox.clone();
+                let (mut tell, stacks) = (self.told(), self.stacks.clone());
                 self.read_image(image.clone(), move |cancel| {
-                    let mut told = 0.0;
-                    let mut tell = |share: f32| {
-                        // A stack has thousands of pages; a bar has a hundred places.
-                        if share - told >= 0.01 {
-                            told = share;
-                            outbox.send(Event::Read(share));
-                        }
-                    };
-                    files::read_image(&image, label.as_deref(), slice, cancel, &mut tell)
+                    files::read_image(&image, label.as_deref(), slice, &stacks, cancel, &mut tell)
                 })
             }
+            Request::OpenEntry { set, index } => self.open_entry(set, index),
+            // The pool serves them.
+            Request::Thumbnails { .. } => Ok(()),
             Request::OpenLabel(path) if self.files.reads_image() => {
                 // It belongs to the image that is being read.
                 self.waiting_label = Some(path);
@@ -119,6 +115,35 @@ impl Worker {
         }
     }
 
+    /// Tells the window how much of a file is read.
+    fn told(&self) -> impl FnMut(f32) + Send + 'static + use<> {
+        let outbox = self.outbox.clone();
+        let mut told = 0.0;
+        move |share: f32| {
+            // A stack has thousands of pages; a bar has a hundred places.
+            if share - told >= 0.01 {
+                told = share;
+                outbox.send(Event::Read(share));
+            }
+        }
+    }
+
+    fn open_entry(&mut self, set: Arc<Dataset>, index: usize) -> Result<(), String> {
+        let entry = set.entries.get(index).ok_or("the data set has no such entry")?;
+        let same_set = self.set.as_ref().is_some_and(|open| Arc::ptr_eq(open, &set));
+        let file = self.scene.as_ref().and_then(|scene| scene.stack.path.as_deref());
+        let (slice, path) = (entry.image.slice, entry.image.file.clone());
+        let only_slice = matches!(entry.mask, None | Some(MaskSource::File(_)));
+        if same_set && only_slice && file == Some(&*path) && self.good.is_some() {
+            // Another slice of what is open; whatever else is being read is outdated.
+            self.waiting_label = None;
+            self.files.cancel();
+            return self.rescene(Stale::Case, |scene| (scene.axis, scene.slice) = (Axis::default(), slice));
+        }
+        let (mut tell, stacks) = (self.told(), self.stacks.clone());
+        self.read_image(path.to_path_buf(), move |cancel| files::read_entry(&set, index, &stacks, cancel, &mut tell))
+    }
+
     fn read_image(
         &mut self,
         path: PathBuf,
@@ -150,7 +175,18 @@ impl Worker {
             content => content.map_err(text)?,
         };
         match content {
-            Content::Image { stack, label, label_error, slice, name } => {
+            Content::Set(set, index) => {
+                self.outbox.send(Event::Dataset(set.clone()));
+                return self.open_entry(set, index);
+            }
+            Content::Image { stack, label, label_error, slice, name, set } => {
+                if set.is_none() && stack.slices > 1 {
+                    let file = label.as_ref().and_then(|(_, file)| file.as_deref());
+                    self.set = Dataset::of_stack(&stack, file).map(Arc::new);
+                    self.set.iter().for_each(|set| self.outbox.send(Event::Dataset(set.clone())));
+                } else {
+                    self.set = set;
+                }
                 self.replace_scene(
                     Scene {
                         stack,

@@ -2,7 +2,7 @@
 
 use super::canvas;
 use crate::workbench::{Command, CommandSender, State, theme};
-use eframe::egui::{self, Align, Button, Layout, Rect, RichText, Stroke, Ui, UiBuilder, vec2};
+use eframe::egui::{self, Align, Button, Layout, ProgressBar, Rect, RichText, Stroke, Ui, UiBuilder, vec2};
 
 /// Draws it over all of `ui`.
 pub fn empty_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
@@ -26,13 +26,16 @@ fn contents_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     if let Some(path) = &state.opening {
         let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
         ui.label(theme::semibold(format!("Reading {name}…")));
+        if let Some(share) = state.read_share {
+            ui.add(ProgressBar::new(share).desired_width(200.0).desired_height(6.0));
+        }
         if ui.button("Cancel").clicked() {
             canvas::cancel_open(commands);
         }
     } else if state.case.is_none() {
-        ui.label(theme::semibold("Drop an image here").size(16.0));
+        ui.label(theme::semibold("Drop an image or a folder here").size(16.0));
         ui.label(theme::weak(ui, "PNG, JPEG, BMP, WebP, or TIFF with one or many pages (8-bit, 16-bit, float)"));
-        ui.label(theme::weak(ui, "with its label mask, if there is one"));
+        ui.label(theme::weak(ui, "with its label mask, if there is one; or a folder of them as a data set"));
         button_row(ui, commands, "Open image…", Command::ChooseImage);
     } else if state.model.is_none() {
         ui.label(theme::semibold("No model").size(16.0));

@@ -1,27 +1,24 @@
-//! The panel of files: what is open, its slices, what was open before, and ways to open more.
+//! Files: what is open, its slices, what was open before, and ways to open more.
 
-use super::command::{Command, CommandSender};
-use super::icons::{Icon, icon_button};
-use super::layout::section;
-use super::state::{Recent, State};
-use super::{Pane, PaneContext, theme};
 use crate::engine::{CaseInfo, Request};
+use crate::workbench::command::{Command, CommandSender};
+use crate::workbench::icons::{Icon, icon_button};
+use crate::workbench::layout::section;
+use crate::workbench::state::{Recent, State};
+use crate::workbench::theme;
 use eframe::egui::{self, Button, DragValue, ScrollArea, Slider, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
-/// The panel.
+/// The page.
 #[derive(Default)]
-pub struct Library {
+pub struct Files {
     /// The path that is being typed.
     typed: String,
 }
 
-impl Pane for Library {
-    fn title(&self) -> &str {
-        "Library"
-    }
-
-    fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _: &mut PaneContext<'_>) {
+impl Files {
+    /// Draws it.
+    pub fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             opening_ui(ui, state, commands);
             if let Some(case) = &state.case {
@@ -38,6 +35,10 @@ impl Pane for Library {
                 commands.send(Command::ChooseImage);
             }
             let label = "A mask of the same size: its values are matched to the model's classes.";
+            let folder = "A data set: images with masks, a folder for each class, stacks, MNIST's or CIFAR-10's files; or a DICOM series.";
+            if button(ui, "Folder…", "Shift+O", folder, true) {
+                commands.send(Command::ChooseFolder);
+            }
             if button(ui, "Label…", "L", label, state.case.is_some()) {
                 commands.send(Command::ChooseLabel);
             }
@@ -51,7 +52,7 @@ impl Pane for Library {
     }
 }
 
-impl Library {
+impl Files {
     fn typed_ui(&mut self, ui: &mut Ui, commands: &CommandSender) {
         let edit = TextEdit::singleline(&mut self.typed).hint_text("or type a path").desired_width(f32::INFINITY);
         let response = ui.add(edit).accessible_name("Path to open");
@@ -67,7 +68,8 @@ pub fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }
 
-fn opening_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+/// What is being read.
+pub fn opening_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     let Some(path) = &state.opening else { return };
     ui.horizontal(|ui| {
         ui.add(egui::Spinner::new().size(14.0));
@@ -86,6 +88,9 @@ fn case_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender
     let colour = if channels == 1 { "grey" } else { "colour" };
     ui.label(theme::weak(ui, format!("{width} × {height} px, {}, {colour}", case.stored.name())));
     bounds_ui(ui, case, commands);
+    if let Some(class) = &case.class {
+        ui.add(egui::Label::new(theme::weak(ui, format!("Class {class}"))).truncate());
+    }
     let label = match (&case.label_path, &case.label_map) {
         (Some(path), _) => format!("Label {}", file_name(path)),
         (None, Some(_)) => "Label of the sample".to_owned(),
@@ -171,7 +176,8 @@ fn recent_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
 }
 
 fn recent_row(ui: &mut Ui, recent: &Recent, name: &str, state: &State, commands: &CommandSender) {
-    let open = state.case.as_ref().and_then(|c| c.path.as_deref()) == Some(recent.image.as_path());
+    let open = [state.case.as_ref().and_then(|c| c.path.as_deref()), state.browse.set.as_ref().map(|set| &*set.path)];
+    let open = open.contains(&Some(recent.image.as_path()));
     ui.horizontal(|ui| {
         let side = ui.spacing().interact_size.y;
         let width = ui.available_width() - side - 8.0;
