@@ -184,7 +184,8 @@ pub(super) fn generate(sample: Sample) -> Result<Content, DataError> {
     let (stack, label) = sample.generate()?;
     let slice = stack.slices / 2;
     let label = label.map(|label| (Arc::new(label), None));
-    Ok(Content::Image { stack: Arc::new(stack), label, label_error: None, slice, name: sample.name().to_owned() })
+    let (stack, name) = (Arc::new(stack), sample.name().to_owned());
+    Ok(Content::Image { stack, label, label_error: None, slice, name, set: None })
 }
 
 /// The bundled sample: synthetic membranes with their exact mask.

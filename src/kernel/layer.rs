@@ -91,6 +91,11 @@ impl Convolution {
         if self.relu { relu(y) } else { y }
     }
 
+    /// Weights and biases.
+    pub fn parameters(&self) -> usize {
+        self.weight.shape().num_elements() + self.bias.as_ref().map_or(0, |bias| bias.shape().num_elements())
+    }
+
     /// The same layer on another device.
     pub fn to_device(&self, device: &Device) -> Self {
         let parts = self.plan.as_ref().map_or_else(|| vec![self.weight.dims()[1]], |plan| plan.parts.clone());
@@ -129,6 +134,11 @@ impl UpConvolution {
                 conv_transpose2d(x, self.weight.clone(), self.bias.clone(), options)
             }
         }
+    }
+
+    /// Weights and biases.
+    pub fn parameters(&self) -> usize {
+        self.weight.shape().num_elements() + self.bias.as_ref().map_or(0, |bias| bias.shape().num_elements())
     }
 
     /// The same layer on another device.

@@ -259,7 +259,7 @@ impl Model for BuiltIn {
     fn about(&self, [height, width]: [usize; 2]) -> About {
         let facts = (*self.facts).clone();
         let Some(config) = &self.card.network else { return About { facts, ..About::default() } };
-        let parameters = self.network.num_params() as u64;
+        let parameters = self.network.parameters() as u64;
         About {
             facts,
             inputs: vec![format!("image [batch, {}, height, width]", config.channels)],

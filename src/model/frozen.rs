@@ -7,7 +7,8 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-/// The function of a [`UNet`] in evaluation mode.
+/// The function of a [`UNet`] in evaluation mode. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct FrozenUNet {
     down: Vec<[Convolution; 2]>,
     bottleneck: [Convolution; 2],
@@ -56,6 +57,16 @@ impl FrozenUNet {
             x = second.forward(first.forward_pair(cropped(skip, &x), x));
         }
         self.head.forward(x)
+    }
+
+    /// Weights and biases, batch normalisation folded into them.
+    pub fn parameters(&self) -> usize {
+        let pair = |block: &[Convolution; 2]| block.iter().map(Convolution::parameters).sum::<usize>();
+        let rise = |rise: &Option<UpConvolution>| rise.as_ref().map_or(0, UpConvolution::parameters);
+        self.down.iter().map(pair).sum::<usize>()
+            + pair(&self.bottleneck)
+            + self.up.iter().map(|(up, block)| rise(up) + pair(block)).sum::<usize>()
+            + self.head.parameters()
     }
 
     /// The same network on another device.

@@ -174,7 +174,7 @@ fn library_steps_through_a_folder_and_remembers_it() {
     };
     wait(&mut harness, "the first entry", shown("a"));
     let case = harness.state().state.case.clone().unwrap();
-    assert!(case.label_path.is_some_and(|path| path.ends_with("masks/a.png")), "it opens with its mask");
+    assert!(case.label_path.as_ref().is_some_and(|path| path.ends_with("masks/a.png")), "it opens with its mask");
     wait(&mut harness, "thumbnails", |app| app.state.browse.thumbnails.len() == 4);
     harness.run_steps(2);
     assert!(harness.query_all_by_label_contains("c, cannot be shown").next().is_some(), "a broken file says why");

@@ -1,10 +1,10 @@
 //! A whole volume attacked slice by slice, as a file that lies where the original does, judged as it is stored.
 
 use super::ReportError;
-use crate::attack::Method;
+use crate::attack::Attack;
 use crate::data::{Case, LabelMap, LabelStack, Made, Region, Stack, write_stack};
 use crate::model::Model;
-use crate::study::Subject;
+use crate::study::{Adversary, Subject};
 use crate::tensor;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct VolumeAttack {
     /// The model.
     pub model: Arc<dyn Model>,
     /// The attack.
-    pub method: Method,
+    pub method: Attack,
     /// ε, a fraction of the bounds' width.
     pub epsilon: f64,
 }
@@ -70,8 +70,8 @@ impl VolumeRun {
         let mut case = Case::from_slice(stack, slice, stack.name())?;
         let mask = label.as_ref().and_then(|(label, map)| label.mask(slice, map));
         case.label = mask.filter(|mask| !mask.is_all_ignored());
-        let subject = Subject::new(Arc::new(case), model.clone())?.confined(region.clone());
-        let adversarial = subject.direction(*method)?.adversarial(&subject.x, *epsilon);
+        let subject = Arc::new(Subject::new(Arc::new(case), model.clone())?.confined(region.clone()));
+        let adversarial = Adversary::new(subject.clone(), *method)?.at_last(*epsilon)?;
         let before = subject.judge(&adversarial)?.measure;
         let image = tensor::unit_to_image(adversarial, subject.case.bounds)?;
         let stored = subject.case.as_stack(&image)?;

@@ -101,7 +101,7 @@ impl Entries {
             }
             visible
         });
-        self.offset = output.state.offset().y;
+        self.offset = output.state.clamped_offset().y;
         self.wish(set, &wanted(&browse.shown, output.inner, grid.columns), commands);
     }
 
