@@ -9,6 +9,7 @@ mod describe;
 mod error;
 mod fit;
 mod frozen;
+mod graph;
 mod memory;
 pub mod onnx;
 mod open;
@@ -25,6 +26,7 @@ pub use card::{
 };
 pub use card_file::{read as read_card, write as write_card};
 pub use error::ModelError;
+pub use graph::OnnxModel;
 pub use memory::check_room;
 pub use open::open;
 pub use predict::{Prediction, class_probabilities, predict};

@@ -1,7 +1,7 @@
 //! Opening a model, whatever it is stored as.
 
 use super::weights::Format;
-use super::{BuiltIn, Model, ModelError, card_file};
+use super::{BuiltIn, Model, ModelError, OnnxModel, card_file};
 use burn::tensor::Device;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ pub fn open(path: &Path, device: &Device) -> Result<Arc<dyn Model>, ModelError> 
     let head = card_file::head(path)?;
     match Format::of(&head) {
         Some(_) => Ok(Arc::new(BuiltIn::load(path, device)?)),
+        None if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) => {
+            Ok(Arc::new(OnnxModel::open(path, device)?))
+        }
         None => {
             let hint = "Open an .onnx, .safetensors, .bpk, .pt or .pth file";
             Err(ModelError::file(path, "is no model of a kind known here", hint))

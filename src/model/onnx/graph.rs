@@ -301,7 +301,7 @@ impl Graph {
     }
 
     /// Channels that the first convolution takes, for a graph whose input does not say.
-    pub(super) fn channels(&self) -> usize {
+    pub(in crate::model) fn channels(&self) -> usize {
         let conv = self.program.nodes.iter().find(|node| node.op_type == "Conv");
         let weight = conv.and_then(|node| match &self.program.constants[(*node.inputs.get(1)?)?] {
             Some(Constant::Weight(number)) => self.weights.tensors.get(*number),

@@ -1,0 +1,241 @@
+//! ONNX graphs as [`Model`]s: a card around an [`onnx::Graph`], read from beside it or guessed from it.
+
+use super::about::{About, Facts};
+use super::fit::{any_size, whole};
+use super::onnx::{Dim, FinalActivation, Graph, Port};
+use super::prepare::{finish, prepare};
+use super::resize::{Corners, resize};
+use super::{Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, card_file};
+use burn::tensor::{Device, Tensor};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Dense networks that go down and up again seldom halve more than five times.
+const USUAL_MULTIPLE: usize = 32;
+
+/// Height and width of the image that tells what a graph puts out, where it takes any.
+const PROBED: usize = 128;
+
+/// An ONNX graph with its card.
+pub struct OnnxModel {
+    card: ModelCard,
+    graph: Arc<Graph>,
+    /// The number of the output that the card names.
+    output: usize,
+    facts: Arc<Facts>,
+}
+
+impl OnnxModel {
+    /// Reads the graph at `path` and the card beside it; without one, the card is guessed from the graph.
+    ///
+    /// # Errors
+    /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let graph = Graph::open(path, device)?;
+        let mut facts = Facts { path: Some(path.to_owned()), format: "ONNX".to_owned(), ..Facts::default() };
+        let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
+        if !lacking.is_empty() {
+            facts.notes.push(format!("outputs that need these nodes cannot be computed: {}", lacking.join(", ")));
+        }
+        let card = match card_file::find(path)? {
+            Some(card) => card,
+            None => guessed(path, &graph, &mut facts.guessed)?,
+        };
+        Self::new(card, Arc::new(graph), facts)
+    }
+
+    fn new(card: ModelCard, graph: Arc<Graph>, mut facts: Facts) -> Result<Self, ModelError> {
+        let fault = |cause: String| ModelError::Card { name: card.name.clone(), cause };
+        card.check().map_err(fault)?;
+        if card.network.is_some() {
+            return Err(fault("it describes a U-Net of this program, and the file is an ONNX graph".to_owned()));
+        }
+        let output = match &card.output.name {
+            Some(name) => graph.outputs().position(|port| port.name == *name).ok_or_else(|| {
+                let names: Vec<&str> = graph.outputs().map(|port| port.name.as_str()).collect();
+                fault(format!("it names the output {name}, and the graph has {}", names.join(", ")))
+            })?,
+            None => (0..graph.outputs().len()).find(|&output| graph.is_supported(output)).unwrap_or(0),
+        };
+        if !graph.is_supported(output) {
+            return Err(fault("the output that it names needs operators that are not supported".to_owned()));
+        }
+        if let Some(channels) = graph.inputs().next().and_then(|port| fixed(port, 1))
+            && channels != card.channels
+        {
+            return Err(fault(format!("it says {} channels and the graph takes {channels}", card.channels)));
+        }
+        if card.output.activation != Activation::None && graph.final_activation(output).is_none() {
+            facts.notes.push(
+                "the final activation cannot be taken off: logits are log-odds of clamped probabilities, and gradients \
+                 vanish where the model is certain"
+                    .to_owned(),
+            );
+        }
+        Ok(Self { card, graph, output, facts: facts.into() })
+    }
+
+    /// Whether the final activation is one that is taken off.
+    fn strips(&self) -> bool {
+        self.card.output.activation != Activation::None && self.graph.final_activation(self.output).is_some()
+    }
+
+    fn network(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        if self.strips() { self.graph.logits(x, self.output) } else { self.graph.forward(x, self.output) }
+    }
+}
+
+impl Model for OnnxModel {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        let x = prepare(x, &self.card)?;
+        let rule = self.card.size_rule;
+        let put_out = match self.card.task {
+            Task::Classification => self.network(whole(x, rule))?,
+            Task::Segmentation => {
+                let dense = |x: Tensor<4>| match self.network(x.clone())? {
+                    // A map at another resolution (a stride that was not undone) is brought to the image's.
+                    Logits::Dense(z) => {
+                        let [_, _, height, width] = x.dims();
+                        Ok(resize(z, [height, width], Corners::Edges))
+                    }
+                    Logits::Class(_) => Err(ModelError::NotSegmentation),
+                };
+                Logits::Dense(any_size(x, rule, None, &dense)?)
+            }
+        };
+        finish(put_out, &self.card, self.strips())
+    }
+
+    fn raw(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+        self.graph.forward(x, self.output)
+    }
+
+    fn working_bytes(&self, height: usize, width: usize) -> u64 {
+        let [height, width] = match self.card.size_rule {
+            SizeRule::Tile(size) | SizeRule::Resize(size) => {
+                let tiles = |side: usize, size: usize| side.div_ceil(size).max(1);
+                let again = match self.card.size_rule {
+                    SizeRule::Tile(_) => tiles(height, size[0]) * tiles(width, size[1]),
+                    _ => 1,
+                };
+                return self.graph.working_bytes(size[0], size[1]).saturating_mul(again as u64);
+            }
+            _ => [height, width],
+        };
+        self.graph.working_bytes(height, width)
+    }
+
+    fn about(&self, size: [usize; 2]) -> About {
+        let [height, width] = match self.card.size_rule {
+            SizeRule::Tile(size) | SizeRule::Resize(size) => size,
+            SizeRule::MultipleOf(n) => size.map(|side| side.max(1).div_ceil(n) * n),
+            SizeRule::Any => size,
+        };
+        let words = |port: &Port| port.to_string();
+        let summary = self.graph.summary([1, self.card.channels, height, width]).ok();
+        let parameters = summary.as_ref().map_or(0, |summary| summary.parameters as u64);
+        About {
+            facts: (*self.facts).clone(),
+            inputs: self.graph.inputs().map(words).collect(),
+            outputs: self.graph.outputs().map(words).collect(),
+            operators: summary.as_ref().map_or_else(Vec::new, |summary| summary.operators.clone()),
+            parameters,
+            weight_bytes: 4 * parameters,
+            size: [height, width],
+            flops: summary.map(|summary| summary.flops),
+            gradient_bytes: self.working_bytes(height, width),
+        }
+    }
+
+    fn with_card(&self, card: ModelCard) -> Result<Arc<dyn Model>, ModelError> {
+        let facts = Facts { guessed: Vec::new(), ..(*self.facts).clone() };
+        Ok(Arc::new(Self::new(card, self.graph.clone(), facts)?))
+    }
+
+    fn device(&self) -> Device {
+        self.graph.device().clone()
+    }
+
+    fn to_device(&self, device: &Device) -> Arc<dyn Model> {
+        let graph = Arc::new(self.graph.to_device(device));
+        Arc::new(Self { card: self.card.clone(), graph, output: self.output, facts: self.facts.clone() })
+    }
+}
+
+/// Dimension `axis` of `port`, if the graph fixes it.
+fn fixed(port: &Port, axis: usize) -> Option<usize> {
+    match port.dims.as_ref()?.get(axis)? {
+        Dim::Fixed(size) => Some(*size),
+        _ => None,
+    }
+}
+
+/// The card of a graph that came without one, with a line for each thing that the graph does not say.
+fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Result<ModelCard, ModelError> {
+    let output = (0..graph.outputs().len()).find(|&output| graph.is_supported(output)).unwrap_or(0);
+    let input = graph.inputs().next();
+    let channels = input.and_then(|port| fixed(port, 1)).unwrap_or_else(|| graph.channels());
+    let sides = input.and_then(|port| Some([fixed(port, 2)?, fixed(port, 3)?]));
+    let [height, width] = sides.unwrap_or([PROBED; 2]);
+    let (task, outputs) = match graph.summary([1, channels, height, width])?.output[..] {
+        [_, classes, 1, 1] | [_, classes] => (Task::Classification, classes),
+        [_, classes, _, _] => (Task::Segmentation, classes),
+        [_, _, _] => (Task::Segmentation, 1),
+        _ => (Task::Classification, 1),
+    };
+    let size_rule = match (sides, task) {
+        (Some(sides), Task::Classification) => {
+            lines.push(format!("images are resized to the {}×{} that it takes", sides[0], sides[1]));
+            SizeRule::Resize(sides)
+        }
+        (Some(sides), Task::Segmentation) => {
+            lines.push(format!("images are cut into tiles of the {}×{} that it takes", sides[0], sides[1]));
+            SizeRule::Tile(sides)
+        }
+        (None, Task::Classification) => SizeRule::Any,
+        (None, Task::Segmentation) => {
+            lines.push(format!("images are padded to a multiple of {USUAL_MULTIPLE}"));
+            SizeRule::MultipleOf(USUAL_MULTIPLE)
+        }
+    };
+    let activation = match graph.final_activation(output) {
+        Some(FinalActivation::Sigmoid) => Activation::Sigmoid,
+        Some(FinalActivation::Softmax) => Activation::Softmax,
+        // Log-probabilities are logits, too.
+        Some(FinalActivation::LogSoftmax) | None => Activation::None,
+    };
+    lines.push("input in [0, 1], with no mean and deviation".to_owned());
+    if channels == 3 {
+        lines.push("three channels: red, green, blue".to_owned());
+    }
+    let (head, channel) = match (outputs, activation) {
+        (1, _) => (Head::Sigmoid, None),
+        (_, Activation::Sigmoid) => {
+            lines.push(format!("{outputs} independent outputs: the first one is used"));
+            (Head::Sigmoid, Some(0))
+        }
+        _ => (Head::Softmax, None),
+    };
+    let classes = match (head, task) {
+        (Head::Sigmoid, _) => vec![ClassInfo::new("background"), ClassInfo::new("foreground")],
+        (Head::Softmax, Task::Segmentation) => (0..outputs)
+            .map(|i| if i == 0 { ClassInfo::new("background") } else { ClassInfo::new(format!("class {i}")) })
+            .collect(),
+        (Head::Softmax, Task::Classification) => (0..outputs).map(|i| ClassInfo::new(format!("class {i}"))).collect(),
+    };
+    lines.push("the names of the classes".to_owned());
+    Ok(ModelCard {
+        name: card_file::name(path),
+        task,
+        channels,
+        head,
+        size_rule,
+        output: OutputRule { activation, channel, ..OutputRule::default() },
+        classes,
+        ..ModelCard::default()
+    })
+}
