@@ -77,8 +77,8 @@ pub fn build(reader: Reader<'_>, folder: Option<&Path>) -> Result<(Program, Vec<
 fn opset(proto: &ModelProto) -> Result<i64, String> {
     let version = match proto.opset_import.iter().find(|(domain, _)| is_own(domain)) {
         Some((_, version)) => *version,
-        // Files older than operator sets are of the first.
-        None if proto.opset_import.is_empty() => 1,
+        // Files older than operator sets are of the first; in newer ones the end is missing.
+        None if proto.ir_version < 3 && proto.opset_import.is_empty() => 1,
         None => return Err("does not say which version of ONNX's operators it uses".to_owned()),
     };
     if !OPSETS.contains(&version) {

@@ -16,6 +16,7 @@ pub mod attribute_type {
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct ModelProto {
+    pub ir_version: i64,
     pub opset_import: Vec<(String, i64)>,
     pub graph: Option<GraphProto>,
     pub functions: Vec<FunctionProto>,

@@ -50,6 +50,7 @@ impl<'a> Reader<'a> {
         let end = self.size;
         self.message(end, |r, number, field, m: &mut ModelProto| {
             match (number, field) {
+                (1, Field::Number(v)) => m.ir_version = v as i64,
                 (7, Field::Bytes(end)) => m.graph = Some(r.graph(end)?),
                 (8, Field::Bytes(end)) => m.opset_import.push(r.opset(end)?),
                 (25, Field::Bytes(end)) => m.functions.push(r.function(end)?),
