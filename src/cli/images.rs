@@ -49,7 +49,7 @@ impl InputOptions {
             Some(card) => model.with_card(model::read_card(card)?)?,
             None => model,
         };
-        let facts = model.about([1, 1]).facts;
+        let facts = model.facts();
         if !facts.guessed.is_empty() && self.card.is_none() && !self.raw {
             eprintln!(
                 "{}: no card lies beside it, so this was guessed: {}. `epsiloscope model inspect` writes a card to correct",

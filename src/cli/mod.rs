@@ -3,6 +3,7 @@
 //! Whatever fails becomes one line on the error stream that names the file, the cause and what would work, and an exit
 //! code that is not 0.
 
+mod attack;
 mod attacks;
 mod dataset;
 mod devices;
@@ -16,6 +17,7 @@ mod predict;
 mod progress;
 mod sweep;
 pub mod synth;
+mod targets;
 pub mod train;
 
 use crate::workbench;
@@ -56,6 +58,8 @@ enum Command {
     Model(model::ModelCommand),
     /// Write a model's logits of an image, or of an array of images, as a NumPy array.
     Predict(predict::Predict),
+    /// Write adversarial examples of an image, or of an array of images, as a NumPy array.
+    Attack(Box<attack::AttackCommand>),
     /// List the devices that can compute.
     Devices,
     /// List the attacks: names, definitions, sources.
@@ -110,6 +114,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Dataset(inspect)) => inspect.run(),
         Some(Command::Model(model)) => model.run(),
         Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Attack(attack)) => attack.run(),
         Some(Command::Devices) => devices::run(),
         Some(Command::Attacks) => attacks::run(),
         Some(Command::Observer(observer)) => observer.run(),

@@ -132,7 +132,8 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn attack_parser() -> impl TypedValueParser<Value = &'static str> {
+/// Reads the name of an attack.
+pub(super) fn attack_parser() -> impl TypedValueParser<Value = &'static str> {
     PossibleValuesParser::new(CATALOG.iter().map(|entry| entry.name))
         .map(|name| attack::find(&name).map_or("fgsm", |entry| entry.name))
 }

@@ -256,8 +256,12 @@ impl Model for BuiltIn {
         pixels.saturating_mul(base * BYTES_PER_PIXEL_AND_BASE)
     }
 
+    fn facts(&self) -> Facts {
+        (*self.facts).clone()
+    }
+
     fn about(&self, [height, width]: [usize; 2]) -> About {
-        let facts = (*self.facts).clone();
+        let facts = self.facts();
         let Some(config) = &self.card.network else { return About { facts, ..About::default() } };
         let parameters = self.network.parameters() as u64;
         About {

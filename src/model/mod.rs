@@ -80,10 +80,15 @@ pub trait Model: Send + Sync {
     /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about.
     fn working_bytes(&self, height: usize, width: usize) -> u64;
 
-    /// What there is to know of it; figures are for an image of height and width `size`.
+    /// Where it came from, and what a person should look at.
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+
+    /// What there is to know of it; figures are for an image of height and width `size`. May run the network.
     fn about(&self, size: [usize; 2]) -> About {
         let [height, width] = size;
-        About { size, gradient_bytes: self.working_bytes(height, width), ..About::default() }
+        About { facts: self.facts(), size, gradient_bytes: self.working_bytes(height, width), ..About::default() }
     }
 
     /// The same weights used as another card says.

@@ -113,3 +113,64 @@ fn what_does_not_fit_is_said_in_one_line_and_nothing_is_written() {
     assert!(said("x.npy", &["--card", "none.toml"]).contains("none.toml"));
     assert!(!folder.path().join("z.npy").exists());
 }
+
+#[test]
+fn an_attack_goes_by_the_gradient_that_it_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, shape, x, _) = reference("milesial-bilinear", folder.path());
+    let model = path("milesial-bilinear.pth");
+    let attack = |extra: &[&str]| {
+        let mut command = program(folder.path());
+        command.arg("attack").arg(&input).arg("--model").arg(&model).args(["--epsilon", "8/255", "--device", "cpu"]);
+        command.args(["--out", "adv.npy", "--save-gradient", "g.npy"]).args(extra);
+        let said = run(&mut command);
+        let array = |name: &str| read_npy(&folder.path().join(name)).unwrap();
+        let (adversarial, gradient) = (array("adv.npy"), array("g.npy"));
+        assert_eq!((&adversarial.shape, &gradient.shape), (&shape, &shape), "{said}");
+        (adversarial.values, gradient.values)
+    };
+    let mask: Vec<f32> = (0..shape[2] * shape[3]).map(|i| (i / 7 % 2) as f32).collect();
+    write_npy(&folder.path().join("y.npy"), &[1, shape[2], shape[3]], &mask).unwrap();
+    for (label, sign) in [(&["--label", "y.npy"][..], 1.0), (&["--target", "class:1"][..], -1.0), (&[][..], 1.0)] {
+        let (adversarial, gradient) = attack(label);
+        assert!(gradient.iter().any(|&g| g != 0.0));
+        for ((&x, &adversarial), &g) in x.iter().zip(&adversarial).zip(&gradient) {
+            let step = if g == 0.0 { 0.0 } else { sign * g.signum() * 8.0 / 255.0 };
+            let expected = (x + step).clamp(0.0, 1.0);
+            assert!(
+                (adversarial - expected).abs() <= 1e-6,
+                "{label:?}: {adversarial} for {expected} at a gradient of {g}"
+            );
+        }
+    }
+    // In the array's own units, without a box.
+    let (raw, gradient) = attack(&["--raw"]);
+    let moved = x.iter().zip(&raw).zip(&gradient).filter(|&(_, &g)| g != 0.0);
+    for ((&x, &raw), _) in moved {
+        assert!(((raw - x).abs() - 8.0 / 255.0).abs() <= 1e-5, "{x} became {raw}");
+    }
+    // The same seed, the same signs.
+    let random = |seed: &str| attack(&["--attack", "random-sign", "--seed", seed]).0;
+    assert_eq!(random("3"), random("3"));
+    assert_ne!(random("3"), random("4"));
+}
+
+#[test]
+fn labels_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, _, _, _) = reference("milesial", folder.path());
+    write_npy(&folder.path().join("y.npy"), &[3], &[0.0, 1.0, 2.0]).unwrap();
+    for (label, expected) in [
+        ("class:7", "there is no class 7"),
+        ("class:x", "class:N"),
+        ("y.npy", "a class for each of the 1 images"),
+        ("none.png", "none.png"),
+    ] {
+        let mut command = program(folder.path());
+        command.arg("attack").arg(&input).arg("--model").arg(path("milesial.pth"));
+        command.args(["--epsilon", "0.1", "--out", "adv.npy", "--device", "cpu", "--label", label]);
+        let said = complaint(&command.output().unwrap());
+        assert!(said.contains(expected), "{said} should contain {expected}");
+    }
+    assert!(!folder.path().join("adv.npy").exists());
+}

@@ -160,7 +160,7 @@ fn damaged_and_foreign_checkpoints_are_refused() {
     };
     let cut = epsiloscope::train::Checkpoint { network: whole.network[..100].to_vec(), ..whole };
     cut.write(&path).unwrap();
-    refuse(7, "not a safetensors file");
+    refuse(7, "not a whole safetensors file");
 }
 
 #[test]

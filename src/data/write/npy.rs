@@ -43,9 +43,12 @@ pub fn write_npy(path: &Path, axes: &[usize], values: &[f32]) -> Result<(), Data
 
 /// All that stands before the numbers.
 fn header(axes: &[usize]) -> Vec<u8> {
-    // A tuple of one ends in a comma.
-    let shape: String = axes.iter().map(|n| format!("{n}, ")).collect();
-    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
+    let mut shape = axes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    if axes.len() == 1 {
+        // A tuple of one ends in a comma.
+        shape.push(',');
+    }
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
     // The numbers begin at a multiple of 64 bytes, and a line ends before them.
     while !(10 + text.len() + 1).is_multiple_of(64) {
         text.push(' ');

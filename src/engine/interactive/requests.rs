@@ -259,7 +259,7 @@ impl Worker {
     /// The present model as `card` says; the card is written once the model has taken it.
     fn use_card(&mut self, card: ModelCard) -> Result<(), String> {
         let present = self.model.clone().ok_or("no model is open")?;
-        let path = present.about(DESCRIBED_SIZE).facts.path.ok_or("this model came from no file")?;
+        let path = present.facts().path.ok_or("this model came from no file")?;
         let model = present.with_card(card).map_err(text)?;
         self.use_model(model.clone())?;
         model::write_card(&path.with_extension("toml"), model.card()).map_err(text)
@@ -304,7 +304,7 @@ impl Worker {
 }
 
 /// Height and width that a model's costs are told for.
-const DESCRIBED_SIZE: [usize; 2] = [512, 512];
+const DESCRIBED_SIZE: [usize; 2] = [256, 256];
 
 /// The news of a model.
 pub(super) fn described(model: &dyn Model) -> Event {

@@ -1,0 +1,184 @@
+//! `epsiloscope attack`: an adversarial example of an image, or of each image of an array, as a NumPy array.
+
+use super::images::{Images, InputOptions};
+use super::options::print;
+use super::sweep::attack_parser;
+use super::targets::Targets;
+use crate::attack::{Attack, Judgement, Options, input_gradient};
+use crate::data::{Bounds, write_npy};
+use crate::model::{InputRule, Model, ModelCard, SizeRule};
+use crate::study::report::epsilon;
+use crate::tensor::to_host;
+use anyhow::{Context, ensure};
+use burn::tensor::Tensor;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Arguments of `epsiloscope attack`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct AttackCommand {
+    #[command(flatten)]
+    input: InputOptions,
+    /// The attack; `epsiloscope attacks` explains them.
+    #[arg(long, default_value = "fgsm", value_parser = attack_parser())]
+    attack: &'static str,
+    /// A parameter of the attack, as often as wanted: --set steps=20
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// ε, as a fraction of the bounds' width: a decimal, or 4/255. With --raw in the units of the array.
+    #[arg(long, value_name = "EPSILON")]
+    epsilon: String,
+    /// The truth, whose loss is raised: a mask (an image), a NumPy array of whole numbers (classes of images, or of pixels), or
+    /// class:3. Without it, the model's own prediction.
+    #[arg(long, value_name = "MASK|FILE.npy|class:N")]
+    label: Option<String>,
+    /// What is wished instead, whose loss is lowered: as --label.
+    #[arg(long, value_name = "MASK|FILE.npy|class:N", conflicts_with = "label")]
+    target: Option<String>,
+    /// What the mask's values mean, in the classes of the model: `0=membrane,255=cell`. Without it, guessed by agreement with
+    /// the prediction.
+    #[arg(long, value_name = "VALUE=CLASS,…")]
+    label_map: Option<String>,
+    /// Seed of whatever is random.
+    #[arg(long, default_value_t = 0)]
+    seed: u32,
+    /// Where the adversarial images go: a NumPy array of 32-bit floats in the units and with the axes of the input.
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+    /// Where the gradient of the loss at the clean images goes, by the units of the input: a NumPy array of the same axes.
+    #[arg(long, value_name = "FILE.npy")]
+    save_gradient: Option<PathBuf>,
+}
+
+impl AttackCommand {
+    /// Attacks, and writes the arrays.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let mut attack = Attack::parse(self.attack, &self.settings)?;
+        if attack.get("seed").is_some() {
+            attack = attack.with("seed", f64::from(self.seed))?;
+        }
+        let epsilon = match epsilon::parse_list(&self.epsilon).context("--epsilon")?[..] {
+            [epsilon] => epsilon,
+            _ => anyhow::bail!("--epsilon: give one value, e.g. 4/255"),
+        };
+        let model = self.input.open_model()?;
+        let mut images = Images::read(&self.input, model.as_ref())?;
+        let (model, epsilon) = if self.input.raw { self.raw(model, &mut images, epsilon)? } else { (model, epsilon) };
+        let targets = Targets::read(
+            self.label.as_deref().or(self.target.as_deref()),
+            self.label_map.as_deref(),
+            self.input.slice,
+            &images,
+        )?;
+        let (count, width) = (images.shape[0], images.bounds.width());
+        let (mut adversarial, mut gradients, mut judged) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first = 0;
+        while first < count {
+            let batch = images.at_once(model.as_ref()).min(count - first);
+            let x = images.unit_tensor(first, batch, &model.device());
+            let objective = targets.objective(first, batch, model.as_ref(), &x)?;
+            let objective = if self.target.is_some() { objective.targeted() } else { objective };
+            if self.save_gradient.is_some() {
+                let (_, gradient) = input_gradient(model.as_ref(), &x, &objective)?;
+                gradients.extend(to_host(gradient)?.into_iter().map(|g| g / width));
+            }
+            let before = objective.judge(model.as_ref(), x.clone())?;
+            let found =
+                attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &Options::default())?;
+            adversarial.extend(self.in_units(&images, first, &x, found.adversarial)?);
+            judged.extend(before.into_iter().zip(found.judged));
+            first += batch;
+        }
+        let broken = adversarial.iter().chain(&gradients).filter(|v| !v.is_finite()).count();
+        ensure!(
+            broken == 0,
+            "{broken} values are not numbers; nothing was written. Check the model's card, or the image"
+        );
+        write_npy(&self.out, &images.axes, &adversarial)?;
+        if let Some(path) = &self.save_gradient {
+            write_npy(path, &images.axes, &gradients)?;
+        }
+        print(&self.words(&attack, &images, &judged, &adversarial))
+    }
+
+    /// The model that takes numbers as they are, and ε as a share of the bounds that hold them.
+    fn raw(&self, model: Arc<dyn Model>, images: &mut Images, epsilon: f64) -> anyhow::Result<(Arc<dyn Model>, f64)> {
+        if self.input.bounds.is_none() {
+            let (lower, upper) =
+                images.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+            // Wide enough that nothing is clipped: no attack goes further than ε, or L2's whole ε in one value.
+            let room = (epsilon as f32).max(1e-6) * 1.01;
+            images.bounds = Bounds { lower: lower - room, upper: upper + room };
+        }
+        let Bounds { lower, upper } = images.bounds;
+        let card = model.card();
+        let [_, _, height, width] = images.shape;
+        let size_rule = match card.size_rule {
+            SizeRule::Tile(size) | SizeRule::Resize(size) => {
+                ensure!(
+                    size == [height, width],
+                    "the network takes {} × {} only, and the array has {height} × {width}; without --raw its card says how other \
+                     sizes are brought to it",
+                    size[0],
+                    size[1]
+                );
+                card.size_rule
+            }
+            rule if card.network.is_some() => rule,
+            _ => SizeRule::Any,
+        };
+        let card =
+            ModelCard { input: InputRule { range: [lower, upper], ..InputRule::default() }, size_rule, ..card.clone() };
+        Ok((model.with_card(card)?, epsilon / f64::from(upper - lower)))
+    }
+
+    /// Adversarial images in the units of the input. What was not changed stays bit for bit.
+    fn in_units(
+        &self,
+        images: &Images,
+        first: usize,
+        x: &Tensor<4>,
+        adversarial: Tensor<4>,
+    ) -> anyhow::Result<Vec<f32>> {
+        let (lower, width) = (images.bounds.lower, images.bounds.width());
+        let (clean, changed) = (to_host(x.clone())?, to_host(adversarial)?);
+        let start = first * images.shape[1..].iter().product::<usize>();
+        let original = &images.values[start..start + clean.len()];
+        let value = |((&original, clean), changed): ((&f32, f32), f32)| {
+            if clean == changed {
+                original.clamp(images.bounds.lower, images.bounds.upper)
+            } else {
+                changed * width + lower
+            }
+        };
+        Ok(original.iter().zip(clean).zip(changed).map(value).collect())
+    }
+
+    fn words(
+        &self,
+        attack: &Attack,
+        images: &Images,
+        judged: &[(Judgement, Judgement)],
+        adversarial: &[f32],
+    ) -> String {
+        let mean = |value: &dyn Fn(&(Judgement, Judgement)) -> f32| {
+            judged.iter().map(|pair| f64::from(value(pair))).sum::<f64>() / judged.len().max(1) as f64
+        };
+        let furthest = images.values.iter().zip(adversarial).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        let what = if self.target.is_some() { "as wished" } else { "no longer as the label" };
+        format!(
+            "{}: {:?}\n{}\nbounds {} to {}; furthest change {furthest} in the input’s units\nloss {:.6} → {:.6}; {what}: {:.2} % → \
+             {:.2} %{}\n",
+            self.out.display(),
+            images.axes,
+            attack.summary(),
+            images.bounds.lower,
+            images.bounds.upper,
+            mean(&|(before, _)| before.loss),
+            mean(&|(_, after)| after.loss),
+            100.0 * mean(&|(before, _)| before.hits),
+            100.0 * mean(&|(_, after)| after.hits),
+            if judged.len() > 1 { format!(" (mean of {} images)", judged.len()) } else { String::new() },
+        )
+    }
+}

@@ -1,0 +1,143 @@
+//! What an attack takes for the truth, or wishes: a mask, numbers in an array, one class, or the model's own prediction.
+
+use super::images::Images;
+use crate::attack::Objective;
+use crate::data::{LabelMap, LabelStack, Mask, read_npy};
+use crate::model::{Head, Logits, Model, Task, predict};
+use anyhow::{Context, bail, ensure};
+use burn::tensor::Tensor;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// As read, before a model has said what it means.
+pub(super) enum Targets {
+    /// The model's own prediction.
+    Prediction,
+    /// One class for all.
+    Class(usize),
+    /// A whole number for each image, or for each of its pixels.
+    Numbers { name: String, values: Vec<f32>, each: usize },
+    /// A mask file.
+    Mask { label: LabelStack, map: Option<String>, slice: usize },
+}
+
+impl Targets {
+    /// Reads `text`, a path or `class:N`, for `images`.
+    pub fn read(text: Option<&str>, map: Option<&str>, slice: usize, images: &Images) -> anyhow::Result<Self> {
+        let Some(text) = text else { return Ok(Self::Prediction) };
+        if let Some(class) = text.strip_prefix("class:") {
+            return Ok(Self::Class(
+                class.parse().with_context(|| format!("{text}: write class:N with a number from 0"))?,
+            ));
+        }
+        let [count, _, height, width] = images.shape;
+        if !text.to_ascii_lowercase().ends_with(".npy") {
+            ensure!(
+                count == 1,
+                "{text}: a mask is for one image, and the array has {count}; give an array of masks (.npy)"
+            );
+            let label = LabelStack::open(Path::new(text), &AtomicBool::new(false))?;
+            return Ok(Self::Mask { label, map: map.map(str::to_owned), slice });
+        }
+        let array = read_npy(Path::new(text))?;
+        let pixels = height * width;
+        let each = match array.values.len() {
+            n if n == count => 1,
+            n if n == count * pixels && array.shape.ends_with(&[height, width]) => pixels,
+            _ => bail!(
+                "{text}: has the axes {:?}; give a class for each of the {count} images, or for each of their {height} × {width} \
+                 pixels",
+                array.shape
+            ),
+        };
+        Ok(Self::Numbers { name: text.to_owned(), values: array.values, each })
+    }
+
+    /// The loss for images `first` and on, which are `x`.
+    pub fn objective(&self, first: usize, count: usize, model: &dyn Model, x: &Tensor<4>) -> anyhow::Result<Objective> {
+        let (card, device) = (model.card(), model.device());
+        let (head, positive) = (card.head, card.positive_class);
+        if card.task == Task::Classification {
+            let classes = self.classes(first, count, model, x)?;
+            return Ok(Objective::classes(head, positive, &classes, &device));
+        }
+        let [_, _, height, width] = x.dims();
+        let masks = (0..count)
+            .map(|i| self.mask(first + i, [height, width], model, x.clone().narrow(0, i, 1)))
+            .collect::<anyhow::Result<Vec<Mask>>>()?;
+        Ok(Objective::masks(head, positive, &masks, &device))
+    }
+
+    fn classes(&self, first: usize, count: usize, model: &dyn Model, x: &Tensor<4>) -> anyhow::Result<Vec<usize>> {
+        let card = model.card();
+        let known = card.classes.len();
+        let classes = match self {
+            Self::Class(class) => vec![*class; count],
+            Self::Numbers { name, values, each: 1 } => whole(name, &values[first..first + count], known)?,
+            Self::Prediction => {
+                let Logits::Class(z) = model.logits(x.clone())? else { bail!("the model gives a map, not classes") };
+                let outputs = z.dims()[1];
+                let values = crate::tensor::to_host(z)?;
+                let best = |row: &[f32]| match card.head {
+                    Head::Sigmoid => usize::from((row[0] >= 0.0) == (card.positive_class == 1)),
+                    Head::Softmax => {
+                        row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class)
+                    }
+                };
+                values.chunks_exact(outputs).map(best).collect()
+            }
+            _ => bail!("the model classifies whole images: give class:N, or an array with one class for each image"),
+        };
+        match classes.iter().find(|&&class| class >= known) {
+            Some(class) => bail!("there is no class {class}: the model has {known}, the first is 0"),
+            None => Ok(classes),
+        }
+    }
+
+    fn mask(&self, image: usize, [height, width]: [usize; 2], model: &dyn Model, x: Tensor<4>) -> anyhow::Result<Mask> {
+        let card = model.card();
+        let known = card.classes.len();
+        let names: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
+        let mask = |classes: Vec<u8>| Mask { height, width, classes: classes.into() };
+        Ok(match self {
+            Self::Prediction => predict(model, x)?.predicted,
+            Self::Class(class) => {
+                ensure!(*class < known, "there is no class {class}: the model has {known}, the first is 0");
+                mask(vec![u8::try_from(*class)?; height * width])
+            }
+            Self::Numbers { name, values, each } => {
+                ensure!(*each == height * width, "{name}: the model segments: give a class for each pixel");
+                let values = &values[image * each..(image + 1) * each];
+                // 255 is left out.
+                let bad =
+                    values.iter().find(|&&v| v != 255.0 && !(v.fract() == 0.0 && (0.0..known as f32).contains(&v)));
+                ensure!(bad.is_none(), "{name}: holds {}, which is no class of {known}", bad.unwrap_or(&0.0));
+                mask(values.iter().map(|&v| v as u8).collect())
+            }
+            Self::Mask { label, map, slice } => {
+                let slice = if label.slices == 1 { 0 } else { *slice };
+                let few = || format!("the label is not of the image’s {width} × {height} pixels, or has fewer slices");
+                let map = match map {
+                    Some(text) => LabelMap::parse(text, &names).context("--label-map")?,
+                    None => label.guess(slice, known, &predict(model, x)?.predicted).with_context(few)?,
+                };
+                eprintln!("label: {}", map.to_text(&names));
+                let mask = label.mask(slice, &map).with_context(few)?;
+                ensure!([mask.height, mask.width] == [height, width], "{}", few());
+                ensure!(!mask.is_all_ignored(), "no pixel of the label is of a class: {}", map.to_text(&names));
+                mask
+            }
+        })
+    }
+}
+
+fn whole(name: &str, values: &[f32], known: usize) -> anyhow::Result<Vec<usize>> {
+    let class = |&v: &f32| {
+        ensure!(
+            v.fract() == 0.0 && (0.0..known as f32).contains(&v),
+            "{name}: holds {v}, which is no class of {known}"
+        );
+        Ok(v as usize)
+    };
+    values.iter().map(class).collect()
+}
