@@ -114,6 +114,10 @@ impl Model for OnnxModel {
         self.graph.forward(x, self.output)
     }
 
+    fn facts(&self) -> Facts {
+        (*self.facts).clone()
+    }
+
     fn working_bytes(&self, height: usize, width: usize) -> u64 {
         let [height, width] = match self.card.size_rule {
             SizeRule::Tile(size) | SizeRule::Resize(size) => {
@@ -139,7 +143,7 @@ impl Model for OnnxModel {
         let summary = self.graph.summary([1, self.card.channels, height, width]).ok();
         let parameters = summary.as_ref().map_or(0, |summary| summary.parameters as u64);
         About {
-            facts: (*self.facts).clone(),
+            facts: self.facts(),
             inputs: self.graph.inputs().map(words).collect(),
             outputs: self.graph.outputs().map(words).collect(),
             operators: summary.as_ref().map_or_else(Vec::new, |summary| summary.operators.clone()),

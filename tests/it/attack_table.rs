@@ -191,7 +191,16 @@ fn every_attack_keeps_its_promises() {
                 );
             }
             if let Some(first) = one_step(attack) {
-                let first = mean(&run(first, epsilon).unwrap().judged);
+                let first = run(first, epsilon).unwrap().judged;
+                if attack.name() == "cospgd" {
+                    // It forgets pixels that are wrong already, whose loss then falls: what it is after is their share.
+                    let share = |judged: &[Judgement]| judged.iter().map(|j| j.hits).sum::<f32>() / judged.len() as f32;
+                    let (first, reached) = (share(&first), share(&outcome.judged));
+                    println!("{what}: share, one step {first:.4}, reached {reached:.4}");
+                    assert!(reached >= first, "{what}: one step takes {first}, all {reached}");
+                    continue;
+                }
+                let first = mean(&first);
                 println!("{what}: {clean:.4}, random signs {random:.4}, one step {first:.4}, reached {reached:.4}");
                 // A random start in an L2 ball is forgotten by halves, not at once.
                 assert!(reached >= first - 1e-3 * first.abs(), "{what}: one step reaches {first}, all {reached}");

@@ -121,7 +121,7 @@ fn bounds_ui(ui: &mut Ui, case: &CaseInfo, commands: &CommandSender) {
     });
 }
 
-fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
+pub(super) fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
     section(ui, "Slice");
     let last = case.slices - 1;
     ui.horizontal(|ui| {

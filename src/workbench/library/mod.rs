@@ -66,6 +66,9 @@ impl Pane for Library {
             Page::Files => self.files.ui(ui, state, commands),
             Page::Entries => {
                 files::opening_ui(ui, state, commands);
+                if let Some(case) = state.case.as_ref().filter(|case| case.slices > 1) {
+                    files::slices_ui(ui, case, state, commands);
+                }
                 self.tools.ui(ui, state, set, commands);
                 ui.add_space(4.0);
                 if browse.shown.is_empty() {
