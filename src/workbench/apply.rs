@@ -235,7 +235,7 @@ impl App {
         self.state.problem = Some(Problem { what: what.to_owned(), why: why.to_owned() });
     }
 
-    fn failed(&mut self, problem: Problem, context: &egui::Context) {
+    fn failed(&mut self, mut problem: Problem, context: &egui::Context) {
         let known = self.state.problem.as_ref() == Some(&problem);
         if !known {
             self.notes.bad(&problem, context.input(|i| i.time));
@@ -245,6 +245,9 @@ impl App {
         if problem.what == "Open image" && self.state.case.is_none() && self.remembered.take().is_some() {
             // The data set of the last session is gone: begin as at the first start.
             self.engine.send(Request::OpenSample);
+            // That the sample opens does not take this message away.
+            problem.what = "Open the last data set".to_owned();
+            self.state.opening = None;
         }
         match problem.what.as_str() {
             "Open image" | "Label" => self.state.opening = None,

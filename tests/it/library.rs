@@ -69,11 +69,12 @@ pub fn with_thumbnails() -> Harness<'static, Stage> {
 
 #[test]
 fn library_draws_only_what_is_on_the_screen() {
-    let (_folder, small) = classes(1);
+    let (_folder, small) = classes(2);
     // Sixty thousand entries, as MNIST has.
     let mut large = (*small).clone();
     large.entries = (0..60_000).map(|_| small.entries[0].clone()).collect();
-    let harness = library([300.0, 500.0], Browse::new(large.into()));
+    let mut harness = library([300.0, 500.0], Browse::new(large.into()));
+    settle(&mut harness);
     let drawn = cells(&harness).len();
     assert!((6..60).contains(&drawn), "{drawn} thumbnails are drawn");
     assert!(shows(&harness, "– of 60000"));
