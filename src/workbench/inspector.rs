@@ -78,15 +78,15 @@ fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         ui.label(egui::RichText::new(text).color(theme::of(ui).warning));
     }
     ui.add_space(4.0);
+    if let Some(physical) = window_level::physical_text(state, state.epsilon) {
+        let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";
+        // A line of its own, that wraps: the numbers of wide windows are long.
+        ui.horizontal_wrapped(|ui| {
+            ui.label(theme::weak(ui, "ε is")).on_hover_text(tip);
+            ui.label(physical).on_hover_text(tip);
+        });
+    }
     grid("epsilon unit").show(ui, |ui| {
-        if let Some(physical) = window_level::physical_text(state, state.epsilon) {
-            let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";
-            row(ui, "ε is", tip, |ui| {
-                // Long numbers of wide windows take a second line rather than leave the panel.
-                ui.set_max_width(ui.available_width().max(80.0));
-                ui.add(egui::Label::new(physical).wrap());
-            });
-        }
         row(
             ui,
             "ε in",

@@ -10,7 +10,8 @@ use crate::data;
 use crate::engine::Problem;
 use crate::gpu::DeviceChoice;
 use egui_tiles::Tree;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -23,21 +24,32 @@ pub const MOST_RECENT: usize = 12;
 /// A settings file is a few kilobytes: anything larger is another file.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// The value, or the default where another version of the program wrote something else: one field that is not
+/// understood is no reason to forget the others.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).unwrap_or_default())
+}
+
 /// What survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// How the window looks.
+    #[serde(deserialize_with = "lenient")]
     pub look: Look,
     /// What the pictures look like.
+    #[serde(deserialize_with = "lenient")]
     pub view: View,
     /// The unit of ε.
+    #[serde(deserialize_with = "lenient")]
     pub unit: EpsilonUnit,
     /// The division of the slider.
+    #[serde(deserialize_with = "lenient")]
     pub scale: EpsilonScale,
     /// The diameter of the brush, in image pixels.
     pub brush: Option<f32>,
     /// Where to compute.
+    #[serde(deserialize_with = "lenient")]
     pub device: DeviceChoice,
     /// Files opened before, newest first.
     pub recent: Vec<Recent>,
@@ -50,10 +62,13 @@ pub struct Settings {
     /// ε, a fraction of the bounds' width.
     pub epsilon: Option<f64>,
     /// The attack.
+    #[serde(deserialize_with = "lenient")]
     pub attack: Option<Attack>,
     /// Where the panels are; the first arrangement where `None`.
+    #[serde(deserialize_with = "lenient")]
     pub layout: Option<Tree<PanelKind>>,
     /// The data set that was open.
+    #[serde(deserialize_with = "lenient")]
     pub data_set: Option<Remembered>,
     /// The side of thumbnails, in points.
     pub thumbnail_side: Option<f32>,
@@ -211,6 +226,15 @@ mod tests {
         drop(writer);
         assert_eq!(load(&folder), (settings, None));
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_field_of_another_version_leaves_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"attack": {"gradient-sign": true}, "layout": 7, "epsilon": 0.25, "hint_seen": true}"#;
+        std::fs::write(folder.path().join(FILE), text).unwrap();
+        let kept = Settings { epsilon: Some(0.25), hint_seen: true, ..Settings::default() };
+        assert_eq!(load(folder.path()), (kept, None));
     }
 
     #[test]
