@@ -1,5 +1,7 @@
-//! `epsiloscope attack`: an adversarial example of an image, or of each image of an array, as a NumPy array.
+//! `epsiloscope attack`: an adversarial example of an image, or of each image of an array, as a NumPy array; or of each case
+//! of a table.
 
+use super::attack_batch::{Batch, BatchOptions};
 use super::images::{Images, InputOptions};
 use super::options::print;
 use super::sweep::attack_parser;
@@ -11,12 +13,18 @@ use crate::study::report::epsilon;
 use crate::tensor::to_host;
 use anyhow::{Context, ensure};
 use burn::tensor::Tensor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Arguments of `epsiloscope attack`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct AttackCommand {
+    /// An image file, or a NumPy array (.npy) of numbers in pixel units with the axes (channels, rows, columns) or
+    /// (images, channels, rows, columns).
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    batch: BatchOptions,
     #[command(flatten)]
     input: InputOptions,
     /// The attack; `epsiloscope attacks` explains them.
@@ -26,14 +34,14 @@ pub(super) struct AttackCommand {
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
     /// ε, as a fraction of the bounds' width: a decimal, or 4/255. With --raw in the units of the array.
-    #[arg(long, value_name = "EPSILON")]
-    epsilon: String,
+    #[arg(long, value_name = "EPSILON", required_unless_present = "batch", conflicts_with = "batch")]
+    epsilon: Option<String>,
     /// The truth, whose loss is raised: a mask (an image), a NumPy array of whole numbers (classes of images, or of pixels), or
     /// class:3. Without it, the model's own prediction.
-    #[arg(long, value_name = "MASK|FILE.npy|class:N")]
+    #[arg(long, value_name = "MASK|FILE.npy|class:N", conflicts_with = "batch")]
     label: Option<String>,
     /// What is wished instead, whose loss is lowered: as --label.
-    #[arg(long, value_name = "MASK|FILE.npy|class:N", conflicts_with = "label")]
+    #[arg(long, value_name = "MASK|FILE.npy|class:N", conflicts_with_all = ["label", "batch"])]
     target: Option<String>,
     /// What the mask's values mean, in the classes of the model: `0=membrane,255=cell`. Without it, guessed by agreement with
     /// the prediction.
@@ -42,11 +50,12 @@ pub(super) struct AttackCommand {
     /// Seed of whatever is random.
     #[arg(long, default_value_t = 0)]
     seed: u32,
-    /// Where the adversarial images go: a NumPy array of 32-bit floats in the units and with the axes of the input.
-    #[arg(long, value_name = "FILE.npy")]
-    out: PathBuf,
+    /// Where the adversarial images go: a NumPy array of 32-bit floats in the units and with the axes of the input. With --batch
+    /// where the table of results goes; without it, to the standard output.
+    #[arg(long, value_name = "FILE", required_unless_present = "batch")]
+    out: Option<PathBuf>,
     /// Where the gradient of the loss at the clean images goes, by the units of the input: a NumPy array of the same axes.
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "batch")]
     save_gradient: Option<PathBuf>,
 }
 
@@ -57,12 +66,19 @@ impl AttackCommand {
         if attack.get("seed").is_some() {
             attack = attack.with("seed", f64::from(self.seed))?;
         }
-        let epsilon = match epsilon::parse_list(&self.epsilon).context("--epsilon")?[..] {
+        if let Some(cases) = &self.batch.batch {
+            let batch = Batch::new(&self.input, self.label_map.as_deref(), self.batch.save.as_deref(), attack)?;
+            return batch.run(cases, self.out.as_deref());
+        }
+        let (Some(path), Some(out), Some(epsilon)) = (&self.image, &self.out, &self.epsilon) else {
+            anyhow::bail!("give an image, --epsilon and --out; or --batch CASES.csv");
+        };
+        let epsilon = match epsilon::parse_list(epsilon).context("--epsilon")?[..] {
             [epsilon] => epsilon,
             _ => anyhow::bail!("--epsilon: give one value, e.g. 4/255"),
         };
         let model = self.input.open_model()?;
-        let mut images = Images::read(&self.input, model.as_ref())?;
+        let mut images = Images::read(path, &self.input, model.as_ref())?;
         let (model, epsilon) = if self.input.raw { self.raw(model, &mut images, epsilon)? } else { (model, epsilon) };
         let targets = Targets::read(
             self.label.as_deref().or(self.target.as_deref()),
@@ -94,11 +110,11 @@ impl AttackCommand {
             broken == 0,
             "{broken} values are not numbers; nothing was written. Check the model's card, or the image"
         );
-        write_npy(&self.out, &images.axes, &adversarial)?;
+        write_npy(out, &images.axes, &adversarial)?;
         if let Some(path) = &self.save_gradient {
             write_npy(path, &images.axes, &gradients)?;
         }
-        print(&self.words(&attack, &images, &judged, &adversarial))
+        print(&self.words(out, &attack, &images, &judged, &adversarial))
     }
 
     /// The model that takes numbers as they are, and ε as a share of the bounds that hold them.
@@ -110,26 +126,9 @@ impl AttackCommand {
             let room = (epsilon as f32).max(1e-6) * 1.01;
             images.bounds = Bounds { lower: lower - room, upper: upper + room };
         }
-        let Bounds { lower, upper } = images.bounds;
-        let card = model.card();
         let [_, _, height, width] = images.shape;
-        let size_rule = match card.size_rule {
-            SizeRule::Tile(size) | SizeRule::Resize(size) => {
-                ensure!(
-                    size == [height, width],
-                    "the network takes {} × {} only, and the array has {height} × {width}; without --raw its card says how other \
-                     sizes are brought to it",
-                    size[0],
-                    size[1]
-                );
-                card.size_rule
-            }
-            rule if card.network.is_some() => rule,
-            _ => SizeRule::Any,
-        };
-        let card =
-            ModelCard { input: InputRule { range: [lower, upper], ..InputRule::default() }, size_rule, ..card.clone() };
-        Ok((model.with_card(card)?, epsilon / f64::from(upper - lower)))
+        let raw = as_it_is(model.as_ref(), images.bounds, [height, width])?;
+        Ok((raw, epsilon / f64::from(images.bounds.width())))
     }
 
     /// Adversarial images in the units of the input. What was not changed stays bit for bit.
@@ -156,6 +155,7 @@ impl AttackCommand {
 
     fn words(
         &self,
+        out: &Path,
         attack: &Attack,
         images: &Images,
         judged: &[(Judgement, Judgement)],
@@ -169,7 +169,7 @@ impl AttackCommand {
         format!(
             "{}: {:?}\n{}\nbounds {} to {}; furthest change {furthest} in the input’s units\nloss {:.6} → {:.6}; {what}: {:.2} % → \
              {:.2} %{}\n",
-            self.out.display(),
+            out.display(),
             images.axes,
             attack.summary(),
             images.bounds.lower,
@@ -181,4 +181,30 @@ impl AttackCommand {
             if judged.len() > 1 { format!(" (mean of {} images)", judged.len()) } else { String::new() },
         )
     }
+}
+
+/// `model` fed with numbers as they are: what is scaled to [0, 1] of `bounds` is scaled back, and its card does nothing else.
+pub(super) fn as_it_is(
+    model: &dyn Model,
+    Bounds { lower, upper }: Bounds,
+    [height, width]: [usize; 2],
+) -> anyhow::Result<Arc<dyn Model>> {
+    let card = model.card();
+    let size_rule = match card.size_rule {
+        SizeRule::Tile(size) | SizeRule::Resize(size) => {
+            ensure!(
+                size == [height, width],
+                "the network takes {} × {} only, and the array has {height} × {width}; without --raw its card says how other \
+                     sizes are brought to it",
+                size[0],
+                size[1]
+            );
+            card.size_rule
+        }
+        rule if card.network.is_some() => rule,
+        _ => SizeRule::Any,
+    };
+    let card =
+        ModelCard { input: InputRule { range: [lower, upper], ..InputRule::default() }, size_rule, ..card.clone() };
+    Ok(model.with_card(card)?)
 }

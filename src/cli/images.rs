@@ -13,12 +13,10 @@ use std::sync::atomic::AtomicBool;
 /// Memory that the images computed at once may take.
 const BATCH_BYTES: u64 = 1 << 30;
 
-/// Arguments that `predict` and `attack` share.
+/// Arguments that `predict` and `attack` share, beside the input: an image file, or a NumPy array (.npy) of numbers in pixel
+/// units with the axes (channels, rows, columns) or (images, channels, rows, columns).
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct InputOptions {
-    /// An image file, or a NumPy array (.npy) of numbers in pixel units with the axes (channels, rows, columns) or
-    /// (images, channels, rows, columns).
-    pub input: PathBuf,
     /// The model: .onnx, .safetensors, .bpk, .pt or .pth, with its card (.toml of the same name, or model.toml) beside it.
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
@@ -75,9 +73,8 @@ pub(super) struct Images {
 }
 
 impl Images {
-    /// Reads what `options` name, for `model`.
-    pub fn read(options: &InputOptions, model: &dyn Model) -> anyhow::Result<Self> {
-        let path = &options.input;
+    /// Reads `path`, an image or an array, as `options` ask, for `model`.
+    pub fn read(path: &Path, options: &InputOptions, model: &dyn Model) -> anyhow::Result<Self> {
         let needed = model.card().input.needed_bounds().map(|[lower, upper]| Bounds { lower, upper });
         let is_array = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"));
         let mut images = if is_array { Self::of_array(path)? } else { Self::of_image(path, options.slice)? };

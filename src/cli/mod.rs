@@ -4,6 +4,7 @@
 //! code that is not 0.
 
 mod attack;
+mod attack_batch;
 mod attacks;
 mod dataset;
 mod devices;

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 /// Arguments of `epsiloscope predict`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Predict {
+    /// An image file, or a NumPy array (.npy) of numbers in pixel units with the axes (channels, rows, columns) or
+    /// (images, channels, rows, columns).
+    image: PathBuf,
     #[command(flatten)]
     input: InputOptions,
     /// Where the logits go: a NumPy array of 32-bit floats, (images, outputs, rows, columns) or (images, classes). With --raw
@@ -23,7 +26,7 @@ impl Predict {
     /// Predicts, and writes the array.
     pub fn run(&self) -> anyhow::Result<()> {
         let model = self.input.open_model()?;
-        let images = Images::read(&self.input, model.as_ref())?;
+        let images = Images::read(&self.image, &self.input, model.as_ref())?;
         let count = images.shape[0];
         let (mut values, mut axes, mut first) = (Vec::new(), Vec::new(), 0);
         while first < count {

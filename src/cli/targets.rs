@@ -4,6 +4,7 @@ use super::images::Images;
 use crate::attack::Objective;
 use crate::data::{LabelMap, LabelStack, Mask, read_npy};
 use crate::model::{Head, Logits, Model, Task, predict};
+use crate::study::Truth;
 use anyhow::{Context, bail, ensure};
 use burn::tensor::Tensor;
 use std::path::Path;
@@ -51,6 +52,15 @@ impl Targets {
             ),
         };
         Ok(Self::Numbers { name: text.to_owned(), values: array.values, each })
+    }
+
+    /// What is true of the one image `x`.
+    pub fn truth(&self, model: &dyn Model, x: &Tensor<4>) -> anyhow::Result<Truth> {
+        let [_, _, height, width] = x.dims();
+        Ok(match model.card().task {
+            Task::Classification => Truth::Class(self.classes(0, 1, model, x)?.first().copied().unwrap_or(0)),
+            Task::Segmentation => Truth::Mask(self.mask(0, [height, width], model, x.clone())?),
+        })
     }
 
     /// The loss for images `first` and on, which are `x`.

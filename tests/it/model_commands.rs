@@ -174,3 +174,57 @@ fn labels_that_do_not_fit_are_refused() {
     }
     assert!(!folder.path().join("adv.npy").exists());
 }
+
+#[test]
+fn a_table_of_cases_is_attacked_and_each_success_holds_for_the_array_that_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, shape, x, logits) = reference("milesial-bilinear", folder.path());
+    let at = |name: &str| folder.path().join(name);
+    let save = |name: &str, axes: &[usize], values: &[f32]| write_npy(&at(name), axes, values).unwrap();
+    // What the model says is true, so that only the attack can make it wrong.
+    let truth: Vec<f32> = logits.iter().map(|&z| f32::from(u8::from(z >= 0.0))).collect();
+    save("y.npy", &shape[2..], &truth);
+    save("lower.npy", &shape, &x.iter().map(|v| (v - 0.3).max(0.0)).collect::<Vec<_>>());
+    save("upper.npy", &shape, &x.iter().map(|v| (v + 0.001).min(1.0)).collect::<Vec<_>>());
+    let table =
+        "input,label,epsilon,lower,upper\nx.npy,y.npy,0.5,,\nx.npy,y.npy,0,,\nx.npy,y.npy,,lower.npy,upper.npy\n";
+    std::fs::write(at("cases.csv"), table).unwrap();
+    for extra in [&[][..], &["--raw"]] {
+        let mut command = program(folder.path());
+        command.args(["attack", "--batch", "cases.csv", "--save", "kept", "--device", "cpu", "--attack", "bim"]);
+        run(command.arg("--model").arg(path("milesial-bilinear.pth")).args(["--out", "results.csv"]).args(extra));
+        let text = std::fs::read_to_string(at("results.csv")).unwrap();
+        let rows: Vec<Vec<f64>> =
+            text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect()).collect();
+        assert!(text.starts_with("row,success,norm,loss,seconds\n") && rows.len() == 3, "{text}");
+        for (number, row) in rows.iter().enumerate() {
+            let name = format!("kept/{number}.npy");
+            let kept = read_npy(&at(&name)).unwrap();
+            assert_eq!(kept.shape, shape);
+            let changes = x.iter().zip(&kept.values).map(|(x, v)| f64::from(*v) - f64::from(*x));
+            let largest = changes.clone().map(f64::abs).fold(0.0, f64::max);
+            assert!((largest - row[2]).abs() <= 1e-6, "{extra:?}, row {number}: norm {} is {largest}", row[2]);
+            match number {
+                0 => assert!(largest <= 0.5 && largest > 0.4),
+                1 => assert!(largest == 0.0),
+                _ => assert!(changes.clone().all(|d| (-0.3 - 1e-7..=0.001 + 1e-7).contains(&d))),
+            }
+            // The model itself, on the array as it was written.
+            let mut predict = program(folder.path());
+            predict.args(["predict", &name, "--out", "z.npy", "--device", "cpu", "--bounds", "0,1"]);
+            if extra.contains(&"--raw") {
+                predict.arg("--raw");
+            }
+            run(predict.arg("--model").arg(path("milesial-bilinear.pth")));
+            let z = read_npy(&at("z.npy")).unwrap().values;
+            let wrong = z.iter().zip(&truth).filter(|&(z, y)| (*z >= 0.0) != (*y == 1.0)).count();
+            assert_eq!(row[1] == 1.0, 2 * wrong >= truth.len(), "{extra:?}, row {number}: {wrong} of {}", truth.len());
+        }
+        assert_eq!(rows[1][1], 0.0, "nothing succeeds without a change");
+    }
+    std::fs::write(at("cases.csv"), "input,label,epsilon\nnone.npy,y.npy,0.1\n").unwrap();
+    let mut command = program(folder.path());
+    command.args(["attack", "--batch", "cases.csv", "--device", "cpu", "--model"]).arg(path("milesial-bilinear.pth"));
+    let said = complaint(&command.output().unwrap());
+    assert!(said.contains("cases.csv") && said.contains("row 0") && said.contains("none.npy"), "{said}");
+}

@@ -1,0 +1,284 @@
+//! `epsiloscope attack --batch`: many cases, each attacked inside its own ball or box, and judged on what was kept.
+
+use super::attack::as_it_is;
+use super::images::{Images, InputOptions};
+use super::options::print;
+use super::targets::Targets;
+use crate::attack::{Attack, Reference};
+use crate::data::{Bounds, read_npy, write_bytes_atomic, write_npy};
+use crate::model::Model;
+use crate::study::{BatchCase, attack_cases};
+use anyhow::{Context, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Cases that are attacked together, where they are of one shape.
+const AT_ONCE: usize = 32;
+
+/// Arguments of the batch.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct BatchOptions {
+    /// Attack many cases: a table with the columns input, label and epsilon, and, for a box, lower and upper (arrays of the
+    /// input's shape that bound each pixel). Paths are relative to the table; a row may leave epsilon or the box empty. Written
+    /// is a row for each: whether the array that was kept succeeds inside its ball and box, norm, loss, seconds.
+    #[arg(long, value_name = "CASES.csv")]
+    pub batch: Option<PathBuf>,
+    /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.
+    #[arg(long, value_name = "DIR", requires = "batch")]
+    pub save: Option<PathBuf>,
+}
+
+/// One row of the table.
+struct Row {
+    input: PathBuf,
+    label: String,
+    epsilon: Option<f64>,
+    limits: Option<(PathBuf, PathBuf)>,
+}
+
+/// A case that waits to be attacked with others of its kind.
+struct Waiting {
+    case: BatchCase,
+    /// The axes that its array is written with.
+    axes: Vec<usize>,
+    /// What ε and the norm are told in, as a multiple of the bounds' width.
+    unit: f64,
+}
+
+/// A batch under way.
+pub(super) struct Batch<'a> {
+    options: &'a InputOptions,
+    label_map: Option<&'a str>,
+    save: Option<&'a Path>,
+    model: Arc<dyn Model>,
+    attack: Attack,
+    waiting: Vec<Waiting>,
+    /// Rows that are done, and how many of them succeeded.
+    done: usize,
+    successes: usize,
+    table: csv::Writer<Vec<u8>>,
+}
+
+impl<'a> Batch<'a> {
+    /// Opens the model.
+    pub fn new(
+        options: &'a InputOptions,
+        label_map: Option<&'a str>,
+        save: Option<&'a Path>,
+        attack: Attack,
+    ) -> anyhow::Result<Self> {
+        attack.check_reference(Reference::Label)?;
+        let table = csv::Writer::from_writer(Vec::new());
+        let model = options.open_model()?;
+        Ok(Self { options, label_map, save, model, attack, waiting: Vec::new(), done: 0, successes: 0, table })
+    }
+
+    /// Attacks every case of `cases` and prints a row each, or writes them to `out`.
+    pub fn run(mut self, cases: &Path, out: Option<&Path>) -> anyhow::Result<()> {
+        let rows = read_rows(cases)?;
+        if let Some(folder) = self.save {
+            std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+        }
+        self.table.write_record(["row", "success", "norm", "loss", "seconds"])?;
+        for (number, row) in rows.iter().enumerate() {
+            let next = self
+                .read(row)
+                .with_context(|| format!("{}: row {number} ({})", cases.display(), row.input.display()))?;
+            let together = self.waiting.first().is_none_or(|first| {
+                first.case.shape == next.case.shape && (!self.options.raw || first.case.bounds == next.case.bounds)
+            });
+            if !together || self.waiting.len() == AT_ONCE {
+                self.attack_waiting()?;
+            }
+            self.waiting.push(next);
+        }
+        self.attack_waiting()?;
+        let table = self.table.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
+        match out {
+            Some(path) => {
+                write_bytes_atomic(path, &table)?;
+                print(&format!("{} of {} succeeded: {}\n", self.successes, rows.len(), path.display()))
+            }
+            None => print(&String::from_utf8(table)?),
+        }
+    }
+
+    fn attack_waiting(&mut self) -> anyhow::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(first) = waiting.first() else { return Ok(()) };
+        let ([_, height, width], bounds) = (first.case.shape, first.case.bounds);
+        let model =
+            if self.options.raw { as_it_is(self.model.as_ref(), bounds, [height, width])? } else { self.model.clone() };
+        let cases: Vec<BatchCase> = waiting.iter().map(|w| w.case.clone()).collect();
+        for (result, Waiting { axes, unit, .. }) in
+            attack_cases(model.as_ref(), self.attack, &cases)?.into_iter().zip(waiting)
+        {
+            if let Some(folder) = self.save {
+                write_npy(&folder.join(format!("{}.npy", self.done)), &axes, &result.adversarial)?;
+            }
+            self.successes += usize::from(result.success);
+            self.table.write_record([
+                self.done.to_string(),
+                u8::from(result.success).to_string(),
+                (result.norm * unit).to_string(),
+                result.loss.to_string(),
+                format!("{:.4}", result.seconds),
+            ])?;
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    /// The case of a row.
+    fn read(&self, row: &Row) -> anyhow::Result<Waiting> {
+        let images = Images::read(&row.input, self.options, self.model.as_ref())?;
+        let [count, channels, height, width] = images.shape;
+        ensure!(count == 1, "holds {count} images; give one a row");
+        let limits = match &row.limits {
+            Some((lower, upper)) => Some((limit(lower, images.values.len())?, limit(upper, images.values.len())?)),
+            None => None,
+        };
+        let targets = Targets::read(Some(&row.label), self.label_map, self.options.slice, &images)?;
+        let (mut bounds, mut unit) = (images.bounds, 1.0);
+        if self.options.raw && self.options.bounds.is_none() {
+            // Numbers as they are have no bounds of their own: ε is in their unit, and ball and box fit.
+            bounds = around(&images.values, limits.as_ref(), row.epsilon.unwrap_or(0.0));
+            unit = f64::from(bounds.width());
+        }
+        let x = images.unit_tensor(0, 1, &self.model.device());
+        let truth = targets.truth(self.model.as_ref(), &x)?;
+        let epsilon = row.epsilon.map(|epsilon| epsilon / unit);
+        let shape = [channels, height, width];
+        let case = BatchCase { shape, values: images.values, bounds, truth, epsilon, limits };
+        Ok(Waiting { case, axes: images.axes, unit })
+    }
+}
+
+/// One side of a box.
+fn limit(path: &Path, count: usize) -> anyhow::Result<Vec<f32>> {
+    let array = read_npy(path)?;
+    ensure!(
+        array.values.len() == count && array.values.iter().all(|v| v.is_finite()),
+        "{}: is not an array of {count} finite numbers, the shape of its input",
+        path.display()
+    );
+    Ok(array.values)
+}
+
+fn read_rows(path: &Path) -> anyhow::Result<Vec<Row>> {
+    let unreadable = || format!("{}: cannot be read as a table", path.display());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).with_context(unreadable)?;
+    let headers = reader.headers().with_context(unreadable)?.clone();
+    let column = |name: &str| headers.iter().position(|h| h == name);
+    let needed = |name: &str| {
+        column(name).with_context(|| format!("{}: has no column {name}; give input, label and epsilon", path.display()))
+    };
+    let (input, label, epsilon) = (needed("input")?, needed("label")?, needed("epsilon")?);
+    let limits = column("lower").zip(column("upper"));
+    let mut rows = Vec::new();
+    for (number, record) in reader.records().enumerate() {
+        let record = record.with_context(unreadable)?;
+        let cell = |i: usize| record.get(i).filter(|c| !c.is_empty());
+        let at = |cause: &str| format!("{}: row {number} {cause}", path.display());
+        let limits = match limits.map(|(lower, upper)| (cell(lower), cell(upper))) {
+            Some((Some(lower), Some(upper))) => Some((folder.join(lower), folder.join(upper))),
+            None | Some((None, None)) => None,
+            Some(_) => bail!(at("has one of lower and upper; give both, or none")),
+        };
+        let epsilon = match cell(epsilon) {
+            Some(text) => Some(parse_epsilon(text).with_context(|| at("has a bad epsilon"))?),
+            None => None,
+        };
+        ensure!(epsilon.is_some() || limits.is_some(), at("has neither an epsilon nor a box; give one of them"));
+        let label = cell(label).with_context(|| at("has no label"))?;
+        rows.push(Row {
+            input: folder.join(cell(input).with_context(|| at("has no input"))?),
+            // A class by its number, or a file beside the table.
+            label: match label.parse::<usize>() {
+                Ok(class) => format!("class:{class}"),
+                Err(_) if label.starts_with("class:") => label.to_owned(),
+                Err(_) => folder.join(label).to_string_lossy().into_owned(),
+            },
+            epsilon,
+            limits,
+        });
+    }
+    ensure!(!rows.is_empty(), "{}: has no rows", path.display());
+    Ok(rows)
+}
+
+/// `4/255` or `0.0157`; an L2 radius may be larger than 1.
+fn parse_epsilon(text: &str) -> anyhow::Result<f64> {
+    let number = |t: &str| t.trim().parse::<f64>().ok();
+    let value = match text.split_once('/') {
+        Some((a, b)) => number(a).zip(number(b)).map(|(a, b)| a / b),
+        None => number(text),
+    };
+    value
+        .filter(|v| v.is_finite() && *v >= 0.0)
+        .with_context(|| format!("‘{text}’ is no ε; write a fraction of the bounds’ width, e.g. 4/255 or 0.0157"))
+}
+
+/// Bounds that hold the values, the box and the ball.
+fn around(values: &[f32], limits: Option<&(Vec<f32>, Vec<f32>)>, epsilon: f64) -> Bounds {
+    let ends = |values: &[f32]| {
+        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lower, upper), &v| (lower.min(v), upper.max(v)))
+    };
+    let (lower, upper) = ends(values);
+    // A little more than ε, so that rounding takes nothing from the ball.
+    let room = (epsilon as f32).max(1e-6) * 1.01;
+    let (mut lower, mut upper) = (lower - room, upper + room);
+    if let Some((least, most)) = limits {
+        (lower, upper) = (lower.min(ends(least).0), upper.max(ends(most).1));
+    }
+    Bounds { lower, upper }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epsilons_are_fractions_or_decimals() {
+        assert_eq!(parse_epsilon("4/255").unwrap(), 4.0 / 255.0);
+        assert_eq!(parse_epsilon(" 2.5 ").unwrap(), 2.5);
+        for bad in ["", "-1", "x", "1/0", "nan"] {
+            assert!(parse_epsilon(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_raw_numbers_hold_all_that_is_allowed() {
+        let limits = (vec![-3.0, 0.0], vec![0.5, 9.0]);
+        assert_eq!(around(&[0.0, 1.0], Some(&limits), 0.25), Bounds { lower: -3.0, upper: 9.0 });
+        let ball = around(&[0.0, 1.0], None, 0.25);
+        assert!(ball.lower < -0.25 && ball.upper > 1.25 && ball.width() < 1.6);
+    }
+
+    #[test]
+    fn tables_are_read_and_their_faults_named_with_the_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cases.csv");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_rows(&path)
+        };
+        let rows =
+            read("input, label, epsilon, lower, upper\na.npy, 3, 4/255,,\nb.npy, m.npy,, l.npy, u.npy\n").unwrap();
+        assert_eq!((rows[0].label.as_str(), rows[0].epsilon), ("class:3", Some(4.0 / 255.0)));
+        assert!(rows[0].limits.is_none() && rows[1].epsilon.is_none());
+        assert_eq!(rows[1].limits.as_ref().unwrap().1, folder.path().join("u.npy"));
+        assert_eq!(Path::new(&rows[1].label), folder.path().join("m.npy"));
+        for (text, said) in [
+            ("input,label\na,1\n", "no column epsilon"),
+            ("input,label,epsilon\n", "no rows"),
+            ("input,label,epsilon\na,1,x\n", "row 0 has a bad epsilon"),
+            ("input,label,epsilon\na,1,\n", "row 0 has neither"),
+            ("input,label,epsilon,lower,upper\na,1,0.1,l,\n", "row 0 has one of lower and upper"),
+        ] {
+            let error = format!("{:#}", read(text).err().unwrap());
+            assert!(error.contains(said) && error.contains("cases.csv"), "{error}");
+        }
+    }
+}
