@@ -139,6 +139,10 @@ impl Export {
 
 /// A fact.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few events a second; a box would only add a line to every one that is made"
+)]
 pub enum Event {
     /// A file is being read.
     Opening(PathBuf),

@@ -415,7 +415,7 @@ fn a_volume_is_attacked_slice_by_slice_and_keeps_its_place() {
     assert!(values("mask.nii.gz").iter().all(|&v| v == 0.0 || v == 1.0));
     assert_eq!(read("mask.nii.gz").about.axes(), ct.about.axes());
     export(Export::PredictedMask(path("mask.png")));
-    assert!(values("mask.png").iter().any(|&v| v == 255.0));
+    assert!(values("mask.png").contains(&255.0));
     assert!(export(Export::Adversarial(path("slice.dcm"))).saved.is_some());
     assert_eq!(read("slice.dcm").about.spacing, ct.about.spacing);
 

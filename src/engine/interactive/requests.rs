@@ -177,7 +177,7 @@ impl Worker {
         match content {
             Content::Set(set, index) => {
                 self.outbox.send(Event::Dataset(set.clone()));
-                return self.open_entry(set, index);
+                self.open_entry(set, index)
             }
             Content::Image { stack, label, label_error, slice, name, set } => {
                 if set.is_none() && stack.slices > 1 {
