@@ -2,7 +2,7 @@
 
 use super::interactive::text;
 use super::{CaseInfo, Plane};
-use crate::data::{Axis, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
+use crate::data::{Axis, Bounds, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::model::Model;
 use crate::study::Subject;
 use std::path::PathBuf;
@@ -38,7 +38,11 @@ impl Scene {
         let plain = match previous {
             Some(subject) => subject.relabel(None),
             None => {
-                let case = Case::from_slice(&stack, self.slice, self.name.as_str()).map_err(text)?;
+                let needed = model.card().input.needed_bounds().map(|[lower, upper]| Bounds { lower, upper });
+                let other = needed.filter(|needed| *needed != stack.bounds);
+                let bounded = other.map(|bounds| stack.with_bounds(bounds)).transpose().map_err(text)?;
+                let stack = bounded.as_ref().unwrap_or(&stack);
+                let case = Case::from_slice(stack, self.slice, self.name.as_str()).map_err(text)?;
                 Subject::new(Arc::new(case), model)
             }
         }
@@ -84,6 +88,10 @@ impl Scene {
     /// The label map in force, whether it was guessed, and the mask that it gives.
     fn label(&self, plain: &Subject) -> Result<(Option<LabelMap>, bool, Option<Mask>), String> {
         let Some((label, _)) = &self.label else { return Ok((None, false, None)) };
+        // A decision on the whole image has nothing to compare with a mask.
+        if plain.class.is_some() {
+            return Ok((None, false, None));
+        }
         let label = label.along(self.stack.along(self.axis).axis);
         let lacking = "the label has no such slice";
         let classes = plain.model.card().classes.len();

@@ -1,6 +1,8 @@
 //! The model card: all that a program or a person needs to know to use a model. Stored as TOML beside the weights.
 
+use super::ModelError;
 use super::unet::UNetConfig;
+use crate::data::ClassLabel;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -273,6 +275,21 @@ impl ModelCard {
     /// The index of the class called `name`, if there is one.
     pub fn class_index(&self, name: &str) -> Option<u8> {
         self.classes.iter().position(|c| c.name == name).and_then(|i| u8::try_from(i).ok())
+    }
+
+    /// The model's index of the class that a data set gives an image: that of the same name (letters' case does not matter)
+    /// if the model knows the name, else the data set's own index.
+    ///
+    /// # Errors
+    /// If the model has no such class.
+    pub fn class_of(&self, label: &ClassLabel) -> Result<usize, ModelError> {
+        let named = |name: &std::sync::Arc<str>| {
+            let name = name.to_lowercase();
+            self.classes.iter().position(|class| class.name.to_lowercase() == name)
+        };
+        let class = label.name.as_ref().and_then(named).unwrap_or_else(|| usize::from(label.index));
+        let known = self.classes.len();
+        if class < known { Ok(class) } else { Err(ModelError::UnknownClass { class, known }) }
     }
 
     /// The name of class `index`.

@@ -75,6 +75,30 @@ pub enum ModelError {
         /// Pixels of the image.
         of: usize,
     },
+    /// A class's logit is no number.
+    #[error("{model} gives logits that are not numbers: its weights overflow on this image. Choose another model")]
+    ClassesNotFinite {
+        /// The model's name.
+        model: String,
+    },
+    /// The image has a class that the model does not know.
+    #[error("the class of the image is {class}, and the model knows {known}, counted from 0. Its card names them")]
+    UnknownClass {
+        /// Of the image.
+        class: usize,
+        /// How many the model knows.
+        known: usize,
+    },
+    /// The image has other bounds than those that the card's window is told in.
+    #[error("the model takes images whose bounds are {} to {}, and those of this image are {} to {}. Set the image’s bounds to \
+             those",
+        .needed[0], .needed[1], .bounds[0], .bounds[1])]
+    Bounds {
+        /// What the card demands.
+        needed: [f32; 2],
+        /// Of the image.
+        bounds: [f32; 2],
+    },
     /// The device failed: out of memory, lost, or a kernel did not run.
     #[error("the device failed: {0}. Choose another device, or a smaller image")]
     Device(String),

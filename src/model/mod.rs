@@ -29,7 +29,7 @@ pub use error::ModelError;
 pub use graph::OnnxModel;
 pub use memory::check_room;
 pub use open::open;
-pub use predict::{Prediction, class_probabilities, predict};
+pub use predict::{Classified, Prediction, class_probabilities, classify, predict};
 
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;

@@ -50,6 +50,58 @@ pub fn predict(model: &dyn Model, x: Tensor<4>) -> Result<Prediction, ModelError
     Ok(Prediction { probability, on_host, predicted: Mask { height, width, classes } })
 }
 
+/// What a classification model says of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classified {
+    /// A logit for each class; of a sigmoid head z for the positive class and 0 for the other.
+    pub logits: Arc<[f32]>,
+    /// The probability of each class.
+    pub probabilities: Arc<[f32]>,
+    /// The class with the largest logit, the first of several; the positive one of a sigmoid head where z ≥ 0.
+    pub predicted: usize,
+}
+
+impl Classified {
+    /// From the `card.outputs()` logits of one image.
+    pub fn new(card: &ModelCard, outputs: &[f32]) -> Self {
+        let positive = usize::from(card.positive_class.min(1));
+        let (logits, predicted) = match (card.head, outputs) {
+            (Head::Sigmoid, &[z]) => {
+                let mut logits = [0.0; 2];
+                logits[positive] = z;
+                (logits.to_vec(), if z >= 0.0 { positive } else { 1 - positive })
+            }
+            _ => {
+                let best = |best: usize, (i, z): (usize, &f32)| if *z > outputs[best] { i } else { best };
+                (outputs.to_vec(), outputs.iter().enumerate().fold(0, best))
+            }
+        };
+        Self { logits: logits.into(), probabilities: class_probabilities(card, outputs).into(), predicted }
+    }
+
+    /// The logit of `class` less the largest of the others: positive where it wins. 0 for a class that there is not.
+    pub fn margin(&self, class: usize) -> f32 {
+        let others = self.logits.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, z)| *z);
+        let largest = others.fold(f32::NEG_INFINITY, f32::max);
+        self.logits.get(class).map_or(0.0, |z| z - largest)
+    }
+}
+
+/// Runs `model` on images `x`, `[batch, channels, h, w]` in `[0, 1]`.
+///
+/// # Errors
+/// If the model segments, a logit is not finite, or the device fails.
+pub fn classify(model: &dyn Model, x: Tensor<4>) -> Result<Vec<Classified>, ModelError> {
+    let card = model.card();
+    let Logits::Class(logits) = model.logits(x)? else { return Err(ModelError::NotClassification) };
+    let outputs = logits.dims()[1].max(1);
+    let values = tensor::to_host(logits)?;
+    if values.iter().any(|z| !z.is_finite()) {
+        return Err(ModelError::ClassesNotFinite { model: card.name.clone() });
+    }
+    Ok(values.chunks_exact(outputs).map(|row| Classified::new(card, row)).collect())
+}
+
 /// The probability of each class, from one image's class logits (`card.outputs()` of them).
 pub fn class_probabilities(card: &ModelCard, logits: &[f32]) -> Vec<f32> {
     match (card.head, logits) {

@@ -1,21 +1,40 @@
 //! What a sweep over ε finds.
 
-use super::Seen;
+use super::{Decision, Seen};
 use crate::metric::{Distortion, Overlap, PixelError};
 use serde::{Deserialize, Serialize};
 
 /// Everything measured on one (adversarial) image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// Soft pixel error and share of wrong pixels.
+    /// Soft pixel error and share of wrong pixels. A class counts as a mask of one pixel.
     pub error: PixelError,
-    /// Dice and IoU of the positive class.
+    /// Dice and IoU of the positive class. A class counts as a mask of one pixel: 1 where the decision is right, else 0.
     pub overlap: Overlap,
     /// Norms of the perturbation, as fractions of the bounds' width.
     pub distortion: Distortion,
     /// Metrics of visibility on the shown image, as far as they were asked for.
     #[serde(default)]
     pub seen: Seen,
+    /// The decision, of a model that classifies whole images.
+    #[serde(default)]
+    pub decision: Option<Decision>,
+    /// Where the attack has a target: the share of what is to change that is as wished. Of a mask, of the pixels at which target
+    /// and reference differ; of a class 0 or 1.
+    #[serde(default)]
+    pub wished: Option<f64>,
+}
+
+impl Measure {
+    /// How good the model is here, in [0, 1] with 1 best: P(true class) of a class, Dice of a mask. What curves bend by.
+    pub fn score(&self) -> f64 {
+        self.decision.map_or(self.overlap.dice, |decision| decision.probability)
+    }
+
+    /// The name of [`Self::score`].
+    pub fn score_name(&self) -> &'static str {
+        if self.decision.is_some() { "P(true class)" } else { "Dice" }
+    }
 }
 
 /// One point of a curve.

@@ -228,6 +228,8 @@ mod tests {
             overlap: Overlap { dice, iou: dice / (2.0 - dice) },
             distortion: Distortion::default(),
             seen: Seen::default().with(SeenMetric::Ssim, ssim),
+            decision: None,
+            wished: None,
         }
     }
 

@@ -3,6 +3,7 @@
 mod adversary;
 mod batch;
 mod curve;
+mod decision;
 mod epsilon_window;
 pub mod report;
 mod seen;
@@ -12,6 +13,7 @@ mod sweep;
 pub use adversary::Adversary;
 pub use batch::{BatchCase, BatchResult, Truth, attack_cases, measured_norm};
 pub use curve::{Curve, CurvePoint, Measure};
+pub use decision::Decision;
 pub use epsilon_window::{
     EpsilonWindow, MeasuredInterval, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
 };

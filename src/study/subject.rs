@@ -1,15 +1,15 @@
 //! A case on a model: all that does not depend on ε, and the judging of what does.
 
-use super::{Measure, Seen, SeenPlan};
+use super::{Decision, Measure, Seen, SeenPlan, Truth};
 use crate::attack::{Objective, Options, Reference};
-use crate::data::{Case, Mask, Region};
-use crate::metric;
-use crate::model::{Model, ModelError, Prediction, check_room, predict};
+use crate::data::{Case, IGNORE, Mask, Region};
+use crate::metric::{self, Overlap, PixelError};
+use crate::model::{Classified, Model, ModelError, Prediction, Task, check_room, classify, predict};
 use crate::tensor;
 use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 
-/// A case on a model.
+/// A case on a model that segments it or classifies it.
 pub struct Subject {
     /// The case.
     pub case: Arc<Case>,
@@ -21,10 +21,14 @@ pub struct Subject {
     pub original: Arc<[f32]>,
     /// The clean image, judged.
     pub clean: Judged,
-    /// What the loss and the measures compare with.
+    /// What the loss and the measures compare with; of a class, a mask of one pixel.
     pub reference: Mask,
+    /// The same for a model that classifies: the class by its index in the model.
+    pub class: Option<usize>,
     /// Whose word that is.
     pub reference_kind: Reference,
+    /// What attacks wish instead, if they have a target.
+    pub target: Option<Truth>,
     /// Attacks change this part of the image only.
     pub region: Option<Region>,
 }
@@ -32,46 +36,103 @@ pub struct Subject {
 /// An image that the model has seen.
 #[derive(Clone)]
 pub struct Judged {
-    /// P(positive class), `[1, 1, h, w]`, on the model's device.
+    /// P(positive class) per pixel, `[1, 1, h, w]`, on the model's device; P(true class), `[1, 1, 1, 1]`, of a class.
     pub probability: Tensor<4>,
     /// The same values on the host, row-major.
     pub on_host: Arc<[f32]>,
     /// The image itself on the host, `[channels, h, w]`.
     pub image: Arc<[f32]>,
-    /// The predicted class per pixel.
+    /// The predicted class per pixel; one pixel for a class.
     pub predicted: Mask,
+    /// What the model says of the whole image, where it classifies.
+    pub classified: Option<Classified>,
     /// Measures against the subject's reference.
     pub measure: Measure,
 }
 
+/// What a model says, whatever its task.
+enum Output {
+    Mask(Prediction),
+    Class(Classified),
+}
+
+impl Output {
+    fn of(model: &dyn Model, x: &Tensor<4>) -> Result<Self, ModelError> {
+        match model.card().task {
+            Task::Segmentation => predict(model, x.clone()).map(Self::Mask),
+            Task::Classification => {
+                let first = classify(model, x.clone())?.into_iter().next();
+                first.map(Self::Class).ok_or(ModelError::NotClassification)
+            }
+        }
+    }
+}
+
+/// What is compared with.
+struct Compared<'a> {
+    original: &'a [f32],
+    reference: &'a Mask,
+    class: Option<usize>,
+    /// The class that the model chooses for the original.
+    clean: Option<usize>,
+    target: Option<&'a Truth>,
+    positive: u8,
+}
+
+/// A class as a mask of one pixel.
+fn one_pixel(class: usize) -> Mask {
+    Mask { height: 1, width: 1, classes: [u8::try_from(class).unwrap_or(IGNORE)].into() }
+}
+
 impl Subject {
-    /// Runs the model on the clean image. With no label, the clean prediction becomes the reference.
+    /// Runs the model on the clean image. With no label (for a model that classifies, no class), the clean prediction becomes
+    /// the reference.
     ///
     /// # Errors
-    /// If the image does not fit the model (channels, size of the label), a probability is not finite, or the device
-    /// fails.
+    /// If the image does not fit the model (channels, bounds, size of the label, class), an output is not finite, or the
+    /// device fails.
     pub fn new(case: Arc<Case>, model: Arc<dyn Model>) -> Result<Self, ModelError> {
         let card = model.card();
         if case.image.channels != 1 && case.image.channels != card.channels {
             return Err(ModelError::Channels { image: case.image.channels, model: card.channels });
         }
+        // A window is told in pixel units: other bounds would move it.
+        if let Some(needed) = card.input.needed_bounds()
+            && needed != [case.bounds.lower, case.bounds.upper]
+        {
+            return Err(ModelError::Bounds { needed, bounds: [case.bounds.lower, case.bounds.upper] });
+        }
         let [height, width] = case.size();
         check_room(height, width, model.working_bytes(height, width))?;
         let x = tensor::image_to_unit(&case.image, case.bounds, &model.device());
-        let prediction = predict(model.as_ref(), x.clone())?;
+        let output = Output::of(model.as_ref(), &x)?;
         let original = tensor::to_host(x.clone())?.into();
-        Self::judged(case, model, x, original, prediction)
+        Self::judged(case, model, x, original, output)
     }
 
-    /// The same image with another label (or none), without running the model again.
+    /// The same image with another label mask (or none), without running the model again. Its target and region are gone.
     ///
     /// # Errors
     /// If the label is not of the image's size, or the device fails.
     pub fn relabel(&self, label: Option<Mask>) -> Result<Self, ModelError> {
-        let case = Arc::new(Case { label, ..(*self.case).clone() });
-        let Judged { probability, on_host, predicted, .. } = self.clean.clone();
-        let prediction = Prediction { probability, on_host, predicted };
-        Self::judged(case, self.model.clone(), self.x.clone(), self.original.clone(), prediction)
+        self.again(Case { label, ..(*self.case).clone() })
+    }
+
+    /// The same image with another class (or none), without running the model again. Its target and region are gone.
+    ///
+    /// # Errors
+    /// If the model does not know the class, or the device fails.
+    pub fn reclass(&self, class: Option<crate::data::ClassLabel>) -> Result<Self, ModelError> {
+        self.again(Case { class, ..(*self.case).clone() })
+    }
+
+    fn again(&self, case: Case) -> Result<Self, ModelError> {
+        let Judged { probability, on_host, predicted, classified, .. } = self.clean.clone();
+        let output = match classified {
+            Some(classified) => Output::Class(classified),
+            None => Output::Mask(Prediction { probability, on_host, predicted }),
+        };
+        Self::judged(Arc::new(case), self.model.clone(), self.x.clone(), self.original.clone(), output)
     }
 
     fn judged(
@@ -79,17 +140,38 @@ impl Subject {
         model: Arc<dyn Model>,
         x: Tensor<4>,
         original: Arc<[f32]>,
-        prediction: Prediction,
+        output: Output,
     ) -> Result<Self, ModelError> {
-        let (reference, reference_kind) = match &case.label {
-            Some(label) if [label.height, label.width] == case.size() => (label.clone(), Reference::Label),
-            Some(label) => {
-                return Err(ModelError::LabelSize { image: case.size(), label: [label.height, label.width] });
+        let (reference, class, reference_kind) = match &output {
+            Output::Mask(prediction) => match &case.label {
+                Some(label) if [label.height, label.width] == case.size() => (label.clone(), None, Reference::Label),
+                Some(label) => {
+                    return Err(ModelError::LabelSize { image: case.size(), label: [label.height, label.width] });
+                }
+                None => (prediction.predicted.clone(), None, Reference::CleanPrediction),
+            },
+            Output::Class(found) => {
+                let (class, kind) = match &case.class {
+                    Some(label) => (model.card().class_of(label)?, Reference::Label),
+                    None => (found.predicted, Reference::CleanPrediction),
+                };
+                (one_pixel(class), Some(class), kind)
             }
-            None => (prediction.predicted.clone(), Reference::CleanPrediction),
         };
-        let clean = Judged::new(prediction, model.card().positive_class, &reference, &original, original.clone());
-        Ok(Self { x, original, clean, reference, reference_kind, case, model, region: None })
+        let clean_class = match &output {
+            Output::Class(found) => Some(found.predicted),
+            Output::Mask(_) => None,
+        };
+        let compared = Compared {
+            original: &original,
+            reference: &reference,
+            class,
+            clean: clean_class,
+            target: None,
+            positive: model.card().positive_class,
+        };
+        let clean = Judged::new(output, &compared, original.clone(), &x);
+        Ok(Self { x, original, clean, reference, class, reference_kind, case, model, target: None, region: None })
     }
 
     /// The same with attacks that change the pixels of `region` only; everywhere if `None`, or if it is of another size.
@@ -99,10 +181,58 @@ impl Subject {
         Self { region, ..self }
     }
 
-    /// The loss that attacks raise.
+    /// The same with attacks that wish `target` in place of what is true; with none if `None`.
+    ///
+    /// # Errors
+    /// If the target is no class of the model, or no mask of the image's size for a model that segments.
+    pub fn with_target(mut self, target: Option<Truth>) -> Result<Self, ModelError> {
+        let known = self.model.card().classes.len();
+        match (&target, self.model.card().task) {
+            (Some(Truth::Class(class)), Task::Classification) if *class >= known => {
+                return Err(ModelError::UnknownClass { class: *class, known });
+            }
+            (Some(Truth::Mask(mask)), Task::Segmentation) if [mask.height, mask.width] != self.case.size() => {
+                return Err(ModelError::LabelSize { image: self.case.size(), label: [mask.height, mask.width] });
+            }
+            (Some(Truth::Class(_)), Task::Segmentation) => return Err(ModelError::NotClassification),
+            (Some(Truth::Mask(_)), Task::Classification) => return Err(ModelError::NotSegmentation),
+            _ => {}
+        }
+        self.target = target;
+        let compared = self.compared();
+        let wished = compared.wished(&self.clean.predicted, self.clean.classified.as_ref());
+        self.clean.measure.wished = wished;
+        Ok(self)
+    }
+
+    /// The reference without class `erased`: a target in which its pixels are of `instead`, or, where that is `None`, of the
+    /// other class of two, of class 0 of several (of the most frequent other one where class 0 is erased).
+    pub fn erasing(&self, erased: u8, instead: Option<u8>) -> Truth {
+        let classes = &self.reference.classes;
+        let other = || match (self.model.card().classes.len(), erased) {
+            (2, _) => 1 - erased.min(1),
+            (_, 0) => {
+                let mut counts = [0usize; 256];
+                classes.iter().filter(|&&c| c != 0 && c != IGNORE).for_each(|&c| counts[usize::from(c)] += 1);
+                (1..IGNORE).max_by_key(|&c| (counts[usize::from(c)], std::cmp::Reverse(c))).unwrap_or(1)
+            }
+            _ => 0,
+        };
+        let instead = instead.unwrap_or_else(other);
+        let classes = classes.iter().map(|&c| if c == erased { instead } else { c }).collect();
+        Truth::Mask(Mask { classes, ..self.reference.clone() })
+    }
+
+    /// The loss that attacks raise, or, with a target, lower.
     pub fn objective(&self) -> Objective {
-        let card = self.model.card();
-        Objective::segmentation(card.head, card.positive_class, &self.reference, &self.model.device())
+        let (card, device) = (self.model.card(), self.model.device());
+        let (head, positive) = (card.head, card.positive_class);
+        match (&self.target, self.class) {
+            (Some(Truth::Mask(mask)), _) => Objective::segmentation(head, positive, mask, &device).targeted(),
+            (Some(Truth::Class(class)), _) => Objective::classes(head, positive, &[*class], &device).targeted(),
+            (None, Some(class)) => Objective::classes(head, positive, &[class], &device),
+            (None, None) => Objective::segmentation(head, positive, &self.reference, &device),
+        }
     }
 
     /// What attacks on this image are asked beside their parameters: to stay in its region.
@@ -117,11 +247,43 @@ impl Subject {
     /// Runs the model on `image`, `[1, channels, h, w]` in `[0, 1]`, and compares with the reference.
     ///
     /// # Errors
-    /// If a probability is not finite, or the device fails.
+    /// If an output is not finite, or the device fails.
     pub fn judge(&self, image: &Tensor<4>) -> Result<Judged, ModelError> {
-        let prediction = predict(self.model.as_ref(), image.clone())?;
+        let output = Output::of(self.model.as_ref(), image)?;
         let changed = tensor::to_host(image.clone())?.into();
-        Ok(Judged::new(prediction, self.model.card().positive_class, &self.reference, &self.original, changed))
+        Ok(Judged::new(output, &self.compared(), changed, &self.x))
+    }
+
+    fn compared(&self) -> Compared<'_> {
+        Compared {
+            original: &self.original,
+            reference: &self.reference,
+            class: self.class,
+            clean: self.clean.classified.as_ref().map(|found| found.predicted),
+            target: self.target.as_ref(),
+            positive: self.model.card().positive_class,
+        }
+    }
+}
+
+impl Compared<'_> {
+    /// The share of what is to change that is as wished.
+    fn wished(&self, predicted: &Mask, classified: Option<&Classified>) -> Option<f64> {
+        match (self.target?, classified) {
+            (Truth::Class(class), Some(found)) => Some(f64::from(u8::from(found.predicted == *class))),
+            (Truth::Mask(target), None) => {
+                let pixels = target.classes.iter().zip(&*self.reference.classes).zip(&*predicted.classes);
+                let (mut all, mut reached) = (0u64, 0u64);
+                for ((&wish, &truth), &found) in pixels {
+                    if wish != IGNORE && wish != truth {
+                        all += 1;
+                        reached += u64::from(found == wish);
+                    }
+                }
+                Some(if all == 0 { 1.0 } else { reached as f64 / all as f64 })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -135,11 +297,42 @@ impl Judged {
         Measure { seen, ..self.measure }
     }
 
-    fn new(prediction: Prediction, positive: u8, reference: &Mask, original: &[f32], image: Arc<[f32]>) -> Self {
-        let Prediction { probability, on_host, predicted } = prediction;
-        let (error, confusion) = metric::segmentation(reference, positive, &on_host, &predicted.classes);
-        let distortion = metric::distortion(original, &image);
-        let measure = Measure { error, overlap: confusion.overlap(), distortion, seen: Seen::default() };
-        Self { probability, on_host, image, predicted, measure }
+    fn new(output: Output, compared: &Compared<'_>, image: Arc<[f32]>, like: &Tensor<4>) -> Self {
+        let distortion = metric::distortion(compared.original, &image);
+        let seen = Seen::default();
+        match output {
+            Output::Mask(prediction) => {
+                let wished = compared.wished(&prediction.predicted, None);
+                let Prediction { probability, on_host, predicted } = prediction;
+                let (error, confusion) =
+                    metric::segmentation(compared.reference, compared.positive, &on_host, &predicted.classes);
+                let overlap = confusion.overlap();
+                let measure = Measure { error, overlap, distortion, seen, decision: None, wished };
+                Self { probability, on_host, image, predicted, classified: None, measure }
+            }
+            Output::Class(found) => {
+                let truth = compared.class.unwrap_or(found.predicted);
+                let decision = Decision::new(&found, truth, compared.clean.unwrap_or(found.predicted));
+                let right = f64::from(u8::from(decision.is_right()));
+                let rest = 1.0 - decision.probability;
+                let measure = Measure {
+                    error: PixelError { l2: rest, rmse: rest, wrong: 1.0 - right, pixels: 1 },
+                    overlap: Overlap { dice: right, iou: right },
+                    distortion,
+                    seen,
+                    decision: Some(decision),
+                    wished: compared.wished(&one_pixel(found.predicted), Some(&found)),
+                };
+                let probability = decision.probability as f32;
+                Self {
+                    probability: Tensor::from_data(TensorData::new(vec![probability], [1, 1, 1, 1]), &like.device()),
+                    on_host: [probability].into(),
+                    image,
+                    predicted: one_pixel(found.predicted),
+                    classified: Some(found),
+                    measure,
+                }
+            }
+        }
     }
 }

@@ -66,7 +66,7 @@ pub struct Sweep {
 
 /// Stands among ε for the one that the attack itself finds.
 const FOUND: f64 = -1.0;
-/// Two neighbouring points whose Dice differs by less than this need no point between them.
+/// Two neighbouring points whose score (Dice, P(true class)) differs by less than this need no point between them.
 const FLAT: f64 = 0.02;
 /// Two points nearer than this factor in ε need no point between them.
 const CLOSE: f64 = 1.1;
@@ -176,7 +176,7 @@ impl Sweep {
         Ok(subject.judge(image)?.measure_seen(subject, &self.seen))
     }
 
-    /// The ε that halves (on a logarithmic axis) the gap over which Dice changes most.
+    /// The ε that halves (on a logarithmic axis) the gap over which the score changes most.
     fn refine(&self) -> Option<f64> {
         if self.curve.points.len() >= self.most_points {
             return None;
@@ -186,7 +186,7 @@ impl Sweep {
             .windows(2)
             .filter(|w| w[0].epsilon > 0.0 && w[1].epsilon / w[0].epsilon > CLOSE)
             .map(|w| {
-                let change = (w[0].measure.overlap.dice - w[1].measure.overlap.dice).abs();
+                let change = (w[0].measure.score() - w[1].measure.score()).abs();
                 (change, (w[0].epsilon * w[1].epsilon).sqrt())
             })
             .filter(|(change, _)| *change > FLAT)

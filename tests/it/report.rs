@@ -79,6 +79,8 @@ fn measure(dice: f64, epsilon: f64) -> Measure {
         overlap: Overlap { dice, iou: dice / (2.0 - dice) },
         distortion: Distortion { linf: epsilon, l2: epsilon * 256.0, ..Distortion::default() },
         seen: Seen::default().with(SeenMetric::Ssim, 1.0 - epsilon),
+        decision: None,
+        wished: None,
     }
 }
 

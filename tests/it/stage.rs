@@ -26,6 +26,8 @@ pub fn measure(dice: f64, wrong: f64, epsilon: f64) -> Measure {
         overlap: Overlap { dice, iou: dice / (2.0 - dice) },
         distortion: Distortion { linf: epsilon, l2: epsilon * 80.0, ..Distortion::default() },
         seen: Seen::default(),
+        decision: None,
+        wished: None,
     }
 }
 

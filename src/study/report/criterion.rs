@@ -1,12 +1,13 @@
-//! When a segmentation counts as broken, and at which ε it is.
+//! When a segmentation or a decision counts as broken, and at which ε it is.
 
 use super::epsilon::SAME;
+use crate::model::Task;
 use crate::study::{Curve, CurvePoint, Measure, MeasuredInterval, measured_intervals};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What counts as broken. An image *fails* if its segmentation is worse than this.
+/// What counts as broken. An image *fails* if its segmentation or decision is worse than this.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Criterion {
@@ -14,6 +15,10 @@ pub enum Criterion {
     ShareOfCleanDice(f64),
     /// Dice below this value.
     Dice(f64),
+    /// Of classes: the decision is wrong.
+    Misclassified,
+    /// At least this share of what is to change is as the attack's target wishes (a class: it is the target).
+    Target(f64),
 }
 
 impl Default for Criterion {
@@ -28,11 +33,21 @@ impl Default for Criterion {
 const CLEAN_FLOOR: f64 = 0.5;
 
 impl Criterion {
+    /// The same for a model of `task`: what is said of Dice is of masks, and a decision is right or wrong.
+    #[must_use]
+    pub fn for_task(self, task: Task) -> Self {
+        match (task, self) {
+            (Task::Classification, Self::ShareOfCleanDice(_) | Self::Dice(_)) => Self::Misclassified,
+            (Task::Segmentation, Self::Misclassified) => Self::default(),
+            _ => self,
+        }
+    }
+
     /// The Dice that the clean image must reach beside the criterion itself, if that is relative.
     pub fn clean_floor(self) -> Option<f64> {
         match self {
             Self::ShareOfCleanDice(_) => Some(CLEAN_FLOOR),
-            Self::Dice(_) => None,
+            _ => None,
         }
     }
 
@@ -41,17 +56,23 @@ impl Criterion {
         self.clean_floor().is_some_and(|floor| clean.overlap.dice < floor) || self.fails(clean, clean)
     }
 
-    /// The Dice below which an image fails.
+    /// The Dice below which an image fails (½ for a decision, which is right or wrong); the share of a target from which on it
+    /// fails.
     pub fn threshold(self, clean: &Measure) -> f64 {
         match self {
             Self::ShareOfCleanDice(share) => share * clean.overlap.dice,
             Self::Dice(dice) => dice,
+            Self::Misclassified => 0.5,
+            Self::Target(share) => share,
         }
     }
 
     /// Whether an image with `measure` fails.
     pub fn fails(self, clean: &Measure, measure: &Measure) -> bool {
-        measure.overlap.dice < self.threshold(clean)
+        match self {
+            Self::Target(share) => measure.wished.is_some_and(|wished| wished >= share),
+            _ => measure.overlap.dice < self.threshold(clean),
+        }
     }
 }
 
@@ -60,6 +81,11 @@ impl fmt::Display for Criterion {
         match *self {
             Self::ShareOfCleanDice(share) => write!(f, "Dice below {} % of the clean Dice", percent(share)),
             Self::Dice(dice) => write!(f, "Dice below {dice}"),
+            Self::Misclassified => f.write_str("the decision is wrong"),
+            Self::Target(share) if share >= 1.0 => f.write_str("all is as the target wishes"),
+            Self::Target(share) => {
+                write!(f, "at least {} % of what is to change is as the target wishes", percent(share))
+            }
         }
     }
 }
@@ -70,26 +96,40 @@ fn percent(share: f64) -> f64 {
 }
 
 impl Criterion {
-    /// The text that [`Self::from_str`] reads: `75%`, `0.7`.
+    /// The text that [`Self::from_str`] reads: `75%`, `0.7`, `misclassified`, `target:0.5`.
     pub fn to_text(self) -> String {
         match self {
             Self::ShareOfCleanDice(share) => format!("{}%", percent(share)),
             Self::Dice(dice) => dice.to_string(),
+            Self::Misclassified => "misclassified".to_owned(),
+            Self::Target(share) => format!("target:{share}"),
         }
     }
 }
 
 /// Why a criterion could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a criterion: write a share of the clean Dice such as 75%, or a Dice such as 0.7")]
+#[error(
+    "`{0}` is not a criterion: write a share of the clean Dice such as 75%, a Dice such as 0.7, misclassified, or target:0.5"
+)]
 pub struct ParseCriterionError(String);
 
 impl FromStr for Criterion {
     type Err = ParseCriterionError;
 
-    /// `75%`: Dice below three quarters of the clean Dice; `0.7`: Dice below 0.7.
+    /// `75%`: Dice below three quarters of the clean Dice; `0.7`: Dice below 0.7; `misclassified`: the decision is wrong;
+    /// `target:0.5`: half of what is to change is as wished.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
+        if trimmed == "misclassified" {
+            return Ok(Self::Misclassified);
+        }
+        if let Some(share) = trimmed.strip_prefix("target:") {
+            return match share.trim().parse::<f64>() {
+                Ok(share) if share > 0.0 && share <= 1.0 => Ok(Self::Target(share)),
+                _ => Err(ParseCriterionError(text.to_owned())),
+            };
+        }
         let (digits, share) = match trimmed.strip_suffix('%') {
             Some(rest) => (rest.trim(), true),
             None => (trimmed, false),

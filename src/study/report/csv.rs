@@ -9,7 +9,11 @@ use std::path::Path;
 /// The columns of `curve.csv`, in order. ε, L∞ and L2 are fractions of the bounds' width; Dice and IoU are of the
 /// model's positive class; seconds are of one point (perturb, forward, judge, visibility), empty where nothing was timed. What
 /// begins with `shown` compares the images as a screen shows them, empty where it was not measured or is infinite.
-pub const COLUMNS: [&str; 17] = [
+///
+/// The last six are of a model that classifies (which has no masks, so that pixel error and overlap are empty): the classes by
+/// their index, P(true class), the margin of its logit, whether another class is chosen than for the original; and, of an attack
+/// with a target, the share of what is to change that is as wished.
+pub const COLUMNS: [&str; 23] = [
     "attack",
     "epsilon",
     "pixel_error_l2",
@@ -27,6 +31,12 @@ pub const COLUMNS: [&str; 17] = [
     "shown_ms_ssim",
     "shown_vif",
     "shown_flip",
+    "true_class",
+    "chosen_class",
+    "true_probability",
+    "margin",
+    "flipped",
+    "as_wished",
 ];
 
 /// The curve as CSV: first the attack, then the control (unless the attack is the control itself), each ascending in
@@ -51,13 +61,35 @@ fn series(text: &mut String, attack: &str, clean: &Measure, points: &[CurvePoint
 
 /// Attack names come from the catalogue and numbers have no comma: nothing needs quotes.
 fn row(text: &mut String, attack: &str, epsilon: f64, measure: &Measure, seconds: Option<f64>) {
-    let Measure { error, overlap, distortion, seen } = measure;
-    let shown = SeenMetric::ALL.map(|metric| seen.get(metric).map(|v| v.to_string()).unwrap_or_default()).join(",");
     let seconds = seconds.map(|s| format!("{s:.6}")).unwrap_or_default();
-    text.push_str(&format!(
-        "{attack},{epsilon},{},{},{},{},{},{},{},{seconds},{shown}\n",
-        error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou, distortion.linf, distortion.l2
-    ));
+    let cells = measure_cells(measure);
+    let (before, after) = cells.split_at(MEASURED_BEFORE_SECONDS);
+    text.push_str(&format!("{attack},{epsilon},{},{seconds},{}\n", before.join(","), after.join(",")));
+}
+
+/// How many of [`measure_cells`] stand before the seconds.
+const MEASURED_BEFORE_SECONDS: usize = 7;
+
+/// The cells of a measure: all of [`COLUMNS`] but attack, ε and seconds.
+pub(super) fn measure_cells(measure: &Measure) -> Vec<String> {
+    let Measure { error, overlap, distortion, seen, decision, wished } = measure;
+    let mask = decision.is_none();
+    let of_mask = |value: f64| if mask { value.to_string() } else { String::new() };
+    let mut cells = [error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou].map(of_mask).to_vec();
+    cells.extend([distortion.linf, distortion.l2].map(|v| v.to_string()));
+    cells.extend(SeenMetric::ALL.map(|metric| seen.get(metric).map(|v| v.to_string()).unwrap_or_default()));
+    cells.extend(match decision {
+        Some(d) => [
+            d.truth.to_string(),
+            d.predicted.to_string(),
+            d.probability.to_string(),
+            d.margin.to_string(),
+            u8::from(d.flipped).to_string(),
+        ],
+        None => Default::default(),
+    });
+    cells.push(wished.map(|w| w.to_string()).unwrap_or_default());
+    cells
 }
 
 /// Writes [`curve_csv`] to `path`, whole or not at all.

@@ -25,9 +25,9 @@ pub struct Saved {
 /// What became of an attack in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survival {
-    /// It changed Dice by less than a hundredth before it was saved: there was nothing to keep.
+    /// It changed the score (Dice, P(true class)) by less than a hundredth before it was saved: there was nothing to keep.
     NoEffect,
-    /// At least half of its effect on Dice is left.
+    /// At least half of its effect on the score is left.
     Survives,
     /// At least a tenth is left.
     Weakened,
@@ -48,11 +48,11 @@ impl Survival {
 }
 
 impl Saved {
-    /// The share of the change of Dice that is left, for better or worse; `None` where there was no change worth the
+    /// The share of the change of the score that is left, for better or worse; `None` where there was no change worth the
     /// name (a hundredth).
     pub fn kept(&self) -> Option<f64> {
-        let effect = self.clean.overlap.dice - self.before.overlap.dice;
-        (effect.abs() >= 0.01).then(|| (self.clean.overlap.dice - self.after.overlap.dice) / effect)
+        let effect = self.clean.score() - self.before.score();
+        (effect.abs() >= 0.01).then(|| (self.clean.score() - self.after.score()) / effect)
     }
 
     /// In a word.
@@ -153,6 +153,8 @@ mod tests {
             overlap: Overlap { dice, iou: dice / (2.0 - dice) },
             distortion: Distortion { linf, l2: linf, ..Distortion::default() },
             seen: Seen::default(),
+            decision: None,
+            wished: None,
         }
     }
 
