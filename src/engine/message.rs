@@ -1,7 +1,7 @@
 //! What the window (or any other front) and the engine say to each other. Messages are facts and wishes; the engine
 //! never asks back.
 
-use super::{DeviceChoice, Plane};
+use super::{DeviceChoice, Early, Plane};
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail};
 use crate::model::{self, ModelCard};
@@ -159,8 +159,11 @@ pub enum Event {
         /// The picture.
         made: Result<Thumbnail, String>,
     },
-    /// The case changed. A [`Event::Frame`] with its pictures follows.
+    /// The case will change: the [`Event::Frame`] with its pictures, which says that it is of this case, follows. Until then
+    /// what is on the screen is of the case before.
     Case(Arc<CaseInfo>),
+    /// What there is of the coming case before its first [`Event::Frame`].
+    Early(Arc<Early>),
     /// The model changed.
     Model(Arc<ModelCard>, Arc<model::About>),
     /// The device changed.
@@ -313,6 +316,8 @@ pub struct DeviceInfo {
 /// Everything that the window shows at one ε. Planes that do not depend on ε are the same (same id) from frame to frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    /// What it is of.
+    pub case: Arc<CaseInfo>,
     /// ε of this frame, a fraction of the bounds' width.
     pub epsilon: f64,
     /// The attack of this frame.

@@ -3,6 +3,7 @@
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
 mod device;
+mod early;
 mod export;
 mod files;
 mod interactive;
@@ -16,6 +17,7 @@ mod stacks;
 mod thumbnails;
 
 pub use device::DeviceChoice;
+pub use early::{Clean, Early};
 pub use message::{
     CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
 };

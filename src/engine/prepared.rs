@@ -1,9 +1,9 @@
 //! What is on the screen as far as it does not depend on ε, and the frames that it gives.
 
 use super::interactive::text;
-use super::{Frame, Plane, Publish, scene};
+use super::early::{class_plane, several};
+use super::{CaseInfo, Frame, Plane, Publish, scene};
 use crate::attack::{Attack, EpsilonMeaning, Step};
-use crate::data::{IGNORE, Mask};
 use crate::study::{Adversary, Judged, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -57,6 +57,7 @@ impl Prepared {
     /// attack of many steps is given up once `go_on` says no: then `None`.
     pub(super) fn frame(
         &self,
+        case: &Arc<CaseInfo>,
         epsilon: f64,
         start: Instant,
         publish: &Publish,
@@ -77,6 +78,7 @@ impl Prepared {
             None => publish(noise.clone() / peak(noise.clone())?.max(f32::MIN_POSITIVE))?,
         };
         let frame = Frame {
+            case: case.clone(),
             epsilon,
             method: self.method,
             generation: self.generation,
@@ -102,17 +104,6 @@ impl Prepared {
     fn is_original(&self, epsilon: f64) -> bool {
         epsilon == 0.0 && self.method.entry().epsilon != EpsilonMeaning::Found
     }
-}
-
-/// Whether the model tells more than two classes apart: one probability does not say all then.
-fn several(subject: &Subject) -> bool {
-    subject.model.card().classes.len() > 2
-}
-
-/// The class of each pixel, −1 where it is ignored.
-fn class_plane(mask: &Mask) -> Plane {
-    let value = |&class: &u8| if class == IGNORE { -1.0 } else { f32::from(class) };
-    Plane::from_host(1, mask.height, mask.width, mask.classes.iter().map(value).collect::<Vec<f32>>())
 }
 
 /// The largest magnitude.

@@ -2,6 +2,7 @@
 
 use super::interactive::text;
 use super::{CaseInfo, Plane};
+use crate::attack::Reference;
 use crate::data::{Axis, Bounds, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::model::Model;
 use crate::study::Subject;
@@ -27,39 +28,22 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// The chosen slice on `model`, with its label if there is one. `previous`, a subject of the same slice and model,
-    /// saves the forward pass.
-    pub(super) fn subject(
-        &self,
-        model: Arc<dyn Model>,
-        previous: Option<&Subject>,
-    ) -> Result<(Subject, CaseInfo), String> {
+    /// The chosen slice, in the bounds that `model` needs, if it needs any.
+    pub(super) fn case(&self, model: &dyn Model) -> Result<Arc<Case>, String> {
         let stack = self.stack.along(self.axis);
-        let plain = match previous {
-            Some(subject) => subject.relabel(None),
-            None => {
-                let needed = model.card().input.needed_bounds().map(|[lower, upper]| Bounds { lower, upper });
-                let other = needed.filter(|needed| *needed != stack.bounds);
-                let bounded = other.map(|bounds| stack.with_bounds(bounds)).transpose().map_err(text)?;
-                let stack = bounded.as_ref().unwrap_or(&stack);
-                let case = Case::from_slice(stack, self.slice, self.name.as_str()).map_err(text)?;
-                Subject::new(Arc::new(case), model)
-            }
-        }
-        .map_err(text)?;
-        let (map, guessed, mask) = self.label(&plain)?;
-        // A sparsely labelled stack has slices that say nothing; a measure over no pixel would look perfect.
-        let label_is_empty = mask.as_ref().is_some_and(Mask::is_all_ignored);
-        let subject = match mask.filter(|_| !label_is_empty) {
-            Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
-            None => plain,
-        };
-        let region = self.region.clone().filter(|region| region.size() == subject.case.size());
-        let subject = subject.confined(region.clone());
-        let case = &subject.case;
+        let needed = model.card().input.needed_bounds().map(|[lower, upper]| Bounds { lower, upper });
+        let other = needed.filter(|needed| *needed != stack.bounds);
+        let bounded = other.map(|bounds| stack.with_bounds(bounds)).transpose().map_err(text)?;
+        let stack = bounded.as_ref().unwrap_or(&stack);
+        Ok(Arc::new(Case::from_slice(stack, self.slice, self.name.as_str()).map_err(text)?))
+    }
+
+    /// What is known of the chosen slice before a model has looked at it.
+    pub(super) fn info(&self, case: &Case) -> CaseInfo {
+        let stack = self.stack.along(self.axis);
         let axes = self.stack.about.axes();
         let planes = Axis::ALL.map(|axis| (axis, axis.title(axes)));
-        let info = CaseInfo {
+        CaseInfo {
             name: case.name.clone(),
             path: self.stack.path.clone(),
             label_path: self.label.as_ref().and_then(|(_, path)| path.clone()),
@@ -74,15 +58,40 @@ impl Scene {
             about: case.about.clone(),
             axis: stack.axis,
             planes: if stack.is_volume() { planes.to_vec() } else { Vec::new() },
-            region,
-            reference: subject.reference_kind,
-            label_map: map,
-            label_map_guessed: guessed,
-            label_is_empty,
+            region: self.region.clone().filter(|region| region.size() == case.size()),
+            reference: if self.label.is_some() { Reference::Label } else { Reference::CleanPrediction },
+            label_map: self.label_map.clone().or_else(|| self.guess.clone()),
+            label_map_guessed: self.label_map.is_none() && self.guess.is_some(),
+            label_is_empty: false,
             label_values: self.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
             image: case.image.clone(),
+        }
+    }
+
+    /// `case`, the chosen slice, of which `info` is known, on `model`, with its label if there is one. `previous`, a subject
+    /// of the same slice and model, saves the forward pass.
+    pub(super) fn subject(
+        &self,
+        case: Arc<Case>,
+        info: CaseInfo,
+        model: Arc<dyn Model>,
+        previous: Option<&Subject>,
+    ) -> Result<(Subject, CaseInfo), String> {
+        let plain = match previous {
+            Some(subject) => subject.relabel(None),
+            None => Subject::new(case, model),
+        }
+        .map_err(text)?;
+        let (map, guessed, mask) = self.label(&plain)?;
+        // A sparsely labelled stack has slices that say nothing; a measure over no pixel would look perfect.
+        let label_is_empty = mask.as_ref().is_some_and(Mask::is_all_ignored);
+        let subject = match mask.filter(|_| !label_is_empty) {
+            Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
+            None => plain,
         };
-        Ok((subject, info))
+        let subject = subject.confined(info.region.clone());
+        let reference = subject.reference_kind;
+        Ok((subject, CaseInfo { reference, label_map: map, label_map_guessed: guessed, label_is_empty, ..info }))
     }
 
     /// The label map in force, whether it was guessed, and the mask that it gives.

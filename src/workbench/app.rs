@@ -11,7 +11,7 @@ use super::state::{Look, Marks, State};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
 use crate::data::{Axis, Bounds, Region};
-use crate::engine::{Backend, Engine, Problem, Request};
+use crate::engine::{Backend, Early, Engine, Problem, Request};
 use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
 use anyhow::Context as _;
 use eframe::egui::{self, Ui};
@@ -68,6 +68,8 @@ pub struct App {
     pub(super) memory: MemoryWatch,
     /// The data set of the last session, until it is open.
     pub(super) remembered: Option<Remembered>,
+    /// What there is of the coming case, and since when.
+    pub(super) waiting_early: Option<(Arc<Early>, Instant)>,
     pub(super) shot: Option<screenshot::Shot>,
     pub(super) title: String,
     pub(super) last_cpu_secs: Option<f32>,
@@ -190,6 +192,7 @@ impl App {
             next_slice: 0.0,
             memory: MemoryWatch::start(),
             remembered,
+            waiting_early: None,
             shot: options.screenshot.map(screenshot::Shot::new),
             title: String::new(),
             last_cpu_secs: None,
@@ -285,6 +288,7 @@ impl eframe::App for App {
         for event in events {
             self.hear(event, context);
         }
+        self.show_early(context);
         for why in take_gpu_errors() {
             self.apply(Command::Failed(Problem { what: "Draw".to_owned(), why: why.to_string() }), context);
         }

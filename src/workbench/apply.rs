@@ -1,15 +1,12 @@
-//! What commands and events change.
+//! What commands change.
 
 use super::app::App;
 use super::command::Command;
 use super::files::{self, Meaning, Prompt, Wanted};
 use super::history::{Change, Held, Snapshot};
-use super::settings::MOST_RECENT;
-use super::state::{LiveCurve, Navigation, Recent, State};
-use super::{browse, layout, numbers, theme};
-use crate::data::LabelMap;
-use crate::engine::{CaseInfo, Event, ExportReport, JobState, Problem, Request};
-use crate::view::Orientation;
+use super::state::State;
+use super::{browse, layout, theme};
+use crate::engine::{Problem, Request};
 use eframe::egui::{self, ViewportCommand};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,7 +67,7 @@ impl App {
                 let last = state.case.as_ref().map_or(0, |c| c.slices.saturating_sub(1));
                 let slice = slice.min(last);
                 if slice != state.slice {
-                    state.slice = slice;
+                    (state.slice, state.slice_wished) = (slice, true);
                     self.state.case_shown = false;
                     self.engine.send(Request::Slice(slice));
                 }
@@ -231,200 +228,7 @@ impl App {
         self.engine.send(request);
     }
 
-    fn fail(&mut self, what: &str, why: &str) {
+    pub(super) fn fail(&mut self, what: &str, why: &str) {
         self.state.problem = Some(Problem { what: what.to_owned(), why: why.to_owned() });
-    }
-
-    fn failed(&mut self, mut problem: Problem, context: &egui::Context) {
-        let known = self.state.problem.as_ref() == Some(&problem);
-        if !known {
-            self.notes.bad(&problem, context.input(|i| i.time));
-        }
-        self.state.playing = false;
-        self.state.browse.pending = false;
-        if problem.what == "Open image" && self.state.case.is_none() && self.remembered.take().is_some() {
-            // The data set of the last session is gone: begin as at the first start.
-            self.engine.send(Request::OpenSample);
-            // That the sample opens does not take this message away.
-            problem.what = "Open the last data set".to_owned();
-            self.state.opening = None;
-        }
-        match problem.what.as_str() {
-            "Open image" | "Label" => self.state.opening = None,
-            "Open model" => self.pending_model = None,
-            _ => {}
-        }
-        if let Some(case) = &self.state.case {
-            self.state.slice = case.slice;
-        }
-        self.state.problem = Some(problem);
-    }
-
-    /// Takes the message of a failure away once the same thing has worked.
-    fn worked(&mut self, whats: &[&str]) {
-        self.state.problem.take_if(|p| whats.contains(&p.what.as_str()));
-    }
-
-    pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
-        match event {
-            Event::Opening(path) => {
-                self.state.opening = Some(path);
-                self.state.read_share = None;
-            }
-            Event::Read(share) => self.state.read_share = Some(share),
-            Event::Dataset(set) => {
-                self.new_set(set);
-                self.worked(&["Open", "Open image"]);
-            }
-            Event::Thumbnail { set, index, made } => self.take_thumbnail(&set, index, made),
-            Event::Case(info) => self.new_case(info),
-            Event::Model(card, about) => {
-                self.state.model = Some(card);
-                self.state.model_about = Some(about);
-                self.worked(&["Open model", "Save card"]);
-                if let Some(file) = self.pending_model.take() {
-                    if let Some(file) = &file {
-                        self.recent_models.retain(|m| m != file);
-                        self.recent_models.insert(0, file.clone());
-                        self.recent_models.truncate(MOST_RECENT);
-                    }
-                    self.model_file = file;
-                }
-                self.take_label_map();
-            }
-            Event::Device(device) => {
-                self.device = device.choice;
-                self.state.device = Some(device);
-                self.worked(&["Change device"]);
-            }
-            Event::Frame(frame) => {
-                let older = self.state.frame.as_ref().is_some_and(|f| f.generation > frame.generation);
-                if !older {
-                    // A curve of another case, model or attack would stand under pictures that it does not belong to.
-                    self.state.curve.take_if(|c| c.generation != frame.generation);
-                    self.state.frame = Some(frame);
-                    self.state.case_shown = true;
-                    self.state.outdated = false;
-                    self.worked(&["Compute", "Set ε", "Choose attack", "Show slice"]);
-                }
-            }
-            Event::Computing(computing) => self.state.computing = computing,
-            Event::CurveStarted { generation, method, clean } => {
-                let curve = LiveCurve { generation, method, clean, points: Vec::new(), control: Vec::new() };
-                // The same curve goes on where another plan adds to it.
-                if self.state.curve.as_ref().is_none_or(|c| c.generation != generation) {
-                    self.state.curve = Some(curve);
-                }
-            }
-            Event::CurvePoint { generation, series, point } => {
-                if let Some(curve) = self.state.curve.as_mut().filter(|c| c.generation == generation) {
-                    curve.add(series, point);
-                }
-            }
-            Event::Job(job) => {
-                if matches!(job.state, JobState::Running | JobState::Finished) {
-                    self.worked(&["Measure the curve"]);
-                }
-                self.state.job = Some(job);
-            }
-            Event::Exported(report) => self.exported(report, context),
-            Event::Failed(problem) => self.failed(problem, context),
-        }
-    }
-
-    fn new_case(&mut self, info: Arc<CaseInfo>) {
-        self.follow_case(&info);
-        let is_entry = self.is_entry(&info);
-        let state = &mut self.state;
-        let other = state
-            .case
-            .as_ref()
-            .is_none_or(|c| c.path != info.path || c.name != info.name || c.shape != info.shape || c.axis != info.axis);
-        let same_file = state.case.as_ref().is_some_and(|c| c.path == info.path && c.name == info.name);
-        let other_slice = state.case.as_ref().is_none_or(|c| c.slice != info.slice || c.label_path != info.label_path);
-        if other {
-            self.keep_marks(&info);
-            let state = &mut self.state;
-            state.view.orientation = info.about.axes().map(Orientation::radiological).unwrap_or_default();
-            state.navigation = Navigation::default();
-            state.probe = None;
-            state.slice = info.slice;
-            state.playing = false;
-        }
-        let state = &mut self.state;
-        // Another plane of a volume is looked at as the one before.
-        if (other && !same_file) || state.case.as_ref().is_some_and(|c| c.bounds != info.bounds) {
-            state.view.window = info.shown_window();
-        }
-        // While slices are leafed through, answers to earlier wishes come late.
-        if state.case_shown || other {
-            state.slice = info.slice;
-        }
-        state.opening = None;
-        state.case_shown = false;
-        state.outdated |= other || other_slice;
-        if let Some(image) = info.path.as_ref().filter(|_| !is_entry) {
-            let recent = Recent { image: image.clone(), label: info.label_path.clone() };
-            state.recent.retain(|r| r.image != *image);
-            state.recent.insert(0, recent);
-            state.recent.truncate(MOST_RECENT);
-            if let Some(folder) = image.parent().filter(|f| !f.as_os_str().is_empty()) {
-                self.folder = folder.to_owned();
-            }
-        }
-        state.case = Some(info);
-        self.worked(&["Open", "Open image", "Open label", "Label", "Show slice", "Set bounds"]);
-        self.take_label_map();
-        if let Some(bounds) = self.wished_bounds.take() {
-            self.engine.send(Request::Bounds(bounds));
-        }
-    }
-
-    /// Puts what was drawn on the case before aside, and brings back what was drawn on this one.
-    fn keep_marks(&mut self, info: &CaseInfo) {
-        let key = |case: &CaseInfo| (case.path.clone(), case.axis);
-        let marks = std::mem::take(&mut self.state.marks);
-        if let Some(case) = &self.state.case {
-            self.marks_of.insert(key(case), marks);
-        }
-        let [_, height, width] = info.shape;
-        let mut marks = self.marks_of.get(&key(info)).cloned().unwrap_or_default();
-        marks.region = marks.region.filter(|region| region.size() == [height, width]);
-        self.state.marks = marks;
-        // The engine forgets it with the image.
-        self.confined = info.region.clone();
-    }
-
-    /// Uses the label map of the command line as soon as label and classes are known.
-    fn take_label_map(&mut self) {
-        let (Some(case), Some(model)) = (&self.state.case, &self.state.model) else { return };
-        if case.label_map.is_none() {
-            return;
-        }
-        let Some(text) = self.label_map_text.take() else { return };
-        let classes: Vec<&str> = model.classes.iter().map(|c| c.name.as_str()).collect();
-        match LabelMap::parse(&text, &classes) {
-            Ok(map) => self.engine.send(Request::LabelMap(Some(map))),
-            Err(error) => self.fail("Label map", &error.to_string()),
-        }
-    }
-
-    fn exported(&mut self, report: ExportReport, context: &egui::Context) {
-        let name = report.path.display().to_string();
-        let text = match &report.saved {
-            Some(saved) => {
-                format!("{name}\n{}", numbers::saved_text(saved, theme::palette(self.state.look.theme)).0)
-            }
-            None => match report.volume {
-                Some(v) => format!(
-                    "{name}\n{} slices; mean Dice {:.3} → {:.3}, in the file {:.3}",
-                    v.slices, v.clean_dice, v.before_dice, v.after_dice
-                ),
-                None => name,
-            },
-        };
-        self.notes.good("Exported", text, context.input(|i| i.time));
-        self.worked(&["Export"]);
-        self.state.exported = Some(report);
     }
 }

@@ -14,6 +14,7 @@ pub mod curves;
 pub mod epsilon;
 pub mod epsilon_bar;
 mod files;
+mod hear;
 mod history;
 pub mod icons;
 mod inspector;

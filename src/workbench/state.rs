@@ -10,7 +10,7 @@ use super::timing::FrameTimes;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry};
 use crate::data::Region;
-use crate::engine::{CaseInfo, DeviceInfo, ExportReport, Frame, JobState, JobStatus, Problem, Series};
+use crate::engine::{CaseInfo, DeviceInfo, Early, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::{About, ModelCard};
 use crate::study::{Curve, CurvePoint, Measure};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What the window shows and why.
 pub struct State {
-    /// The case, once one was read.
+    /// The case that is on the screen, that of [`State::frame`] or [`State::early`].
     pub case: Option<Arc<CaseInfo>>,
     /// The model, once one was read.
     pub model: Option<Arc<ModelCard>>,
@@ -30,6 +30,8 @@ pub struct State {
     /// The newest pictures and numbers. They stay until newer ones are complete: compare [`Frame::epsilon`] with
     /// [`State::epsilon`] to know whether they are behind.
     pub frame: Option<Arc<Frame>>,
+    /// What there is of the case while its first frame is being computed; then there is no frame.
+    pub early: Option<Arc<Early>>,
     /// The curve that fills in.
     pub curve: Option<LiveCurve>,
     /// The job lane.
@@ -69,12 +71,14 @@ pub struct State {
     pub brush: f32,
     /// The magnifying glass stays.
     pub magnifier: bool,
-    /// A frame of the present case has come.
+    /// A frame of the newest case has come.
     pub case_shown: bool,
-    /// What is on the screen is another slice, image or label than the present one, whose pictures are being computed.
+    /// What is on the screen is another slice, image or label than the newest one, whose pictures are being computed.
     pub outdated: bool,
     /// The wished slice, from 0. The case follows.
     pub slice: usize,
+    /// It is not on the screen yet.
+    pub slice_wished: bool,
     /// The stack is playing.
     pub playing: bool,
     /// How the window itself looks.
@@ -182,6 +186,7 @@ impl Default for State {
             model_about: None,
             device: None,
             frame: None,
+            early: None,
             curve: None,
             job: None,
             computing: false,
@@ -204,6 +209,7 @@ impl Default for State {
             case_shown: false,
             outdated: false,
             slice: 0,
+            slice_wished: false,
             playing: false,
             look: Look::default(),
             images_only: false,

@@ -52,27 +52,8 @@ pub fn state(method: Attack, epsilon: f64) -> State {
     let sign = |x: usize, y: usize| if (x * 7 + y * 13) % 5 < 2 { 1.0 } else { -1.0 };
     let step = epsilon as f32;
     let random = !method.entry().gradient;
-    let frame = Frame {
-        epsilon,
-        method,
-        generation: 1,
-        original: plane(image),
-        gradient: (!random).then(|| plane(move |x, y| sign(x, y) * 0.01 * (1.0 + x as f32))),
-        gradient_peak: if random { 0.0 } else { 0.01 * (WIDTH as f32) },
-        loss: (!random).then_some(0.1234),
-        direction: plane(sign),
-        noise: plane(move |x, y| sign(x, y) * step),
-        adversarial: plane(move |x, y| (image(x, y) + sign(x, y) * step).clamp(0.0, 1.0)),
-        classes: None,
-        clean_probability: plane(move |x, y| disc(x, y, 0.0)),
-        adversarial_probability: plane(move |x, y| disc(x, y, 9.0)),
-        reference: plane(move |x, y| if disc(x, y, 1.0) > 0.5 { 1.0 } else { 0.0 }),
-        clean: measure(0.95, 0.03, 0.0),
-        adversarial_measure: measure(0.6, 0.3, epsilon),
-        tick_secs: 0.02,
-    };
     let pixels: Vec<f32> = (0..WIDTH * HEIGHT).map(|i| (image(i % WIDTH, i / WIDTH) * 255.0).round()).collect();
-    let case = CaseInfo {
+    let case = Arc::new(CaseInfo {
         name: "disc".to_owned(),
         path: None,
         label_path: None,
@@ -94,6 +75,26 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         region: None,
         label_values: vec![0, 255],
         image: Image::new(1, HEIGHT, WIDTH, pixels).expect("the shape fits"),
+    });
+    let frame = Frame {
+        case: case.clone(),
+        epsilon,
+        method,
+        generation: 1,
+        original: plane(image),
+        gradient: (!random).then(|| plane(move |x, y| sign(x, y) * 0.01 * (1.0 + x as f32))),
+        gradient_peak: if random { 0.0 } else { 0.01 * (WIDTH as f32) },
+        loss: (!random).then_some(0.1234),
+        direction: plane(sign),
+        noise: plane(move |x, y| sign(x, y) * step),
+        adversarial: plane(move |x, y| (image(x, y) + sign(x, y) * step).clamp(0.0, 1.0)),
+        classes: None,
+        clean_probability: plane(move |x, y| disc(x, y, 0.0)),
+        adversarial_probability: plane(move |x, y| disc(x, y, 9.0)),
+        reference: plane(move |x, y| if disc(x, y, 1.0) > 0.5 { 1.0 } else { 0.0 }),
+        clean: measure(0.95, 0.03, 0.0),
+        adversarial_measure: measure(0.6, 0.3, epsilon),
+        tick_secs: 0.02,
     };
     let levels = [(0.5, 0.02), (1.0, 0.06), (2.0, 0.15), (4.0, 0.35), (8.0, 0.5), (16.0, 0.6), (32.0, 0.66)];
     let curve = LiveCurve {
@@ -104,7 +105,7 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         control: levels.iter().map(|&(level, harm)| point(level, harm * 0.1)).collect(),
     };
     State {
-        case: Some(Arc::new(case)),
+        case: Some(case),
         frame: Some(Arc::new(frame)),
         case_shown: true,
         curve: Some(curve),

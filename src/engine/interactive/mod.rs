@@ -70,6 +70,8 @@ pub(super) struct Worker {
     /// A label that waits for its image, which is being read.
     waiting_label: Option<PathBuf>,
     stale: Stale,
+    /// Something of the next case was shown before its first frame.
+    early_shown: bool,
     /// The frame was given up for a newer wish.
     interrupted: bool,
     /// The present generation still needs its curve.
@@ -108,6 +110,7 @@ impl Worker {
             info: None,
             waiting_label: None,
             stale: Stale::Nothing,
+            early_shown: false,
             interrupted: false,
             curve_due: false,
         })
@@ -169,6 +172,13 @@ impl Worker {
         if other_model {
             self.outbox.send(described(good.model.as_ref()));
         }
+        self.show_again();
+    }
+
+    /// Tells the last good frame once more, in case something of its successor was shown already.
+    fn show_again(&mut self) {
+        self.early_shown = false;
+        let Some(good) = &self.good else { return };
         self.outbox.send(Event::Case(good.info.clone()));
         self.outbox.send(Event::Frame(good.frame.clone()));
     }
@@ -182,6 +192,10 @@ impl Worker {
             Ok(Err(why)) => why,
             Err(panic) => format!("the device failed: {}", panic_text(panic.as_ref())),
         };
+        if self.early_shown && self.stale < Stale::Case {
+            // No frame will follow.
+            self.show_again();
+        }
         self.outbox.send(Event::Failed(Problem { what: what.to_owned(), why }));
         false
     }
@@ -206,7 +220,8 @@ impl Worker {
         };
         let prepared = fresh.as_ref().or(self.prepared.as_ref()).ok_or("nothing is prepared")?;
         let go_on = || !interruptible || !self.mailbox.is_waiting();
-        let Some((frame, adversarial, judged)) = prepared.frame(self.epsilon, start, &publish, &go_on)? else {
+        let info = self.info.clone().ok_or("no image is open")?;
+        let Some((frame, adversarial, judged)) = prepared.frame(&info, self.epsilon, start, &publish, &go_on)? else {
             self.interrupted = true;
             return Ok(());
         };
@@ -216,12 +231,13 @@ impl Worker {
             self.prepared = Some(fresh);
             self.curve_due = true;
         }
-        if let (Some(backend), Some(model), Some(scene), Some(info)) =
-            (self.backend.clone(), self.model.clone(), self.scene.clone(), self.info.clone())
+        if let (Some(backend), Some(model), Some(scene)) =
+            (self.backend.clone(), self.model.clone(), self.scene.clone())
         {
             self.good = Some(Good { backend, model, scene, info, frame: frame.clone() });
         }
         self.shown = Some((self.epsilon, adversarial, judged));
+        self.early_shown = false;
         self.outbox.send(Event::Frame(frame));
         Ok(())
     }

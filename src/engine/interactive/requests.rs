@@ -5,8 +5,9 @@ use crate::data::dataset::MaskSource;
 use crate::data::{Axis, DataError, Dataset};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
-use crate::engine::{DeviceChoice, Event, Request};
+use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Request};
 use crate::model::{self, BuiltIn, Model, ModelCard};
+use crate::study::Subject;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -287,19 +288,40 @@ impl Worker {
             return Ok(());
         };
         self.outbox.send(Event::Computing(true));
-        let previous = self.subject.as_deref().filter(|_| stale < Stale::Case);
-        let built = scene.subject(model, previous);
+        let built = self.subject_of(&scene, model, stale);
         self.outbox.send(Event::Computing(false));
-        let (subject, info) = built?;
+        let (subject, info, early) = built?;
         // One guess holds for all slices: a slice on which the model is wrong would turn the classes round.
         let guess = if info.label_map_guessed { info.label_map.clone() } else { None };
         self.scene = Some(Scene { guess, ..scene });
         self.subject = Some(Arc::new(subject));
         let info = Arc::new(info);
         self.info = Some(info.clone());
-        self.outbox.send(Event::Case(info));
+        self.outbox.send(Event::Case(info.clone()));
+        if let (Some(early), Some(subject), Some(backend)) = (early, &self.subject, &self.backend) {
+            self.outbox.send(Event::Early(Arc::new(early.seen(subject, info, &backend.publish)?)));
+        }
         self.stale = self.stale.max(stale);
         Ok(())
+    }
+
+    /// `scene` on `model`. If the image is another one, it is shown before the model looks at it.
+    fn subject_of(
+        &mut self,
+        scene: &Scene,
+        model: Arc<dyn Model>,
+        stale: Stale,
+    ) -> Result<(Subject, CaseInfo, Option<Early>), String> {
+        let previous = self.subject.as_deref().filter(|_| stale < Stale::Case);
+        let case = previous.map_or_else(|| scene.case(model.as_ref()), |subject| Ok(subject.case.clone()))?;
+        let info = scene.info(&case);
+        let early = previous.is_none().then(|| Early::read(&case, info.clone()));
+        if let Some(early) = &early {
+            self.early_shown = true;
+            self.outbox.send(Event::Early(Arc::new(early.clone())));
+        }
+        let (subject, info) = scene.subject(case, info, model, previous)?;
+        Ok((subject, info, early))
     }
 }
 

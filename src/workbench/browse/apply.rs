@@ -51,7 +51,7 @@ impl App {
         let same_file = |case: &Arc<CaseInfo>| case.path.as_deref() == Some(&*entry.image.file);
         if let Some(case) = self.state.case.as_ref().filter(|case| same_file(case)) {
             self.state.case_shown &= case.slice == entry.image.slice;
-            self.state.slice = entry.image.slice;
+            (self.state.slice, self.state.slice_wished) = (entry.image.slice, true);
         }
         self.state.playing = false;
         self.engine.send(Request::OpenEntry { set, index });

@@ -1,6 +1,6 @@
 //! The words around a picture: its title, its key numbers, and what its colours mean.
 
-use crate::engine::Frame;
+use crate::engine::{CaseInfo, Frame};
 use crate::study::Measure;
 use crate::view::{Rgb, palette};
 use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture};
@@ -28,18 +28,7 @@ pub fn gain_text(gain: f32) -> String {
 pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
     let distortion = frame.adversarial_measure.distortion;
     match picture {
-        Picture::Original => {
-            let mut all = Vec::new();
-            if let Some(case) = &state.case {
-                let [channels, height, width] = case.shape;
-                let colour = if channels == 3 { " RGB" } else { "" };
-                if case.slices > 1 {
-                    all.push(format!("Slice {} of 0–{}", case.slice, case.slices - 1));
-                }
-                all.push(format!("{width} × {height}, {}{colour}", case.stored.name()));
-            }
-            all
-        }
+        Picture::Original => state.case.as_deref().map(image_numbers).unwrap_or_default(),
         Picture::Noise => {
             vec![format!("L∞ {}", state.epsilon_text(distortion.linf)), format!("L2 {:.2}", distortion.l2)]
         }
@@ -57,7 +46,20 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
     }
 }
 
-fn overlap(measure: &Measure, clean: Option<&Measure>) -> Vec<String> {
+/// What there is to say of the image itself.
+pub fn image_numbers(case: &CaseInfo) -> Vec<String> {
+    let mut all = Vec::new();
+    let [channels, height, width] = case.shape;
+    let colour = if channels == 3 { " RGB" } else { "" };
+    if case.slices > 1 {
+        all.push(format!("Slice {} of 0–{}", case.slice, case.slices - 1));
+    }
+    all.push(format!("{width} × {height}, {}{colour}", case.stored.name()));
+    all
+}
+
+/// Overlap and wrong pixels, with what changed against `clean`.
+pub fn overlap(measure: &Measure, clean: Option<&Measure>) -> Vec<String> {
     let change = |now: f64, before: Option<f64>| {
         before.map_or_else(String::new, |before| format!(" ({}{:.3})", sign(now - before), (now - before).abs()))
     };

@@ -6,11 +6,13 @@ pub mod annotations;
 pub mod canvas;
 mod caption;
 mod drawing;
+mod early;
 mod empty;
 pub mod layout;
 mod magnifier;
 mod menus;
 pub mod picture;
+mod title;
 mod toolbar;
 pub mod viewport;
 
@@ -22,7 +24,7 @@ use super::{Command, CommandSender, Pane, PaneContext, State, probe, theme};
 use crate::engine::{Frame, Problem};
 use crate::gpu;
 use canvas::Canvas;
-use eframe::egui::{self, Align, Id, Layout, PointerButton, Rect, Sense, Stroke, Ui, UiBuilder, Vec2, pos2, vec2};
+use eframe::egui::{self, Id, PointerButton, Rect, Sense, Stroke, Ui, UiBuilder, Vec2, pos2, vec2};
 use layout::Cell;
 use picture::{Look, Shot};
 use std::time::Duration;
@@ -71,10 +73,10 @@ impl Pane for Compare {
     }
 
     fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, context: &mut PaneContext<'_>) {
-        let Some(frame) = state.frame.clone() else {
+        if state.frame.is_none() && state.early.is_none() {
             empty::empty_ui(ui, state, commands);
             return;
-        };
+        }
         if !state.images_only && !state.look.presenter {
             toolbar::toolbar_ui(ui, state, commands, self.scale);
         }
@@ -82,7 +84,11 @@ impl Pane for Compare {
         area.max.y -= probe::line_height(ui);
         self.computing_bar(ui, state, area);
         area.min.y += 4.0;
-        self.pictures_ui(ui, area, state, &frame, commands, context);
+        match (&state.frame, &state.early) {
+            (Some(frame), _) => self.pictures_ui(ui, area, state, &frame.clone(), commands, context),
+            (None, Some(early)) => self.early_ui(ui, area, state, early, commands, context),
+            (None, None) => {}
+        }
         ui.advance_cursor_after_rect(area);
         let line = Rect::from_min_max(area.left_bottom(), pos2(area.right(), area.bottom() + probe::line_height(ui)));
         ui.scope_builder(UiBuilder::new().max_rect(line), |ui| probe::probe_ui(ui, state));
@@ -144,8 +150,7 @@ impl Compare {
         let drawn = blinked.unwrap_or(picture);
 
         let title = caption::title(drawn, state, frame);
-        let numbers =
-            if state.case_shown { caption::numbers(drawn, state, frame) } else { vec!["computing…".to_owned()] };
+        let numbers = caption::numbers(drawn, state, frame);
         let name = format!("{title}: {}", numbers.join(", "));
         let over_divider = swiped && self.over_divider(ui, canvas);
         let free = !over_divider && !self.holds_divider;
@@ -184,7 +189,7 @@ impl Compare {
             // These pictures are of the image, slice or label before: the new ones are being computed.
             ui.painter().rect_filled(canvas.rect, 0.0, theme::of(ui).picture_background.gamma_multiply(0.65));
         }
-        title_ui(ui, cell.title, picture, &title, swiped, state, frame, commands);
+        title::title_ui(ui, cell.title, picture, &title, swiped, state, frame, commands);
         let legend = caption::legend(drawn, state, ui.visuals().dark_mode);
         let caption = ui.interact(cell.caption, id.with("caption"), Sense::hover());
         caption::caption_ui(ui, cell.caption, &numbers, &legend, &caption);
@@ -332,60 +337,6 @@ pub fn copy(context: &PaneContext<'_>, id: Id, commands: &CommandSender) {
         Ok(picture) => commands.send(Command::Copy(picture.into())),
         Err(why) => commands.send(Command::Failed(Problem { what: "Copy".to_owned(), why })),
     });
-}
-
-/// The line above a picture: its title, and the controls that belong to it alone.
-#[expect(clippy::too_many_arguments, reason = "what every panel gets, and the title's place")]
-fn title_ui(
-    ui: &mut Ui,
-    rect: Rect,
-    picture: Picture,
-    title: &str,
-    swiped: bool,
-    state: &State,
-    frame: &Frame,
-    commands: &CommandSender,
-) {
-    let builder = UiBuilder::new()
-        .id_salt(("title", picture))
-        .max_rect(rect.shrink2(vec2(2.0, 0.0)))
-        .layout(Layout::right_to_left(Align::Center));
-    ui.scope_builder(builder, |ui| {
-        ui.spacing_mut().interact_size.y = 18.0;
-        ui.spacing_mut().button_padding = vec2(6.0, 1.0);
-        ui.spacing_mut().item_spacing = vec2(4.0, 0.0);
-        if picture == Picture::Noise {
-            toolbar::gain_ui(ui, state, commands, frame.epsilon);
-        }
-        if picture == Picture::Difference {
-            difference_ui(ui, state, commands);
-        }
-        let text = if swiped { format!("Original | {title}") } else { title.to_owned() };
-        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            ui.add(egui::Label::new(theme::semibold(text)).truncate().selectable(false));
-        });
-    });
-}
-
-fn difference_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
-    use super::state::DifferenceFrom;
-    let labelled = state.case.as_ref().is_some_and(|c| c.reference == crate::attack::Reference::Label);
-    if !labelled && state.view.difference_from == DifferenceFrom::CleanPrediction {
-        return;
-    }
-    let entries = [
-        (DifferenceFrom::CleanPrediction, "Clean prediction", "What the attack changed."),
-        (DifferenceFrom::Reference, "Label", "What is wrong under attack: invented and missed pixels."),
-    ];
-    let response = ui.menu_button(egui::RichText::new("Against").small(), |ui| {
-        for (from, name, tip) in entries {
-            let on = state.view.difference_from == from;
-            if ui.add(egui::Button::selectable(on, name)).on_hover_text(tip).clicked() {
-                change(state, commands, |view| view.difference_from = from);
-            }
-        }
-    });
-    response.response.on_hover_text("What the adversarial segmentation is compared with.");
 }
 
 /// The size of a picture that a tool outside this panel wants to know: image pixels, width and height.

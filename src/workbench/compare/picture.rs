@@ -1,6 +1,6 @@
 //! What each picture is made of: which planes of the frame, drawn how.
 
-use crate::engine::{Frame, Plane};
+use crate::engine::{Early, Frame, Plane};
 use crate::gpu::Planes;
 use crate::view::{Content, MaskKind, Sampling, Theme, Transform, ViewSpec, Window};
 use crate::workbench::state::{self, DifferenceFrom, MaskStyle, Picture, View};
@@ -100,6 +100,24 @@ pub fn shot(picture: Picture, frame: &Frame, view: &View, transform: Transform, 
             let planes = Planes { image: Some(frame.adversarial.clone()), mask: Some(mask), second: Some(second) };
             Shot { spec: look.spec(Content::Difference { window: look.window }, transform), planes }
         }
+    }
+}
+
+/// How to draw what there is of `picture` before the first frame; `None` while there is nothing.
+pub fn early_shot(picture: Picture, early: &Early, view: &View, transform: Transform, look: &Look) -> Option<Shot> {
+    match (picture, &early.clean) {
+        (Picture::Original, _) => {
+            Some(Shot::of_image(Content::Image { window: look.window }, &early.original, transform, look))
+        }
+        (Picture::CleanSegmentation, Some(clean)) => {
+            let mask = match &clean.classes {
+                Some(classes) => (classes.clone(), MaskKind::Classes),
+                None => (clean.probability.clone(), MaskKind::Probability),
+            };
+            let second = view.show_reference.then(|| (clean.reference.clone(), MaskKind::Reference));
+            Some(segmentation(view, &early.original, mask, &clean.probability, second, transform, look))
+        }
+        _ => None,
     }
 }
 
