@@ -1,7 +1,7 @@
 //! What is on the screen as far as it does not depend on ε, and the frames that it gives.
 
-use super::interactive::text;
 use super::early::{class_plane, several};
+use super::interactive::text;
 use super::{CaseInfo, Frame, Plane, Publish, scene};
 use crate::attack::{Attack, EpsilonMeaning, Step};
 use crate::study::{Adversary, Judged, Subject};
