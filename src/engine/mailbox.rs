@@ -3,6 +3,7 @@
 
 use super::Request;
 use super::files::Opened;
+use super::models::ModelRead;
 use std::collections::VecDeque;
 use std::mem::discriminant;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,8 @@ pub(super) enum Letter {
     Request(Request),
     /// From a thread that read a file.
     Opened(Opened),
+    /// From a thread that read a model.
+    Model(ModelRead),
 }
 
 impl Letter {
@@ -20,6 +23,7 @@ impl Letter {
     pub(super) fn title(&self) -> &'static str {
         match self {
             Self::Opened(_) => "Open image",
+            Self::Model(_) => "Open model",
             Self::Request(request) => request.title(),
         }
     }
@@ -55,6 +59,7 @@ impl Mailbox {
                     | Request::Attack(_)
                     | Request::Bounds(_)
                     | Request::Region(_)
+                    | Request::Card { .. }
             )
         {
             state.letters.retain(|old| !matches!(old, Letter::Request(r) if discriminant(r) == discriminant(new)));
@@ -106,7 +111,7 @@ mod tests {
             .into_iter()
             .map(|l| match l {
                 Letter::Request(r) => format!("{r:?}"),
-                Letter::Opened(_) => unreachable!(),
+                Letter::Opened(_) | Letter::Model(_) => unreachable!(),
             })
             .collect();
         assert_eq!(read, ["CloseLabel", "Epsilon(0.2)", "CloseLabel", "Slice(4)"]);

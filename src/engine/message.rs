@@ -61,8 +61,18 @@ pub enum Request {
     OpenBundledModel,
     /// Read a model: an ONNX graph, or the weights of a U-Net, with the card (`.toml`) beside it if there is one.
     OpenModel(PathBuf),
-    /// Use the present model as this card says, and write the card beside its file.
-    Card(Box<ModelCard>),
+    /// Forget the model that is being read; the present one stays.
+    CancelModel,
+    /// Use the model that was read from this file (`None`: the bundled one) as this card says, if it is still the present
+    /// one. Nothing is written.
+    Card {
+        /// The model's file.
+        of: Option<PathBuf>,
+        /// The card.
+        card: Box<ModelCard>,
+    },
+    /// Write the card in use beside the model's file, as TOML of the same name. Answered by an [`Event::CardSaved`].
+    SaveCard,
     /// Choose the attack.
     Attack(Attack),
     /// Choose ε, as a fraction of the bounds' width. Answered by an [`Event::Frame`].
@@ -93,8 +103,9 @@ impl Request {
             Request::Bounds(_) => "Set bounds",
             Request::Slice(_) | Request::Axis(_) => "Show slice",
             Request::Region(_) => "Confine the attack",
-            Request::OpenBundledModel | Request::OpenModel(_) => "Open model",
-            Request::Card(_) => "Save card",
+            Request::OpenBundledModel | Request::OpenModel(_) | Request::CancelModel => "Open model",
+            Request::Card { .. } => "Use card",
+            Request::SaveCard => "Save card",
             Request::Attack(_) => "Choose attack",
             Request::Epsilon(_) => "Set ε",
             Request::Device(_) => "Change device",
@@ -164,6 +175,12 @@ pub enum Event {
     Case(Arc<CaseInfo>),
     /// What there is of the coming case before its first [`Event::Frame`].
     Early(Arc<Early>),
+    /// A model is being read. An [`Event::Model`] or a failure follows, unless it is cancelled.
+    OpeningModel(PathBuf),
+    /// The share of its file that is read, in [0, 1].
+    ModelRead(f32),
+    /// The card in use was written to this file.
+    CardSaved(PathBuf),
     /// The model changed.
     Model(Arc<ModelCard>, Arc<model::About>),
     /// The device changed.

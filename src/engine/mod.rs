@@ -1,5 +1,5 @@
 //! The workers: [`Request`] in, [`Event`] out. One thread serves the interactive lane (latest wins), one runs jobs
-//! in steps; files are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
+//! in steps; files and models are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
 mod device;
@@ -10,6 +10,7 @@ mod interactive;
 mod job;
 mod mailbox;
 mod message;
+mod models;
 mod plane;
 mod prepared;
 mod scene;

@@ -20,6 +20,6 @@ pub use gmsd::gmsd;
 pub use haarpsi::haarpsi;
 pub use pair::{ImagePair, MetricError, MetricMap};
 pub use rand_score::{RandScore, components, membrane_rand_score, rand_score, thin_borders};
-pub use segmentation::{Confusion, Overlap, PixelError, segmentation};
+pub use segmentation::{Confusion, Overlap, PixelError, dice_of_classes, segmentation};
 pub use ssim::{ms_ssim, ssim};
 pub use vif::vif;

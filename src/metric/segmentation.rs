@@ -76,6 +76,22 @@ pub fn segmentation(reference: &Mask, positive: u8, probability: &[f32], predict
     (error, confusion)
 }
 
+/// Dice of each class of `predicted` against `reference`, of one size; `None` for a class that is in neither. Ignored pixels
+/// count nowhere.
+pub fn dice_of_classes(reference: &Mask, predicted: &Mask, classes: usize) -> Vec<Option<f64>> {
+    let (mut both, mut either) = ([0u64; 256], [0u64; 256]);
+    for (&y, &c) in reference.classes.iter().zip(&*predicted.classes) {
+        if y == IGNORE {
+            continue;
+        }
+        either[usize::from(y)] += 1;
+        either[usize::from(c)] += 1;
+        both[usize::from(y)] += u64::from(y == c);
+    }
+    let dice = |class: usize| (either[class] > 0).then(|| 2.0 * both[class] as f64 / either[class] as f64);
+    (0..classes.min(256)).map(dice).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +183,18 @@ mod tests {
         let (error, confusion) = segmentation(&mask([I; 9]), 1, &PROBABILITY, &PREDICTED);
         assert_overlap(confusion, 1.0, 1.0);
         assert_eq!((error.l2, error.rmse, error.wrong, error.pixels), (0.0, 0.0, 0.0, 0));
+    }
+
+    #[test]
+    fn every_class_has_its_own_dice() {
+        let mask = |classes: [u8; 6]| Mask { height: 2, width: 3, classes: classes.into() };
+        let dice = dice_of_classes(&mask([0, 1, 1, 2, 2, I]), &mask([0, 1, 2, 2, 2, 0]), 4);
+        assert_eq!(dice, [Some(1.0), Some(2.0 / 3.0), Some(4.0 / 5.0), None]);
+        // That of two classes is the one that `segmentation` gives.
+        let reference = mask([0, 1, 1, 0, I, 1]);
+        let predicted = mask([1, 1, 0, 0, 1, 1]);
+        let (_, confusion) = segmentation(&reference, 1, &[0.0; 6], &predicted.classes);
+        assert_eq!(dice_of_classes(&reference, &predicted, 2)[1], Some(confusion.overlap().dice));
     }
 
     #[test]

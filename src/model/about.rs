@@ -25,6 +25,8 @@ pub struct About {
     pub inputs: Vec<String>,
     /// What it gives: name and shape of each output.
     pub outputs: Vec<String>,
+    /// The names of the outputs that can be chosen: those of a graph.
+    pub output_names: Vec<String>,
     /// Its operators, with how often each occurs.
     pub operators: Vec<(String, usize)>,
     /// Weights, counted one by one.

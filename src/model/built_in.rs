@@ -7,7 +7,8 @@ use super::prepare::{finish, prepare};
 use super::unet::{UNet, UNetConfig};
 use super::weights::{self, Format, Found, Naming, StateDict};
 use super::{
-    Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, ZScore, card_file,
+    Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, Watch, ZScore,
+    card_file,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -56,7 +57,12 @@ impl BuiltIn {
     /// # Errors
     /// If a file is missing or malformed, or the weights are those of another network or not finite.
     pub fn load(weights: &Path, device: &Device) -> Result<Self, ModelError> {
-        let opened = UNetFile::read(weights, device)?;
+        Self::load_watched(weights, device, Watch::nobody())
+    }
+
+    /// [`BuiltIn::load`], watched.
+    pub(super) fn load_watched(weights: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
+        let opened = UNetFile::read_watched(weights, device, watch)?;
         let UNetFile { card, network, facts } = opened;
         Ok(Self { facts: facts.into(), ..Self::new(card, &network, device)? })
     }
@@ -87,13 +93,17 @@ impl UNetFile {
     /// # Errors
     /// As [`BuiltIn::load`].
     pub fn read(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        Self::read_watched(path, device, Watch::nobody())
+    }
+
+    fn read_watched(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
         let head = card_file::head(path)?;
         let format = Format::of(&head).ok_or_else(|| {
             let hint = "Open a .safetensors, .bpk, .pt or .pth file";
             ModelError::file(path, "holds no weights in a format known here", hint)
         })?;
         let card = card_file::find(path)?;
-        let found = weights::find_network(path, StateDict::read(path, format)?)?;
+        let found = weights::find_network(path, StateDict::read(path, format, watch)?)?;
         let mut facts = Facts { path: Some(path.to_owned()), format: format.name().to_owned(), ..Facts::default() };
         facts.format = format!("{}, {}", facts.format, found.naming.title());
         let card = match card {
@@ -268,6 +278,7 @@ impl Model for BuiltIn {
             facts,
             inputs: vec![format!("image [batch, {}, height, width]", config.channels)],
             outputs: vec![format!("logits [batch, {}, height, width]", config.outputs)],
+            output_names: Vec::new(),
             operators: config.operators(),
             parameters,
             weight_bytes: 4 * parameters,

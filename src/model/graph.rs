@@ -5,7 +5,7 @@ use super::fit::{any_size, whole};
 use super::onnx::{Dim, FinalActivation, Graph, Port};
 use super::prepare::{finish, prepare};
 use super::resize::{Corners, resize};
-use super::{Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, card_file};
+use super::{Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, Watch, card_file};
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,10 @@ const USUAL_MULTIPLE: usize = 32;
 
 /// Height and width of the image that tells what a graph puts out, where it takes any.
 const PROBED: usize = 128;
+
+/// What a person should know of an activation that stays.
+const CLAMPED: &str = "the final activation cannot be taken off: logits are log-odds of clamped probabilities, and gradients \
+                       vanish where the model is certain";
 
 /// An ONNX graph with its card.
 pub struct OnnxModel {
@@ -30,8 +34,8 @@ impl OnnxModel {
     ///
     /// # Errors
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
-    pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
-        let graph = Graph::open(path, device)?;
+    pub fn open(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
+        let graph = Graph::open_watched(path, device, watch)?;
         let mut facts = Facts { path: Some(path.to_owned()), format: "ONNX".to_owned(), ..Facts::default() };
         let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
         if !lacking.is_empty() {
@@ -65,12 +69,10 @@ impl OnnxModel {
         {
             return Err(fault(format!("it says {} channels and the graph takes {channels}", card.channels)));
         }
+        // It depends on the card: another one may have said it before.
+        facts.notes.retain(|note| note != CLAMPED);
         if card.output.activation != Activation::None && graph.final_activation(output).is_none() {
-            facts.notes.push(
-                "the final activation cannot be taken off: logits are log-odds of clamped probabilities, and gradients \
-                 vanish where the model is certain"
-                    .to_owned(),
-            );
+            facts.notes.push(CLAMPED.to_owned());
         }
         Ok(Self { card, graph, output, facts: facts.into() })
     }
@@ -146,6 +148,7 @@ impl Model for OnnxModel {
             facts: self.facts(),
             inputs: self.graph.inputs().map(words).collect(),
             outputs: self.graph.outputs().map(words).collect(),
+            output_names: self.graph.outputs().map(|port| port.name.clone()).collect(),
             operators: summary.as_ref().map_or_else(Vec::new, |summary| summary.operators.clone()),
             parameters,
             weight_bytes: 4 * parameters,

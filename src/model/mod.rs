@@ -17,6 +17,7 @@ mod predict;
 mod prepare;
 mod resize;
 pub mod unet;
+mod watch;
 mod weights;
 
 pub use about::{About, Facts};
@@ -28,8 +29,9 @@ pub use card_file::{read as read_card, write as write_card};
 pub use error::ModelError;
 pub use graph::OnnxModel;
 pub use memory::check_room;
-pub use open::open;
+pub use open::{open, open_watched};
 pub use predict::{Classified, Prediction, class_probabilities, classify, predict};
+pub use watch::Watch;
 
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Opening a model, whatever it is stored as.
 
 use super::weights::Format;
-use super::{BuiltIn, Model, ModelError, OnnxModel, card_file};
+use super::{BuiltIn, Model, ModelError, OnnxModel, Watch, card_file};
 use burn::tensor::Device;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +13,19 @@ use std::sync::Arc;
 /// # Errors
 /// If the file or its card is missing, damaged or of something else; the message names the file and what would work.
 pub fn open(path: &Path, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
+    open_watched(path, device, Watch::nobody())
+}
+
+/// [`open`] while `watch` hears how much of the file is read, and may cancel it.
+///
+/// # Errors
+/// As there, and if it was cancelled.
+pub fn open_watched(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Arc<dyn Model>, ModelError> {
     let head = card_file::head(path)?;
     match Format::of(&head) {
-        Some(_) => Ok(Arc::new(BuiltIn::load(path, device)?)),
+        Some(_) => Ok(Arc::new(BuiltIn::load_watched(path, device, watch)?)),
         None if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) => {
-            Ok(Arc::new(OnnxModel::open(path, device)?))
+            Ok(Arc::new(OnnxModel::open(path, device, watch)?))
         }
         None => {
             let hint = "Open an .onnx, .safetensors, .bpk, .pt or .pth file";

@@ -45,14 +45,10 @@ pub struct App {
     pub(super) question: Option<[PathBuf; 2]>,
     pub(super) shortcuts: bool,
     pub(super) about: bool,
-    /// The file of the present model, `None` for the bundled one.
-    pub(super) model_file: Option<PathBuf>,
     /// What the engine was told to confine the attack to.
     pub(super) confined: Option<Region>,
     /// What was drawn on cases that were open before, by file and axis.
     pub(super) marks_of: HashMap<(Option<PathBuf>, Axis), Marks>,
-    /// The model that was asked for.
-    pub(super) pending_model: Option<Option<PathBuf>>,
     pub(super) recent_models: Vec<PathBuf>,
     pub(super) device: DeviceChoice,
     /// The label map of the command line, until the first label is there.
@@ -136,6 +132,8 @@ impl App {
         context.set_zoom_factor(state.look.ui_scale);
         context.options_mut(|o| o.zoom_with_keyboard = false);
         if let Some(model) = &options.model {
+            // Told before anything else, so that the image waits for it.
+            state.opening_model = Some(model.clone());
             commands.request(Request::OpenModel(model.clone()));
         }
         let remembered = settings.data_set.clone().filter(|_| options.screenshot.is_none() && options.image.is_none());
@@ -177,10 +175,8 @@ impl App {
             question: None,
             shortcuts: false,
             about: false,
-            model_file: None,
             confined: None,
             marks_of: HashMap::new(),
-            pending_model: None,
             recent_models: settings.recent_models.clone(),
             device,
             label_map_text: options.label_map,

@@ -119,6 +119,11 @@ impl App {
                 }
             }
             Command::ChooseModel => self.ask(Wanted::Model, context),
+            Command::Card(card) => {
+                self.record(Change::Card, context);
+                self.worked(&["Use card"]);
+                self.engine.send(Request::Card { of: self.state.card.file.clone(), card });
+            }
             Command::ChooseExport(kind) => {
                 if state.frame.is_some() {
                     self.ask(Wanted::Export(kind), context);
@@ -142,8 +147,9 @@ impl App {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let State { epsilon, method, view, marks, .. } = &self.state;
-        Snapshot { epsilon: *epsilon, method: *method, view: view.clone(), marks: marks.clone() }
+        let State { epsilon, method, view, marks, card, model, .. } = &self.state;
+        let card = model.clone().map(|model| (card.file.clone(), model));
+        Snapshot { epsilon: *epsilon, method: *method, view: view.clone(), marks: marks.clone(), card }
     }
 
     fn record(&mut self, change: Change, context: &egui::Context) {
@@ -173,6 +179,13 @@ impl App {
         let now = self.snapshot();
         let history = &mut self.state.history;
         let Some(to) = (if forward { history.redo(now) } else { history.undo(now) }) else { return };
+        // A card belongs to its model.
+        if let Some((of, card)) = to.card
+            && of == self.state.card.file
+            && self.state.model.as_ref().is_some_and(|model| *model != card)
+        {
+            self.engine.send(Request::Card { of, card: Box::new((*card).clone()) });
+        }
         if to.method != self.state.method {
             self.engine.send(Request::Attack(to.method));
         }
@@ -208,6 +221,16 @@ impl App {
         if let Some(folder) = files.first().and_then(|f| f.parent()).filter(|f| !f.as_os_str().is_empty()) {
             self.folder = folder.to_owned();
         }
+        let is_model = |file: &&PathBuf| files::is_model(file);
+        if let Some(model) = files.iter().find(is_model)
+            && files.iter().any(|file| !files::is_model(file) && !files::is_card(file))
+        {
+            // Both at once: the image waits for the model if it does not fit the present one.
+            self.request(Request::OpenModel(model.clone()));
+            let rest: Vec<PathBuf> =
+                files.iter().filter(|file| !files::is_model(file) && !files::is_card(file)).cloned().collect();
+            return self.open(&rest);
+        }
         match files::meaning(files, self.state.case.is_some()) {
             Meaning::Image { image, label } => self.request(Request::Open { image, label, slice: 0 }),
             Meaning::Label(label) => self.request(Request::OpenLabel(label)),
@@ -220,8 +243,11 @@ impl App {
     /// Forwards a request, noting what the window must know about it.
     fn request(&mut self, request: Request) {
         match &request {
-            Request::OpenModel(path) => self.pending_model = Some(Some(path.clone())),
-            Request::OpenBundledModel => self.pending_model = Some(None),
+            Request::OpenModel(path) => {
+                self.state.opening_model = Some(path.clone());
+                self.state.model_share = None;
+            }
+            Request::OpenBundledModel | Request::CancelModel => self.state.opening_model = None,
             Request::CancelOpen => self.state.opening = None,
             _ => {}
         }

@@ -6,6 +6,7 @@ use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::state::{Look, Marks, Navigation, Tool, View};
 use crate::attack::Attack;
 use crate::engine::{Problem, Request};
+use crate::model::ModelCard;
 use eframe::egui;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -79,6 +80,8 @@ pub enum Command {
     ChooseLabel,
     /// Ask for a model.
     ChooseModel,
+    /// Use the present model as this card says.
+    Card(Box<ModelCard>),
     /// Ask where to export to.
     ChooseExport(ExportKind),
     /// Files were given (dropped, typed, chosen): find out which is the image, the label, the model.
@@ -113,13 +116,16 @@ pub enum PanelKind {
     Library,
     /// Attack, view, numbers.
     Inspector,
+    /// The model and its card.
+    Model,
     /// Gradient → sign → ×ε → sum.
     Steps,
 }
 
 impl PanelKind {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 5] = [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector];
+    pub const ALL: [Self; 6] =
+        [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector, Self::Model];
 
     /// The name on its tab and in the menu.
     pub fn title(self) -> &'static str {
@@ -128,6 +134,7 @@ impl PanelKind {
             Self::Curves => "Curves",
             Self::Library => "Library",
             Self::Inspector => "Inspector",
+            Self::Model => "Model",
             Self::Steps => "Step by step",
         }
     }

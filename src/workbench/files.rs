@@ -53,6 +53,16 @@ pub enum Meaning {
     Nothing(String),
 }
 
+/// Whether a file holds a model, by its name.
+pub fn is_model(path: &Path) -> bool {
+    MODEL_ENDINGS.contains(&ending(path).as_str())
+}
+
+/// Whether a file is a model's card, by its name.
+pub fn is_card(path: &Path) -> bool {
+    ending(path) == "toml"
+}
+
 fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
 }

@@ -21,7 +21,8 @@ const EARLY_AFTER: Duration = Duration::from_millis(200);
 impl App {
     pub(super) fn failed(&mut self, mut problem: Problem, context: &egui::Context) {
         let known = self.state.problem.as_ref() == Some(&problem);
-        if !known {
+        // A card that is being typed is often wrong for a moment: the panel says so.
+        if !known && problem.what != "Use card" {
             self.notes.bad(&problem, context.input(|i| i.time));
         }
         self.state.playing = false;
@@ -35,7 +36,7 @@ impl App {
         }
         match problem.what.as_str() {
             "Open image" | "Label" => self.state.opening = None,
-            "Open model" => self.pending_model = None,
+            "Open model" => self.state.opening_model = None,
             _ => {}
         }
         if let Some(case) = &self.state.case {
@@ -50,7 +51,7 @@ impl App {
     }
 
     /// Takes the message of a failure away once the same thing has worked.
-    fn worked(&mut self, whats: &[&str]) {
+    pub(super) fn worked(&mut self, whats: &[&str]) {
         self.state.problem.take_if(|p| whats.contains(&p.what.as_str()));
     }
 
@@ -68,19 +69,15 @@ impl App {
             Event::Thumbnail { set, index, made } => self.take_thumbnail(&set, index, made),
             Event::Case(info) => self.new_case(info),
             Event::Model(card, about) => {
-                self.state.model = Some(card);
-                self.state.model_about = Some(about);
-                self.worked(&["Open model", "Save card"]);
-                if let Some(file) = self.pending_model.take() {
-                    if let Some(file) = &file {
-                        self.recent_models.retain(|m| m != file);
-                        self.recent_models.insert(0, file.clone());
-                        self.recent_models.truncate(MOST_RECENT);
-                    }
-                    self.model_file = file;
-                }
+                self.new_model(card, about);
                 self.take_label_map();
             }
+            Event::OpeningModel(path) => {
+                self.state.opening_model = Some(path);
+                self.state.model_share = None;
+            }
+            Event::ModelRead(share) => self.state.model_share = Some(share),
+            Event::CardSaved(path) => self.card_saved(&path, context),
             Event::Device(device) => {
                 self.device = device.choice;
                 self.state.device = Some(device);

@@ -1,7 +1,10 @@
-//! Undo and redo of ε, attack, view and what is drawn on the pictures.
+//! Undo and redo of ε, attack, view, what is drawn on the pictures, and the model's card.
 
 use super::state::{Marks, View};
 use crate::attack::Attack;
+use crate::model::ModelCard;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What undo brings back.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,8 @@ pub struct Snapshot {
     pub view: View,
     /// What is drawn on them.
     pub marks: Marks,
+    /// The card in use, with the file of the model that it belongs to.
+    pub card: Option<(Option<PathBuf>, Arc<ModelCard>)>,
 }
 
 /// What kind of change was made; changes of one kind in quick succession are undone together.
@@ -27,6 +32,8 @@ pub enum Change {
     View,
     /// Region, ruler.
     Marks,
+    /// The model's card.
+    Card,
 }
 
 /// Whether a change belongs to the one before it.
@@ -118,7 +125,7 @@ mod tests {
     use super::*;
 
     fn at(epsilon: f64) -> Snapshot {
-        Snapshot { epsilon, method: Attack::FGSM, view: View::default(), marks: Marks::default() }
+        Snapshot { epsilon, method: Attack::FGSM, view: View::default(), marks: Marks::default(), card: None }
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! The panel of choices and numbers: attack, reference, numbers at ε, view, model.
+//! The panel of choices and numbers: attack, reference, numbers at ε, view.
 
 use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::EpsilonUnit;
 use super::layout::section;
-use super::model::ModelPanel;
 use super::state::{MaskStyle, State, View};
 use super::{Pane, PaneContext, numbers, theme, window_level};
 use crate::attack::{Attack, CATALOG, Reference};
@@ -16,7 +15,6 @@ use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
 pub struct Inspector {
     /// The map that is being set, until it is complete.
     map_draft: Option<LabelMap>,
-    model: ModelPanel,
 }
 
 impl Pane for Inspector {
@@ -33,7 +31,6 @@ impl Pane for Inspector {
             }
             view_ui(ui, state, commands);
             export_ui(ui, state, commands);
-            self.model.ui(ui, state, commands);
             ui.add_space(8.0);
         });
     }

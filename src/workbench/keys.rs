@@ -153,6 +153,8 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
         commands.send(Command::ImagesOnly(false));
     } else if state.opening.is_some() {
         commands.request(Request::CancelOpen);
+    } else if state.opening_model.is_some() {
+        commands.request(Request::CancelModel);
     } else if state.problem.is_some() {
         commands.send(Command::DismissProblem);
     }

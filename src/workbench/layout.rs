@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::{CommandSender, Pane, PaneContext, PanelKind, theme};
-use super::{compare, curves, inspector, library, steps};
+use super::{compare, curves, inspector, library, model, steps};
 use eframe::egui::{self, Align, Layout, Ui, Vec2, WidgetText};
 use egui_tiles::{
     Container, Linear, LinearDir, SimplificationOptions, TabState, Tile, TileId, Tiles, Tree, UiResponse,
@@ -15,6 +15,7 @@ pub struct Panels {
     curves: curves::Curves,
     library: library::Library,
     inspector: inspector::Inspector,
+    model: model::ModelPanel,
     steps: steps::Steps,
 }
 
@@ -25,6 +26,7 @@ impl Panels {
             PanelKind::Curves => &mut self.curves,
             PanelKind::Library => &mut self.library,
             PanelKind::Inspector => &mut self.inspector,
+            PanelKind::Model => &mut self.model,
             PanelKind::Steps => &mut self.steps,
         }
     }
@@ -61,10 +63,11 @@ pub fn first(size: Vec2) -> Tree<PanelKind> {
     let curves = tiles.insert_pane(PanelKind::Curves);
     let steps = tiles.insert_pane(PanelKind::Steps);
     let inspector = tiles.insert_pane(PanelKind::Inspector);
+    let model = tiles.insert_pane(PanelKind::Model);
     let library = tiles.insert_tab_tile(vec![library]);
     let compare = tiles.insert_tab_tile(vec![compare, steps]);
     let curves = tiles.insert_tab_tile(vec![curves]);
-    let inspector = tiles.insert_tab_tile(vec![inspector]);
+    let inspector = tiles.insert_tab_tile(vec![inspector, model]);
     let mut split = |direction, tiles_of_it, share| {
         tiles.insert_container(Container::Linear(Linear::new_binary(direction, tiles_of_it, share)))
     };

@@ -4,7 +4,7 @@ use super::command::{Command, CommandSender, ExportKind, PanelKind};
 use super::icons::{Icon, icon_button};
 use super::layout::is_shown;
 use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, Tool, View};
-use super::{theme, window_level};
+use super::{model, theme, window_level};
 use crate::attack::{Attack, CATALOG};
 use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::Request;
@@ -236,6 +236,9 @@ fn model_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_>)
             if ui.selectable_label(false, "Open model…").clicked() {
                 commands.send(Command::ChooseModel);
             }
+            if ui.selectable_label(false, "Its card and file…").clicked() {
+                commands.send(Command::Panel(PanelKind::Model, true));
+            }
         })
         .response
         .accessible_name("Model");
@@ -245,6 +248,14 @@ fn model_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_>)
     );
     response.on_hover_text(tip);
     ui.label(theme::weak(ui, "Model"));
+    if let Some(path) = &state.opening_model {
+        if icon_button(ui, Icon::Close, "Cancel the model", "Its reading ends; the present model stays", true).clicked() {
+            commands.request(Request::CancelModel);
+        }
+        let text = egui::Label::new(theme::weak(ui, model::reading_text(state, path))).truncate();
+        ui.add_sized(vec2(190.0, ui.spacing().interact_size.y), text).on_hover_text(path.display().to_string());
+        ui.add(egui::Spinner::new().size(14.0));
+    }
 }
 
 fn device_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {

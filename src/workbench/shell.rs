@@ -36,7 +36,7 @@ impl App {
             Panel::top("menu").frame(bar(8, 4)).show(ui, |ui| {
                 let bar = menu::Bar {
                     tree: &self.tree,
-                    model_file: self.model_file.as_deref(),
+                    model_file: self.state.card.file.as_deref(),
                     recent_models: &self.recent_models,
                 };
                 menu::bar_ui(ui, &self.state, &self.commands, &bar);

@@ -6,6 +6,7 @@ use super::compare::viewport::Geometry;
 use super::epsilon::{self, EpsilonScale, EpsilonUnit};
 use super::history::History;
 pub use super::marks::{Marks, Tool};
+pub use super::model::CardState;
 use super::timing::FrameTimes;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry};
@@ -42,6 +43,12 @@ pub struct State {
     pub opening: Option<PathBuf>,
     /// The share of it that is read, where the reader tells.
     pub read_share: Option<f32>,
+    /// The model that is being read.
+    pub opening_model: Option<PathBuf>,
+    /// The share of it that is read, where the reader tells.
+    pub model_share: Option<f32>,
+    /// The card in use beside its model: saved, or guessed.
+    pub card: CardState,
     /// The newest failure, until it is dismissed or the same thing works.
     pub problem: Option<Problem>,
     /// The newest export.
@@ -192,6 +199,9 @@ impl Default for State {
             computing: false,
             opening: None,
             read_share: None,
+            opening_model: None,
+            model_share: None,
+            card: CardState::default(),
             problem: None,
             exported: None,
             epsilon: 4.0 / 255.0,

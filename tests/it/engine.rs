@@ -8,7 +8,7 @@ use epsiloscope::study::SweepPlan;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-fn engine() -> Engine {
+pub fn engine() -> Engine {
     let backends = Arc::new(|choice: DeviceChoice| {
         let info = DeviceInfo { choice, description: "CPU (Flex)".to_owned(), shared: false };
         Ok(Backend { device: burn::tensor::Device::flex(), info, publish: Arc::new(host_plane) })
@@ -19,10 +19,10 @@ fn engine() -> Engine {
 }
 
 /// How long anything may take: generous, since a test says what comes, not how fast.
-const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// The first event that `wanted` accepts, within [`LIMIT`].
-fn wait<T>(engine: &Engine, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+pub fn wait<T>(engine: &Engine, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
         if let Some(found) = engine.wait(Duration::from_secs(1)).and_then(&mut wanted) {
@@ -32,14 +32,14 @@ fn wait<T>(engine: &Engine, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
     panic!("nothing of the kind within {LIMIT:?}");
 }
 
-fn frame_at(engine: &Engine, epsilon: f64) -> Arc<Frame> {
+pub fn frame_at(engine: &Engine, epsilon: f64) -> Arc<Frame> {
     wait(engine, |e| match e {
         Event::Frame(f) if f.epsilon == epsilon => Some(f),
         _ => None,
     })
 }
 
-fn failure(engine: &Engine) -> String {
+pub fn failure(engine: &Engine) -> String {
     wait(engine, |e| match e {
         Event::Failed(problem) => Some(problem.why),
         _ => None,

@@ -23,6 +23,7 @@ mod library;
 mod metrics;
 mod model_commands;
 mod model_files;
+mod models;
 mod observer;
 mod onnx;
 mod onnx_file;

@@ -6,23 +6,27 @@ mod requests;
 use super::files::Files;
 use super::job::{CurveJob, Job, JobLane, VolumeJob};
 use super::mailbox::{Letter, Mailbox};
+use super::models::{ModelRead, Models};
 use super::prepared::Prepared;
 use super::scene::Scene;
 use super::stacks::Stacks;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
 use crate::attack::Attack;
 use crate::data::{Dataset, FileFormat};
-use crate::model::Model;
+use crate::model::{About, Model};
 use crate::study::report::VolumeAttack;
 use crate::study::{Judged, Subject, Sweep, SweepPlan};
 use burn::tensor::Tensor;
-use requests::described;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Height and width that a model's costs are told for.
+pub(super) const DESCRIBED_SIZE: [usize; 2] = [256, 256];
+
 /// Everything that a frame depends on but ε.
+#[derive(Clone)]
 struct Good {
     backend: Backend,
     model: Arc<dyn Model>,
@@ -49,13 +53,18 @@ pub(super) struct Worker {
     outbox: Outbox,
     jobs: JobLane,
     files: Files,
+    models: Models,
     /// What was read before.
     stacks: Arc<Stacks>,
     /// The data set that the scene is an entry of.
     set: Option<Arc<Dataset>>,
     backend: Option<Backend>,
     model: Option<Arc<dyn Model>>,
+    /// What there is to know of a model: the last one that was told of.
+    about: Option<(Arc<dyn Model>, Arc<About>)>,
     scene: Option<Scene>,
+    /// An image that does not fit the present model, until the one that is being read is there.
+    waiting_scene: Option<Scene>,
     method: Attack,
     epsilon: f64,
     plan: SweepPlan,
@@ -94,11 +103,14 @@ impl Worker {
             jobs: JobLane::start(outbox.clone())?,
             outbox,
             files: Files::default(),
+            models: Models::default(),
             stacks,
             set: None,
             backend: None,
             model: None,
+            about: None,
             scene: None,
+            waiting_scene: None,
             method: Attack::FGSM,
             epsilon: 4.0 / 255.0,
             plan: SweepPlan::default(),
@@ -157,7 +169,7 @@ impl Worker {
 
     /// Shows again what the last frame was made of; `prepared` still belongs to it.
     fn go_back(&mut self) {
-        let (Some(good), Some(prepared)) = (&self.good, &self.prepared) else { return };
+        let (Some(good), Some(prepared)) = (self.good.clone(), &self.prepared) else { return };
         let other_device = self.backend.as_ref().is_none_or(|b| b.info != good.backend.info);
         let other_model = self.model.as_ref().is_none_or(|m| !Arc::ptr_eq(m, &good.model));
         self.backend = Some(good.backend.clone());
@@ -170,7 +182,8 @@ impl Worker {
             self.outbox.send(Event::Device(good.backend.info.clone()));
         }
         if other_model {
-            self.outbox.send(described(good.model.as_ref()));
+            let model = good.model.clone();
+            self.describe(&model);
         }
         self.show_again();
     }
@@ -204,7 +217,39 @@ impl Worker {
         match letter {
             Letter::Request(request) => self.serve(request),
             Letter::Opened(opened) => self.opened(opened),
+            Letter::Model(read) => self.model_read(read),
         }
+    }
+
+    /// A model was read.
+    fn model_read(&mut self, read: ModelRead) -> Result<(), String> {
+        if !self.models.take(read.ticket) {
+            return Ok(());
+        }
+        let ready = match read.ready {
+            Ok(ready) => ready,
+            Err(why) => {
+                // The image waited for nothing.
+                let image = self.waiting_scene.take().map(|scene| self.replace_scene(scene, Stale::Case));
+                return match image {
+                    Some(Err(image)) => Err(format!("{why}. And the image that waited for it: {image}")),
+                    _ => Err(why),
+                };
+            }
+        };
+        // Another device may have been chosen meanwhile.
+        let device = self.backend.as_ref().ok_or("no device is chosen")?.device.clone();
+        let model = if ready.model.device() == device { ready.model } else { ready.model.to_device(&device) };
+        self.about = Some((model.clone(), ready.about));
+        self.use_model(model)
+    }
+
+    /// Tells the window of a model.
+    fn describe(&mut self, model: &Arc<dyn Model>) {
+        let known = self.about.as_ref().filter(|(of, _)| Arc::ptr_eq(of, model)).map(|(_, about)| about.clone());
+        let about = known.unwrap_or_else(|| Arc::new(model.about(DESCRIBED_SIZE)));
+        self.about = Some((model.clone(), about.clone()));
+        self.outbox.send(Event::Model(Arc::new(model.card().clone()), about));
     }
 
     fn compute(&mut self, interruptible: bool) -> Result<(), String> {

@@ -6,9 +6,9 @@ use crate::data::{Axis, DataError, Dataset};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
 use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Request};
-use crate::model::{self, BuiltIn, Model, ModelCard};
+use crate::model::{self, About, BuiltIn, Model, ModelCard};
 use crate::study::Subject;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -75,14 +75,23 @@ impl Worker {
                 self.rescene(Stale::Label, |scene| scene.region = region)
             }
             Request::OpenBundledModel => {
+                self.models.cancel();
                 let model = BuiltIn::bundled(&self.device()?).map_err(text)?;
                 self.use_model(Arc::new(model))
             }
             Request::OpenModel(path) => {
-                let model = model::open(&path, &self.device()?).map_err(text)?;
-                self.use_model(model)
+                let device = self.device()?;
+                self.models.start(&self.mailbox, &self.outbox, path, device).map_err(text)
             }
-            Request::Card(card) => self.use_card(*card),
+            Request::CancelModel => {
+                self.models.cancel();
+                match self.waiting_scene.take() {
+                    Some(scene) => self.replace_scene(scene, Stale::Case),
+                    None => Ok(()),
+                }
+            }
+            Request::Card { of, card } => self.use_card(of.as_deref(), *card),
+            Request::SaveCard => self.save_card(),
             Request::Attack(method) => {
                 if method != self.method || self.prepared.is_none() {
                     self.method = method;
@@ -188,19 +197,25 @@ impl Worker {
                 } else {
                     self.set = set;
                 }
-                self.replace_scene(
-                    Scene {
-                        stack,
-                        name,
-                        label,
-                        axis: Axis::default(),
-                        slice,
-                        region: None,
-                        label_map: None,
-                        guess: None,
-                    },
-                    Stale::Case,
-                )?;
+                let scene = Scene {
+                    stack,
+                    name,
+                    label,
+                    axis: Axis::default(),
+                    slice,
+                    region: None,
+                    label_map: None,
+                    guess: None,
+                };
+                self.waiting_scene = None;
+                if let Err(why) = self.replace_scene(scene.clone(), Stale::Case) {
+                    if !self.models.reads() {
+                        return Err(why);
+                    }
+                    // It may be meant for the model that is being read.
+                    self.waiting_scene = Some(scene);
+                    return Ok(());
+                }
                 match (waiting_label, label_error) {
                     (Some(path), _) => self.serve(Request::OpenLabel(path)),
                     (None, Some(error)) => Err(text(error)),
@@ -240,30 +255,49 @@ impl Worker {
         Ok(())
     }
 
-    fn use_model(&mut self, model: Arc<dyn Model>) -> Result<(), String> {
+    pub(super) fn use_model(&mut self, model: Arc<dyn Model>) -> Result<(), String> {
         let previous = self.model.replace(model.clone());
         // Another model, other classes.
         if let Some(scene) = &mut self.scene {
             scene.guess = None;
         }
-        if let Err(why) = self.rebuild() {
+        let rebuilt = match self.waiting_scene.take() {
+            Some(scene) => self.replace_scene(scene, Stale::Case),
+            None => self.rebuild(),
+        };
+        if let Err(why) = rebuilt {
             // The new model does not fit the image that is open: keep the old one.
             if previous.is_some() {
                 self.model = previous;
             }
             return Err(why);
         }
-        self.outbox.send(described(model.as_ref()));
+        self.describe(&model);
         Ok(())
     }
 
-    /// The present model as `card` says; the card is written once the model has taken it.
-    fn use_card(&mut self, card: ModelCard) -> Result<(), String> {
+    /// The present model as `card` says, if it is the one that was read from `of`.
+    fn use_card(&mut self, of: Option<&Path>, card: ModelCard) -> Result<(), String> {
         let present = self.model.clone().ok_or("no model is open")?;
-        let path = present.facts().path.ok_or("this model came from no file")?;
-        let model = present.with_card(card).map_err(text)?;
-        self.use_model(model.clone())?;
-        model::write_card(&path.with_extension("toml"), model.card()).map_err(text)
+        if present.facts().path.as_deref() != of || *present.card() == card {
+            return Ok(());
+        }
+        let (before, model) = (present.card().clone(), present.with_card(card).map_err(text)?);
+        // What its file holds does not change with the card; what it costs does with the size of its input.
+        let costs = |card: &ModelCard| (card.channels, card.size_rule);
+        if let Some((_, about)) = self.about.as_ref().filter(|_| costs(&before) == costs(model.card())) {
+            let about = About { facts: model.facts(), ..(**about).clone() };
+            self.about = Some((model.clone(), Arc::new(about)));
+        }
+        self.use_model(model)
+    }
+
+    fn save_card(&self) -> Result<(), String> {
+        let model = self.model.as_ref().ok_or("no model is open")?;
+        let path = model.facts().path.ok_or("this model came from no file")?.with_extension("toml");
+        model::write_card(&path, model.card()).map_err(text)?;
+        self.outbox.send(Event::CardSaved(path));
+        Ok(())
     }
 
     /// The subject anew, for a new model or device.
@@ -281,7 +315,7 @@ impl Worker {
     }
 
     /// Takes `scene` if model and image fit together; otherwise the present one stays.
-    fn replace_scene(&mut self, scene: Scene, stale: Stale) -> Result<(), String> {
+    pub(super) fn replace_scene(&mut self, scene: Scene, stale: Stale) -> Result<(), String> {
         let Some(model) = self.model.clone() else {
             // The bundled model failed to load (a device without memory): remember the image for the next model.
             self.scene = Some(scene);
@@ -323,12 +357,4 @@ impl Worker {
         let (subject, info) = scene.subject(case, info, model, previous)?;
         Ok((subject, info, early))
     }
-}
-
-/// Height and width that a model's costs are told for.
-const DESCRIBED_SIZE: [usize; 2] = [256, 256];
-
-/// The news of a model.
-pub(super) fn described(model: &dyn Model) -> Event {
-    Event::Model(Arc::new(model.card().clone()), Arc::new(model.about(DESCRIBED_SIZE)))
 }

@@ -9,7 +9,7 @@ use super::run::{Observer, Run};
 use super::summary::Growth;
 use super::value::Value;
 use super::weight::{Weight, Weights};
-use crate::model::{Logits, ModelError};
+use crate::model::{Logits, ModelError, Watch};
 use burn::backend::TensorMetadata;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -53,6 +53,14 @@ impl Graph {
     /// If the file is missing, cut short or no ONNX model, is damaged in itself, needs operators that are not
     /// supported for every one of its outputs, or takes volumes.
     pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        Self::open_watched(path, device, Watch::nobody())
+    }
+
+    /// [`Graph::open`] while `watch` hears how much of the file is read, and may cancel it.
+    ///
+    /// # Errors
+    /// As there, and if it was cancelled.
+    pub fn open_watched(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
         let fail = |cause: String| ModelError::file(path, cause, HINT);
         let file = File::open(path).map_err(|e| fail(format!("cannot be read ({e})")))?;
         let about = file.metadata().map_err(|e| fail(format!("cannot be read ({e})")))?;
@@ -60,7 +68,7 @@ impl Graph {
             return Err(fail("is not a file of at most 2 GiB".to_owned()));
         }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self::new(path, Reader::new(file, about.len()), Some(folder), device)
+        Self::new(path, Reader::new(watch.reader(file, about.len()), about.len()), Some(folder), device)
     }
 
     /// Reads a model from memory. `name` stands for the file in messages; weights in other files are refused.

@@ -1,6 +1,6 @@
 //! Tensors by name, from any of the files that hold such.
 
-use crate::model::ModelError;
+use crate::model::{ModelError, Watch};
 use burn::tensor::{Bytes, DType, TensorData};
 use burn_store::burn_pack;
 use burn_store::pytorch_reader::{DType as TorchType, PickleValue, PytorchReader};
@@ -84,15 +84,15 @@ impl StateDict {
     ///
     /// # Errors
     /// If it is damaged, too large, holds values that are not finite, or a pickle that wants to call functions.
-    pub fn read(path: &Path, format: Format) -> Result<Self, ModelError> {
+    pub fn read(path: &Path, format: Format, watch: Watch<'_>) -> Result<Self, ModelError> {
         let unreadable = |e: std::io::Error| ModelError::file(path, format!("cannot be read ({e})"), "");
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > MOST_WEIGHT_BYTES {
             return Err(ModelError::file(path, "is larger than 2 GiB", "Open a smaller model"));
         }
         match format {
-            Format::Safetensors => Self::from_safetensors(path, &std::fs::read(path).map_err(unreadable)?),
-            Format::Burnpack => Self::from_burnpack(path, std::fs::read(path).map_err(unreadable)?),
+            Format::Safetensors => Self::from_safetensors(path, &watch.read_file(path).map_err(unreadable)?),
+            Format::Burnpack => Self::from_burnpack(path, watch.read_file(path).map_err(unreadable)?),
             // Another program's parser on hostile input: a panic in it is a damaged file to us.
             Format::Pytorch => catch_unwind(AssertUnwindSafe(|| Self::from_pytorch(path)))
                 .unwrap_or_else(|_| Err(ModelError::file(path, "is damaged: its parser failed", "Save it again"))),

@@ -37,6 +37,11 @@ fn contents_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         ui.label(theme::weak(ui, "PNG, JPEG, BMP, WebP, or TIFF with one or many pages (8-bit, 16-bit, float)"));
         ui.label(theme::weak(ui, "with its label mask, if there is one; or a folder of them as a data set"));
         button_row(ui, commands, "Open image…", Command::ChooseImage);
+    } else if let (None, Some(path)) = (&state.model, &state.opening_model) {
+        ui.label(theme::semibold(crate::workbench::model::reading_text(state, path)));
+        if let Some(share) = state.model_share {
+            ui.add(ProgressBar::new(share).desired_width(200.0).desired_height(6.0));
+        }
     } else if state.model.is_none() {
         ui.label(theme::semibold("No model").size(16.0));
         ui.label(theme::weak(ui, "The image is open. A model shows what it sees in it, and how ε breaks that."));

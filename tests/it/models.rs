@@ -1,0 +1,151 @@
+//! Models and their cards in the engine: read beside the ticks, waited for by images, used as a card says, saved on wish.
+
+use super::engine::{engine, failure, frame_at, wait};
+use super::onnx_file::Model;
+use epsiloscope::engine::{Engine, Event, Request};
+use epsiloscope::model::{About, ModelCard, SizeRule, read_card};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const FOUR: f64 = 4.0 / 255.0;
+
+/// A segmenter of `channels`: one logit, 20·(mean of the channels) − 10.
+fn segmenter(folder: &Path, name: &str, channels: i64) -> PathBuf {
+    let weight = vec![20.0 / channels as f32; channels as usize];
+    let model = Model::new(17)
+        .input("x", &[1, channels, 0, 0])
+        .weight("w", &[1, channels, 1, 1], &weight)
+        .weight("b", &[1], &[-10.0])
+        .node("Conv", &["x", "w", "b"], &["z"])
+        .output("z");
+    let path = folder.join(name);
+    std::fs::write(&path, model.bytes()).unwrap();
+    path
+}
+
+fn model(engine: &Engine) -> (Arc<ModelCard>, Arc<About>) {
+    wait(engine, |event| match event {
+        Event::Model(card, about) => Some((card, about)),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_model_is_read_beside_the_ticks_and_can_be_cancelled() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = segmenter(folder.path(), "grey.onnx", 1);
+    model(&engine);
+    frame_at(&engine, FOUR);
+    engine.send(Request::OpenModel(path.clone()));
+    engine.send(Request::CancelModel);
+    engine.send(Request::Epsilon(0.02));
+    let mut models = 0;
+    wait(&engine, |event| match event {
+        Event::Model(..) => {
+            models += 1;
+            None
+        }
+        Event::Failed(problem) => panic!("{problem:?}"),
+        Event::Frame(frame) => (frame.epsilon == 0.02).then_some(()),
+        _ => None,
+    });
+    assert_eq!(models, 0, "a cancelled model does not come");
+    engine.send(Request::OpenModel(path.clone()));
+    let (card, about) = model(&engine);
+    assert_eq!((card.channels, about.facts.path.as_deref()), (1, Some(&*path)));
+    assert!(about.facts.guessed.len() >= 2 && about.operators == [("Conv".to_owned(), 1)], "{about:?}");
+    let frame = frame_at(&engine, 0.02);
+    assert!(frame.clean.overlap.dice < 0.9, "another model sees something else");
+}
+
+#[test]
+fn an_image_waits_for_the_model_that_is_meant_for_it() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = segmenter(folder.path(), "colour.onnx", 3);
+    let colours = folder.path().join("colours.png");
+    image::RgbImage::from_fn(32, 24, |x, y| image::Rgb([(x * 8) as u8, (y * 10) as u8, 90])).save(&colours).unwrap();
+    model(&engine);
+    frame_at(&engine, FOUR);
+    // Alone, it does not fit the bundled model, which is grey.
+    engine.send(Request::Open { image: colours.clone(), label: None, slice: 0 });
+    assert!(failure(&engine).contains("3 channels"));
+    engine.send(Request::OpenModel(path));
+    engine.send(Request::Open { image: colours, label: None, slice: 0 });
+    let mut case = None;
+    let frame = wait(&engine, |event| match event {
+        Event::Failed(problem) => panic!("{problem:?}"),
+        Event::Case(info) => {
+            case = Some(info);
+            None
+        }
+        Event::Frame(frame) => (frame.original.channels == 3).then_some(frame),
+        _ => None,
+    });
+    assert_eq!((case.unwrap().name.as_str(), frame.original.width), ("colours", 32));
+}
+
+#[test]
+fn a_card_is_used_before_it_is_saved_and_only_for_its_model() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = segmenter(folder.path(), "grey.onnx", 1);
+    model(&engine);
+    frame_at(&engine, FOUR);
+    engine.send(Request::OpenModel(path.clone()));
+    let (card, _) = model(&engine);
+    let before = frame_at(&engine, FOUR);
+    let mut wished = (*card).clone();
+    wished.input.range = [0.0, 2.0];
+    wished.size_rule = SizeRule::Any;
+    let of = Some(path.clone());
+    engine.send(Request::Card { of: Some("another.onnx".into()), card: Box::new(ModelCard::default()) });
+    engine.send(Request::Card { of: of.clone(), card: Box::new(wished.clone()) });
+    let (used, about) = model(&engine);
+    assert_eq!(*used, wished);
+    assert!(about.parameters == 2, "{about:?}");
+    let frame = frame_at(&engine, FOUR);
+    let pixels = |frame: &epsiloscope::engine::Frame| frame.clean_probability.values().unwrap().to_vec();
+    // Twice the range: what was seen of half as bright a pixel is seen of it now.
+    let brighter = pixels(&before).iter().zip(pixels(&frame)).filter(|(b, f)| **b < *f).count();
+    assert!(brighter > 100_000, "{brighter} pixels are seen otherwise");
+    assert!(!path.with_extension("toml").exists(), "nothing is written before it is asked for");
+    engine.send(Request::SaveCard);
+    let saved = wait(&engine, |event| match event {
+        Event::CardSaved(path) => Some(path),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    assert_eq!(saved, path.with_extension("toml"));
+    assert_eq!(read_card(&saved).unwrap(), wished);
+    // A card that the network contradicts is refused, and the one in use stays.
+    let wrong = ModelCard { channels: 3, ..wished.clone() };
+    engine.send(Request::Card { of, card: Box::new(wrong) });
+    assert!(failure(&engine).contains("3 channels and the graph takes 1"));
+    engine.send(Request::Epsilon(0.03));
+    let frame = frame_at(&engine, 0.03);
+    assert_eq!(frame.clean.overlap, frame_at_zero(&engine).clean.overlap);
+}
+
+fn frame_at_zero(engine: &Engine) -> Arc<epsiloscope::engine::Frame> {
+    engine.send(Request::Epsilon(0.0));
+    frame_at(engine, 0.0)
+}
+
+#[test]
+fn a_card_where_nothing_can_be_written_stays_in_use() {
+    let engine = engine();
+    model(&engine);
+    engine.send(Request::SaveCard);
+    assert!(failure(&engine).contains("came from no file"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = segmenter(folder.path(), "grey.onnx", 1);
+    engine.send(Request::OpenModel(path.clone()));
+    model(&engine);
+    // A folder in the place of the card.
+    std::fs::create_dir_all(path.with_extension("toml").join("x")).unwrap();
+    engine.send(Request::SaveCard);
+    assert!(failure(&engine).contains("grey.toml"));
+}
