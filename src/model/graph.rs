@@ -5,7 +5,9 @@ use super::fit::{any_size, whole};
 use super::onnx::{Dim, FinalActivation, Graph, Port};
 use super::prepare::{finish, prepare};
 use super::resize::{Corners, resize};
-use super::{Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, Watch, card_file};
+use super::{
+    Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, Watch, card_file,
+};
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
 use std::sync::Arc;

@@ -124,8 +124,7 @@ pub enum PanelKind {
 
 impl PanelKind {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 6] =
-        [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector, Self::Model];
+    pub const ALL: [Self; 6] = [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector, Self::Model];
 
     /// The name on its tab and in the menu.
     pub fn title(self) -> &'static str {

@@ -249,7 +249,8 @@ fn model_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_>)
     response.on_hover_text(tip);
     ui.label(theme::weak(ui, "Model"));
     if let Some(path) = &state.opening_model {
-        if icon_button(ui, Icon::Close, "Cancel the model", "Its reading ends; the present model stays", true).clicked() {
+        if icon_button(ui, Icon::Close, "Cancel the model", "Its reading ends; the present model stays", true).clicked()
+        {
             commands.request(Request::CancelModel);
         }
         let text = egui::Label::new(theme::weak(ui, model::reading_text(state, path))).truncate();

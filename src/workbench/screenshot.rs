@@ -63,7 +63,11 @@ impl Shot {
         }
         let measured = state.job.as_ref().is_some_and(|j| j.state == JobState::Finished)
             && state.curve.as_ref().is_some_and(|c| !c.points.is_empty());
-        let complete = state.is_current() && !state.computing && state.opening.is_none() && state.opening_model.is_none() && measured;
+        let complete = state.is_current()
+            && !state.computing
+            && state.opening.is_none()
+            && state.opening_model.is_none()
+            && measured;
         self.still = if complete { self.still + 1 } else { 0 };
         if self.still < 5 || self.asked {
             return;

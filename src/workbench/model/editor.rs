@@ -34,12 +34,11 @@ fn choice<T: PartialEq + Copy>(ui: &mut Ui, name: &str, value: T, options: &[(T,
     let mut chosen = value;
     let text = options.iter().find(|(option, _)| *option == value).map_or("", |(_, text)| text);
     let width = ui.available_width().min(220.0);
-    let combo =
-        ComboBox::from_id_salt(("card", name)).selected_text(text).width(width).truncate().show_ui(ui, |ui| {
-            for (option, text) in options {
-                ui.selectable_value(&mut chosen, *option, text);
-            }
-        });
+    let combo = ComboBox::from_id_salt(("card", name)).selected_text(text).width(width).truncate().show_ui(ui, |ui| {
+        for (option, text) in options {
+            ui.selectable_value(&mut chosen, *option, text);
+        }
+    });
     combo.response.accessible_name(name);
     (chosen != value).then_some(chosen)
 }
@@ -82,19 +81,26 @@ fn input_ui(ui: &mut Ui, draft: &mut Draft) {
     field(ui, "Scaled to", "What the lower and the upper end of the bounds (or of the window) become.", |ui| {
         ends_ui(ui, "Scaled to", &mut input.range, 0.1);
     });
-    field(ui, "Window", "The ends of a window in the image's own units (CT: Hounsfield units), to which values are clipped. The image's bounds must be those that the card names.", |ui| {
-        ui.horizontal(|ui| {
-            let mut on = input.window.is_some();
-            if ui.checkbox(&mut on, "").accessible_name("Window").changed() {
-                input.window = on.then_some([-160.0, 240.0]);
-                input.bounds = input.bounds.filter(|_| on);
-            }
-            match &mut input.window {
-                Some(window) => ends_ui(ui, "Window", window, 1.0),
-                None => { ui.label(theme::weak(ui, "none")); }
-            }
-        });
-    });
+    field(
+        ui,
+        "Window",
+        "The ends of a window in the image's own units (CT: Hounsfield units), to which values are clipped. The image's bounds must be those that the card names.",
+        |ui| {
+            ui.horizontal(|ui| {
+                let mut on = input.window.is_some();
+                if ui.checkbox(&mut on, "").accessible_name("Window").changed() {
+                    input.window = on.then_some([-160.0, 240.0]);
+                    input.bounds = input.bounds.filter(|_| on);
+                }
+                match &mut input.window {
+                    Some(window) => ends_ui(ui, "Window", window, 1.0),
+                    None => {
+                        ui.label(theme::weak(ui, "none"));
+                    }
+                }
+            });
+        },
+    );
     if let Some(needed) = input.needed_bounds() {
         field(ui, "Bounds", "The bounds in the image's own units that an image must have.", |ui| {
             let mut bounds = needed;
@@ -121,7 +127,8 @@ fn input_ui(ui: &mut Ui, draft: &mut Draft) {
     });
     let input = &mut draft.card.input;
     field(ui, "Z-score", "Mean 0 and deviation 1, by the image itself. The gradient flows through it.", |ui| {
-        let scores = named([(None, "none"), (Some(ZScore::Image), "of the image"), (Some(ZScore::Channel), "of each channel")]);
+        let scores =
+            named([(None, "none"), (Some(ZScore::Image), "of the image"), (Some(ZScore::Channel), "of each channel")]);
         if let Some(score) = choice(ui, "Z-score", input.z_score, &scores) {
             input.z_score = score;
         }
@@ -191,15 +198,20 @@ fn output_ui(ui: &mut Ui, draft: &mut Draft) {
             draft.set_head(head);
         }
     });
-    field(ui, "Ends in", "The final activation of the network. It is taken off to get logits where that can be done.", |ui| {
-        let ends = match draft.card.head {
-            Head::Sigmoid => named([(Activation::None, "logits"), (Activation::Sigmoid, "a sigmoid")]),
-            Head::Softmax => named([(Activation::None, "logits"), (Activation::Softmax, "a softmax")]),
-        };
-        if let Some(activation) = choice(ui, "Ends in", draft.card.output.activation, &ends) {
-            draft.card.output.activation = activation;
-        }
-    });
+    field(
+        ui,
+        "Ends in",
+        "The final activation of the network. It is taken off to get logits where that can be done.",
+        |ui| {
+            let ends = match draft.card.head {
+                Head::Sigmoid => named([(Activation::None, "logits"), (Activation::Sigmoid, "a sigmoid")]),
+                Head::Softmax => named([(Activation::None, "logits"), (Activation::Softmax, "a softmax")]),
+            };
+            if let Some(activation) = choice(ui, "Ends in", draft.card.output.activation, &ends) {
+                draft.card.output.activation = activation;
+            }
+        },
+    );
     if draft.card.head == Head::Sigmoid {
         field(ui, "Channel", "Of several independent outputs (multi-label), the one that is used; from 0.", |ui| {
             ui.horizontal(|ui| {
@@ -213,7 +225,9 @@ fn output_ui(ui: &mut Ui, draft: &mut Draft) {
                         let drag = DragValue::new(channel).range(0..=4096).update_while_editing(false);
                         ui.add(drag).accessible_name("Channel");
                     }
-                    None => { ui.label(theme::weak(ui, "the only one")); }
+                    None => {
+                        ui.label(theme::weak(ui, "the only one"));
+                    }
                 }
             });
         });
