@@ -62,7 +62,7 @@ fn unit_plane(image: &Image, bounds: Bounds) -> Plane {
 
 /// Whether the model tells more than two classes apart: one probability does not say all then.
 pub(super) fn several(subject: &Subject) -> bool {
-    subject.model.card().classes.len() > 2
+    subject.class.is_none() && subject.model.card().classes.len() > 2
 }
 
 /// The class of each pixel, −1 where it is ignored.

@@ -29,6 +29,9 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
         }
         // A job of its own.
         Export::AdversarialVolume(path) => (path, None),
+        Export::PredictedMask(_) if shown.subject.class.is_some() => {
+            return Err("this model classifies whole images: it predicts no mask".to_owned());
+        }
         Export::PredictedMask(path) => {
             mask(path, shown)?;
             (path, None)

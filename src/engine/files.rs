@@ -38,6 +38,8 @@ pub(super) enum Content {
     Set(Arc<Dataset>, usize),
     /// A label for the present image.
     Label(Arc<LabelStack>, PathBuf),
+    /// A mask that attacks are to reach.
+    Target(Arc<LabelStack>),
 }
 
 /// Starts a thread at a time; a newer wish cancels an older one.
@@ -171,6 +173,11 @@ pub(super) fn read_image(
 /// Reads a label for `stack`.
 pub(super) fn read_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Content, DataError> {
     Ok(Content::Label(open_label(path, stack, cancel)?, path.to_owned()))
+}
+
+/// Reads a mask of the size of `stack` that attacks are to reach.
+pub(super) fn read_target(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Content, DataError> {
+    Ok(Content::Target(open_label(path, stack, cancel)?))
 }
 
 fn open_label(path: &Path, stack: &Stack, cancel: &AtomicBool) -> Result<Arc<LabelStack>, DataError> {

@@ -59,6 +59,8 @@ impl Mailbox {
                     | Request::Attack(_)
                     | Request::Bounds(_)
                     | Request::Region(_)
+                    | Request::Truth(_)
+                    | Request::Target(_)
                     | Request::Card { .. }
             )
         {

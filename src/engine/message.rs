@@ -1,7 +1,7 @@
 //! What the window (or any other front) and the engine say to each other. Messages are facts and wishes; the engine
 //! never asks back.
 
-use super::{DeviceChoice, Early, Plane};
+use super::{ClassDice, ClassScores, DeviceChoice, Early, Plane, TargetWish, TruthChoice};
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail};
 use crate::model::{self, ModelCard};
@@ -53,6 +53,12 @@ pub enum Request {
     Axis(Axis),
     /// Change only the pixels of this region, as far as it fits the image; everywhere if `None`.
     Region(Option<Region>),
+    /// Take this for the true class of the present image, of a model that classifies whole images.
+    Truth(TruthChoice),
+    /// Attacks are to reach this; only to leave the truth if `None`.
+    Target(Option<TargetWish>),
+    /// Read a mask of the present image's size that attacks are to reach, its values mapped as the label's, or guessed.
+    OpenTarget(PathBuf),
     /// Map label values to classes; `None` guesses by agreement with the clean prediction of the present slice.
     LabelMap(Option<LabelMap>),
     /// Scale these pixel values to 0 and 1; the image is clipped to them.
@@ -100,6 +106,8 @@ impl Request {
             Request::OpenEntry { .. } => "Open image",
             Request::Thumbnails { .. } => "Thumbnails",
             Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
+            Request::Truth(_) => "Set the true class",
+            Request::Target(_) | Request::OpenTarget(_) => "Set the target",
             Request::Bounds(_) => "Set bounds",
             Request::Slice(_) | Request::Axis(_) => "Show slice",
             Request::Region(_) => "Confine the attack",
@@ -289,6 +297,10 @@ pub struct CaseInfo {
     pub region: Option<Region>,
     /// What the loss and the measures compare with.
     pub reference: Reference,
+    /// Whose word the true class is, of a model that classifies whole images.
+    pub truth_by: TruthChoice,
+    /// What attacks wish in place of the truth.
+    pub target: Option<TargetWish>,
     /// The map in force if there is a label.
     pub label_map: Option<LabelMap>,
     /// Whether the map was guessed.
@@ -360,6 +372,10 @@ pub struct Frame {
     pub clean_probability: Plane,
     /// P(positive class) on the adversarial image, `[1, h, w]`.
     pub adversarial_probability: Plane,
+    /// What a model that classifies whole images says. Planes of probabilities and classes are of one pixel then: the true class.
+    pub scores: Option<ClassScores>,
+    /// Dice of each class, of masks of more than two.
+    pub class_dice: Option<ClassDice>,
     /// 1 where the reference (label or clean prediction) is the positive class, 0 elsewhere, −1 where ignored; `[1, h, w]`.
     pub reference: Plane,
     /// Measures of the clean image against the reference.

@@ -2,6 +2,7 @@
 //! in steps; files and models are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
+mod decision;
 mod device;
 mod early;
 mod export;
@@ -17,6 +18,7 @@ mod scene;
 mod stacks;
 mod thumbnails;
 
+pub use decision::{ClassDice, ClassScores, TargetWish, TruthChoice};
 pub use device::DeviceChoice;
 pub use early::{Clean, Early};
 pub use message::{

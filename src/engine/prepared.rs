@@ -2,7 +2,7 @@
 
 use super::early::{class_plane, several};
 use super::interactive::text;
-use super::{CaseInfo, Frame, Plane, Publish, scene};
+use super::{CaseInfo, ClassDice, ClassScores, Frame, Plane, Publish, scene};
 use crate::attack::{Attack, EpsilonMeaning, Step};
 use crate::study::{Adversary, Judged, Subject};
 use crate::tensor;
@@ -91,6 +91,8 @@ impl Prepared {
             classes: self.clean_classes.clone().map(|clean| [clean, class_plane(&judged.predicted)]),
             clean_probability: self.clean_probability.clone(),
             adversarial_probability: publish(judged.probability.clone())?.with_values(&judged.on_host),
+            scores: ClassScores::of(subject, &judged),
+            class_dice: ClassDice::of(subject, &judged),
             reference: self.reference.clone(),
             clean: subject.clean.measure,
             adversarial_measure: judged.measure,

@@ -1,7 +1,7 @@
 //! The files that are open and what is chosen in them, and the subject that they make with a model.
 
 use super::interactive::text;
-use super::{CaseInfo, Plane};
+use super::{CaseInfo, Plane, TargetWish, TruthChoice, decision};
 use crate::attack::Reference;
 use crate::data::{Axis, Bounds, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::model::Model;
@@ -21,6 +21,10 @@ pub(super) struct Scene {
     pub(super) slice: usize,
     /// The attack changes this part of the image only, where it has the image's size.
     pub(super) region: Option<Region>,
+    /// The choice of the true class, for the slice along the axis that it was made for; the data set's elsewhere.
+    pub(super) truth: Option<(Axis, usize, TruthChoice)>,
+    /// What attacks wish, where the model knows it.
+    pub(super) target: Option<TargetWish>,
     /// The map that a person set; guessed where `None`.
     pub(super) label_map: Option<LabelMap>,
     /// The map that was guessed before, on any slice of this label with the present model.
@@ -35,7 +39,8 @@ impl Scene {
         let other = needed.filter(|needed| *needed != stack.bounds);
         let bounded = other.map(|bounds| stack.with_bounds(bounds)).transpose().map_err(text)?;
         let stack = bounded.as_ref().unwrap_or(&stack);
-        Ok(Arc::new(Case::from_slice(stack, self.slice, self.name.as_str()).map_err(text)?))
+        let case = Case::from_slice(stack, self.slice, self.name.as_str()).map_err(text)?;
+        Ok(Arc::new(decision::known_class(case, model.card())))
     }
 
     /// What is known of the chosen slice before a model has looked at it.
@@ -49,7 +54,7 @@ impl Scene {
             label_path: self.label.as_ref().and_then(|(_, path)| path.clone()),
             slice: self.slice,
             slices: stack.slices,
-            class: case.class.clone(),
+            class: stack.about.class(self.slice),
             shape: [case.image.channels, case.image.height, case.image.width],
             stored: case.stored,
             bounds: case.bounds,
@@ -60,6 +65,8 @@ impl Scene {
             planes: if stack.is_volume() { planes.to_vec() } else { Vec::new() },
             region: self.region.clone().filter(|region| region.size() == case.size()),
             reference: if self.label.is_some() { Reference::Label } else { Reference::CleanPrediction },
+            truth_by: TruthChoice::default(),
+            target: None,
             label_map: self.label_map.clone().or_else(|| self.guess.clone()),
             label_map_guessed: self.label_map.is_none() && self.guess.is_some(),
             label_is_empty: false,
@@ -89,9 +96,20 @@ impl Scene {
             Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
             None => plain,
         };
-        let subject = subject.confined(info.region.clone());
+        let subject = decision::with_truth(subject, self.truth_choice(), info.class.clone()).map_err(text)?;
+        let truth_by = decision::given_by(&subject, self.truth_choice());
+        let target = self.target.clone().filter(|wish| wish.fits(subject.model.card()));
+        let wished = target.as_ref().map(|wish| wish.truth(&subject)).transpose()?;
+        let subject = subject.with_target(wished).map_err(text)?.confined(info.region.clone());
         let reference = subject.reference_kind;
-        Ok((subject, CaseInfo { reference, label_map: map, label_map_guessed: guessed, label_is_empty, ..info }))
+        let info = CaseInfo { reference, truth_by, target, label_is_empty, ..info };
+        Ok((subject, CaseInfo { label_map: map, label_map_guessed: guessed, ..info }))
+    }
+
+    /// Whose word the truth of the present slice is to be.
+    fn truth_choice(&self) -> TruthChoice {
+        let made = self.truth.filter(|(axis, slice, _)| (*axis, *slice) == (self.axis, self.slice));
+        made.map_or_else(TruthChoice::default, |(_, _, choice)| choice)
     }
 
     /// The label map in force, whether it was guessed, and the mask that it gives.

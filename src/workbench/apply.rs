@@ -118,6 +118,7 @@ impl App {
                     self.fail("Open label", "A label belongs to an image. Open the image first");
                 }
             }
+            Command::ChooseTarget => self.ask(Wanted::Target, context),
             Command::ChooseModel => self.ask(Wanted::Model, context),
             Command::Card(card) => {
                 self.record(Change::Card, context);

@@ -80,6 +80,8 @@ pub enum Command {
     ChooseLabel,
     /// Ask for a model.
     ChooseModel,
+    /// Ask for a mask that attacks are to reach.
+    ChooseTarget,
     /// Use the present model as this card says.
     Card(Box<ModelCard>),
     /// Ask where to export to.

@@ -103,6 +103,8 @@ pub enum Wanted {
     Label,
     /// A model.
     Model,
+    /// A mask that attacks are to reach.
+    Target,
     /// Where to export to.
     Export(ExportKind),
 }
@@ -114,6 +116,7 @@ impl Wanted {
             Self::Folder => "Open folder".to_owned(),
             Self::Label => "Open label".to_owned(),
             Self::Model => "Open model".to_owned(),
+            Self::Target => "Mask to reach".to_owned(),
             Self::Export(_) => "Export".to_owned(),
         }
     }
@@ -130,6 +133,7 @@ impl Wanted {
             Self::Model => {
                 "ONNX, or a U-Net’s .safetensors, .bpk, .pt or .pth; a card (.toml) beside it is read, else guessed"
             }
+            Self::Target => "A mask of the image’s size: what the attack is to make the model see",
             Self::Export(ExportKind::Adversarial) => {
                 "PNG, TIFF, .npy, .nii, .nii.gz or .dcm by its ending; rounded to the depth of the original, read back and judged again"
             }
@@ -189,7 +193,7 @@ impl Prompt {
         let (wanted, context) = (self.wanted, context.clone());
         let mut dialog = rfd::FileDialog::new().set_title(wanted.title()).set_directory(&self.folder);
         dialog = match wanted {
-            Wanted::Image | Wanted::Label => {
+            Wanted::Image | Wanted::Label | Wanted::Target => {
                 dialog.add_filter("Images", &IMAGE_ENDINGS).add_filter("All files", &["*"])
             }
             Wanted::Folder => dialog,
@@ -321,6 +325,7 @@ impl Prompt {
             Wanted::Image | Wanted::Folder => Command::Engine(Request::Open { image: path, label: None, slice: 0 }),
             Wanted::Label => Command::Engine(Request::OpenLabel(path)),
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
+            Wanted::Target => Command::Engine(Request::OpenTarget(path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {
                 ExportKind::Adversarial => Export::Adversarial(path),
                 ExportKind::AdversarialVolume => Export::AdversarialVolume(path),

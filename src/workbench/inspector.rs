@@ -4,7 +4,7 @@ use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::EpsilonUnit;
 use super::layout::section;
 use super::state::{MaskStyle, State, View};
-use super::{Pane, PaneContext, numbers, theme, window_level};
+use super::{Pane, PaneContext, numbers, theme, truth, window_level};
 use crate::attack::{Attack, CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
@@ -27,7 +27,12 @@ impl Pane for Inspector {
             attack_ui(ui, state, commands);
             numbers::numbers_ui(ui, state);
             if let Some(case) = &state.case {
-                self.reference_ui(ui, case, state, commands);
+                let truth = state.frame.as_ref().and_then(|frame| frame.scores.as_ref()).map(|scores| scores.truth);
+                match truth {
+                    Some(class) => truth::truth_ui(ui, case, class, state, commands),
+                    None => self.reference_ui(ui, case, state, commands),
+                }
+                truth::target_ui(ui, case, state, commands);
             }
             view_ui(ui, state, commands);
             export_ui(ui, state, commands);
@@ -253,7 +258,8 @@ fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         ui.horizontal(|ui| {
             for &kind in pair {
                 let enabled = match kind {
-                    ExportKind::Views | ExportKind::Adversarial | ExportKind::PredictedMask => state.frame.is_some(),
+                    ExportKind::Views | ExportKind::Adversarial => state.frame.is_some(),
+                    ExportKind::PredictedMask => state.frame.as_ref().is_some_and(|frame| frame.scores.is_none()),
                     ExportKind::AdversarialVolume => state.case.as_ref().is_some_and(|c| c.slices > 1),
                     ExportKind::CurveCsv | ExportKind::CurveFigure => {
                         state.curve.as_ref().is_some_and(|c| !c.points.is_empty())

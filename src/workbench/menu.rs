@@ -89,7 +89,8 @@ fn file_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
     for kind in ExportKind::ALL {
         let key = if kind == ExportKind::Views { "S" } else { "" };
         let enabled = match kind {
-            ExportKind::Adversarial | ExportKind::PredictedMask | ExportKind::Views => has_frame,
+            ExportKind::Adversarial | ExportKind::Views => has_frame,
+            ExportKind::PredictedMask => state.frame.as_ref().is_some_and(|frame| frame.scores.is_none()),
             ExportKind::AdversarialVolume => state.case.as_ref().is_some_and(|c| c.slices > 1),
             ExportKind::CurveCsv | ExportKind::CurveFigure => {
                 state.curve.as_ref().is_some_and(|c| !c.points.is_empty())

@@ -8,9 +8,11 @@
 mod app;
 mod apply;
 pub mod browse;
+mod class_numbers;
 mod command;
 pub mod compare;
 pub mod curves;
+pub mod decision;
 pub mod epsilon;
 pub mod epsilon_bar;
 mod files;
@@ -36,6 +38,7 @@ mod status;
 pub mod steps;
 pub mod theme;
 mod timing;
+mod truth;
 mod view;
 pub mod window_level;
 

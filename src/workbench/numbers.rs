@@ -1,5 +1,6 @@
 //! The numbers at ε: clean → adversarial, each with its definition and unit.
 
+use super::class_numbers;
 use super::layout::section;
 use super::state::State;
 use super::theme::{self, Palette};
@@ -78,6 +79,11 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
     let curve = state.curve.as_ref().filter(|c| c.generation == frame.generation);
     let control = curve.and_then(|c| c.control.iter().find(|p| (p.epsilon - frame.epsilon).abs() < 1e-9));
     let control = control.map(|p| &p.measure);
+    if let Some(decision) = frame.clean.decision {
+        class_numbers::decision_ui(ui, state, frame, decision, control);
+        distortion_ui(ui, state, frame);
+        return;
+    }
     verdict_ui(ui, frame, control, palette);
     // Three columns of numbers, no wider than they need.
     let name = 92.0_f32.max(ui.available_width() * 0.3);
@@ -102,25 +108,49 @@ pub fn numbers_ui(ui: &mut Ui, state: &State) {
             right(ui, RichText::new(random).color(palette.weak));
             ui.end_row();
         }
-        let distortion = &adversarial.distortion;
+    });
+    if let Some(dice) = &frame.class_dice {
+        class_numbers::dice_ui(ui, state, dice);
+    }
+    distortion_ui(ui, state, frame);
+}
+
+/// How large the noise is.
+fn distortion_ui(ui: &mut Ui, state: &State, frame: &Frame) {
+    let measure = &frame.adversarial_measure;
+    Grid::new("distortion").num_columns(2).spacing([8.0, 4.0]).show(ui, |ui| {
+        if let Some(wished) = measure.wished {
+            ui.label("Target reached").on_hover_text(
+                "The share of what is to change that is as the target wishes: of the pixels at which target and reference \
+                 differ; of a class all or nothing.",
+            );
+            ui.label(percent(wished));
+            ui.end_row();
+        }
         ui.label("L∞ of the noise")
             .on_hover_text("The largest change of a pixel after clipping to the bounds. At most ε.");
-        ui.label("");
-        right(ui, RichText::new(state.epsilon_text(distortion.linf)));
+        ui.label(state.epsilon_text(measure.distortion.linf));
         ui.end_row();
         ui.label("L2 of the noise")
             .on_hover_text("The Euclidean norm of the change over all pixels, in units of the bounds' width.");
-        ui.label("");
-        right(ui, RichText::new(norm(distortion.l2)));
+        ui.label(norm(measure.distortion.l2));
         ui.end_row();
     });
 }
 
 /// Whether the model is broken at the frame's ε, by the default criterion of the reports.
 fn verdict_ui(ui: &mut Ui, frame: &Frame, control: Option<&Measure>, palette: &Palette) {
-    let criterion = Criterion::default();
+    let wished = frame.adversarial_measure.wished;
+    let criterion = if wished.is_some() { Criterion::Target(REACHED) } else { Criterion::default() };
     let threshold = criterion.threshold(&frame.clean);
     let found = verdict(criterion, &frame.clean, &frame.adversarial_measure, control);
+    if let Some(wished) = wished {
+        ui.label(RichText::new(target_text(found, wished)).color(verdict_colour(found, palette))).on_hover_text(
+            "Reached: at least half of the pixels at which target and reference differ are as the target wishes, and with \
+             random signs of the same ε they are not.",
+        );
+        return;
+    }
     let (text, color) = match found {
         Verdict::CleanFails => ("The clean image fails already: nothing can break".to_owned(), palette.warning),
         Verdict::Holds => (format!("Holds: Dice is not below {threshold:.3}"), palette.text),
@@ -141,7 +171,31 @@ fn direction(worse: bool, palette: &Palette) -> Color32 {
     if worse { palette.bad } else { palette.good }
 }
 
-fn right(ui: &mut Ui, text: RichText, width: f32) {
+/// A mask's target counts as reached from this share of what is to change on.
+const REACHED: f64 = 0.5;
+
+/// The verdict of an attack with a target, in words; `wished` is the share of what is to change that is as wished.
+pub(super) fn target_text(verdict: Verdict, wished: f64) -> String {
+    match verdict {
+        Verdict::CleanFails => "The original is as the target wishes already".to_owned(),
+        Verdict::Holds => format!("Target not reached: {}", percent(wished)),
+        Verdict::Broken => format!("Target reached: {}, with random signs it is not", percent(wished)),
+        Verdict::NoiseToo => "Random signs of this ε reach the target too".to_owned(),
+        Verdict::NoControl => format!("Target reached: {}; the control has no point at this ε", percent(wished)),
+    }
+}
+
+/// The colour of a verdict.
+pub(super) fn verdict_colour(verdict: Verdict, palette: &Palette) -> Color32 {
+    match verdict {
+        Verdict::Holds => palette.text,
+        Verdict::Broken => palette.bad,
+        Verdict::CleanFails | Verdict::NoiseToo | Verdict::NoControl => palette.warning,
+    }
+}
+
+/// Text at the right end of a column.
+pub(super) fn right(ui: &mut Ui, text: RichText, width: f32) {
     let size = vec2(width, ui.text_style_height(&TextStyle::Body));
     ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
         ui.set_min_width(width);
@@ -165,7 +219,14 @@ pub fn saved_text(saved: &Saved, palette: &Palette) -> (String, Color32) {
             (format!("The attack does not survive the rounding: {kept:.0} % of its effect is left"), palette.warning)
         }
     };
-    text += &format!(". Dice {before:.3} before saving, {after:.3} in the {} file.", saved.stored.name());
+    let stored = saved.stored.name();
+    text += &match (saved.before.decision, saved.after.decision) {
+        (Some(before), Some(after)) if before.predicted == after.predicted => {
+            format!(". The decision in the {stored} file is that before saving.")
+        }
+        (Some(_), Some(_)) => format!(". The decision in the {stored} file is another than before saving."),
+        _ => format!(". Dice {before:.3} before saving, {after:.3} in the {stored} file."),
+    };
     if saved.grew() {
         let [from, to] = [saved.before, saved.after].map(|m| m.distortion.linf * 255.0);
         text += &format!(" Rounding enlarged the perturbation: L∞ {from:.2}/255 became {to:.2}/255.");

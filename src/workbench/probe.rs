@@ -63,6 +63,10 @@ fn frame_readings(all: &mut Vec<Reading>, state: &State, case: &CaseInfo, frame:
         let text: Vec<String> = changed.iter().map(|v| format!("{v:.depth$}")).collect();
         all.push(reading("adversarial", text.join(" / ")));
     }
+    // A decision belongs to no pixel.
+    if frame.scores.is_some() {
+        return;
+    }
     let positive = state.positive_class_name();
     if let Some(p) = host_value(&frame.clean_probability, 0, pixel) {
         all.push(reading(format!("P({positive})"), format!("{p:.3}")));

@@ -287,6 +287,11 @@ impl State {
         name.unwrap_or_else(|| format!("class {class}"))
     }
 
+    /// The name of a class of the model by its index, which may be above 255.
+    pub fn class_title(&self, class: usize) -> String {
+        self.model.as_ref().map_or_else(|| format!("class {class}"), |card| card.class_name(class).into_owned())
+    }
+
     /// The name of the class that Dice and IoU speak of.
     pub fn positive_class_name(&self) -> String {
         self.model.as_ref().map_or_else(|| "positive class".to_owned(), |m| self.class_name(m.positive_class))

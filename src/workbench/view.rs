@@ -82,6 +82,11 @@ impl Picture {
         Self::Difference,
     ];
 
+    /// Whether it shows masks, which a model that classifies whole images has none of.
+    pub fn is_of_masks(self) -> bool {
+        matches!(self, Self::CleanSegmentation | Self::AdversarialSegmentation | Self::Difference)
+    }
+
     /// The caption.
     pub fn title(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ mod attack_runs;
 mod attack_table;
 mod attacks;
 mod bad_input;
+mod classes;
 mod command_line;
 mod damage;
 mod damage_samples;

@@ -5,7 +5,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use epsiloscope::attack::{Attack, Reference};
 use epsiloscope::data::{Axis, Bounds, Image, StoredType};
-use epsiloscope::engine::{CaseInfo, Frame, Plane};
+use epsiloscope::engine::{CaseInfo, Frame, Plane, TruthChoice};
 use epsiloscope::gpu::{Display, wgpu_setup};
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
 use epsiloscope::study::{CurvePoint, Measure, Seen};
@@ -73,6 +73,8 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         axis: Axis::default(),
         planes: Vec::new(),
         region: None,
+        truth_by: TruthChoice::default(),
+        target: None,
         label_values: vec![0, 255],
         image: Image::new(1, HEIGHT, WIDTH, pixels).expect("the shape fits"),
     });
@@ -89,6 +91,8 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         noise: plane(move |x, y| sign(x, y) * step),
         adversarial: plane(move |x, y| (image(x, y) + sign(x, y) * step).clamp(0.0, 1.0)),
         classes: None,
+        scores: None,
+        class_dice: None,
         clean_probability: plane(move |x, y| disc(x, y, 0.0)),
         adversarial_probability: plane(move |x, y| disc(x, y, 9.0)),
         reference: plane(move |x, y| if disc(x, y, 1.0) > 0.5 { 1.0 } else { 0.0 }),

@@ -2,10 +2,10 @@
 
 use super::{Stale, Worker, text};
 use crate::data::dataset::MaskSource;
-use crate::data::{Axis, DataError, Dataset};
+use crate::data::{Axis, DataError, Dataset, LabelMap, LabelStack};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
-use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Request};
+use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Request, TargetWish};
 use crate::model::{self, About, BuiltIn, Model, ModelCard};
 use crate::study::Subject;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,14 @@ impl Worker {
                 scene.label_map = None;
                 scene.guess = None;
             }),
+            Request::Truth(choice) => self.rescene(Stale::Label, |scene| {
+                scene.truth = Some((scene.axis, scene.slice, choice));
+            }),
+            Request::Target(wish) => self.rescene(Stale::Label, |scene| scene.target = wish),
+            Request::OpenTarget(path) => {
+                let stack = self.scene.as_ref().ok_or("open an image first, then the mask to reach")?.stack.clone();
+                self.read(path.clone(), move |c| files::read_target(&path, &stack, c))
+            }
             Request::LabelMap(map) => self.rescene(Stale::Label, |scene| {
                 scene.label_map = map;
                 scene.guess = None;
@@ -204,6 +212,13 @@ impl Worker {
                     axis: Axis::default(),
                     slice,
                     region: None,
+                    truth: None,
+                    // A class that is wished of one image is wished of the next.
+                    target: self
+                        .scene
+                        .as_ref()
+                        .and_then(|scene| scene.target.clone())
+                        .filter(TargetWish::is_of_any_image),
                     label_map: None,
                     guess: None,
                 };
@@ -222,12 +237,34 @@ impl Worker {
                     (None, None) => Ok(()),
                 }
             }
+            Content::Target(label) => self.use_target(&label),
             Content::Label(label, path) => self.rescene(Stale::Label, |scene| {
                 scene.label = Some((label, Some(path)));
                 scene.label_map = None;
                 scene.guess = None;
             }),
         }
+    }
+
+    /// The present slice of a mask as what attacks are to reach: its values are mapped as the label's, else guessed by agreement
+    /// with what the model sees.
+    fn use_target(&mut self, stack: &LabelStack) -> Result<(), String> {
+        let (Some(scene), Some(subject)) = (&self.scene, &self.subject) else {
+            return Err("no image is open".to_owned());
+        };
+        let lacking = "the mask has no such slice";
+        let stack = stack.along(scene.stack.along(scene.axis).axis);
+        let known = self.info.as_ref().and_then(|info| info.label_map.clone());
+        let covers = |map: &LabelMap| stack.values.iter().all(|value| map.entries.iter().any(|(v, _)| v == value));
+        let map = match known.filter(covers) {
+            Some(map) => map,
+            None => {
+                let classes = subject.model.card().classes.len();
+                stack.guess(scene.slice, classes, &subject.clean.predicted).ok_or(lacking)?
+            }
+        };
+        let mask = stack.mask(scene.slice, &map).ok_or(lacking)?;
+        self.rescene(Stale::Label, |scene| scene.target = Some(TargetWish::Mask(Arc::new(mask))))
     }
 
     fn device(&self) -> Result<burn::tensor::Device, String> {

@@ -1,8 +1,10 @@
 //! The words around a picture: its title, its key numbers, and what its colours mean.
 
+use super::bars;
 use crate::engine::{CaseInfo, Frame};
 use crate::study::Measure;
 use crate::view::{Rgb, palette};
+use crate::workbench::decision::percent;
 use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture};
 use crate::workbench::{State, probe, theme};
 use eframe::egui::{Color32, FontId, Painter, Rect, Response, StrokeKind, TextStyle, Ui, pos2, vec2};
@@ -28,13 +30,23 @@ pub fn gain_text(gain: f32) -> String {
 pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
     let distortion = frame.adversarial_measure.distortion;
     match picture {
-        Picture::Original => state.case.as_deref().map(image_numbers).unwrap_or_default(),
+        Picture::Original => {
+            let mut all = state.case.as_deref().map(image_numbers).unwrap_or_default();
+            if let Some(scores) = &frame.scores {
+                all.insert(0, decision(state, &scores.clean));
+            }
+            all
+        }
         Picture::Noise => {
             vec![format!("L∞ {}", state.epsilon_text(distortion.linf)), format!("L2 {:.2}", distortion.l2)]
         }
         Picture::Adversarial => {
             let attack = crate::workbench::state::entry(frame.method);
-            vec![format!("ε {}", state.epsilon_text(frame.epsilon)), attack.title.to_owned()]
+            let mut all = vec![format!("ε {}", state.epsilon_text(frame.epsilon)), attack.title.to_owned()];
+            if let Some(scores) = &frame.scores {
+                all.insert(0, decision(state, &scores.adversarial));
+            }
+            all
         }
         Picture::CleanSegmentation => overlap(&frame.clean, None),
         Picture::AdversarialSegmentation => overlap(&frame.adversarial_measure, Some(&frame.clean)),
@@ -44,6 +56,13 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
             frame.adversarial_measure.error.wrong * 100.0
         )],
     }
+}
+
+/// The class that a model chooses, with its probability.
+fn decision(state: &State, probabilities: &[f32]) -> String {
+    let class = bars::decided(probabilities);
+    let probability = probabilities.get(class).map_or(0.0, |&p| f64::from(p));
+    format!("{} {}", state.class_title(class), percent(probability))
 }
 
 /// What there is to say of the image itself.

@@ -1,8 +1,9 @@
 //! The pictures while the first frame of an image is being computed: the image at once, what the model sees in it as soon
 //! as it has looked, and of the others that they are being computed. Never a picture of the image before.
 
-use super::{Compare, annotations, caption, layout, menus, most_telling, paint, picture};
+use super::{Compare, annotations, caption, layout, menus, most_telling, paint, picture, shown_of};
 use crate::engine::Early;
+use crate::model::Task;
 use crate::workbench::compare::canvas::Canvas;
 use crate::workbench::compare::picture::Look;
 use crate::workbench::state::Picture;
@@ -24,9 +25,12 @@ impl Compare {
     ) {
         let size = vec2(early.original.width as f32, early.original.height as f32);
         let geometry = state.geometry(size);
-        let chosen = match state.view.focus {
+        // A model that classifies has no masks.
+        let of_masks = state.model.as_ref().is_none_or(|card| card.task == Task::Segmentation);
+        let there = |picture: &Picture| of_masks || !picture.is_of_masks();
+        let chosen = match state.view.focus.filter(there) {
             Some(picture) => vec![picture],
-            None => state.view.pictures.clone(),
+            None => shown_of(&state.view.pictures, there),
         };
         let lines = layout::Lines::scaled(theme::type_size(&state.look));
         let cells = layout::cells(area, geometry.aspect(), chosen.len(), lines);

@@ -3,6 +3,7 @@
 //! original and adversarial in one place.
 
 pub mod annotations;
+pub mod bars;
 pub mod canvas;
 mod caption;
 mod drawing;
@@ -106,9 +107,18 @@ impl Compare {
         context: &mut PaneContext<'_>,
     ) {
         let geometry = state.geometry(image_size(frame));
-        let chosen = match state.view.focus {
+        let there = |picture: &Picture| frame.scores.is_none() || !picture.is_of_masks();
+        let focus = state.view.focus.filter(there);
+        let chosen = match focus {
             Some(picture) => vec![picture],
-            None => state.view.pictures.clone(),
+            None => shown_of(&state.view.pictures, there),
+        };
+        // A model that classifies has bars in place of masks.
+        let bars = frame.scores.as_ref().filter(|_| focus.is_none());
+        let large = theme::type_size(&state.look);
+        let (area, bars) = match bars.map(|scores| (bars::divide(area, scores.clean.len(), large), scores)) {
+            Some(([pictures, place], scores)) => (pictures, Some((place, scores))),
+            None => (area, None),
         };
         let lines = layout::Lines::scaled(theme::type_size(&state.look));
         let cells = layout::cells(area, geometry.aspect(), chosen.len(), lines);
@@ -119,6 +129,9 @@ impl Compare {
             let canvas = Canvas::new(ui, cell.picture, geometry, state.navigation);
             self.scale = Some(canvas.viewport.scale());
             hovered |= self.picture_ui(ui, picture, cell, &canvas, state, frame, commands, context);
+        }
+        if let Some((place, scores)) = bars {
+            bars::bars_ui(ui, place, state, scores);
         }
         if scale != self.scale {
             // The toolbar, which is drawn first, has still shown the old magnification.
@@ -300,6 +313,12 @@ fn blink_phase(ui: &Ui, state: &State) -> bool {
     let next = period - time % period;
     ui.ctx().request_repaint_after(Duration::from_secs_f64(next + 0.001));
     (time / period) as u64 % 2 == 1
+}
+
+/// Those of `pictures` that there are; all that there are if these are none.
+fn shown_of(pictures: &[Picture], there: impl Fn(&Picture) -> bool) -> Vec<Picture> {
+    let shown: Vec<Picture> = pictures.iter().copied().filter(&there).collect();
+    if shown.is_empty() { Picture::ALL.into_iter().filter(there).collect() } else { shown }
 }
 
 /// The `count` most telling of `chosen`, in reading order.

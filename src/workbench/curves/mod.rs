@@ -1,6 +1,7 @@
 //! What ε does, as curves: the attack, its control (random signs of the same ε) in grey, the clean value as a baseline,
 //! and a marker at the present ε that can be dragged. Points appear as they are measured; none is ever taken away.
 
+mod flips;
 mod plot;
 mod quantity;
 mod read_out;
@@ -8,6 +9,7 @@ mod read_out;
 pub use plot::MARKER_LABEL;
 pub use quantity::{Quantity, nearest};
 
+use super::decision::is_of_classes;
 use super::state::LiveCurve;
 use super::{CommandSender, Pane, PaneContext, State, theme};
 use eframe::egui::{self, Align, Color32, Layout, RichText, Sense, Stroke, Ui, pos2, vec2};
@@ -32,6 +34,10 @@ fn colour(ui: &Ui, quantity: Quantity) -> Color32 {
         Quantity::Rmse => theme::okabe_ito::PURPLE,
         Quantity::PixelError if dark => theme::okabe_ito::YELLOW,
         Quantity::PixelError => theme::of(ui).warning,
+        Quantity::TrueClass if dark => theme::okabe_ito::SKY_BLUE,
+        Quantity::TrueClass => theme::okabe_ito::BLUE,
+        Quantity::Confidence => theme::of(ui).attack,
+        Quantity::Margin => theme::okabe_ito::PURPLE,
     }
 }
 
@@ -46,9 +52,10 @@ impl Pane for Curves {
             return;
         };
         header_ui(ui, state, curve, commands);
+        let shown = Quantity::shown(&state.view.quantities, is_of_classes(curve));
         let chosen = |share: bool| -> Vec<Quantity> {
-            let of_axis = Quantity::ALL.into_iter().filter(|q| q.is_share() == share);
-            of_axis.filter(|q| state.view.quantities.contains(q)).collect()
+            let of_axis = Quantity::offered(is_of_classes(curve)).iter().copied().filter(|q| q.is_share() == share);
+            of_axis.filter(|q| shown.contains(q)).collect()
         };
         let (shares, norms) = (chosen(true), chosen(false));
         let groups: Vec<&[Quantity]> =
@@ -76,16 +83,21 @@ impl Pane for Curves {
 fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSender) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
-        for quantity in Quantity::ALL {
-            let on = state.view.quantities.contains(&quantity);
+        let shown = Quantity::shown(&state.view.quantities, is_of_classes(curve));
+        for &quantity in Quantity::offered(is_of_classes(curve)) {
+            let on = shown.contains(&quantity);
             if switch_ui(ui, quantity, on, &quantity.definition(&state.positive_class_name())) {
-                let mut quantities = state.view.quantities.clone();
-                quantities.retain(|q| *q != quantity);
+                let mut here = shown.clone();
+                here.retain(|q| *q != quantity);
                 if !on {
-                    quantities.push(quantity);
+                    here.push(quantity);
                 }
                 // One always stays: an empty panel explains nothing.
-                if !quantities.is_empty() {
+                if !here.is_empty() {
+                    // What is shown of models of the other kind stays as it is.
+                    let offered = Quantity::offered(is_of_classes(curve));
+                    let others = state.view.quantities.iter().copied().filter(|q| !offered.contains(q));
+                    let quantities = others.chain(here).collect();
                     super::compare::change(state, commands, |view| view.quantities = quantities);
                 }
             }

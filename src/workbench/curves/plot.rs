@@ -26,7 +26,9 @@ pub fn plot_ui(
 ) {
     let shares = quantities.iter().all(|q| q.is_share());
     let position = |epsilon: f64| state.scale.position(epsilon);
-    let highest = if shares { 1.0 } else { highest_norm(curve, quantities) };
+    let highest = if shares { 1.0 } else { furthest(curve, quantities, 1.0) };
+    let lowest = if shares { 0.0 } else { -furthest(curve, quantities, -1.0) };
+    let (lower, upper) = (lowest - 0.03 * (highest - lowest), highest + 0.04 * (highest - lowest));
     let marks = ticks::ticks(state);
     let font = TextStyle::Small.resolve(ui.style());
     let axis_label = |text: &str| egui::RichText::new(text).font(font.clone()).color(theme::of(ui).weak);
@@ -35,7 +37,11 @@ pub fn plot_ui(
         crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
     };
     let names: Vec<&str> = quantities.iter().map(|q| q.title()).collect();
-    let vertical = if shares { "share, 0 to 1" } else { "‖y − p‖₂" };
+    let vertical = match quantities {
+        _ if shares => "share, 0 to 1",
+        [Quantity::Margin] => "margin in logits",
+        _ => "‖y − p‖₂",
+    };
     let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
 
     let plot = Plot::new(("curve", shares))
@@ -52,7 +58,7 @@ pub fn plot_ui(
         .label_formatter(|_| None)
         .show_crosshair(false)
         .default_x_bounds(-MARGIN, 1.0 + MARGIN)
-        .default_y_bounds(-0.03 * highest, 1.04 * highest)
+        .default_y_bounds(lower, upper)
         .grid_spacing(16.0..=60.0)
         .grid_color(theme::of(ui).line)
         .x_grid_spacer(move |_| labels.clone())
@@ -77,7 +83,7 @@ pub fn plot_ui(
     let palette = *theme::of(ui);
     let colours: Vec<(Quantity, egui::Color32)> = quantities.iter().map(|&q| (q, colour(ui, q))).collect();
     let response = plot.show(ui, |plot| {
-        plot.set_plot_bounds_y(-0.03 * highest..=1.04 * highest);
+        plot.set_plot_bounds_y(lower..=upper);
         for &(quantity, colour) in &colours {
             clean(plot, quantity, curve, colour);
         }
@@ -92,6 +98,7 @@ pub fn plot_ui(
     let name = format!("{} {MARKER_LABEL}", names.join(", "));
     drag(ui, state, &response, dragging, commands);
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
+    super::flips::flips_ui(ui, state, curve, &response);
     marker(ui, state, &response, quantities);
     let hovered = response.response.hovered() && !*dragging;
     if hovered && let Some(pointer) = response.response.hover_pos() {
@@ -198,12 +205,13 @@ fn attack(
     plot.points(Points::new(quantity.title(), points).color(colour).radius(3.5).allow_hover(false));
 }
 
-/// The upper end of an axis that is not a share: a round number above everything that it shows.
-fn highest_norm(curve: &LiveCurve, quantities: &[Quantity]) -> f64 {
+/// The end of an axis that is not a share, on the side of `sign`: a round number beyond everything that it shows, 0 where
+/// nothing lies below 0.
+fn furthest(curve: &LiveCurve, quantities: &[Quantity], sign: f64) -> f64 {
     let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
-    let highest = all.flat_map(|m| quantities.iter().map(|q| q.of(m))).fold(0.0, f64::max);
+    let highest = all.flat_map(|m| quantities.iter().map(|q| sign * q.of(m))).fold(0.0, f64::max);
     if highest <= 0.0 || !highest.is_finite() {
-        return 1.0;
+        return if sign > 0.0 { 1.0 } else { 0.0 };
     }
     let power = 10f64.powf(highest.log10().floor());
     [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]

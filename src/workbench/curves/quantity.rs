@@ -17,11 +17,31 @@ pub enum Quantity {
     Rmse,
     /// Euclidean norm of reference minus probability.
     PixelError,
+    /// The probability of the true class, of a model that classifies.
+    TrueClass,
+    /// The probability of the class that such a model chooses.
+    Confidence,
+    /// The logit of the true class less the largest of the others.
+    Margin,
 }
 
 impl Quantity {
-    /// All, in the order in which they are offered.
+    /// Those of masks, in the order in which they are offered.
     pub const ALL: [Self; 5] = [Self::Dice, Self::Iou, Self::Wrong, Self::Rmse, Self::PixelError];
+    /// Those of decisions.
+    pub const CLASSES: [Self; 3] = [Self::TrueClass, Self::Confidence, Self::Margin];
+
+    /// Those of masks, or of decisions.
+    pub fn offered(of_classes: bool) -> &'static [Self] {
+        if of_classes { &Self::CLASSES } else { &Self::ALL }
+    }
+
+    /// Those of `chosen` that are offered; the first ones where none is.
+    pub fn shown(chosen: &[Self], of_classes: bool) -> Vec<Self> {
+        let offered = Self::offered(of_classes);
+        let shown: Vec<Self> = chosen.iter().copied().filter(|q| offered.contains(q)).collect();
+        if shown.is_empty() { offered[..1].to_vec() } else { shown }
+    }
 
     /// The name in the legend.
     pub fn title(self) -> &'static str {
@@ -31,6 +51,9 @@ impl Quantity {
             Self::Wrong => "Wrong pixels",
             Self::Rmse => "RMSE",
             Self::PixelError => "Pixel error",
+            Self::TrueClass => "P(true class)",
+            Self::Confidence => "P(chosen class)",
+            Self::Margin => "Margin",
         }
     }
 
@@ -46,12 +69,23 @@ impl Quantity {
             Self::PixelError => "Pixel error as in AdvU-Net (Kwon and Jeong 2022): the Euclidean norm ‖y − p‖₂ of \
                                  reference minus probability over all pixels. Its axis is its own."
                 .to_owned(),
+            Self::TrueClass => {
+                "The probability of the true class (the reference). It falls as the attack works.".to_owned()
+            }
+            Self::Confidence => {
+                "The probability of the class that the model chooses, right or wrong: how sure it is.".to_owned()
+            }
+            Self::Margin => {
+                "The logit of the true class less the largest of the others: below 0 the decision is wrong. Its axis \
+                             is its own."
+                    .to_owned()
+            }
         }
     }
 
     /// Whether it lies in [0, 1] and shares that axis.
     pub fn is_share(self) -> bool {
-        self != Self::PixelError
+        !matches!(self, Self::PixelError | Self::Margin)
     }
 
     /// Its value.
@@ -62,6 +96,9 @@ impl Quantity {
             Self::Wrong => measure.error.wrong,
             Self::Rmse => measure.error.rmse,
             Self::PixelError => measure.error.l2,
+            Self::TrueClass => measure.decision.map_or(f64::NAN, |d| d.probability),
+            Self::Confidence => measure.decision.map_or(f64::NAN, |d| d.confidence),
+            Self::Margin => measure.decision.map_or(f64::NAN, |d| d.margin),
         }
     }
 
@@ -71,6 +108,8 @@ impl Quantity {
         match self {
             Self::Wrong => format!("{:.2} %", value * 100.0),
             Self::PixelError => format!("{value:.1}"),
+            Self::TrueClass | Self::Confidence => format!("{:.1} %", value * 100.0),
+            Self::Margin => format!("{value:+.2}"),
             Self::Dice | Self::Iou | Self::Rmse => format!("{value:.3}"),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::quantity::Quantity;
 use crate::study::CurvePoint;
+use crate::workbench::decision::is_of_classes;
 use crate::workbench::state::{LiveCurve, entry};
 use crate::workbench::{State, theme};
 use eframe::egui::{Align, Grid, Layout, RichText, Ui};
@@ -15,7 +16,7 @@ pub fn read_out_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, point: &CurveP
             cell(ui, theme::weak(ui, name).small());
         }
         ui.end_row();
-        for quantity in Quantity::ALL {
+        for &quantity in Quantity::offered(is_of_classes(curve)) {
             ui.label(theme::weak(ui, quantity.title()));
             cell(ui, theme::semibold(quantity.text(&point.measure)));
             cell(ui, RichText::new(control.map_or_else(|| "…".to_owned(), |c| quantity.text(&c.measure))));

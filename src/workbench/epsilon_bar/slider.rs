@@ -2,6 +2,7 @@
 //! it shares its scale, its marks and its snapping with the marker on the plots.
 
 use super::ticks::{self, Tick};
+use crate::workbench::decision;
 use crate::workbench::epsilon::{self, FINE_STEP};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{
@@ -203,6 +204,7 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
         }
     }
 
+    flips(ui, state, rail, &x_of);
     let radius = if response.hovered() || response.dragged() { 10.0 } else { 9.0 };
     painter.circle(handle, radius, visuals.strong_text_color(), Stroke::new(3.0, accent));
     if response.has_focus() {
@@ -211,6 +213,21 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     if let Some(frame) = state.frame.as_ref().filter(|f| (f.epsilon - state.epsilon).abs() > 1e-12) {
         // Where the pictures are: a small notch on the rail, until they catch up.
         ghost(painter, pos2(x_of(state.scale.position(frame.epsilon)), rail.center().y), visuals.strong_text_color());
+    }
+}
+
+/// Where the decision of a model that classifies changes: a flag over the rail at the first ε of each decision that follows.
+fn flips(ui: &Ui, state: &State, rail: Rect, x_of: &impl Fn(f64) -> f32) {
+    let Some(curve) = &state.curve else { return };
+    let palette = theme::of(ui);
+    let truth = curve.clean.decision.map(|decision| decision.truth);
+    for flip in decision::flips(&curve.clean, &curve.points) {
+        let colour = if Some(flip.to) == truth { palette.good } else { palette.bad };
+        let [left, right] = [flip.after, flip.at].map(|epsilon| x_of(state.scale.position(epsilon)));
+        ui.painter().hline(left..=right, rail.top() - 4.0, Stroke::new(2.0, colour));
+        let flag = [pos2(right, rail.top() - 9.0), pos2(right + 6.0, rail.top() - 6.5), pos2(right, rail.top() - 4.0)];
+        ui.painter().add(egui::Shape::convex_polygon(flag.to_vec(), colour, Stroke::NONE));
+        ui.painter().vline(right, rail.top() - 9.0..=rail.bottom(), Stroke::new(1.0, colour));
     }
 }
 
