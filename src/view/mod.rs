@@ -122,6 +122,9 @@ pub struct ViewSpec {
     /// Whether to draw lines between image pixels from a zoom of [`GRID_ZOOM`] on.
     #[serde(default)]
     pub grid: bool,
+    /// The colours of classes, where others than the palette's are wished.
+    #[serde(default)]
+    pub classes: Option<palette::ClassColours>,
 }
 
 /// From this zoom on the pixel grid is drawn, if asked for.
@@ -137,6 +140,7 @@ impl ViewSpec {
             theme: Theme::default(),
             background: palette::BACKGROUND_DARK,
             grid: false,
+            classes: None,
         }
     }
 

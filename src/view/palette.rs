@@ -48,6 +48,17 @@ pub fn class(index: usize) -> Rgb {
     CLASSES[index.max(1).wrapping_sub(1) % CLASSES.len()]
 }
 
+/// The colours of classes: the positive one of two, then the classes 1, 2, … of several.
+pub type ClassColours = [Rgb; 1 + CLASSES.len()];
+
+/// Those that are `wished` for a class, else those of the palette. `positive` is the positive class of two.
+pub fn class_colours(wished: impl Fn(usize) -> Option<Rgb>, positive: usize) -> ClassColours {
+    std::array::from_fn(|i| match i {
+        0 => wished(positive).unwrap_or(POSITIVE),
+        class => wished(class).unwrap_or_else(|| self::class(class)),
+    })
+}
+
 /// The negative class.
 pub fn negative(theme: Theme) -> Rgb {
     match theme {

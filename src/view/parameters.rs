@@ -104,13 +104,18 @@ impl Colours {
         let unit = |colour: Rgb| colour.map(|v| f32::from(v) / 255.0);
         let [low, zero, high] = palette::diverging_stops(spec.theme).map(unit);
         let alone = matches!(spec.content, Content::Mask);
+        let usual = palette::class_colours(|_| None, 1);
+        let [positive, classes @ ..] = spec.classes.unwrap_or(usual);
+        // Yellow on white would be hard to see; what a person wished for is not changed.
+        let positive =
+            if alone && positive == palette::POSITIVE { palette::positive_alone(spec.theme) } else { positive };
         Self {
             background: unit(spec.background),
             zero,
             low,
             high,
             negative: unit(palette::negative(spec.theme)),
-            positive: unit(if alone { palette::positive_alone(spec.theme) } else { palette::POSITIVE }),
+            positive: unit(positive),
             second: unit(palette::SECOND),
             appeared: unit(palette::appeared(spec.theme)),
             vanished: unit(palette::vanished(spec.theme)),
@@ -118,7 +123,7 @@ impl Colours {
             ignored: unit(palette::IGNORED),
             not_finite: unit(palette::NOT_FINITE),
             edge: unit(palette::CONTOUR_EDGE),
-            classes: palette::CLASSES.map(unit),
+            classes: classes.map(unit),
         }
     }
 

@@ -9,7 +9,6 @@ use crate::engine::{ClassDice, Frame};
 use crate::model::Task;
 use crate::study::report::{Criterion, Verdict, verdict};
 use crate::study::{Decision, Measure};
-use crate::view::palette::class as class_colour;
 use eframe::egui::{Color32, Grid, RichText, Sense, Ui, vec2};
 
 /// The verdict and the table of a model that classifies whole images.
@@ -116,7 +115,7 @@ pub fn dice_ui(ui: &mut Ui, state: &State, dice: &ClassDice) {
                 ui.spacing_mut().item_spacing.x = 6.0;
                 let (rect, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
                 if class > 0 {
-                    let [r, g, b] = class_colour(class);
+                    let [r, g, b] = state.class_colour(class);
                     ui.painter().rect_filled(rect, 2.0, Color32::from_rgb(r, g, b));
                 }
                 ui.label(state.class_title(class));

@@ -14,6 +14,7 @@ use crate::data::Region;
 use crate::engine::{CaseInfo, DeviceInfo, Early, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::{About, ModelCard};
 use crate::study::{Curve, CurvePoint, Measure};
+use crate::view::palette;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -290,6 +291,18 @@ impl State {
     /// The name of a class of the model by its index, which may be above 255.
     pub fn class_title(&self, class: usize) -> String {
         self.model.as_ref().map_or_else(|| format!("class {class}"), |card| card.class_name(class).into_owned())
+    }
+
+    /// The colours of classes in pictures, as the card wishes them.
+    pub fn class_colours(&self) -> palette::ClassColours {
+        let wished = |class: usize| Some(self.model.as_ref()?.classes.get(class)?.colour?.0);
+        palette::class_colours(wished, self.model.as_ref().map_or(1, |card| usize::from(card.positive_class)))
+    }
+
+    /// The colour in which pictures show a class above 0 of more than two.
+    pub fn class_colour(&self, class: usize) -> palette::Rgb {
+        let [_, several @ ..] = self.class_colours();
+        several[class.saturating_sub(1) % several.len()]
     }
 
     /// The name of the class that Dice and IoU speak of.

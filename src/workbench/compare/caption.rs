@@ -120,7 +120,9 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
     let positive = state.positive_class_name();
     let key = |colour, kind, name: &str| Key { colour, kind, name: name.to_owned() };
     let view = &state.view;
+    let [shown, ..] = state.class_colours();
     let scheme = if dark { crate::view::Theme::Dark } else { crate::view::Theme::Light };
+    let alone = if shown == palette::POSITIVE { palette::positive_alone(scheme) } else { shown };
     let several = state.frame.as_ref().is_some_and(|frame| frame.classes.is_some());
     let segmentation = |second: Option<&str>| match view.mask_style {
         MaskStyle::Mask | MaskStyle::Overlay | MaskStyle::Contour if several => {
@@ -129,14 +131,14 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
             second.into_iter().chain(classes(state)).collect()
         }
         MaskStyle::Mask => vec![
-            key(palette::positive_alone(scheme), KeyKind::Area, &positive),
+            key(alone, KeyKind::Area, &positive),
             key(palette::negative(scheme), KeyKind::Area, &probe::negative_name(state)),
         ],
         MaskStyle::Probability => vec![key([255; 3], KeyKind::Area, &format!("P({positive}) = 1"))],
         MaskStyle::Overlay | MaskStyle::Contour => {
             // The dashed line needs an explanation more than the class does.
             let second = second.map(|name| key(palette::SECOND, KeyKind::Dashed, name));
-            second.into_iter().chain([key(palette::POSITIVE, KeyKind::Area, &positive)]).collect()
+            second.into_iter().chain([key(shown, KeyKind::Area, &positive)]).collect()
         }
     };
     match picture {
@@ -169,7 +171,7 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
 fn classes(state: &State) -> Vec<Key> {
     let count = state.model.as_ref().map_or(0, |model| model.classes.len());
     let key = |class: usize| Key {
-        colour: palette::class(class),
+        colour: state.class_colour(class),
         kind: KeyKind::Area,
         name: state.class_name(u8::try_from(class).unwrap_or(u8::MAX)),
     };

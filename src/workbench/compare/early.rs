@@ -40,7 +40,7 @@ impl Compare {
             let id = Id::unique("picture").with(picture);
             let canvas = Canvas::new(ui, cell.picture, geometry, state.navigation);
             self.scale = Some(canvas.viewport.scale());
-            let look = Look::new(&state.view, state.look.theme);
+            let look = Look::new(&state.view, state.look.theme, state.class_colours());
             let shot = picture::early_shot(picture, early, &state.view, canvas.viewport.transform(), &look);
             let numbers = match (&shot, picture, &early.clean) {
                 (Some(_), Picture::Original, _) => caption::image_numbers(&early.case),

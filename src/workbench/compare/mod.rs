@@ -180,7 +180,7 @@ impl Compare {
             change(state, commands, |view| view.focus = focus);
         }
 
-        let look = Look::new(&state.view, state.look.theme);
+        let look = Look::new(&state.view, state.look.theme, state.class_colours());
         let transform = canvas.viewport.transform();
         let shot = picture::shot(drawn, frame, &state.view, transform, &look);
         paint(ui, context, id, &shot, canvas, canvas.rect);

@@ -2,6 +2,7 @@
 
 use crate::engine::{Early, Frame, Plane};
 use crate::gpu::Planes;
+use crate::view::palette::ClassColours;
 use crate::view::{Content, MaskKind, Sampling, Theme, Transform, ViewSpec, Window};
 use crate::workbench::state::{self, DifferenceFrom, MaskStyle, Picture, View};
 
@@ -36,11 +37,13 @@ pub struct Look {
     pub grid: bool,
     /// Dark or light.
     pub theme: Theme,
+    /// The colours of classes.
+    pub classes: ClassColours,
 }
 
 impl Look {
     /// Of the present view in a theme.
-    pub fn new(view: &View, theme: state::Theme) -> Self {
+    pub fn new(view: &View, theme: state::Theme, classes: ClassColours) -> Self {
         let [lower, upper] = view.window;
         Self {
             window: Window { lower, upper },
@@ -50,6 +53,7 @@ impl Look {
                 state::Theme::Dark => Theme::Dark,
                 state::Theme::Light => Theme::Light,
             },
+            classes,
         }
     }
 
@@ -58,6 +62,7 @@ impl Look {
         let mut spec = ViewSpec::new(content, transform).themed(self.theme);
         spec.sampling = self.sampling;
         spec.grid = self.grid;
+        spec.classes = Some(self.classes);
         spec
     }
 }

@@ -244,20 +244,8 @@ fn classes_ui(ui: &mut Ui, draft: &mut Draft) {
         });
     });
     let names: Vec<String> = class_names(&draft.classes).map(str::to_owned).collect();
-    if names.len() <= MOST_COLOURS {
-        field(ui, "In colour", "The colour of each class in pictures and bars.", |ui| {
-            ui.horizontal_wrapped(|ui| {
-                ui.spacing_mut().item_spacing.x = 4.0;
-                draft.colours.resize(names.len(), None);
-                for (i, (name, colour)) in names.iter().zip(&mut draft.colours).enumerate() {
-                    let mut shown = colour.map_or_else(|| palette::class(i), |Colour(rgb)| rgb);
-                    let button = ui.color_edit_button_srgb(&mut shown).accessible_name(format!("Colour of {name}"));
-                    if button.on_hover_text(name).changed() {
-                        *colour = Some(Colour(shown));
-                    }
-                }
-            });
-        });
+    if draft.card.task == Task::Segmentation && names.len() <= MOST_COLOURS {
+        colours_ui(ui, draft, &names);
     }
     if draft.card.task == Task::Segmentation || draft.card.head == Head::Sigmoid {
         let tip = match draft.card.task {
@@ -271,4 +259,28 @@ fn classes_ui(ui: &mut Ui, draft: &mut Draft) {
             }
         });
     }
+}
+
+/// The colours of the classes that pictures show in colour: all but the background, or the positive one of two.
+fn colours_ui(ui: &mut Ui, draft: &mut Draft, names: &[String]) {
+    draft.colours.resize(names.len(), None);
+    let positive = usize::from(draft.card.positive_class);
+    let [usual_positive, usual @ ..] = palette::class_colours(|_| None, positive);
+    field(ui, "In colour", "The colour of each class in pictures.", |ui| {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            for (i, (name, colour)) in names.iter().zip(&mut draft.colours).enumerate() {
+                let usual = match names.len() {
+                    2 if i == positive => usual_positive,
+                    n if n > 2 && i > 0 => usual[(i - 1) % usual.len()],
+                    _ => continue,
+                };
+                let mut shown = colour.map_or(usual, |Colour(rgb)| rgb);
+                let button = ui.color_edit_button_srgb(&mut shown).accessible_name(format!("Colour of {name}"));
+                if button.on_hover_text(name).changed() {
+                    *colour = Some(Colour(shown));
+                }
+            }
+        });
+    });
 }

@@ -136,7 +136,7 @@ impl Steps {
         let name = format!("Step {}, {}: {}", step + 1, words.title, words.formula);
         let id = Id::unique("step").with(step);
         let response = canvas.interact(ui, id, &name, state, commands, true);
-        let look = Look::new(&state.view, state.look.theme);
+        let look = Look::new(&state.view, state.look.theme, state.class_colours());
         let shot = self.shot(step, state, frame, &canvas, &look).filter(|_| revealed);
         match shot {
             Some(shot) => {
