@@ -23,7 +23,7 @@ const MEAN: f64 = 128.0 / 255.0;
 /// Where the decisions change.
 const FLIPS: [f64; 2] = [MEAN - 0.45, MEAN - 0.2];
 
-fn classifier(folder: &Path) -> PathBuf {
+pub fn classifier(folder: &Path) -> PathBuf {
     let model = Model::new(17)
         .input("x", &[0, 1, 0, 0])
         .weight("w", &[3, 1, 1, 1], &SLOPES)
@@ -37,7 +37,7 @@ fn classifier(folder: &Path) -> PathBuf {
     path
 }
 
-fn grey(folder: &Path) -> PathBuf {
+pub fn grey(folder: &Path) -> PathBuf {
     let path = folder.join("grey.png");
     image::GrayImage::from_pixel(64, 64, image::Luma([128])).save(&path).unwrap();
     path

@@ -24,6 +24,7 @@ mod library;
 mod metrics;
 mod model_commands;
 mod model_files;
+mod model_panel;
 mod models;
 mod observer;
 mod onnx;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 const FOUR: f64 = 4.0 / 255.0;
 
 /// A segmenter of `channels`: one logit, 20·(mean of the channels) − 10.
-fn segmenter(folder: &Path, name: &str, channels: i64) -> PathBuf {
+pub fn segmenter(folder: &Path, name: &str, channels: i64) -> PathBuf {
     let weight = vec![20.0 / channels as f32; channels as usize];
     let model = Model::new(17)
         .input("x", &[1, channels, 0, 0])

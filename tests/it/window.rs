@@ -23,12 +23,12 @@ fn open_sized(options: Options, folder: Option<&Path>, size: impl Into<Vec2>) ->
         .build_eframe(move |creation| App::new(creation, options, setup).unwrap())
 }
 
-fn open(options: Options, folder: Option<&Path>) -> Harness<'static, App> {
+pub fn open(options: Options, folder: Option<&Path>) -> Harness<'static, App> {
     open_sized(options, folder, [1280.0, 800.0])
 }
 
 /// Steps until `there`; fails after a limit.
-fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App) -> bool) {
+pub fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App) -> bool) {
     let start = Instant::now();
     harness.step();
     while !there(harness.state()) {
@@ -38,7 +38,7 @@ fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App) ->
     }
 }
 
-fn wait_current(harness: &mut Harness<'static, App>) {
+pub fn wait_current(harness: &mut Harness<'static, App>) {
     wait(harness, "a picture of the wished ε and attack", |app| app.state.is_current() && !app.state.computing);
 }
 
