@@ -241,6 +241,10 @@ impl Worker {
         let device = self.backend.as_ref().ok_or("no device is chosen")?.device.clone();
         let model = if ready.model.device() == device { ready.model } else { ready.model.to_device(&device) };
         self.about = Some((model.clone(), ready.about));
+        // Its classes are others.
+        if let Some(scene) = &mut self.scene {
+            (scene.truth, scene.target) = (None, None);
+        }
         self.use_model(model)
     }
 

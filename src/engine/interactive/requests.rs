@@ -352,7 +352,12 @@ impl Worker {
     }
 
     /// Takes `scene` if model and image fit together; otherwise the present one stays.
-    pub(super) fn replace_scene(&mut self, scene: Scene, stale: Stale) -> Result<(), String> {
+    pub(super) fn replace_scene(&mut self, mut scene: Scene, stale: Stale) -> Result<(), String> {
+        let place = |scene: &Scene| (scene.axis, scene.slice);
+        if self.scene.as_ref().is_some_and(|now| place(now) != place(&scene)) {
+            // A mask that was to be reached was one of the slice before.
+            scene.target = scene.target.filter(TargetWish::is_of_any_image);
+        }
         let Some(model) = self.model.clone() else {
             // The bundled model failed to load (a device without memory): remember the image for the next model.
             self.scene = Some(scene);
