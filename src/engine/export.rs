@@ -29,6 +29,11 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
         }
         // A job of its own.
         Export::AdversarialVolume(path) => (path, None),
+        Export::Views(_) if shown.subject.class.is_some() => {
+            return Err(
+                "the views of a decision cannot be written yet: export the adversarial image and the curve".to_owned()
+            );
+        }
         Export::PredictedMask(_) if shown.subject.class.is_some() => {
             return Err("this model classifies whole images: it predicts no mask".to_owned());
         }

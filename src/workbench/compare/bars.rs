@@ -118,7 +118,7 @@ fn title_ui(ui: &mut Ui, rect: Rect, state: &State, scores: &ClassScores) {
         painter.galley(pos2(x + 19.0, y - galley.size().y * 0.5), galley, palette.weak);
         x += advance;
     }
-    let response = ui.interact(rect, ui.id().with("decision"), Sense::hover());
+    let response = ui.interact(rect, ui.scope_id().with("decision"), Sense::hover());
     let source = match state.case.as_ref().map(|case| case.truth_by) {
         Some(TruthChoice::Given) => ", says the data set",
         Some(TruthChoice::Chosen(_)) => ", as chosen",
@@ -166,7 +166,7 @@ fn row_ui(ui: &mut Ui, row: Rect, columns: &Columns, state: &State, scores: &Cla
     let numbers = format!("{:.1} → {}", clean * 100.0, percent(adversarial));
     let colour = if before || after { palette.text } else { palette.weak };
     painter.text(pos2(row.right(), y), Align2::RIGHT_CENTER, &numbers, columns.font.clone(), colour);
-    let response = ui.interact(row, ui.id().with(("class", class)), Sense::hover());
+    let response = ui.interact(row, ui.scope_id().with(("class", class)), Sense::hover());
     let mark = mark.map_or_else(String::new, |(text, _)| format!(", {text} class"));
     let all = format!("{name}: P {numbers}{mark}");
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &all));
