@@ -255,8 +255,11 @@ fn model_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_>)
             commands.request(Request::CancelModel);
         }
         let text = egui::Label::new(theme::weak(ui, model::reading_text(state, path))).truncate();
-        ui.add_sized(vec2(190.0, ui.spacing().interact_size.y), text).on_hover_text(path.display().to_string());
-        ui.add(egui::Spinner::new().size(14.0));
+        let size = vec2(190.0, ui.spacing().interact_size.y);
+        ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
+            ui.add(text).on_hover_text(path.display().to_string());
+            ui.add(egui::Spinner::new().size(14.0));
+        });
     }
 }
 

@@ -11,6 +11,11 @@ use eframe::egui::{self, Align, Align2, Frame, Label, Layout, Rect, RichText, Se
 /// A note stays this many seconds after nobody points at it.
 const NOTE_SECS: f64 = 6.0;
 
+/// A message of a failure is at most this high, in points.
+const MOST_PROBLEM: f32 = 64.0;
+/// A note has at most so many letters; the whole message stands in its line.
+const MOST_LETTERS: usize = 320;
+
 struct Note {
     title: String,
     text: String,
@@ -32,7 +37,11 @@ impl Notes {
 
     /// Says that something failed.
     pub fn bad(&mut self, problem: &Problem, now: f64) {
-        self.add(problem.what.clone(), problem.why.clone(), false, now);
+        let mut why: String = problem.why.chars().take(MOST_LETTERS).collect();
+        if why.len() < problem.why.len() {
+            why.push('…');
+        }
+        self.add(problem.what.clone(), why, false, now);
     }
 
     fn add(&mut self, title: String, text: String, good: bool, now: f64) {
@@ -103,7 +112,10 @@ pub fn problem_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 let why = Label::new(RichText::new(&problem.why).color(palette.text)).wrap();
-                ui.add(why).on_hover_text("The last good state stays on the screen.");
+                // A long list (of operators, of tensors) is scrolled: it must not push the pictures away.
+                egui::ScrollArea::vertical().id_salt("problem").max_height(MOST_PROBLEM).show(ui, |ui| {
+                    ui.add(why).on_hover_text("The last good state stays on the screen.");
+                });
             });
         });
     });

@@ -5,6 +5,7 @@ use super::command::CommandSender;
 use super::layout::section;
 use super::state::State;
 use super::theme;
+use crate::data::ClassLabel;
 use crate::engine::{CaseInfo, Request, TargetWish, TruthChoice};
 use crate::model::{ModelCard, Task};
 use eframe::egui::{ComboBox, Grid, RichText, Ui};
@@ -47,6 +48,10 @@ pub fn truth_ui(ui: &mut Ui, case: &CaseInfo, truth: usize, state: &State, comma
             let text = format!("The data set says {label}, which this model does not know.");
             ui.label(RichText::new(text).color(theme::of(ui).warning));
         }
+        (Some(label), Some(class), TruthChoice::Given) if other_name(card, label) => {
+            let text = format!("The model has no class called {label}: matched by its number, {class}.");
+            ui.label(RichText::new(text).color(theme::of(ui).warning));
+        }
         (_, _, TruthChoice::CleanDecision) => {
             let text = "No label: the model’s own clean decision is the reference.";
             ui.label(text).on_hover_text("The original counts as right by definition.");
@@ -55,6 +60,12 @@ pub fn truth_ui(ui: &mut Ui, case: &CaseInfo, truth: usize, state: &State, comma
             ui.label(theme::weak(ui, "Loss and measures compare with it."));
         }
     }
+}
+
+/// Whether a data set calls the class by a name that the model does not know; a number is no name.
+fn other_name(card: &ModelCard, label: &ClassLabel) -> bool {
+    let name = label.name.as_ref().map(|name| name.to_lowercase()).filter(|name| name.parse::<u32>().is_err());
+    name.is_some_and(|name| card.classes.iter().all(|class| class.name.to_lowercase() != name))
 }
 
 /// The class that the model chooses for the original.

@@ -14,15 +14,20 @@ const ROW: std::ops::RangeInclusive<f32> = 19.0..=30.0;
 const TITLE: f32 = 26.0;
 
 /// Divides the place of the pictures of a model that classifies: what is left for the pictures, and the place of the bars.
-pub fn divide(area: Rect, classes: usize, large: f32) -> [Rect; 2] {
+/// `pictures` of an image of `aspect` (width over height) stand in a row where there is room.
+pub fn divide(area: Rect, classes: usize, pictures: usize, aspect: f32, large: f32) -> [Rect; 2] {
     let rows = classes.clamp(2, 10) as f32;
-    let wished = (TITLE + rows * 23.0 + 8.0) * large;
+    let least = (TITLE + rows * 23.0 + 8.0) * large;
+    let most = (TITLE + classes.clamp(2, 24) as f32 * ROW.end() + 12.0) * large;
+    // What three square pictures over the whole width leave free is the bars'.
+    let row = area.width() / pictures.max(1) as f32 / aspect.clamp(0.2, 5.0) + 50.0 * large;
+    let wished = (area.height() - row).clamp(least, most.max(least));
     if area.width() > 2.4 * area.height() {
         // Low and wide: beside each other.
         let (left, right) = area.split_left_right_at_fraction(0.6);
         return [left, right.with_min_x(right.left() + 12.0)];
     }
-    let height = wished.min(area.height() * 0.52);
+    let height = wished.min(area.height() * if wished > least { 0.7 } else { 0.52 });
     let (top, bottom) = area.split_top_bottom_at_y(area.bottom() - height);
     [top, bottom.with_min_y(bottom.top() + 6.0)]
 }
@@ -135,8 +140,9 @@ fn row_ui(ui: &mut Ui, row: Rect, columns: &Columns, state: &State, scores: &Cla
     let (clean, adversarial) = (f64::from(scores.clean[class]), f64::from(scores.adversarial[class]));
     let (before, after) = (decided(&scores.clean) == class, decided(&scores.adversarial) == class);
     let y = row.center().y;
+    let own = state.case.as_ref().is_some_and(|case| case.truth_by == TruthChoice::CleanDecision);
     let mark = if class == scores.truth {
-        Some(("true", palette.good))
+        Some(if own { ("clean", palette.weak) } else { ("true", palette.good) })
     } else if scores.target == Some(class) {
         Some(("target", palette.accent))
     } else {
@@ -218,9 +224,11 @@ mod tests {
 
     #[test]
     fn pictures_and_bars_share_the_place() {
-        for (size, classes) in [(vec2(700.0, 560.0), 10), (vec2(1200.0, 300.0), 1000), (vec2(240.0, 200.0), 2)] {
+        for (size, classes) in
+            [(vec2(700.0, 560.0), 10), (vec2(1200.0, 300.0), 1000), (vec2(240.0, 200.0), 2), (vec2(900.0, 800.0), 1000)]
+        {
             let area = Rect::from_min_size(pos2(5.0, 7.0), size);
-            let [pictures, bars] = divide(area, classes, 1.0);
+            let [pictures, bars] = divide(area, classes, 3, 1.0, 1.0);
             assert!(area.contains_rect(pictures) && area.contains_rect(bars) && !pictures.shrink(0.5).intersects(bars));
             assert!(pictures.height() >= 90.0 && bars.height() >= 90.0);
         }

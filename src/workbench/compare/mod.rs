@@ -116,7 +116,9 @@ impl Compare {
         // A model that classifies has bars in place of masks.
         let bars = frame.scores.as_ref().filter(|_| focus.is_none());
         let large = theme::type_size(&state.look);
-        let (area, bars) = match bars.map(|scores| (bars::divide(area, scores.clean.len(), large), scores)) {
+        let (area, bars) = match bars
+            .map(|scores| (bars::divide(area, scores.clean.len(), chosen.len(), geometry.aspect(), large), scores))
+        {
             Some(([pictures, place], scores)) => (pictures, Some((place, scores))),
             None => (area, None),
         };

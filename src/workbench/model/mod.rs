@@ -96,6 +96,9 @@ impl ModelPanel {
         if refusal.is_some() {
             draft.refuse();
         }
+        self.buttons_ui(ui, card, state, commands);
+        ui.add_space(4.0);
+        let Some(draft) = &mut self.draft else { return };
         editor::ui(ui, draft, about);
         let read = draft.read();
         let wrong = match &read {
@@ -109,8 +112,6 @@ impl ModelPanel {
         if let Some(wished) = draft.news() {
             commands.send(Command::Card(Box::new(wished)));
         }
-        ui.add_space(4.0);
-        self.buttons_ui(ui, card, state, commands);
     }
 
     fn buttons_ui(&mut self, ui: &mut Ui, card: &ModelCard, state: &State, commands: &CommandSender) {
@@ -195,6 +196,8 @@ fn lines_ui(ui: &mut Ui, id: &str, lines: impl IntoIterator<Item = (&'static str
     const LONG: usize = 160;
     Grid::new(id).num_columns(2).spacing([12.0, 4.0]).min_col_width(72.0).show(ui, |ui| {
         for (name, value) in lines {
+            // A count stays with what it counts.
+            let value = value.replace(" ×", "\u{a0}×").replace("× ", "×\u{a0}");
             let mut title = name.to_owned();
             title[..1].make_ascii_uppercase();
             let name = ui.label(theme::weak(ui, title.as_str()));
