@@ -2,6 +2,7 @@
 
 use super::method::{Apgd, CarliniWagner, Corruption, DeepFool, Descent, Noise, StAdv};
 use super::parameter::Parameter;
+use super::preset::{ADV_U_NET, CHENG, INVERSE_FGSM, NO_SIGN, NO_SIGN_STEPS, Preset};
 use super::rows::Method;
 use super::{Attack, AttackError};
 
@@ -29,6 +30,8 @@ pub struct Entry {
     pub source: &'static str,
     /// Its parameters.
     pub parameters: &'static [Parameter],
+    /// Its parameters as papers and libraries set them.
+    pub presets: &'static [Preset],
     /// What ε means to it.
     pub epsilon: EpsilonMeaning,
     /// Whether it is defined for models that segment.
@@ -52,6 +55,7 @@ const ENTRY: Entry = Entry {
     description: "",
     source: "",
     parameters: &[],
+    presets: &[],
     epsilon: EpsilonMeaning::Radius,
     masks: true,
     classes: true,
@@ -113,6 +117,7 @@ pub const CATALOG: &[Entry] = &[
         title: "FGSM",
         description: "Fast gradient sign method: one step of ε in the direction that raises the loss, x + ε·sign(∇J).",
         source: "Goodfellow et al. 2015; Kwon and Jeong, AdvU-Net 2022, equation 2",
+        presets: &[ADV_U_NET, NO_SIGN, Preset::new("Goodfellow et al. 2015", &[], &[0.1, 0.25])],
         method: Descent::fgsm,
         ..ENTRY
     },
@@ -124,6 +129,7 @@ pub const CATALOG: &[Entry] = &[
         source: "Inverse FGSM (adversarial augmentation), equation 3",
         targeted: false,
         lowers_the_loss: true,
+        presets: &[INVERSE_FGSM],
         method: Descent::inverse_fgsm,
         ..ENTRY
     },
@@ -158,6 +164,7 @@ pub const CATALOG: &[Entry] = &[
         description: "Basic iterative method: FGSM in steps of ε/steps from the original, each clipped to the ε-ball.",
         source: "Kurakin et al. 2017, section 2.2",
         parameters: &[steps(10.0), step(0.0)],
+        presets: &[NO_SIGN_STEPS],
         method: Descent::bim,
         ..ENTRY
     },
@@ -168,6 +175,11 @@ pub const CATALOG: &[Entry] = &[
                       ball, projected back into it after each.",
         source: "Madry et al. 2018, section 2.1",
         parameters: &[steps(40.0), step(0.1), NORM, random_start(1), RESTARTS, Parameter::seed()],
+        presets: &[
+            Preset::new("Madry et al. 2018, MNIST", &[("step", 1.0 / 30.0)], &[0.3]),
+            Preset::new("Madry et al. 2018, CIFAR-10", &[("steps", 20.0), ("step", 0.25)], &[8.0 / 255.0]),
+            NO_SIGN_STEPS,
+        ],
         method: Descent::pgd,
         ..ENTRY
     },
@@ -178,6 +190,7 @@ pub const CATALOG: &[Entry] = &[
                       direction of the gradient. Without a box it is another threat model: single pixels move by more than ε.",
         source: "Cheng et al. 2021, equation 8; no-sign study, equation 6",
         parameters: &[CLIP],
+        presets: &[NO_SIGN, CHENG],
         method: Descent::fgnm,
         ..ENTRY
     },
@@ -187,6 +200,7 @@ pub const CATALOG: &[Entry] = &[
         description: "BIM with ζ·∇J in place of its sign.",
         source: "Cheng et al. 2021; no-sign study",
         parameters: &[steps(10.0), step(0.0), CLIP],
+        presets: &[NO_SIGN_STEPS, CHENG],
         method: Descent::binm,
         ..ENTRY
     },
@@ -196,6 +210,7 @@ pub const CATALOG: &[Entry] = &[
         description: "PGD with ζ·∇J in place of its sign.",
         source: "Cheng et al. 2021; no-sign study",
         parameters: &[steps(40.0), step(0.1), CLIP, random_start(1), RESTARTS, Parameter::seed()],
+        presets: &[NO_SIGN_STEPS, CHENG],
         method: Descent::pgdnm,
         ..ENTRY
     },
@@ -209,6 +224,7 @@ pub const CATALOG: &[Entry] = &[
             step(0.0),
             Parameter::number("momentum", "", (0.0, 2.0), 1.0, "The decay factor μ of the accumulated gradient"),
         ],
+        presets: &[Preset::new("Dong et al. 2018", &[], &[16.0 / 255.0])],
         method: Descent::mi_fgsm,
         ..ENTRY
     },
@@ -220,6 +236,7 @@ pub const CATALOG: &[Entry] = &[
         source: "Gu et al. 2022, equation 4",
         parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
         classes: false,
+        presets: &[Preset::new("Gu et al. 2022", &[("steps", 20.0), ("step", 0.01 * 255.0 / 8.0)], &[8.0 / 255.0])],
         method: Descent::seg_pgd,
         ..ENTRY
     },
@@ -231,6 +248,11 @@ pub const CATALOG: &[Entry] = &[
         source: "Agnihotri et al. 2024, equations 4 and 5",
         parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
         classes: false,
+        presets: &[Preset::new(
+            "Agnihotri et al. 2024",
+            &[("steps", 20.0), ("step", 0.01 * 255.0 / 8.0)],
+            &[8.0 / 255.0],
+        )],
         method: Descent::cos_pgd,
         ..ENTRY
     },
@@ -247,6 +269,7 @@ pub const CATALOG: &[Entry] = &[
             RESTARTS,
             Parameter::seed(),
         ],
+        presets: &[Preset::new("Croce and Hein 2020, CIFAR-10", &[("restarts", 5.0)], &[8.0 / 255.0])],
         method: Apgd::ce,
         ..ENTRY
     },
@@ -280,6 +303,10 @@ pub const CATALOG: &[Entry] = &[
             SHARE,
         ],
         epsilon: EpsilonMeaning::Found,
+        presets: &[
+            Preset::new("Carlini and Wagner 2017, code", &[("steps", 10_000.0)], &[]),
+            Preset::new("torchattacks", &[("steps", 50.0), ("searches", 1.0), ("c", 1.0)], &[]),
+        ],
         method: CarliniWagner::l2,
         ..ENTRY
     },
@@ -369,6 +396,19 @@ mod tests {
         for entry in CATALOG {
             assert_eq!(CATALOG.iter().filter(|e| e.name == entry.name || e.title == entry.title).count(), 1);
             assert!(!entry.description.is_empty() && !entry.source.is_empty(), "{}", entry.name);
+            for preset in entry.presets {
+                for (name, value) in preset.values {
+                    let parameter = entry.parameters.iter().find(|p| p.name == *name);
+                    assert!(
+                        parameter.is_some_and(|p| p.check(*value).is_ok()),
+                        "{}: {}: {name}",
+                        entry.name,
+                        preset.name
+                    );
+                    assert_eq!(preset.attack(entry).get(name), Some(*value));
+                }
+                assert!(preset.epsilons.is_sorted() && preset.epsilons.iter().all(|e| (0.0..=1.0).contains(e)));
+            }
         }
     }
 }

@@ -65,6 +65,34 @@ impl Parameter {
         Self::count("seed", (0.0, 4_294_967_295.0), 0.0, "The seed of its random choices; the same gives the same")
     }
 
+    /// The name for people, with the letter of the papers where they have one: `Random start`, `τ`.
+    pub fn label(&self) -> String {
+        let letter = match self.name {
+            "alpha" => "α",
+            "kappa" => "κ",
+            "momentum" => "Momentum μ",
+            "rho" => "ρ",
+            "tau" => "τ",
+            "c" => "c",
+            _ => "",
+        };
+        if !letter.is_empty() {
+            return letter.to_owned();
+        }
+        let words = self.name.replace('-', " ");
+        let mut letters = words.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    }
+
+    /// `value` for people, with the signs of the papers: `L∞` for `linf`.
+    pub fn shown(&self, value: f64) -> String {
+        match self.text(value).as_str() {
+            "linf" => "L∞".to_owned(),
+            "l2" => "L2".to_owned(),
+            text => text.to_owned(),
+        }
+    }
+
     /// Whether `value` may be set.
     ///
     /// # Errors

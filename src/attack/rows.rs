@@ -1,22 +1,28 @@
 //! What a method works on: the rows of a batch, each an image with its ε and its restart.
 
 use super::ball::Ball;
-use super::objective::{Judgement, Weighting, judged_gradient};
+use super::objective::{Judged, Judgement, Weighting, judged_gradient};
 use super::random::Random;
 use super::{AttackError, Direction, Norm, Objective};
-use crate::model::{Model, ModelError};
+use crate::model::{Logits, Model, ModelError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::ops::ControlFlow;
 
-/// What an iterative attack says after each step.
+/// What an iterative attack says after each step. What it holds was computed for the step itself, so that listening costs
+/// nothing and changes nothing.
+#[derive(Clone, Copy)]
 pub struct Step<'a> {
     /// Steps done.
     pub index: usize,
     /// Steps in all, as far as known.
     pub of: usize,
-    /// How each row stands before this step. Rows that were stopped early are left out.
+    /// How the images of `seen` stand, one for each row (an image and its restart). Rows that were stopped early are left out.
     pub judged: &'a [Judgement],
-    /// The images after it, in the order of `judged`, `[rows, channels, height, width]`.
+    /// The images that this step looked at, in the order of `judged`, `[rows, channels, height, width]`.
+    pub seen: &'a Tensor<4>,
+    /// What the model makes of them.
+    pub logits: &'a Logits,
+    /// The images after the step (of attacks that keep their best, the best so far), in the same order.
     pub adversarial: &'a Tensor<4>,
 }
 
@@ -53,14 +59,9 @@ impl Rows<'_> {
     }
 
     /// How each row stands at `x`, and the gradient of the loss there, zero outside the region.
-    pub fn gradient(
-        &self,
-        x: &Tensor<4>,
-        objective: &Objective,
-        weighting: Weighting,
-    ) -> Result<(Vec<Judgement>, Tensor<4>), ModelError> {
-        let (judged, gradient) = judged_gradient(self.model, x, objective, weighting)?;
-        Ok((judged, self.inside(gradient)))
+    pub fn gradient(&self, x: &Tensor<4>, objective: &Objective, weighting: Weighting) -> Result<Judged, ModelError> {
+        let found = judged_gradient(self.model, x, objective, weighting)?;
+        Ok(Judged { gradient: self.inside(found.gradient), ..found })
     }
 
     /// A number for each value of `x`, each row from its own random numbers.

@@ -4,7 +4,7 @@
 use super::ball::Ball;
 use super::objective::{Aim, Judgement, Objective};
 use super::random::Random;
-use super::rows::{Found, Method, Observer, Rows, index_of};
+use super::rows::{Found, Method, Observer, Rows, Step, index_of};
 use super::{Attack, AttackError, Direction};
 use crate::data::Mask;
 use crate::model::{Model, ModelError, Task};
@@ -109,8 +109,13 @@ impl Attack {
         let at_once = (options.budget_bytes / model.working_bytes(height, width).max(1)).clamp(1, 4096) as usize;
         let mut best: Vec<Option<Best>> = (0..batch).map(|_| None).collect();
         let (mut gradients, mut stopped) = (0, false);
-        for chunk in all.chunks(at_once) {
-            let found = self.chunk(model, x, objective, epsilons, options, chunk, observer)?;
+        let chunks = all.len().div_ceil(at_once);
+        for (number, chunk) in all.chunks(at_once).enumerate() {
+            // Steps are counted over all batches.
+            let mut counted = |step: &Step<'_>| {
+                observer(&Step { index: number * step.of + step.index, of: chunks * step.of, ..*step })
+            };
+            let found = self.chunk(model, x, objective, epsilons, options, chunk, &mut counted)?;
             gradients = gradients.max(found.gradients);
             let chunk_objective = objective.select(&index_of(&images(chunk), &x.device()));
             let judged = chunk_objective.judge(model, found.adversarial.clone())?;
@@ -293,7 +298,7 @@ struct Best {
 }
 
 /// Whether `a` is a better result of an attack than `b`: for a class first whether it succeeds, then its loss.
-fn better(a: &Judgement, b: &Judgement, objective: &Objective) -> bool {
+pub(super) fn better(a: &Judgement, b: &Judgement, objective: &Objective) -> bool {
     let first =
         if objective.task() == Task::Classification { a.hits.total_cmp(&b.hits) } else { std::cmp::Ordering::Equal };
     let loss = |j: &Judgement| objective.sign() * j.loss;

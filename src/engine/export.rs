@@ -4,7 +4,7 @@ use super::{Export, ExportReport};
 use crate::attack::{Attack, Reference};
 use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
-    PanelCaption, PanelPictures, encode_png, panel, save_and_judge, write_curve_csv, write_figure,
+    PanelCaption, PanelPictures, encode_png, panel, save_and_judge, write_comparison_csv, write_curve_csv, write_figure,
 };
 use crate::study::{Curve, Judged, Subject};
 use crate::tensor;
@@ -53,6 +53,10 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             };
             let subtitle = format!("{} on {}{confined}", subject.model.card().name, name(&subject.case));
             write_figure(curve(shown)?, &subtitle, path).map_err(text)?;
+            (path, None)
+        }
+        Export::ComparisonCsv(path, table) => {
+            write_comparison_csv(table, path).map_err(text)?;
             (path, None)
         }
         Export::Views(path) => {

@@ -1,5 +1,6 @@
 //! The job lane: one thread, one job at a time, in steps between which it can be paused, cancelled or replaced.
 
+use super::comparison::{self, ComparisonJob};
 use super::{Event, ExportReport, JobState, JobStatus, Outbox, Problem, Series};
 use crate::study::report::{VolumeAttack, VolumeRun};
 use crate::study::{Curve, Sweep};
@@ -34,13 +35,24 @@ pub(super) enum Job {
     Curve(CurveJob),
     /// Writes an adversarial volume.
     Volume(VolumeJob),
+    /// Measures several attacks.
+    Comparison(Box<ComparisonJob>),
+}
+
+impl Job {
+    /// Whether a person asked for it, so that what starts on its own waits for it.
+    fn is_asked_for(&self) -> bool {
+        !matches!(self, Self::Curve(_))
+    }
 }
 
 #[derive(Default)]
 struct State {
     next: Option<Job>,
-    /// A curve that waits for the volume that is being written.
+    /// A curve that waits for what a person asked for.
     later: Option<Job>,
+    /// A person asked for the running job.
+    asked_for: bool,
     /// The running job writes a volume.
     writes_volume: bool,
     paused: bool,
@@ -68,7 +80,7 @@ impl State {
 }
 
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -76,6 +88,12 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the running job is still wanted.
+    pub(super) fn goes_on(&self) -> bool {
+        let state = self.lock();
+        !state.cancel && state.next.is_none() && !state.closed
     }
 }
 
@@ -93,11 +111,11 @@ impl JobLane {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Cancels what runs and starts `job`. A curve, which starts on its own, waits for a volume that a person asked for.
+    /// Cancels what runs and starts `job`. A curve, which starts on its own, waits for what a person asked for.
     pub(super) fn replace(&self, job: Job) {
         let mut state = self.shared.lock();
-        let volume = state.writes_volume || matches!(state.next, Some(Job::Volume(_)));
-        if volume && matches!(job, Job::Curve(_)) {
+        let asked_for = state.asked_for || state.next.as_ref().is_some_and(Job::is_asked_for);
+        if asked_for && !job.is_asked_for() {
             state.later = Some(job);
             return;
         }
@@ -106,25 +124,27 @@ impl JobLane {
         self.shared.changed.notify_all();
     }
 
-    pub(super) fn pause(&self, paused: bool) {
-        self.shared.lock().paused = paused;
-        self.shared.changed.notify_all();
+    pub(super) fn control(&self) -> JobControl {
+        JobControl(self.shared.clone())
     }
 
     pub(super) fn cancel(&self) {
-        let mut state = self.shared.lock();
-        state.cancel = true;
-        state.next = None;
-        state.later = None;
-        self.shared.changed.notify_all();
+        self.control().cancel();
     }
 
-    /// As [`Self::cancel`], of curves: what is shown has changed. A volume is of what was shown when it was asked for.
+    /// Whether a volume is being written or waits to be.
+    pub(super) fn writes_volume(&self) -> bool {
+        let state = self.shared.lock();
+        state.writes_volume || matches!(state.next, Some(Job::Volume(_)))
+    }
+
+    /// As [`Self::cancel`], of curves: what is shown has changed. The other jobs are of what was shown when they were asked
+    /// for.
     pub(super) fn cancel_curve(&self) {
         let mut state = self.shared.lock();
         state.later = None;
         state.next.take_if(|job| matches!(job, Job::Curve(_)));
-        if !state.writes_volume {
+        if !state.asked_for {
             state.cancel = true;
             self.shared.changed.notify_all();
         }
@@ -133,6 +153,25 @@ impl JobLane {
     /// The curve of `generation`, as far as it is measured.
     pub(super) fn curve(&self, generation: u64) -> Option<Curve> {
         self.shared.lock().curve.as_ref().filter(|(g, _)| *g == generation).map(|(_, c)| c.clone())
+    }
+}
+
+/// Pauses and cancels what the lane does, from any thread.
+#[derive(Clone)]
+pub(super) struct JobControl(Arc<Shared>);
+
+impl JobControl {
+    pub(super) fn pause(&self, paused: bool) {
+        self.0.lock().paused = paused;
+        self.0.changed.notify_all();
+    }
+
+    pub(super) fn cancel(&self) {
+        let mut state = self.0.lock();
+        state.cancel = true;
+        state.next = None;
+        state.later = None;
+        self.0.changed.notify_all();
     }
 }
 
@@ -154,7 +193,7 @@ fn run(shared: &Shared, outbox: &Outbox) {
     loop {
         let job = {
             let mut state = shared.lock();
-            state.writes_volume = false;
+            (state.writes_volume, state.asked_for) = (false, false);
             loop {
                 if state.closed {
                     return;
@@ -162,6 +201,7 @@ fn run(shared: &Shared, outbox: &Outbox) {
                 if let Some(job) = state.next.take().or_else(|| state.later.take()) {
                     state.cancel = false;
                     state.writes_volume = matches!(job, Job::Volume(_));
+                    state.asked_for = job.is_asked_for();
                     break job;
                 }
                 state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -171,10 +211,15 @@ fn run(shared: &Shared, outbox: &Outbox) {
         let (name, what) = match &job {
             Job::Curve(_) => (CURVE, "Measure the curve"),
             Job::Volume(_) => (VOLUME, "Export"),
+            Job::Comparison(_) => (COMPARISON, "Compare attacks"),
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| match job {
             Job::Curve(job) => curve(shared, outbox, job),
             Job::Volume(job) => volume(shared, outbox, job),
+            Job::Comparison(job) => {
+                comparison::measure(shared, outbox, &job);
+                Ok(())
+            }
         }))
         .unwrap_or_else(|panic| Err(super::panic_text(panic.as_ref())));
         if let Err(why) = outcome {
@@ -187,13 +232,20 @@ fn run(shared: &Shared, outbox: &Outbox) {
 /// The names of the jobs.
 const CURVE: &str = "curve";
 const VOLUME: &str = "volume";
+pub(super) const COMPARISON: &str = "comparison";
 
-fn status(name: &str, done: usize, total: usize, remaining_secs: Option<f64>, state: JobState) -> JobStatus {
+pub(super) fn status(name: &str, done: usize, total: usize, remaining_secs: Option<f64>, state: JobState) -> JobStatus {
     JobStatus { name: name.to_owned(), done, total, remaining_secs, state }
 }
 
 /// Waits while the lane is paused and tells how far it is; `false` if the job is to stop, which has been told then.
-fn may_go_on(shared: &Shared, outbox: &Outbox, name: &str, (done, total): (usize, usize), busy_secs: f64) -> bool {
+pub(super) fn may_go_on(
+    shared: &Shared,
+    outbox: &Outbox,
+    name: &str,
+    (done, total): (usize, usize),
+    busy_secs: f64,
+) -> bool {
     let remaining = (done > 0).then(|| busy_secs / done as f64 * total.saturating_sub(done) as f64);
     let mut told_pause = false;
     let mut state = shared.lock();
@@ -247,10 +299,7 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
             return Ok(());
         }
         let start = Instant::now();
-        let wanted = || {
-            let state = shared.lock();
-            !state.cancel && state.next.is_none() && !state.closed
-        };
+        let wanted = || shared.goes_on();
         let Some(step) = sweep.step_while(&wanted).map_err(|e| e.to_string())? else {
             if !wanted() {
                 // Given up between two steps of the attack.

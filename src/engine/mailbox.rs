@@ -33,6 +33,8 @@ impl Letter {
 struct State {
     letters: VecDeque<Letter>,
     closed: bool,
+    /// The attack that is running is to stop with what it has.
+    stop: bool,
 }
 
 /// Shared by the window, the file threads and the worker.
@@ -82,6 +84,26 @@ impl Mailbox {
     /// Whether something waits to be read.
     pub(super) fn is_waiting(&self) -> bool {
         !self.lock().letters.is_empty()
+    }
+
+    /// Whether something waits to be read that `matters`, or all is to end.
+    pub(super) fn is_waiting_for(&self, matters: impl Fn(&Request) -> bool) -> bool {
+        let state = self.lock();
+        let matters = |letter: &Letter| match letter {
+            Letter::Request(request) => matters(request),
+            Letter::Opened(_) | Letter::Model(_) => true,
+        };
+        state.closed || state.letters.iter().any(matters)
+    }
+
+    /// The attack that is running is to stop with what it has.
+    pub(super) fn stop_attack(&self) {
+        self.lock().stop = true;
+    }
+
+    /// Whether that was wished for, once.
+    pub(super) fn take_stop(&self) -> bool {
+        std::mem::take(&mut self.lock().stop)
     }
 
     pub(super) fn close(&self) {

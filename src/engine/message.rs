@@ -1,11 +1,14 @@
 //! What the window (or any other front) and the engine say to each other. Messages are facts and wishes; the engine
 //! never asks back.
 
-use super::{ClassDice, ClassScores, DeviceChoice, Early, Plane, TargetWish, TruthChoice};
+use super::{
+    AttackRun, ClassDice, ClassScores, ComparisonNews, ComparisonStart, DeviceChoice, Early, Plane, TargetWish,
+    TruthChoice, Unfinished,
+};
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail};
 use crate::model::{self, ModelCard};
-use crate::study::report::{Saved, SavedVolume};
+use crate::study::report::{ComparisonTable, Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SweepPlan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,11 +86,22 @@ pub enum Request {
     Attack(Attack),
     /// Choose ε, as a fraction of the bounds' width. Answered by an [`Event::Frame`].
     Epsilon(f64),
+    /// Stop the attack of the present frame between two of its steps; the best until then is shown and kept.
+    StopAttack,
+    /// Run an attack that was stopped anew.
+    RunAttack,
     /// Compute somewhere else. The case and model stay.
     Device(DeviceChoice),
     /// Fill the curve of the present case, model and attack. Started by the engine itself whenever one of these
     /// changes; a request starts it anew with another plan.
     Sweep(SweepPlan),
+    /// Measure these attacks over one grid of ε on the present case, one after the other. A job.
+    Compare {
+        /// The attacks.
+        attacks: Vec<Attack>,
+        /// ε as fractions of the bounds' width.
+        epsilons: Vec<f64>,
+    },
     /// Pause or go on with the running job.
     PauseJob(bool),
     /// Cancel the running job; what it found stays.
@@ -116,8 +130,10 @@ impl Request {
             Request::SaveCard => "Save card",
             Request::Attack(_) => "Choose attack",
             Request::Epsilon(_) => "Set ε",
+            Request::StopAttack | Request::RunAttack => "Attack",
             Request::Device(_) => "Change device",
             Request::Sweep(_) | Request::PauseJob(_) | Request::CancelJob => "Measure the curve",
+            Request::Compare { .. } => "Compare attacks",
             Request::Export(_) => "Export",
         }
     }
@@ -138,6 +154,8 @@ pub enum Export {
     CurveCsv(PathBuf),
     /// The present curve as a figure (SVG, or PNG by the file's ending).
     CurveFigure(PathBuf),
+    /// Several attacks over one grid of ε, with their parameters (CSV).
+    ComparisonCsv(PathBuf, Arc<ComparisonTable>),
     /// All views at the present ε, labelled, side by side, as one PNG.
     Views(PathBuf),
 }
@@ -151,6 +169,7 @@ impl Export {
             | Self::PredictedMask(path)
             | Self::CurveCsv(path)
             | Self::CurveFigure(path)
+            | Self::ComparisonCsv(path, _)
             | Self::Views(path) => path,
         }
     }
@@ -195,6 +214,8 @@ pub enum Event {
     Device(DeviceInfo),
     /// New pictures and numbers.
     Frame(Arc<Frame>),
+    /// An attack of many steps under way, or its end.
+    Attacking(AttackRun),
     /// The engine works on a new frame (`true`) or waits for wishes (`false`).
     Computing(bool),
     /// A new curve begins; points of older generations are of another case, model or attack.
@@ -215,6 +236,10 @@ pub enum Event {
         /// The point.
         point: CurvePoint,
     },
+    /// Several attacks are measured; what was measured of others before is of another comparison.
+    ComparisonStarted(Arc<ComparisonStart>),
+    /// One more point of one of them.
+    Compared(ComparisonNews),
     /// The job's progress; also its end.
     Job(JobStatus),
     /// Something was written.
@@ -386,6 +411,10 @@ pub struct Frame {
     pub loss: Option<f32>,
     /// Seconds from the wish to the planes.
     pub tick_secs: f64,
+    /// Where the attack stands, if this is not its result.
+    pub unfinished: Option<Unfinished>,
+    /// For attacks that move pixels: the largest displacement, in pixels.
+    pub displacement: Option<f32>,
 }
 
 /// Something was written.

@@ -2,6 +2,7 @@
 //! in steps; files and models are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
+mod comparison;
 mod decision;
 mod device;
 mod early;
@@ -17,7 +18,9 @@ mod prepared;
 mod scene;
 mod stacks;
 mod thumbnails;
+mod watch;
 
+pub use comparison::{ComparedWhat, ComparisonNews, ComparisonStart};
 pub use decision::{ClassDice, ClassScores, TargetWish, TruthChoice};
 pub use device::DeviceChoice;
 pub use early::{Clean, Early};
@@ -26,6 +29,7 @@ pub use message::{
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
 pub use thumbnails::THUMBNAIL_SIDE;
+pub use watch::{AttackRun, RunEnd, Unfinished};
 
 use burn::tensor::Device;
 use mailbox::{Letter, Mailbox};
@@ -70,6 +74,7 @@ impl Outbox {
 /// The running workers. Dropping it ends them after their present step.
 pub struct Engine {
     mailbox: Arc<Mailbox>,
+    jobs: job::JobControl,
     thumbnails: Thumbnails,
     events: Receiver<Event>,
     thread: Option<JoinHandle<()>>,
@@ -87,8 +92,9 @@ impl Engine {
         let stacks = Arc::default();
         let thumbnails = Thumbnails::start(Arc::clone(&stacks), outbox.clone())?;
         let worker = interactive::Worker::new(choice, backends, mailbox.clone(), stacks, outbox)?;
+        let jobs = worker.job_control();
         let thread = std::thread::Builder::new().name("interactive".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { mailbox, thumbnails, events, thread: Some(thread) })
+        Ok(Self { mailbox, jobs, thumbnails, events, thread: Some(thread) })
     }
 
     /// Asks for something; never waits.
@@ -96,6 +102,10 @@ impl Engine {
         match request {
             // They wait for no model.
             Request::Thumbnails { set, indices } => self.thumbnails.wish(set, indices),
+            // Nor do these, which would give up the attack that is running.
+            Request::StopAttack => self.mailbox.stop_attack(),
+            Request::PauseJob(paused) => self.jobs.pause(paused),
+            Request::CancelJob => self.jobs.cancel(),
             request => self.mailbox.push(Letter::Request(request)),
         }
     }

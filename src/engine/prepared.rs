@@ -2,11 +2,14 @@
 
 use super::early::{class_plane, several};
 use super::interactive::text;
-use super::{CaseInfo, ClassDice, ClassScores, Frame, Plane, Publish, scene};
-use crate::attack::{Attack, EpsilonMeaning, Step};
-use crate::study::{Adversary, Judged, Subject};
+use super::watch::{Watch, Wish};
+use super::{CaseInfo, ClassDice, ClassScores, Event, Frame, Plane, Publish, RunEnd, Unfinished, scene};
+use crate::attack::{Attack, Step};
+use crate::model::Logits;
+use crate::study::{Adversary, Attempt, Judged, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +29,16 @@ pub(super) struct Prepared {
     /// The predicted classes of the original, where there are more than two.
     clean_classes: Option<Plane>,
     reference: Plane,
+}
+
+/// What a frame is asked for.
+pub(super) struct Tick<'a> {
+    /// The case that it is of.
+    pub case: &'a Arc<CaseInfo>,
+    pub epsilon: f64,
+    /// When it was wished for.
+    pub start: Instant,
+    pub publish: &'a Publish,
 }
 
 impl Prepared {
@@ -53,31 +66,93 @@ impl Prepared {
         })
     }
 
-    /// The frame at `epsilon`, the adversarial image and what the model sees in it. `start` is when it was wished for. An
-    /// attack of many steps is given up once `go_on` says no: then `None`.
+    /// The frame at `epsilon`, the adversarial image and what the model sees in it. An attack of many steps asks `wish` after each, and `tell` hears of it; once it is given up: `None`.
     pub(super) fn frame(
         &self,
-        case: &Arc<CaseInfo>,
-        epsilon: f64,
-        start: Instant,
-        publish: &Publish,
-        go_on: &dyn Fn() -> bool,
+        tick: &Tick<'_>,
+        wish: &dyn Fn() -> Wish,
+        tell: &dyn Fn(Event),
     ) -> Result<Option<(Frame, Tensor<4>, Judged)>, String> {
-        let subject = &self.subject;
-        let mut observer = |_: &Step<'_>| if go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        let Some(adversarial) = self.adversary.at(epsilon, &mut observer).map_err(text)? else { return Ok(None) };
-        let judged = if self.is_original(epsilon) {
-            subject.clean.clone()
-        } else {
-            subject.judge(&adversarial).map_err(text)?
+        let (attempt, unfinished) = match self.adversary.stopped_at(tick.epsilon) {
+            Some((attempt, [done, of])) => (attempt, Some(Unfinished { done, of, stopped: true })),
+            None => match self.attempt(tick, wish, tell)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
         };
+        let judged = if self.is_original(tick.epsilon) {
+            self.subject.clean.clone()
+        } else {
+            self.subject.judge(&attempt.image).map_err(text)?
+        };
+        let frame = self.frame_of(tick, &attempt.image, &judged)?;
+        let frame = Frame { unfinished, displacement: attempt.displacement, ..frame };
+        Ok(Some((frame, attempt.image, judged)))
+    }
+
+    /// Runs the attack; `None` once it is given up.
+    fn attempt(
+        &self,
+        tick: &Tick<'_>,
+        wish: &dyn Fn() -> Wish,
+        tell: &dyn Fn(Event),
+    ) -> Result<Option<(Attempt, Option<Unfinished>)>, String> {
+        let mut watch = Watch::new(next_run(), self.method, tick.epsilon, self.adversary.objective(), tell);
+        let wished = Cell::new(Wish::GoOn);
+        let mut observer = |step: &Step<'_>| {
+            watch.hear(step, |image, logits, steps| {
+                // A picture that cannot be made is no reason to end the attack.
+                self.under_way(tick, &image, logits, steps).ok().map(Event::Frame)
+            });
+            // What was wished for once holds for all that is left.
+            if wished.get() == Wish::GoOn {
+                wished.set(wish());
+            }
+            if wished.get() == Wish::GoOn { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let attempt = self.adversary.attempt(tick.epsilon, &mut observer).map_err(text)?;
+        if !attempt.stopped {
+            watch.end(RunEnd::Complete);
+            return Ok(Some((attempt, None)));
+        }
+        if wished.get() == Wish::GiveUp {
+            watch.end(RunEnd::GivenUp);
+            return Ok(None);
+        }
+        watch.end(RunEnd::Stopped);
+        let (done, of) = watch.steps();
+        self.adversary.keep_stopped(tick.epsilon, attempt.clone(), [done, of]);
+        Ok(Some((attempt, Some(Unfinished { done, of, stopped: true }))))
+    }
+
+    /// A picture of an attack under way.
+    fn under_way(
+        &self,
+        tick: &Tick<'_>,
+        image: &Tensor<4>,
+        logits: Logits,
+        (done, of): (usize, usize),
+    ) -> Result<Arc<Frame>, String> {
+        let judged = self.subject.judge_logits(image, logits).map_err(text)?;
+        let frame = self.frame_of(tick, image, &judged)?;
+        Ok(Arc::new(Frame { unfinished: Some(Unfinished { done, of, stopped: false }), ..frame }))
+    }
+
+    /// What is on the screen when the adversarial image is `adversarial`.
+    fn frame_of(
+        &self,
+        &Tick { case, epsilon, start, publish }: &Tick<'_>,
+        adversarial: &Tensor<4>,
+        judged: &Judged,
+    ) -> Result<Frame, String> {
+        let subject = &self.subject;
         let noise = adversarial.clone() - subject.x.clone();
         let direction = match &self.direction {
             Some(direction) => direction.clone(),
             // The way that all steps together went.
             None => publish(noise.clone() / peak(noise.clone())?.max(f32::MIN_POSITIVE))?,
         };
-        let frame = Frame {
+        Ok(Frame {
             case: case.clone(),
             epsilon,
             method: self.method,
@@ -91,21 +166,29 @@ impl Prepared {
             classes: self.clean_classes.clone().map(|clean| [clean, class_plane(&judged.predicted)]),
             clean_probability: self.clean_probability.clone(),
             adversarial_probability: publish(judged.probability.clone())?.with_values(&judged.on_host),
-            scores: ClassScores::of(subject, &judged),
-            class_dice: ClassDice::of(subject, &judged),
+            scores: ClassScores::of(subject, judged),
+            class_dice: ClassDice::of(subject, judged),
             reference: self.reference.clone(),
             clean: subject.clean.measure,
             adversarial_measure: judged.measure,
             loss: self.adversary.clean_gradient().map(|(loss, _)| *loss),
             tick_secs: start.elapsed().as_secs_f64(),
-        };
-        Ok(Some((frame, adversarial, judged)))
+            unfinished: None,
+            displacement: None,
+        })
     }
 
     /// Whether nothing is changed at `epsilon`. An attack that looks for the smallest perturbation does not ask ε.
     fn is_original(&self, epsilon: f64) -> bool {
-        epsilon == 0.0 && self.method.entry().epsilon != EpsilonMeaning::Found
+        epsilon == 0.0 && !self.adversary.finds_epsilon()
     }
+}
+
+/// Counts runs of attacks.
+fn next_run() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The largest magnitude.

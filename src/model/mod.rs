@@ -30,10 +30,10 @@ pub use error::ModelError;
 pub use graph::OnnxModel;
 pub use memory::check_room;
 pub use open::{open, open_watched};
-pub use predict::{Classified, Prediction, class_probabilities, classify, predict};
+pub use predict::{Classified, Prediction, class_probabilities, classified, classify, predict, prediction};
 pub use watch::Watch;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use std::sync::Arc;
 
 /// What a model puts out before its final activation.
@@ -52,6 +52,15 @@ impl Logits {
         match self {
             Self::Dense(z) => Self::Dense(z.without_autodiff()),
             Self::Class(z) => Self::Class(z.without_autodiff()),
+        }
+    }
+
+    /// Those of the images `index`, in that order.
+    #[must_use]
+    pub fn select(&self, index: &Tensor<1, Int>) -> Self {
+        match self {
+            Self::Dense(z) => Self::Dense(z.clone().select(0, index.clone())),
+            Self::Class(z) => Self::Class(z.clone().select(0, index.clone())),
         }
     }
 }

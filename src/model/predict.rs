@@ -24,8 +24,15 @@ pub struct Prediction {
 /// # Errors
 /// If the model classifies whole images, a probability is not finite, or the device fails.
 pub fn predict(model: &dyn Model, x: Tensor<4>) -> Result<Prediction, ModelError> {
-    let card = model.card();
-    let Logits::Dense(logits) = model.logits(x)? else { return Err(ModelError::NotSegmentation) };
+    prediction(model.card(), model.logits(x)?)
+}
+
+/// What the logits of one image say, as [`predict`] has them.
+///
+/// # Errors
+/// As there.
+pub fn prediction(card: &ModelCard, logits: Logits) -> Result<Prediction, ModelError> {
+    let Logits::Dense(logits) = logits else { return Err(ModelError::NotSegmentation) };
     let [_, _, height, width] = logits.dims();
     let positive = card.positive_class;
     let (probability, winner) = match card.head {
@@ -92,8 +99,15 @@ impl Classified {
 /// # Errors
 /// If the model segments, a logit is not finite, or the device fails.
 pub fn classify(model: &dyn Model, x: Tensor<4>) -> Result<Vec<Classified>, ModelError> {
-    let card = model.card();
-    let Logits::Class(logits) = model.logits(x)? else { return Err(ModelError::NotClassification) };
+    classified(model.card(), model.logits(x)?)
+}
+
+/// What the logits of images say, as [`classify`] has them.
+///
+/// # Errors
+/// As there.
+pub fn classified(card: &ModelCard, logits: Logits) -> Result<Vec<Classified>, ModelError> {
+    let Logits::Class(logits) = logits else { return Err(ModelError::NotClassification) };
     let outputs = logits.dims()[1].max(1);
     let values = tensor::to_host(logits)?;
     if values.iter().any(|z| !z.is_finite()) {

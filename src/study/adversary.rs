@@ -10,6 +10,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Adversarial images that are remembered; as many as a curve has points.
 const MOST_KNOWN: usize = 48;
 
+/// What an attack has found at one ε.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The adversarial image, `[1, channels, h, w]`.
+    pub image: Tensor<4>,
+    /// The observer stopped the attack: this is the best until then.
+    pub stopped: bool,
+    /// For attacks that move pixels: the largest displacement, in pixels.
+    pub displacement: Option<f32>,
+}
+
+/// What was stopped: what it is remembered by, what it had, and after how many of its steps.
+type Stopped = (u64, Attempt, [usize; 2]);
+
 /// An attack on a subject. Shared by the curve, the window and the report, so that none computes what another has.
 pub struct Adversary {
     subject: Arc<Subject>,
@@ -17,7 +31,9 @@ pub struct Adversary {
     objective: Objective,
     direction: Option<Direction>,
     clean: Option<(f32, Tensor<4>)>,
-    known: Mutex<VecDeque<(u64, Tensor<4>)>>,
+    known: Mutex<VecDeque<(u64, Attempt)>>,
+    /// What was stopped last, and where; a curve does not take it for the attack.
+    stopped: Mutex<Option<Stopped>>,
 }
 
 impl Adversary {
@@ -34,7 +50,7 @@ impl Adversary {
             None => None,
         };
         attack.check(&objective)?;
-        Ok(Self { subject, attack, objective, direction, clean, known: Mutex::default() })
+        Ok(Self { subject, attack, objective, direction, clean, known: Mutex::default(), stopped: Mutex::default() })
     }
 
     /// What is attacked.
@@ -45,6 +61,11 @@ impl Adversary {
     /// The attack.
     pub fn attack(&self) -> Attack {
         self.attack
+    }
+
+    /// What it raises or lowers.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
     }
 
     /// The direction, where it does not depend on ε.
@@ -63,28 +84,67 @@ impl Adversary {
     /// # Errors
     /// If the device fails.
     pub fn at(&self, epsilon: f64, observer: &mut Observer<'_>) -> Result<Option<Tensor<4>>, AttackError> {
+        let attempt = self.attempt(epsilon, observer)?;
+        Ok(if attempt.stopped { None } else { Some(attempt.image) })
+    }
+
+    /// The adversarial image at `epsilon`; where the observer stopped the attack, the best until then.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn attempt(&self, epsilon: f64, observer: &mut Observer<'_>) -> Result<Attempt, AttackError> {
+        let plain = |image| Attempt { image, stopped: false, displacement: None };
         if let Some(direction) = &self.direction {
-            return Ok(Some(direction.adversarial(&self.subject.x, epsilon)));
+            return Ok(plain(direction.adversarial(&self.subject.x, epsilon)));
         }
-        let found = self.attack.entry().epsilon == EpsilonMeaning::Found;
-        if epsilon == 0.0 && !found {
-            return Ok(Some(self.subject.x.clone()));
+        if epsilon == 0.0 && !self.finds_epsilon() {
+            return Ok(plain(self.subject.x.clone()));
         }
-        let key = if found { 0 } else { epsilon.to_bits() };
-        if let Some(image) = self.remembered(key) {
-            return Ok(Some(image));
+        let key = self.key(epsilon);
+        if let Some(attempt) = self.remembered(key) {
+            return Ok(attempt);
         }
         let (model, x) = (self.subject.model.as_ref(), &self.subject.x);
         let outcome = self.attack.run(model, x, &self.objective, &[epsilon], &self.subject.options(), observer)?;
-        if outcome.stopped {
-            return Ok(None);
+        let displacement = outcome.largest_displacement()?.and_then(|all| all.first().copied());
+        let attempt = Attempt { image: outcome.adversarial, stopped: outcome.stopped, displacement };
+        if attempt.stopped {
+            return Ok(attempt);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() == MOST_KNOWN {
             known.pop_front();
         }
-        known.push_back((key, outcome.adversarial.clone()));
-        Ok(Some(outcome.adversarial))
+        known.push_back((key, attempt.clone()));
+        Ok(attempt)
+    }
+
+    /// Keeps what a person stopped at `epsilon` after `steps`, done and in all; [`Adversary::stopped_at`] has it until it is
+    /// forgotten.
+    pub fn keep_stopped(&self, epsilon: f64, attempt: Attempt, steps: [usize; 2]) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.key(epsilon), attempt, steps));
+    }
+
+    /// What was stopped at `epsilon`, and after how many steps.
+    pub fn stopped_at(&self, epsilon: f64) -> Option<(Attempt, [usize; 2])> {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = stopped.as_ref().filter(|(key, ..)| *key == self.key(epsilon));
+        found.map(|(_, attempt, steps)| (attempt.clone(), *steps))
+    }
+
+    /// Forgets what was stopped, so that it runs anew.
+    pub fn forget_stopped(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether the attack looks for the smallest perturbation, whatever ε.
+    pub fn finds_epsilon(&self) -> bool {
+        self.attack.entry().epsilon == EpsilonMeaning::Found
+    }
+
+    /// What an image is remembered by.
+    fn key(&self, epsilon: f64) -> u64 {
+        if self.finds_epsilon() { 0 } else { epsilon.to_bits() }
     }
 
     /// [`Adversary::at`] that nobody stops.
@@ -96,8 +156,8 @@ impl Adversary {
         Ok(image.unwrap_or_else(|| self.subject.x.clone()))
     }
 
-    fn remembered(&self, key: u64) -> Option<Tensor<4>> {
+    fn remembered(&self, key: u64) -> Option<Attempt> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|(k, _)| *k == key).map(|(_, image)| image.clone())
+        known.iter().find(|(k, _)| *k == key).map(|(_, attempt)| attempt.clone())
     }
 }

@@ -10,7 +10,7 @@ mod seen;
 mod subject;
 mod sweep;
 
-pub use adversary::Adversary;
+pub use adversary::{Adversary, Attempt};
 pub use batch::{BatchCase, BatchResult, Truth, attack_cases, measured_norm};
 pub use curve::{Curve, CurvePoint, Measure};
 pub use decision::Decision;

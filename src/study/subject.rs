@@ -4,7 +4,9 @@ use super::{Decision, Measure, Seen, SeenPlan, Truth};
 use crate::attack::{Objective, Options, Reference};
 use crate::data::{Case, IGNORE, Mask, Region};
 use crate::metric::{self, Overlap, PixelError};
-use crate::model::{Classified, Model, ModelError, Prediction, Task, check_room, classify, predict};
+use crate::model::{
+    Classified, Logits, Model, ModelCard, ModelError, Prediction, Task, check_room, classified, prediction,
+};
 use crate::tensor;
 use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
@@ -58,10 +60,14 @@ enum Output {
 
 impl Output {
     fn of(model: &dyn Model, x: &Tensor<4>) -> Result<Self, ModelError> {
-        match model.card().task {
-            Task::Segmentation => predict(model, x.clone()).map(Self::Mask),
+        Self::of_logits(model.card(), model.logits(x.clone())?)
+    }
+
+    fn of_logits(card: &ModelCard, logits: Logits) -> Result<Self, ModelError> {
+        match card.task {
+            Task::Segmentation => prediction(card, logits).map(Self::Mask),
             Task::Classification => {
-                let first = classify(model, x.clone())?.into_iter().next();
+                let first = classified(card, logits)?.into_iter().next();
                 first.map(Self::Class).ok_or(ModelError::NotClassification)
             }
         }
@@ -249,7 +255,15 @@ impl Subject {
     /// # Errors
     /// If an output is not finite, or the device fails.
     pub fn judge(&self, image: &Tensor<4>) -> Result<Judged, ModelError> {
-        let output = Output::of(self.model.as_ref(), image)?;
+        self.judge_logits(image, self.model.logits(image.clone())?)
+    }
+
+    /// [`Subject::judge`] of an image whose logits are known already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn judge_logits(&self, image: &Tensor<4>, logits: Logits) -> Result<Judged, ModelError> {
+        let output = Output::of_logits(self.model.card(), logits)?;
         let changed = tensor::to_host(image.clone())?.into();
         Ok(Judged::new(output, &self.compared(), changed, &self.x))
     }

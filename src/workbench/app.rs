@@ -7,7 +7,7 @@ use super::files::Prompt;
 use super::layout::{self, Panels};
 use super::notices::Notes;
 use super::settings::{self, Settings, Writer};
-use super::state::{Look, Marks, State};
+use super::state::{Look, Marks, State, Tuned};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
 use crate::data::{Axis, Bounds, Region};
@@ -112,6 +112,8 @@ impl App {
         let mut state = State {
             epsilon: settings.epsilon.unwrap_or(first.epsilon),
             method: settings.attack.unwrap_or(first.method),
+            several: settings.several.clone(),
+            tuned: Tuned::from(settings.attacks.as_slice()),
             look: settings.look,
             view: settings.view.clone(),
             unit: settings.unit,
@@ -228,6 +230,8 @@ impl App {
             maximized: self.maximized,
             epsilon: Some(self.state.epsilon),
             attack: Some(self.state.method),
+            attacks: self.state.tuned.changed(),
+            several: self.state.several.clone(),
             layout: Some(self.tree.clone()),
             data_set: self.set_to_remember().or_else(|| self.remembered.clone()),
             thumbnail_side: Some(self.state.browse.side),

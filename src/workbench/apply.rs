@@ -6,7 +6,8 @@ use super::files::{self, Meaning, Prompt, Wanted};
 use super::history::{Change, Held, Snapshot};
 use super::state::State;
 use super::{browse, layout, theme};
-use crate::engine::{Problem, Request};
+use crate::attack::Attack;
+use crate::engine::{Export, Problem, Request};
 use eframe::egui::{self, ViewportCommand};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,11 +31,16 @@ impl App {
             }
             Command::Unit(unit) => state.unit = unit,
             Command::Scale(scale) => state.scale = scale,
-            Command::Attack(method) => {
-                if method != state.method {
-                    self.record(Change::Attack, context);
-                    self.state.method = method;
-                    self.engine.send(Request::Attack(method));
+            Command::Attack(method) => self.set_attack(method, None, context),
+            Command::Preset(method, epsilon) => self.set_attack(method, epsilon, context),
+            Command::Several(several) => state.several = several.sanitised(),
+            Command::MeasureSeveral => {
+                let attacks = state.several.attacks(&state.tuned);
+                self.engine.send(Request::Compare { attacks, epsilons: state.several.epsilons.clone() });
+            }
+            Command::ExportComparison(path) => {
+                if let Some(compared) = &state.compared {
+                    self.engine.send(Request::Export(Export::ComparisonCsv(path, Arc::new(compared.table()))));
                 }
             }
             Command::View(view) => {
@@ -175,11 +181,30 @@ impl App {
         self.engine.send(Request::Epsilon(epsilon));
     }
 
+    /// Takes the attack, and ε with it in one step of undo.
+    fn set_attack(&mut self, method: Attack, epsilon: Option<f64>, context: &egui::Context) {
+        let epsilon = epsilon.filter(|e| (0.0..=1.0).contains(e)).unwrap_or(self.state.epsilon);
+        if method == self.state.method && epsilon == self.state.epsilon {
+            return;
+        }
+        self.record(Change::Attack, context);
+        self.state.tuned.remember(method);
+        if epsilon != self.state.epsilon {
+            self.state.epsilon = epsilon;
+            self.engine.send(Request::Epsilon(epsilon));
+        }
+        if method != self.state.method {
+            self.state.method = method;
+            self.engine.send(Request::Attack(method));
+        }
+    }
+
     /// Undo or redo.
     fn go(&mut self, forward: bool) {
         let now = self.snapshot();
         let history = &mut self.state.history;
         let Some(to) = (if forward { history.redo(now) } else { history.undo(now) }) else { return };
+        self.state.tuned.remember(to.method);
         // A card belongs to its model.
         if let Some((of, card)) = to.card
             && of == self.state.card.file

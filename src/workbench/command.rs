@@ -3,7 +3,7 @@
 
 use super::browse::Filter;
 use super::epsilon::{EpsilonScale, EpsilonUnit};
-use super::state::{Look, Marks, Navigation, Tool, View};
+use super::state::{Look, Marks, Navigation, Several, Tool, View};
 use crate::attack::Attack;
 use crate::engine::{Problem, Request};
 use crate::model::ModelCard;
@@ -26,6 +26,14 @@ pub enum Command {
     Scale(EpsilonScale),
     /// Choose the attack.
     Attack(Attack),
+    /// Choose the attack, and ε with it, as a paper has them.
+    Preset(Attack, Option<f64>),
+    /// Choose what is compared: a changed copy of the present choice.
+    Several(Box<Several>),
+    /// Measure the attacks that are chosen to be compared.
+    MeasureSeveral,
+    /// Write what was measured of them to this file.
+    ExportComparison(PathBuf),
     /// Change what the pictures look like: a changed copy of the present view.
     View(Box<View>),
     /// Change what is drawn on the pictures: a changed copy of the present marks.
@@ -156,6 +164,8 @@ pub enum ExportKind {
     CurveCsv,
     /// The curve as a figure.
     CurveFigure,
+    /// The curves of several attacks as numbers. Offered where they are compared.
+    ComparisonCsv,
 }
 
 impl ExportKind {
@@ -178,6 +188,7 @@ impl ExportKind {
             Self::Views => "All views",
             Self::CurveCsv => "Curve as CSV",
             Self::CurveFigure => "Curve as figure",
+            Self::ComparisonCsv => "Compared attacks as CSV",
         }
     }
 }

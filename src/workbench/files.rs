@@ -145,6 +145,9 @@ impl Wanted {
             }
             Self::Export(ExportKind::Views) => "All six pictures at the present ε, labelled, as one PNG",
             Self::Export(ExportKind::CurveCsv) => "One row per ε, attack and control, in the columns of the sweep",
+            Self::Export(ExportKind::ComparisonCsv) => {
+                "One row per attack and ε, with its parameters, model and device"
+            }
             Self::Export(ExportKind::CurveFigure) => "SVG, or PNG by the ending of the name",
         }
     }
@@ -333,6 +336,7 @@ impl Prompt {
                 ExportKind::Views => Export::Views(path),
                 ExportKind::CurveCsv => Export::CurveCsv(path),
                 ExportKind::CurveFigure => Export::CurveFigure(path),
+                ExportKind::ComparisonCsv => return commands.send(Command::ExportComparison(path)),
             })),
         });
     }
@@ -365,6 +369,7 @@ pub fn export_name(kind: ExportKind, state: &State) -> String {
         ExportKind::AdversarialVolume => format!("{clean}-{attack}-{epsilon}.nii.gz"),
         ExportKind::PredictedMask => format!("{clean}{slice}-{attack}-{epsilon}-mask.png"),
         ExportKind::Views => format!("{clean}{slice}-{attack}-{epsilon}-views.png"),
+        ExportKind::ComparisonCsv => format!("{clean}{slice}-attacks.csv"),
         ExportKind::CurveCsv => format!("{clean}{slice}-{attack}-curve.csv"),
         ExportKind::CurveFigure => format!("{clean}{slice}-{attack}-curve.svg"),
     }

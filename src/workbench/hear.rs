@@ -6,10 +6,10 @@
 use super::app::App;
 use super::numbers;
 use super::settings::MOST_RECENT;
-use super::state::{LiveCurve, Navigation, Recent};
+use super::state::{Compared, LiveCurve, LiveRun, Navigation, Recent};
 use super::theme;
 use crate::data::LabelMap;
-use crate::engine::{CaseInfo, Early, Event, ExportReport, Frame, JobState, Problem, Request};
+use crate::engine::{CaseInfo, Early, Event, ExportReport, Frame, JobState, Problem, Request, RunEnd};
 use crate::view::Orientation;
 use eframe::egui;
 use std::sync::Arc;
@@ -85,7 +85,14 @@ impl App {
             }
             Event::Early(early) => self.new_early(early, context),
             Event::Frame(frame) => self.new_frame(frame),
-            Event::Computing(computing) => self.state.computing = computing,
+            Event::Attacking(news) => LiveRun::hear(&mut self.state.run, news),
+            Event::Computing(computing) => {
+                self.state.computing = computing;
+                // An attack that failed says nothing more.
+                if let Some(run) = self.state.run.as_mut().filter(|run| !computing && run.is_active()) {
+                    run.news.end = Some(RunEnd::GivenUp);
+                }
+            }
             Event::CurveStarted { generation, method, clean } => {
                 let curve = LiveCurve { generation, method, clean, points: Vec::new(), control: Vec::new() };
                 // The same curve goes on where another plan adds to it.
@@ -96,6 +103,12 @@ impl App {
             Event::CurvePoint { generation, series, point } => {
                 if let Some(curve) = self.state.curve.as_mut().filter(|c| c.generation == generation) {
                     curve.add(series, point);
+                }
+            }
+            Event::ComparisonStarted(start) => self.state.compared = Some(Compared::new(start)),
+            Event::Compared(news) => {
+                if let Some(compared) = &mut self.state.compared {
+                    compared.hear(news);
                 }
             }
             Event::Job(job) => {
@@ -163,7 +176,9 @@ impl App {
     }
 
     fn new_frame(&mut self, frame: Arc<Frame>) {
-        if self.state.frame.as_ref().is_some_and(|f| f.generation > frame.generation) {
+        // What was under way may have failed, or been given up: then the last result is shown again.
+        let whole = |f: &Arc<Frame>| f.unfinished.is_none_or(|u| u.stopped);
+        if self.state.frame.as_ref().is_some_and(|f| whole(f) && f.generation > frame.generation) {
             return;
         }
         self.waiting_early = None;

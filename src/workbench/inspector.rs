@@ -3,9 +3,11 @@
 use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::EpsilonUnit;
 use super::layout::section;
+use super::parameters::ParameterPanel;
 use super::state::{MaskStyle, State, View};
-use super::{Pane, PaneContext, numbers, theme, truth, window_level};
-use crate::attack::{Attack, CATALOG, Reference};
+use super::view::MOST_GAIN;
+use super::{Pane, PaneContext, numbers, progress, theme, truth, window_level};
+use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
 use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
@@ -15,6 +17,7 @@ use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
 pub struct Inspector {
     /// The map that is being set, until it is complete.
     map_draft: Option<LabelMap>,
+    parameters: ParameterPanel,
 }
 
 impl Pane for Inspector {
@@ -24,7 +27,7 @@ impl Pane for Inspector {
 
     fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _: &mut PaneContext<'_>) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            attack_ui(ui, state, commands);
+            self.attack_ui(ui, state, commands);
             numbers::numbers_ui(ui, state);
             if let Some(case) = &state.case {
                 let truth = state.frame.as_ref().and_then(|frame| frame.scores.as_ref()).map(|scores| scores.truth);
@@ -56,58 +59,62 @@ fn grid(name: &str) -> Grid {
     Grid::new(name).num_columns(2).spacing([12.0, 4.0]).min_col_width(72.0)
 }
 
-fn attack_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
-    ui.label(theme::semibold("Attack"));
-    let chosen = state.attack();
-    let width = ui.available_width();
-    let response = ComboBox::from_id_salt("attack")
-        .selected_text(chosen.title)
-        .width(width)
-        .show_ui(ui, |ui| {
-            for entry in CATALOG {
-                let row = ui.selectable_label(entry.name == chosen.name, entry.title);
-                if row.on_hover_text(format!("{}\n\n{}", entry.description, entry.source)).clicked() {
-                    commands.send(Command::Attack(Attack::new(entry)));
+impl Inspector {
+    fn attack_ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
+        ui.label(theme::semibold("Attack"));
+        let chosen = state.attack();
+        let width = ui.available_width();
+        let response = ComboBox::from_id_salt("attack")
+            .selected_text(chosen.title)
+            .width(width)
+            .show_ui(ui, |ui| {
+                for entry in CATALOG {
+                    let row = ui.selectable_label(entry.name == chosen.name, entry.title);
+                    if row.on_hover_text(format!("{}\n\n{}", entry.description, entry.source)).clicked() {
+                        commands.send(Command::Attack(state.tuned.get(entry)));
+                    }
                 }
-            }
-        })
-        .response
-        .accessible_name("Attack");
-    response.on_hover_text(format!("{}\n\n{}", chosen.description, chosen.source));
-    ui.label(theme::weak(ui, chosen.description));
-    if chosen.lowers_the_loss && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
-        let text = "It uses the true label: right for augmenting training images, misleading on test images.";
-        ui.label(egui::RichText::new(text).color(theme::of(ui).warning));
-    }
-    ui.add_space(4.0);
-    if let Some(physical) = window_level::physical_text(state, state.epsilon) {
-        let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";
-        // A line of its own, that wraps: the numbers of wide windows are long.
-        ui.horizontal_wrapped(|ui| {
-            ui.label(theme::weak(ui, "ε is")).on_hover_text(tip);
-            ui.label(physical).on_hover_text(tip);
+            })
+            .response
+            .accessible_name("Attack");
+        response.on_hover_text(format!("{}\n\n{}", chosen.description, chosen.source));
+        ui.label(theme::weak(ui, chosen.description));
+        if chosen.lowers_the_loss && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
+            let text = "It uses the true label: right for augmenting training images, misleading on test images.";
+            ui.label(egui::RichText::new(text).color(theme::of(ui).warning));
+        }
+        self.parameters.ui(ui, state, commands);
+        progress::run_ui(ui, state, commands);
+        ui.add_space(4.0);
+        if let Some(physical) = window_level::physical_text(state, state.epsilon) {
+            let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";
+            // A line of its own, that wraps: the numbers of wide windows are long.
+            ui.horizontal_wrapped(|ui| {
+                ui.label(theme::weak(ui, "ε is")).on_hover_text(tip);
+                ui.label(physical).on_hover_text(tip);
+            });
+        }
+        grid("epsilon unit").show(ui, |ui| {
+            row(
+                ui,
+                "ε in",
+                "The unit in which ε is shown and typed. A typed ratio such as 4/255 is always a ratio.",
+                |ui| {
+                    ui.horizontal(|ui| {
+                        let levels = format!("/{:.0}", state.grey_levels());
+                        for (unit, name) in [
+                            (EpsilonUnit::GreyLevels, format!("grey levels {levels}")),
+                            (EpsilonUnit::Fraction, "fraction".to_owned()),
+                        ] {
+                            if ui.selectable_label(state.unit == unit, name).clicked() {
+                                commands.send(Command::Unit(unit));
+                            }
+                        }
+                    });
+                },
+            );
         });
     }
-    grid("epsilon unit").show(ui, |ui| {
-        row(
-            ui,
-            "ε in",
-            "The unit in which ε is shown and typed. A typed ratio such as 4/255 is always a ratio.",
-            |ui| {
-                ui.horizontal(|ui| {
-                    let levels = format!("/{:.0}", state.grey_levels());
-                    for (unit, name) in [
-                        (EpsilonUnit::GreyLevels, format!("grey levels {levels}")),
-                        (EpsilonUnit::Fraction, "fraction".to_owned()),
-                    ] {
-                        if ui.selectable_label(state.unit == unit, name).clicked() {
-                            commands.send(Command::Unit(unit));
-                        }
-                    }
-                });
-            },
-        );
-    });
 }
 
 impl Inspector {
@@ -235,12 +242,12 @@ fn gain_ui(ui: &mut Ui, state: &State, view: &mut View) {
     row(
         ui,
         "Noise gain",
-        "The noise is multiplied by this before it is shown. Automatic: ε fills the colour range.",
+        "The noise is multiplied by this before it is shown. Automatic: its largest value fills the colour range.",
         |ui| {
             ui.horizontal(|ui| {
-                let mut gain = view.gain_at(state.epsilon);
-                let drag = egui::DragValue::new(&mut gain).range(1.0..=2550.0).speed(0.5).prefix("×").max_decimals(1);
-                if ui.add(drag).accessible_name("Noise gain").changed() {
+                let mut gain = view.gain_at(state.noise_reach());
+                let slider = Slider::new(&mut gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(2);
+                if ui.add(slider).accessible_name("Noise gain").changed() {
                     (view.gain, view.auto_gain) = (gain, false);
                 }
                 if ui.checkbox(&mut view.auto_gain, "automatic").changed() && !view.auto_gain {
@@ -261,6 +268,7 @@ fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
                     ExportKind::Views | ExportKind::Adversarial => state.frame.is_some(),
                     ExportKind::PredictedMask => state.frame.as_ref().is_some_and(|frame| frame.scores.is_none()),
                     ExportKind::AdversarialVolume => state.case.as_ref().is_some_and(|c| c.slices > 1),
+                    ExportKind::ComparisonCsv => state.compared.is_some(),
                     ExportKind::CurveCsv | ExportKind::CurveFigure => {
                         state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
                     }

@@ -67,7 +67,7 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
             ("Ctrl + plus / minus / 0", "Larger / smaller / normal"),
             ("F11", "Full screen"),
             ("?", "This sheet"),
-            ("Esc", "Close, leave"),
+            ("Esc", "Close, leave; stop the attack"),
         ],
     ),
 ];
@@ -141,6 +141,8 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
         commands.send(Command::About(false));
     } else if let Some(focused) = context.memory(|m| m.focused()) {
         context.memory_mut(|m| m.surrender_focus(focused));
+    } else if state.is_attacking() {
+        commands.request(Request::StopAttack);
     } else if state.tool != Tool::Pan {
         commands.send(Command::Tool(Tool::Pan));
     } else if state.view.focus.is_some() {

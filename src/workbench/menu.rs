@@ -5,7 +5,7 @@ use super::icons::{Icon, icon_button};
 use super::layout::is_shown;
 use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, Tool, View};
 use super::{model, theme, window_level};
-use crate::attack::{Attack, CATALOG};
+use crate::attack::CATALOG;
 use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::Request;
 use crate::gpu::DeviceChoice;
@@ -92,6 +92,7 @@ fn file_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
             ExportKind::Adversarial | ExportKind::Views => has_frame,
             ExportKind::PredictedMask => state.frame.as_ref().is_some_and(|frame| frame.scores.is_none()),
             ExportKind::AdversarialVolume => state.case.as_ref().is_some_and(|c| c.slices > 1),
+            ExportKind::ComparisonCsv => state.compared.is_some(),
             ExportKind::CurveCsv | ExportKind::CurveFigure => {
                 state.curve.as_ref().is_some_and(|c| !c.points.is_empty())
             }
@@ -210,7 +211,7 @@ fn attack_menu(ui: &mut Ui, state: &State, commands: &CommandSender) {
         let chosen = state.attack().name == entry.name;
         let button = ui.add(Button::selectable(chosen, entry.title));
         if button.on_hover_text(format!("{}\n\n{}", entry.description, entry.source)).clicked() {
-            commands.send(Command::Attack(Attack::new(entry)));
+            commands.send(Command::Attack(state.tuned.get(entry)));
             ui.close();
         }
     }

@@ -4,7 +4,7 @@
 use super::PanelKind;
 use super::browse::{Remembered, SIDES};
 use super::epsilon::{EpsilonScale, EpsilonUnit};
-use super::state::{Look, Recent, View};
+use super::state::{Look, Recent, Several, View};
 use crate::attack::Attack;
 use crate::data;
 use crate::engine::Problem;
@@ -28,6 +28,13 @@ const MOST_BYTES: u64 = 1 << 20;
 /// understood is no reason to forget the others.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
     Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).unwrap_or_default())
+}
+
+/// As [`lenient`], one by one: what is not understood is left out.
+fn lenient_each<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+    let all = serde_json::Value::deserialize(from)?;
+    let each = all.as_array().cloned().unwrap_or_default();
+    Ok(each.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
 }
 
 /// What survives a restart.
@@ -64,6 +71,12 @@ pub struct Settings {
     /// The attack.
     #[serde(deserialize_with = "lenient")]
     pub attack: Option<Attack>,
+    /// Attacks whose parameters are not at their defaults.
+    #[serde(deserialize_with = "lenient_each")]
+    pub attacks: Vec<Attack>,
+    /// What is compared.
+    #[serde(deserialize_with = "lenient")]
+    pub several: Several,
     /// Where the panels are; the first arrangement where `None`.
     #[serde(deserialize_with = "lenient")]
     pub layout: Option<Tree<PanelKind>>,
@@ -87,6 +100,7 @@ impl Settings {
         self.epsilon = self.epsilon.filter(|e| (0.0..=1.0).contains(e));
         self.brush = self.brush.filter(|b| (1.0..=200.0).contains(b));
         self.thumbnail_side = self.thumbnail_side.filter(|side| SIDES.contains(side));
+        self.several = self.several.sanitised();
         self.recent.truncate(MOST_RECENT);
         self.recent_models.truncate(MOST_RECENT);
         self.window_size = self.window_size.filter(|s| s.iter().all(|v| (200.0..=16_384.0).contains(v)));
@@ -217,6 +231,7 @@ mod tests {
             maximized: true,
             epsilon: Some(0.25),
             attack: Some(Attack::INVERSE_FGSM),
+            attacks: vec![Attack::parse("pgd", &["steps=7"]).unwrap()],
             layout: Some(crate::workbench::layout::first(eframe::egui::vec2(1280.0, 800.0))),
             ..Settings::default()
         };
@@ -231,9 +246,10 @@ mod tests {
     #[test]
     fn a_field_of_another_version_leaves_the_others() {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"attack": {"gradient-sign": true}, "layout": 7, "epsilon": 0.25, "hint_seen": true}"#;
+        let text = r#"{"attack": {"gradient-sign": true}, "attacks": [{"method": "magic"}, {"method": "bim"}], "layout": 7, "epsilon": 0.25, "hint_seen": true}"#;
         std::fs::write(folder.path().join(FILE), text).unwrap();
-        let kept = Settings { epsilon: Some(0.25), hint_seen: true, ..Settings::default() };
+        let bim = vec![Attack::named("bim").unwrap()];
+        let kept = Settings { epsilon: Some(0.25), hint_seen: true, attacks: bim, ..Settings::default() };
         assert_eq!(load(folder.path()), (kept, None));
     }
 

@@ -7,7 +7,10 @@ use super::epsilon::{self, EpsilonScale, EpsilonUnit};
 use super::history::History;
 pub use super::marks::{Marks, Tool};
 pub use super::model::CardState;
+pub use super::progress::LiveRun;
+pub use super::several::{Compared, Several};
 use super::timing::FrameTimes;
+pub use super::tuning::Tuned;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry};
 use crate::data::Region;
@@ -36,6 +39,12 @@ pub struct State {
     pub early: Option<Arc<Early>>,
     /// The curve that fills in.
     pub curve: Option<LiveCurve>,
+    /// What is compared.
+    pub several: Several,
+    /// The attacks that were compared last, with their curves.
+    pub compared: Option<Compared>,
+    /// The newest attack of many steps.
+    pub run: Option<LiveRun>,
     /// The job lane.
     pub job: Option<JobStatus>,
     /// The engine works on a frame.
@@ -65,6 +74,8 @@ pub struct State {
     pub dragging: bool,
     /// The wished attack.
     pub method: Attack,
+    /// The parameters of every attack as last set.
+    pub tuned: Tuned,
     /// What the pictures look like.
     pub view: View,
     /// Zoom and pan, the same for all pictures.
@@ -196,6 +207,9 @@ impl Default for State {
             frame: None,
             early: None,
             curve: None,
+            several: Several::default(),
+            compared: None,
+            run: None,
             job: None,
             computing: false,
             opening: None,
@@ -210,6 +224,7 @@ impl Default for State {
             scale: EpsilonScale::default(),
             dragging: false,
             method: Attack::FGSM,
+            tuned: Tuned::default(),
             view: View::default(),
             navigation: Navigation::default(),
             probe: None,
@@ -274,7 +289,10 @@ impl State {
     /// Whether the pictures are of the present case and the wished ε and attack.
     pub fn is_current(&self) -> bool {
         self.case_shown
-            && self.frame.as_ref().is_some_and(|f| f.method == self.method && (f.epsilon - self.epsilon).abs() < 1e-12)
+            && self.frame.as_ref().is_some_and(|f| {
+                let whole = f.unfinished.is_none_or(|u| u.stopped);
+                whole && f.method == self.method && (f.epsilon - self.epsilon).abs() < 1e-12
+            })
     }
 
     /// Whether a job runs or waits.

@@ -25,7 +25,10 @@ pub fn status_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         if let Some(bytes) = state.memory_bytes {
             entry(ui, bytes_text(bytes), "Memory of the process (resident).");
         }
-        if state.computing {
+        if let Some(run) = state.run.as_ref().filter(|run| run.is_active()) {
+            let text = format!("{} {}", run.news.method.title(), run.text());
+            entry(ui, text, "The attack takes its steps. Esc stops it and keeps the best so far.");
+        } else if state.computing {
             entry(ui, "computing…".to_owned(), "The model looks at the image. The last pictures stay until then.");
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

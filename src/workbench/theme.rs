@@ -107,6 +107,17 @@ const LIGHT: Palette = Palette {
     bad: Color32::from_rgb(186, 36, 12),
 };
 
+/// Colours of curves beside one another: Okabe and Ito's, those first that stand out most on the panels.
+pub fn series(dark: bool) -> [Color32; 7] {
+    use okabe_ito::{BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION, YELLOW};
+    if dark {
+        [ORANGE, SKY_BLUE, GREEN, YELLOW, PURPLE, VERMILLION, BLUE]
+    } else {
+        // Yellow does not show on white; black takes its place.
+        [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, Color32::BLACK]
+    }
+}
+
 /// The colours of a theme.
 pub fn palette(theme: Theme) -> &'static Palette {
     match theme {

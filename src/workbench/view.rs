@@ -170,10 +170,21 @@ impl Default for View {
     }
 }
 
+/// The largest gain: a tenth of an 8-bit grey level fills the colour range.
+pub const MOST_GAIN: f32 = 2550.0;
+
+/// The nearest number of four digits.
+fn four_digits(value: f64) -> f32 {
+    let unit = 10f64.powf(value.log10().floor() - 3.0);
+    ((value / unit).round() * unit) as f32
+}
+
 impl View {
-    /// The factor that the noise is multiplied by at `epsilon`.
-    pub fn gain_at(&self, epsilon: f64) -> f32 {
-        if self.auto_gain && epsilon > 0.0 { (1.0 / epsilon).clamp(1.0, 2550.0) as f32 } else { self.gain }
+    /// The factor that noise which reaches up to `reach`, a fraction of the bounds' width, is multiplied by: a number of four
+    /// digits, so that what the caption says is what is drawn.
+    pub fn gain_at(&self, reach: f64) -> f32 {
+        let gain = if self.auto_gain && reach > 0.0 { 1.0 / reach } else { f64::from(self.gain) };
+        four_digits(gain.clamp(1.0, f64::from(MOST_GAIN)))
     }
 
     /// Mends values that a settings file of another hand may hold.
@@ -185,7 +196,7 @@ impl View {
         if !self.gain.is_finite() {
             self.gain = 20.0;
         }
-        self.gain = self.gain.clamp(1.0, 2550.0);
+        self.gain = self.gain.clamp(1.0, MOST_GAIN);
         self.opacity = if self.opacity.is_finite() { self.opacity.clamp(0.0, 1.0) } else { 0.5 };
         self.blink_secs = if self.blink_secs.is_finite() { self.blink_secs.clamp(0.1, 3.0) } else { 0.5 };
         if self.pictures.is_empty() {

@@ -6,7 +6,7 @@ use crate::toys::{Attacks, Cnn, Plain};
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{Attack, Norm, Objective, Options};
 use epsiloscope::data::{IGNORE, Mask};
-use epsiloscope::model::{Head, Model};
+use epsiloscope::model::{Head, Logits, Model};
 use std::ops::ControlFlow;
 
 fn cnn(count: usize) -> (Cnn, Tensor<4>, Objective) {
@@ -215,5 +215,77 @@ fn corruptions_grow_with_their_strength() {
         println!("{name}: {found:?}");
         assert_eq!(found[0], 0.0, "{name}: nothing at 0");
         assert!(found.windows(2).all(|w| w[1] > w[0]), "{name}: {found:?}");
+    }
+}
+
+/// The attacks that take steps, quick.
+const STEPPED: [(&str, &[&str]); 9] = [
+    ("bim", &["steps=6"]),
+    ("pgd", &["steps=6", "restarts=2", "step=0.3"]),
+    ("pgdnm", &["steps=6"]),
+    ("mi-fgsm", &["steps=6"]),
+    ("apgd-ce", &["steps=8"]),
+    ("deepfool", &["steps=6"]),
+    ("carlini-wagner", &["steps=12", "searches=2", "c=1"]),
+    ("stadv", &["steps=8"]),
+    ("r-fgsm", &[]),
+];
+
+#[test]
+fn listening_changes_nothing_and_tells_what_the_model_makes_of_each_image() {
+    let (model, x, objective) = cnn(4);
+    let epsilons = [8.0 / 255.0; 4];
+    for (name, settings) in STEPPED {
+        let attack = Attack::parse(name, settings).unwrap();
+        // A budget of one row at a time: the steps of all batches are counted through.
+        for budget_bytes in [1 << 30, 1] {
+            let options = Options { budget_bytes, ..Options::default() };
+            let alone = attack.run_through(&model, &x, &objective, &epsilons, &options).unwrap();
+            let (mut last, mut losses) = (0, Vec::new());
+            let heard = attack
+                .run(&model, &x, &objective, &epsilons, &options, &mut |step| {
+                    assert!(step.index > last && step.index <= step.of, "{name}: {} of {}", step.index, step.of);
+                    last = step.index;
+                    let read = host(step.seen.clone());
+                    assert_eq!(read.len(), 144 * step.judged.len(), "{name}");
+                    let Logits::Class(z) = step.logits else { panic!("{name}: a map") };
+                    let Logits::Class(again) = model.logits(step.seen.clone()).unwrap() else { panic!("a map") };
+                    let difference = (z.clone() - again).abs().max().into_scalar::<f32>();
+                    assert!(difference < 1e-4, "{name}: the logits are not of these images, {difference}");
+                    losses.push(step.judged[0].loss);
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert_eq!(host(alone.adversarial), host(heard.adversarial), "{name}: listening changed the result");
+            assert!(!losses.is_empty() && losses.iter().all(|l| l.is_finite()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_stopped_keeps_the_best_that_it_met() {
+    let (model, x, objective) = cnn(5);
+    let epsilons = [0.1; 5];
+    for (name, settings) in [("pgd", "step=1.7"), ("bim", "step=2"), ("apgd-ce", "steps=30"), ("pgdnm", "step=3")] {
+        let attack = Attack::parse(name, &[settings, "steps=30"]).unwrap();
+        let (mut met, mut count) = (vec![(0.0f32, f32::MIN); 5], 0);
+        let stopped = attack
+            .run(&model, &x, &objective, &epsilons, &Options::default(), &mut |step| {
+                for (best, j) in met.iter_mut().zip(step.judged) {
+                    if (j.hits, j.loss) > *best {
+                        *best = (j.hits, j.loss);
+                    }
+                }
+                count = step.index;
+                if step.index == 11 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap();
+        assert!(stopped.stopped && count == 11, "{name}");
+        for (found, best) in stopped.judged.iter().zip(met) {
+            // What APGD keeps is its best loss, whatever it hits.
+            let kept =
+                if name == "apgd-ce" { found.loss >= best.1 - 1e-4 } else { (found.hits, found.loss + 1e-4) >= best };
+            assert!(kept, "{name}: kept {found:?}, met {best:?}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod attack_libraries;
+mod attack_panel;
+mod attack_progress;
 mod attack_runs;
 mod attack_table;
 mod attacks;

@@ -211,7 +211,7 @@ fn six_pictures_have_names_and_numbers() {
         assert!(names.iter().any(|n| n.starts_with(picture.title())), "{} among {names:?}", picture.title());
     }
     assert!(names.iter().any(|n| n.contains("Dice 0.600")), "{names:?}");
-    assert!(names.iter().any(|n| n.starts_with("Noise ×64")), "{names:?}");
+    assert!(names.iter().any(|n| n.starts_with("Noise ×63.75")), "{names:?}");
 }
 
 #[test]

@@ -12,8 +12,9 @@ use epsiloscope::study::{CurvePoint, Measure, Seen};
 use epsiloscope::workbench::compare::Compare;
 use epsiloscope::workbench::curves::Curves;
 use epsiloscope::workbench::epsilon_bar::EpsilonBar;
+use epsiloscope::workbench::parameters::ParameterPanel;
 use epsiloscope::workbench::state::LiveCurve;
-use epsiloscope::workbench::{Command, CommandSender, Pane, PaneContext, State, theme};
+use epsiloscope::workbench::{Command, CommandSender, Pane, PaneContext, State, progress, theme};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -99,6 +100,8 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         clean: measure(0.95, 0.03, 0.0),
         adversarial_measure: measure(0.6, 0.3, epsilon),
         tick_secs: 0.02,
+        unfinished: None,
+        displacement: None,
     };
     let levels = [(0.5, 0.02), (1.0, 0.06), (2.0, 0.15), (4.0, 0.35), (8.0, 0.5), (16.0, 0.6), (32.0, 0.66)];
     let curve = LiveCurve {
@@ -126,6 +129,7 @@ pub const FOUR: f64 = 4.0 / 255.0;
 pub enum Panel {
     Pane(Box<dyn Pane>),
     Bar(EpsilonBar),
+    Parameters(ParameterPanel),
 }
 
 /// A window that holds one panel and does what it asks for, as the workbench does.
@@ -154,6 +158,11 @@ impl Stage {
             Command::DragEpsilon(dragging) => self.state.dragging = dragging,
             Command::Unit(unit) => self.state.unit = unit,
             Command::Scale(scale) => self.state.scale = scale,
+            Command::Attack(attack) => self.state.method = attack,
+            Command::Preset(attack, epsilon) => {
+                (self.state.method, self.state.epsilon) = (attack, epsilon.unwrap_or(self.state.epsilon));
+            }
+            Command::Several(several) => self.state.several = *several,
             Command::View(view) => self.state.view = *view,
             Command::Navigate(navigation) => self.state.navigation = navigation,
             Command::Probe(pixel) => self.state.probe = pixel,
@@ -181,6 +190,10 @@ impl eframe::App for Stage {
         egui::CentralPanel::default().show(ui, |ui| match &mut self.panel {
             Panel::Pane(pane) => pane.ui(ui, &self.state, &self.commands, &mut context),
             Panel::Bar(bar) => bar.ui(ui, &self.state, &self.commands, &mut context),
+            Panel::Parameters(panel) => {
+                panel.ui(ui, &self.state, &self.commands);
+                progress::run_ui(ui, &self.state, &self.commands);
+            }
         });
         if let Some(display) = &mut self.display {
             display.end_frame();

@@ -1,5 +1,6 @@
 //! APGD on the cross-entropy: steps with momentum whose length is halved where the loss stops rising.
 
+use crate::attack::objective::Judged;
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
 use crate::attack::{Attack, AttackError, Norm, Weighting};
 use crate::tensor::to_host;
@@ -80,7 +81,7 @@ impl Method for Apgd {
         let sign = rows.objective.sign();
         let mut x = self.start(rows);
         let mut before = x.clone();
-        let (judged, mut gradient) = rows.gradient(&x, &rows.objective, Weighting::Plain)?;
+        let Judged { judged, mut gradient, .. } = rows.gradient(&x, &rows.objective, Weighting::Plain)?;
         let zeros = zero_share(&gradient)?;
         let gain = |loss: f32| sign * loss;
         let mut best: Vec<f32> = judged.iter().map(|j| gain(j.loss)).collect();
@@ -100,8 +101,9 @@ impl Method for Apgd {
             let step: Tensor<4> = Tensor::from_data(TensorData::new(length.clone(), [count, 1, 1, 1]), &x.device());
             let ahead = rows.ball.project(x.clone() + self.norm.steepest(gradient.clone() * sign) * step);
             x = rows.ball.project(x.clone() + (ahead - x) * mix + momentum * (1.0 - mix));
-            let (judged, here) = rows.gradient(&x, &rows.objective, Weighting::Plain)?;
-            gradient = here;
+            let here = rows.gradient(&x, &rows.objective, Weighting::Plain)?;
+            let (seen, judged, logits) = (x.clone(), here.judged, here.logits);
+            gradient = here.gradient;
             gradients += 1;
             let now: Vec<f32> = judged.iter().map(|j| gain(j.loss)).collect();
             let risen: Vec<bool> = now.iter().zip(&best).map(|(now, best)| now > best).collect();
@@ -140,7 +142,14 @@ impl Method for Apgd {
                 }
                 halved = reduce;
             }
-            let told = Step { index: t + 1, of: self.steps, judged: &judged, adversarial: &best_x };
+            let told = Step {
+                index: t + 1,
+                of: self.steps,
+                judged: &judged,
+                seen: &seen,
+                logits: &logits,
+                adversarial: &best_x,
+            };
             let all_done = rows.stop_at.is_some() && judged.iter().all(|j| rows.is_done(j));
             if observer(&told).is_break() || all_done {
                 stopped = !all_done && t + 1 < self.steps;

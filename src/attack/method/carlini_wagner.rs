@@ -103,7 +103,7 @@ impl Method for CarliniWagner {
                 w = adam.step(w, g);
                 let (image, logits) = (image.inner(), logits.without_autodiff());
                 let hits = rows.objective.hits(logits.clone())?;
-                let losses = rows.objective.losses(logits, crate::attack::Weighting::Plain)?;
+                let losses = rows.objective.losses(logits.clone(), crate::attack::Weighting::Plain)?;
                 let read = to_host(Tensor::cat(vec![squares.inner().reshape([count]), hits, losses, loss.inner()], 0))?;
                 let (distance, hits, losses) = (&read[..count], &read[count..2 * count], &read[2 * count..3 * count]);
                 let better: Vec<bool> = (0..count)
@@ -126,7 +126,7 @@ impl Method for CarliniWagner {
                 }
                 let judged: Vec<Judgement> = (0..count).map(|i| Judgement { loss: losses[i], hits: hits[i] }).collect();
                 let index = number * self.steps + t + 1;
-                let told = Step { index, of, judged: &judged, adversarial: &best_image };
+                let told = Step { index, of, judged: &judged, seen: &image, logits: &logits, adversarial: &best_image };
                 if observer(&told).is_break() {
                     let stopped = index < of;
                     return Ok(Found { adversarial: best_image, gradients, zero_share: zeros, stopped, flow: None });

@@ -153,8 +153,16 @@ impl Method for DeepFool {
             let ahead: Tensor<4> = Tensor::from_data(TensorData::new(ahead, [count, 1, 1, 1]), &image.device());
             total = total - here.gradient * ahead / norm.square().mask_fill(none, 1.0);
             image = rows.ball.project(rows.x.clone() + total.clone() * (1.0 + self.overshoot));
-            let judged = rows.objective.judge(rows.model, image.clone())?;
-            let told = Step { index: t + 1, of: self.steps, judged: &judged, adversarial: &image };
+            let logits = rows.model.logits(image.clone())?;
+            let judged = rows.objective.judge_logits(logits.clone())?;
+            let told = Step {
+                index: t + 1,
+                of: self.steps,
+                judged: &judged,
+                seen: &image,
+                logits: &logits,
+                adversarial: &image,
+            };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;
                 break;

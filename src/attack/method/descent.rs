@@ -1,8 +1,9 @@
 //! Steps along the gradient: FGSM, BIM, PGD, their relatives without the sign, with momentum, and with the losses made for
 //! segmentation are one method with other settings.
 
+use super::best::BestSoFar;
 use crate::attack::norm::rescaled;
-use crate::attack::objective::Judgement;
+use crate::attack::objective::{Judged, Judgement};
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, index_of, zero_share};
 use crate::attack::{Attack, AttackError, Direction, Norm, Weighting};
 use burn::tensor::Tensor;
@@ -236,13 +237,15 @@ impl Method for Descent {
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
         let start = self.start(rows);
         let mut live = Live { adversarial: start, momentum: None, index: (0..rows.len()).collect(), done: Vec::new() };
+        let mut best = BestSoFar::default();
         let sign = self.sign(rows);
         let mut subset: Option<Rows<'_>> = None;
         let (mut gradients, mut zeros, mut stopped) = (0, None, false);
         for t in 0..self.steps {
             let here = subset.as_ref().unwrap_or(rows);
             let weighting = self.scheme.at(t, self.steps);
-            let (mut judged, mut g) = here.gradient(&live.adversarial, &here.objective, weighting)?;
+            let Judged { mut judged, gradient: mut g, mut logits } =
+                here.gradient(&live.adversarial, &here.objective, weighting)?;
             gradients += 1;
             if t == 0 {
                 zeros = Some(zero_share(&g)?);
@@ -251,6 +254,9 @@ impl Method for Descent {
                 if left.is_empty() {
                     break;
                 }
+                let index = index_of(&left, &here.device());
+                logits = logits.select(&index);
+                best.select(&left);
                 subset = Some(here.select(&left));
             }
             let here = subset.as_ref().unwrap_or(rows);
@@ -265,11 +271,24 @@ impl Method for Descent {
                 live.momentum = Some(g.clone());
             }
             let step = here.ball.epsilon.clone() * self.step;
-            let moved = live.adversarial.clone() + self.way(g) * step;
-            live.adversarial = here.ball.project(moved);
-            let told = Step { index: t + 1, of: self.steps, judged: &judged, adversarial: &live.adversarial };
+            let seen = live.adversarial.clone();
+            best.offer(&judged, &seen, &here.objective);
+            live.adversarial = here.ball.project(seen.clone() + self.way(g) * step);
+            let told = Step {
+                index: t + 1,
+                of: self.steps,
+                judged: &judged,
+                seen: &seen,
+                logits: &logits,
+                adversarial: &live.adversarial,
+            };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;
+                if stopped {
+                    let newest = here.objective.judge(here.model, live.adversarial.clone())?;
+                    best.offer(&newest, &live.adversarial, &here.objective);
+                    live.adversarial = best.take().unwrap_or(live.adversarial);
+                }
                 break;
             }
         }
@@ -281,7 +300,7 @@ impl Method for Descent {
         if self.steps != 1 || self.start != Start::Original || self.norm != Norm::Linf {
             return Ok(None);
         }
-        let (judged, g) = rows.gradient(&rows.x, &rows.objective, self.scheme.at(0, 1))?;
+        let Judged { judged, gradient: g, .. } = rows.gradient(&rows.x, &rows.objective, self.scheme.at(0, 1))?;
         let direction = self.way(g.clone() * self.sign(rows));
         let direction = if self.held { direction.clamp(-1.0, 1.0) } else { direction };
         let loss = judged.iter().map(|j| j.loss).sum();

@@ -3,6 +3,7 @@
 
 mod adam;
 mod apgd;
+mod best;
 mod carlini_wagner;
 mod corruption;
 mod deepfool;

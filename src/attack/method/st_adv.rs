@@ -96,7 +96,7 @@ impl Method for StAdv {
             }
             let logits = logits.without_autodiff();
             let hits = rows.objective.hits(logits.clone())?;
-            let losses = rows.objective.losses(logits, Weighting::Plain)?;
+            let losses = rows.objective.losses(logits.clone(), Weighting::Plain)?;
             let read = to_host(Tensor::cat(vec![rough.inner().reshape([count]), hits, losses], 0))?;
             let (rough, hits, losses) = (&read[..count], &read[count..2 * count], &read[2 * count..]);
             // The smoothest flow that succeeds; until one does, the last.
@@ -115,7 +115,14 @@ impl Method for StAdv {
             flow = adam.step(flow, g);
             let judged: Vec<Judgement> = (0..count).map(|i| Judgement { loss: losses[i], hits: hits[i] }).collect();
             let image = image.inner();
-            let told = Step { index: t + 1, of: self.steps, judged: &judged, adversarial: &image };
+            let told = Step {
+                index: t + 1,
+                of: self.steps,
+                judged: &judged,
+                seen: &image,
+                logits: &logits,
+                adversarial: &image,
+            };
             let done = rows.stop_at.is_some() && best.iter().all(|b| b.is_finite());
             if observer(&told).is_break() || done {
                 stopped = !done && t + 1 < self.steps;

@@ -194,7 +194,14 @@ impl Objective {
     /// # Errors
     /// If the model is of another task, or the device fails.
     pub fn judge(&self, model: &dyn Model, x: Tensor<4>) -> Result<Vec<Judgement>, ModelError> {
-        let logits = model.logits(x)?;
+        self.judge_logits(model.logits(x)?)
+    }
+
+    /// [`Objective::judge`] of what a model has put out.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn judge_logits(&self, logits: Logits) -> Result<Vec<Judgement>, ModelError> {
         let losses = self.losses(logits.clone(), Weighting::Plain)?;
         read(losses, self.hits(logits)?)
     }
@@ -228,6 +235,16 @@ pub fn input_gradient(model: &dyn Model, x: &Tensor<4>, objective: &Objective) -
     Ok((loss, gradient))
 }
 
+/// Images with what a model makes of them and the gradient there.
+pub(super) struct Judged {
+    /// How each stands.
+    pub judged: Vec<Judgement>,
+    /// The gradient, of the shape of the images.
+    pub gradient: Tensor<4>,
+    /// What the model makes of them.
+    pub logits: Logits,
+}
+
 /// How each image stands at `x`, and the gradient of the weighted losses' sum with respect to `x`: one forward and one
 /// backward pass, and one reading.
 ///
@@ -238,16 +255,18 @@ pub(super) fn judged_gradient(
     x: &Tensor<4>,
     objective: &Objective,
     weighting: Weighting,
-) -> Result<(Vec<Judgement>, Tensor<4>), ModelError> {
+) -> Result<Judged, ModelError> {
     let x = x.clone().autodiff().require_grad();
     let logits = model.logits(x.clone())?;
     let losses = objective.losses(logits.clone(), weighting)?;
     let gradient = gradient_of(&x, &losses.clone().sum());
+    let logits = logits.without_autodiff();
     let plain = match weighting {
         Weighting::Plain => losses.inner(),
-        _ => objective.losses(logits.clone().without_autodiff(), Weighting::Plain)?,
+        _ => objective.losses(logits.clone(), Weighting::Plain)?,
     };
-    Ok((read(plain, objective.hits(logits.without_autodiff())?)?, gradient))
+    let judged = read(plain, objective.hits(logits.clone())?)?;
+    Ok(Judged { judged, gradient, logits })
 }
 
 /// ∂loss/∂x; zeros where the loss does not depend on x.

@@ -1,21 +1,22 @@
 //! The interactive lane: keeps the scene (device, model, case, attack, ε) and answers every change of it with a frame.
 //! It reads all wishes that wait, applies them, and computes once: the last ε wins.
 
+mod jobs;
 mod requests;
 
 use super::files::Files;
-use super::job::{CurveJob, Job, JobLane, VolumeJob};
+use super::job::{JobControl, JobLane};
 use super::mailbox::{Letter, Mailbox};
 use super::models::{ModelRead, Models};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, Tick};
 use super::scene::Scene;
 use super::stacks::Stacks;
+use super::watch::Wish;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
 use crate::attack::Attack;
-use crate::data::{Dataset, FileFormat};
+use crate::data::Dataset;
 use crate::model::{About, Model};
-use crate::study::report::VolumeAttack;
-use crate::study::{Judged, Subject, Sweep, SweepPlan};
+use crate::study::{Judged, Subject, SweepPlan};
 use burn::tensor::Tensor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -85,6 +86,10 @@ pub(super) struct Worker {
     interrupted: bool,
     /// The present generation still needs its curve.
     curve_due: bool,
+    /// The generation whose curve was started last.
+    curve_of: u64,
+    /// Counts comparisons of attacks.
+    comparisons: u64,
 }
 
 impl Worker {
@@ -125,7 +130,14 @@ impl Worker {
             early_shown: false,
             interrupted: false,
             curve_due: false,
+            curve_of: 0,
+            comparisons: 0,
         })
+    }
+
+    /// Pauses and cancels jobs, whatever this thread does.
+    pub(super) fn job_control(&self) -> JobControl {
+        self.jobs.control()
     }
 
     pub(super) fn run(mut self) {
@@ -194,6 +206,8 @@ impl Worker {
         let Some(good) = &self.good else { return };
         self.outbox.send(Event::Case(good.info.clone()));
         self.outbox.send(Event::Frame(good.frame.clone()));
+        // Its curve was cancelled.
+        self.curve_due = good.frame.unfinished.is_none();
     }
 
     /// Runs `work`; an error or a panic (a kernel out of memory) becomes a message, and the last good state stays.
@@ -268,9 +282,28 @@ impl Worker {
             None
         };
         let prepared = fresh.as_ref().or(self.prepared.as_ref()).ok_or("nothing is prepared")?;
-        let go_on = || !interruptible || !self.mailbox.is_waiting();
+        // Whoever stops an attack means one that he has seen running.
+        self.mailbox.take_stop();
+        let any_epsilon = prepared.adversary.finds_epsilon();
+        let matters = |request: &Request| match request {
+            Request::Epsilon(_) => !any_epsilon,
+            Request::Export(_) | Request::Sweep(_) | Request::Compare { .. } => false,
+            _ => true,
+        };
+        let wish = || {
+            if interruptible && self.mailbox.is_waiting_for(matters) {
+                Wish::GiveUp
+            } else if self.mailbox.take_stop() {
+                Wish::Stop
+            } else {
+                Wish::GoOn
+            }
+        };
         let info = self.info.clone().ok_or("no image is open")?;
-        let Some((frame, adversarial, judged)) = prepared.frame(&info, self.epsilon, start, &publish, &go_on)? else {
+        let tell = |event| self.outbox.send(event);
+        let found =
+            prepared.frame(&Tick { case: &info, epsilon: self.epsilon, start, publish: &publish }, &wish, &tell)?;
+        let Some((frame, adversarial, judged)) = found else {
             self.interrupted = true;
             return Ok(());
         };
@@ -278,6 +311,9 @@ impl Worker {
         if let Some(fresh) = fresh {
             self.generation = fresh.generation;
             self.prepared = Some(fresh);
+        }
+        // What was stopped would run in full on the curve: it is measured once a person asks for it.
+        if frame.unfinished.is_none() && self.curve_of != self.generation {
             self.curve_due = true;
         }
         if let (Some(backend), Some(model), Some(scene)) =
@@ -289,15 +325,6 @@ impl Worker {
         self.early_shown = false;
         self.outbox.send(Event::Frame(frame));
         Ok(())
-    }
-
-    fn start_curve(&mut self) {
-        let Some(prepared) = &self.prepared else { return };
-        let (subject, method, generation) = (prepared.subject.clone(), prepared.method, prepared.generation);
-        let (adversary, plan) = (prepared.adversary.clone(), self.plan.clone());
-        self.outbox.send(Event::CurveStarted { generation, method, clean: subject.clean.measure });
-        let prepare = move || Sweep::new(adversary, &plan).map_err(text);
-        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare) }));
     }
 
     fn export(&self, wish: super::Export) -> Result<(), String> {
@@ -326,31 +353,6 @@ impl Worker {
         };
         let report = export::write(&wish, &shown)?;
         self.outbox.send(Event::Exported(report));
-        Ok(())
-    }
-}
-
-impl Worker {
-    /// Attacks every slice as the present one is attacked, on the job lane.
-    fn start_volume(&self, path: PathBuf) -> Result<(), String> {
-        let format = FileFormat::of(&path).map_err(text)?;
-        let prepared = self.prepared.as_ref().ok_or("there is no picture yet")?;
-        let scene = self.scene.as_ref().ok_or("no image is open")?;
-        if scene.stack.slices > 1 && matches!(format, FileFormat::Png | FileFormat::Dicom) {
-            let all = FileFormat::ENDINGS;
-            return Err(format!("{}: holds one slice only. Let the name end in {all}", path.display()));
-        }
-        let stack = Arc::new(scene.stack.along(scene.axis));
-        let map = self.info.as_ref().and_then(|info| info.label_map.clone());
-        let attack = VolumeAttack {
-            label: scene.label.as_ref().map(|(label, _)| Arc::new(label.along(stack.axis))).zip(map),
-            stack,
-            region: scene.region.clone(),
-            model: prepared.subject.model.clone(),
-            method: prepared.method,
-            epsilon: self.epsilon,
-        };
-        self.jobs.replace(Job::Volume(VolumeJob { attack, path }));
         Ok(())
     }
 }

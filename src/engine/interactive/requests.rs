@@ -107,6 +107,15 @@ impl Worker {
                 }
                 Ok(())
             }
+            // The mailbox tells the attack that is running.
+            Request::StopAttack => Ok(()),
+            Request::RunAttack => {
+                if let Some(prepared) = &self.prepared {
+                    prepared.adversary.forget_stopped();
+                    self.stale = self.stale.max(Stale::Epsilon);
+                }
+                Ok(())
+            }
             Request::Epsilon(epsilon) => {
                 if !(0.0..=1.0).contains(&epsilon) {
                     return Err(format!("ε = {epsilon} is not between 0 and 1 (a fraction of the grey range)"));
@@ -121,14 +130,9 @@ impl Worker {
                 self.start_curve();
                 Ok(())
             }
-            Request::PauseJob(paused) => {
-                self.jobs.pause(paused);
-                Ok(())
-            }
-            Request::CancelJob => {
-                self.jobs.cancel();
-                Ok(())
-            }
+            Request::Compare { attacks, epsilons } => self.start_comparison(attacks, epsilons),
+            // The lane is told at once.
+            Request::PauseJob(_) | Request::CancelJob => Ok(()),
             Request::Export(wish) => self.export(wish),
         }
     }

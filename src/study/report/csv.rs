@@ -61,10 +61,15 @@ fn series(text: &mut String, attack: &str, clean: &Measure, points: &[CurvePoint
 
 /// Attack names come from the catalogue and numbers have no comma: nothing needs quotes.
 fn row(text: &mut String, attack: &str, epsilon: f64, measure: &Measure, seconds: Option<f64>) {
+    text.push_str(&format!("{attack},{}\n", values(epsilon, measure, seconds)));
+}
+
+/// The columns after the attack.
+pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> String {
     let seconds = seconds.map(|s| format!("{s:.6}")).unwrap_or_default();
     let cells = measure_cells(measure);
     let (before, after) = cells.split_at(MEASURED_BEFORE_SECONDS);
-    text.push_str(&format!("{attack},{epsilon},{},{seconds},{}\n", before.join(","), after.join(",")));
+    format!("{epsilon},{},{seconds},{}", before.join(","), after.join(","))
 }
 
 /// How many of [`measure_cells`] stand before the seconds.

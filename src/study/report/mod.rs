@@ -1,6 +1,7 @@
 //! What a sweep found, on paper: the table (CSV), the figure (SVG and PNG), one panel of pictures per ε (PNG) and a
 //! self-contained HTML report. The window's exports and the command line call the same functions.
 
+mod comparison;
 mod criterion;
 mod csv;
 pub mod epsilon;
@@ -17,6 +18,7 @@ mod rounding;
 mod volume;
 
 pub use self::csv::{COLUMNS, curve_csv, write_curve_csv};
+pub use comparison::{ComparisonTable, comparison_csv, write_comparison_csv};
 pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdict, verdicts};
 pub use error::ReportError;
 pub use figure::{Figure, write_figure};

@@ -1,18 +1,19 @@
 //! The words around a picture: its title, its key numbers, and what its colours mean.
 
 use super::bars;
-use crate::engine::{CaseInfo, Frame};
+use crate::attack::EpsilonMeaning;
+use crate::engine::{CaseInfo, Frame, Unfinished};
 use crate::study::Measure;
 use crate::view::{Rgb, palette};
 use crate::workbench::decision::percent;
 use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture};
-use crate::workbench::{State, probe, theme};
+use crate::workbench::{State, probe, theme, tuning};
 use eframe::egui::{Color32, FontId, Painter, Rect, Response, StrokeKind, TextStyle, Ui, pos2, vec2};
 
 /// The title of a picture, with what belongs to it: the gain of the noise, what the difference is taken from.
 pub fn title(picture: Picture, state: &State, frame: &Frame) -> String {
     match picture {
-        Picture::Noise => format!("Noise ×{}", gain_text(state.view.gain_at(frame.epsilon))),
+        Picture::Noise => format!("Noise ×{}", gain_text(state.view.gain_at(tuning::reach(frame)))),
         Picture::Difference => match state.view.difference_from {
             DifferenceFrom::CleanPrediction => "What changed, against the clean prediction".to_owned(),
             DifferenceFrom::Reference => "What is wrong, against the label".to_owned(),
@@ -21,9 +22,11 @@ pub fn title(picture: Picture, state: &State, frame: &Frame) -> String {
     }
 }
 
-/// A gain for people: whole from 10 on.
+/// A gain for people, to the four digits that it has.
 pub fn gain_text(gain: f32) -> String {
-    if gain >= 9.95 { format!("{gain:.0}") } else { format!("{gain:.1}") }
+    let decimals = (3.0 - gain.max(1.0).log10().floor()).max(0.0) as usize;
+    let text = format!("{gain:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// The numbers under a picture, the most important first; as many are shown as have room.
@@ -43,6 +46,17 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
         Picture::Adversarial => {
             let attack = crate::workbench::state::entry(frame.method);
             let mut all = vec![format!("ε {}", state.epsilon_text(frame.epsilon)), attack.title.to_owned()];
+            if frame.method.entry().epsilon == EpsilonMeaning::Found {
+                all.swap(0, 1);
+                all.truncate(1);
+            }
+            if let Some(Unfinished { done, of, stopped }) = frame.unfinished {
+                let word = if stopped { "stopped at step" } else { "step" };
+                all.insert(1, format!("{word} {done} of {of}"));
+            }
+            if let Some(displacement) = frame.displacement {
+                all.push(format!("moved by up to {displacement:.2} px"));
+            }
             if let Some(scores) = &frame.scores {
                 all.insert(0, decision(state, &scores.adversarial));
             }

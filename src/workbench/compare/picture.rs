@@ -74,7 +74,7 @@ pub fn shot(picture: Picture, frame: &Frame, view: &View, transform: Transform, 
         Picture::Original => plain(&frame.original),
         Picture::Adversarial => plain(&frame.adversarial),
         Picture::Noise => {
-            let gain = view.gain_at(frame.epsilon);
+            let gain = view.gain_at(crate::workbench::tuning::reach(frame));
             Shot::of_image(Content::Noise { gain }, &frame.noise, transform, look)
         }
         Picture::CleanSegmentation => {

@@ -3,7 +3,7 @@
 use super::{change, toolbar};
 use crate::engine::Frame;
 use crate::workbench::state::{DifferenceFrom, Picture};
-use crate::workbench::{CommandSender, State, theme};
+use crate::workbench::{CommandSender, State, theme, tuning};
 use eframe::egui::{self, Align, Layout, Rect, Ui, UiBuilder, vec2};
 
 /// The line above a picture: its title, and the controls that belong to it alone.
@@ -27,7 +27,7 @@ pub(super) fn title_ui(
         ui.spacing_mut().button_padding = vec2(6.0, 1.0);
         ui.spacing_mut().item_spacing = vec2(4.0, 0.0);
         if picture == Picture::Noise {
-            toolbar::gain_ui(ui, state, commands, frame.epsilon);
+            toolbar::gain_ui(ui, state, commands, tuning::reach(frame));
         }
         if picture == Picture::Difference {
             difference_ui(ui, state, commands);

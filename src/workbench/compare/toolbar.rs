@@ -4,6 +4,7 @@ use super::viewport::percent;
 use super::{canvas, menus};
 use crate::workbench::icons::{Icon, icon_button};
 use crate::workbench::state::{Comparison, MaskStyle, Picture, View};
+use crate::workbench::view::MOST_GAIN;
 use crate::workbench::{Command, CommandSender, State, theme, window_level};
 use eframe::egui::containers::menu::MenuButton;
 use eframe::egui::{self, Button, DragValue, RichText, Ui, vec2};
@@ -134,25 +135,34 @@ pub fn change(state: &State, commands: &CommandSender, change: impl FnOnce(&mut 
 }
 
 /// The menu of the noise's gain, in its title.
-pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, epsilon: f64) {
+pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, reach: f64) {
     let response = ui.menu_button(RichText::new("Gain").small(), |ui| {
         let mut auto = state.view.auto_gain;
         if ui
-            .checkbox(&mut auto, "Follow ε")
-            .on_hover_text("1/ε: the noise always uses the whole colour range.")
+            .checkbox(&mut auto, "Automatic")
+            .on_hover_text("The largest change of a pixel fills the colour range.")
             .changed()
         {
-            let gain = state.view.gain_at(epsilon);
+            let gain = state.view.gain_at(reach);
             change(state, commands, |view| {
                 view.gain = gain;
                 view.auto_gain = auto;
             });
         }
-        let mut gain = state.view.gain_at(epsilon);
-        let slider = egui::Slider::new(&mut gain, 1.0..=2550.0).logarithmic(true).prefix("×").max_decimals(1);
+        let mut gain = state.view.gain_at(reach);
+        let slider = egui::Slider::new(&mut gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(2);
         if ui.add_enabled(!auto, slider).accessible_name("Noise gain").changed() {
             change(state, commands, |view| view.gain = gain);
         }
+        ui.horizontal(|ui| {
+            for step in [1.0, 10.0, 100.0, 1000.0] {
+                let on = !auto && gain == step;
+                let button = ui.add(Button::selectable(on, format!("×{step}")));
+                if button.accessible_name(format!("Noise gain ×{step}")).clicked() {
+                    change(state, commands, |view| (view.gain, view.auto_gain) = (step, false));
+                }
+            }
+        });
     });
     response
         .response

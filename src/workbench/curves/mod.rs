@@ -5,6 +5,7 @@ mod flips;
 mod plot;
 mod quantity;
 mod read_out;
+pub mod several;
 
 pub use plot::MARKER_LABEL;
 pub use quantity::{Quantity, nearest};
@@ -47,7 +48,12 @@ impl Pane for Curves {
     }
 
     fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _context: &mut PaneContext<'_>) {
+        if state.several.on {
+            several::several_ui(ui, state, commands, &mut self.dragging);
+            return;
+        }
         let Some(curve) = &state.curve else {
+            ui.horizontal(|ui| several::switch_ui(ui, state, commands));
             empty_ui(ui, state);
             return;
         };
@@ -83,6 +89,7 @@ impl Pane for Curves {
 fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSender) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+        several::switch_ui(ui, state, commands);
         let shown = Quantity::shown(&state.view.quantities, is_of_classes(curve));
         for &quantity in Quantity::offered(is_of_classes(curve)) {
             let on = shown.contains(&quantity);

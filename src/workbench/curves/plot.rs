@@ -1,8 +1,12 @@
 //! One plot over ε. Its horizontal axis is the slider's scale, 0 to 1, with the slider's marks.
 
 use super::quantity::{Quantity, nearest};
+use super::several::{self, Series};
 use super::{colour, read_out};
+use crate::attack::EpsilonMeaning;
+use crate::study::Measure;
 use crate::workbench::epsilon_bar::{self, ticks};
+use crate::workbench::several::Compared;
 use crate::workbench::state::LiveCurve;
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{self, Align2, FontId, Rect, Role, Shape, Stroke, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2};
@@ -26,64 +30,14 @@ pub fn plot_ui(
 ) {
     let shares = quantities.iter().all(|q| q.is_share());
     let position = |epsilon: f64| state.scale.position(epsilon);
-    let highest = if shares { 1.0 } else { furthest(curve, quantities, 1.0) };
-    let lowest = if shares { 0.0 } else { -furthest(curve, quantities, -1.0) };
-    let (lower, upper) = (lowest - 0.03 * (highest - lowest), highest + 0.04 * (highest - lowest));
-    let marks = ticks::ticks(state);
-    let font = TextStyle::Small.resolve(ui.style());
-    let axis_label = |text: &str| egui::RichText::new(text).font(font.clone()).color(theme::of(ui).weak);
-    let unit = match state.unit {
-        crate::workbench::epsilon::EpsilonUnit::GreyLevels => format!("ε in grey levels /{:.0}", state.grey_levels()),
-        crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
-    };
+    let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
+    let ends = ends(all, quantities);
     let names: Vec<&str> = quantities.iter().map(|q| q.title()).collect();
-    let vertical = match quantities {
-        _ if shares => "share, 0 to 1",
-        [Quantity::Margin] => "margin in logits",
-        _ => "‖y − p‖₂",
-    };
-    let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
-
-    let plot = Plot::new(("curve", shares))
-        .width(size.x)
-        .height(size.y)
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
-        .allow_double_click_reset(false)
-        .show_x(false)
-        .show_y(false)
-        .label_formatter(|_| None)
-        .show_crosshair(false)
-        .default_x_bounds(-MARGIN, 1.0 + MARGIN)
-        .default_y_bounds(lower, upper)
-        .grid_spacing(16.0..=60.0)
-        .grid_color(theme::of(ui).line)
-        .x_grid_spacer(move |_| labels.clone())
-        .y_grid_spacer(even_marks)
-        .custom_x_axes(vec![
-            egui_plot::AxisHints::new_x()
-                .label(axis_label(&unit))
-                .tick_label_font(font.clone())
-                .tick_label_color(theme::of(ui).weak)
-                .label_spacing(1.0..=2.0)
-                .min_thickness(34.0)
-                .formatter(move |mark, _| mark_label(&marks, mark.value)),
-        ])
-        .custom_y_axes(vec![
-            egui_plot::AxisHints::new_y()
-                .label(axis_label(vertical))
-                .tick_label_font(font.clone())
-                .tick_label_color(theme::of(ui).weak)
-                .min_thickness(28.0)
-                .formatter(|mark, _| number(mark)),
-        ]);
+    let plot = over_epsilon(ui, state, ("curve", shares), vertical(quantities), ends, size);
     let palette = *theme::of(ui);
     let colours: Vec<(Quantity, egui::Color32)> = quantities.iter().map(|&q| (q, colour(ui, q))).collect();
     let response = plot.show(ui, |plot| {
-        plot.set_plot_bounds_y(lower..=upper);
+        plot.set_plot_bounds_y(ends[0]..=ends[1]);
         for &(quantity, colour) in &colours {
             clean(plot, quantity, curve, colour);
         }
@@ -112,6 +66,129 @@ pub fn plot_ui(
             response.response.show_tooltip_ui(|ui| read_out::read_out_ui(ui, state, curve, point, control));
         }
     }
+    response.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
+}
+
+/// An empty plot over ε, `size` points large, whose vertical axis has these `ends`.
+fn over_epsilon<'a>(
+    ui: &Ui,
+    state: &State,
+    id: (&'static str, bool),
+    vertical: &'a str,
+    ends: [f64; 2],
+    size: Vec2,
+) -> Plot<'a> {
+    let marks = ticks::ticks(state);
+    let font = TextStyle::Small.resolve(ui.style());
+    let axis_label = |text: &str| egui::RichText::new(text).font(font.clone()).color(theme::of(ui).weak);
+    let unit = match state.unit {
+        crate::workbench::epsilon::EpsilonUnit::GreyLevels => format!("ε in grey levels /{:.0}", state.grey_levels()),
+        crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
+    };
+    let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
+
+    Plot::new(id)
+        .width(size.x)
+        .height(size.y)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_x(false)
+        .show_y(false)
+        .label_formatter(|_| None)
+        .show_crosshair(false)
+        .default_x_bounds(-MARGIN, 1.0 + MARGIN)
+        .default_y_bounds(ends[0], ends[1])
+        .grid_spacing(16.0..=60.0)
+        .grid_color(theme::of(ui).line)
+        .x_grid_spacer(move |_| labels.clone())
+        .y_grid_spacer(even_marks)
+        .custom_x_axes(vec![
+            egui_plot::AxisHints::new_x()
+                .label(axis_label(&unit))
+                .tick_label_font(font.clone())
+                .tick_label_color(theme::of(ui).weak)
+                .label_spacing(1.0..=2.0)
+                .min_thickness(34.0)
+                .formatter(move |mark, _| mark_label(&marks, mark.value)),
+        ])
+        .custom_y_axes(vec![
+            egui_plot::AxisHints::new_y()
+                .label(axis_label(vertical))
+                .tick_label_font(font.clone())
+                .tick_label_color(theme::of(ui).weak)
+                .min_thickness(28.0)
+                .formatter(|mark, _| number(mark)),
+        ])
+}
+
+/// What stands beside the vertical axis.
+fn vertical(quantities: &[Quantity]) -> &'static str {
+    match quantities {
+        _ if quantities.iter().all(|q| q.is_share()) => "share, 0 to 1",
+        [Quantity::Margin] => "margin in logits",
+        _ => "‖y − p‖₂",
+    }
+}
+
+/// The ends of the vertical axis, with a little room beyond what is shown.
+fn ends<'a>(all: impl Iterator<Item = &'a Measure>, quantities: &[Quantity]) -> [f64; 2] {
+    let all: Vec<f64> = all.flat_map(|m| quantities.iter().map(move |q| q.of(m))).collect();
+    let shares = quantities.iter().all(|q| q.is_share());
+    let [lowest, highest] = if shares { [0.0, 1.0] } else { [-furthest(&all, -1.0), furthest(&all, 1.0)] };
+    [lowest - 0.03 * (highest - lowest), highest + 0.04 * (highest - lowest)]
+}
+
+/// Draws the curves of several attacks in one plot.
+pub fn several_ui(
+    ui: &mut Ui,
+    state: &State,
+    compared: &Compared,
+    size: Vec2,
+    dragging: &mut bool,
+    commands: &CommandSender,
+) {
+    let quantity = several::quantity(state, compared.start.clean.decision.is_some());
+    let position = |epsilon: f64| state.scale.position(epsilon);
+    let clean_measure = &compared.start.clean;
+    let all = compared.curves.iter().flat_map(|c| &c.points).chain(&compared.control).map(|p| &p.measure);
+    let ends = ends(all.chain(std::iter::once(clean_measure)), &[quantity]);
+    let plot = over_epsilon(ui, state, ("several", quantity.is_share()), vertical(&[quantity]), ends, size);
+    let palette = *theme::of(ui);
+    let looks: Vec<Series> = (0..compared.curves.len()).map(|i| several::series(ui, i)).collect();
+    let response = plot.show(ui, |plot| {
+        plot.set_plot_bounds_y(ends[0]..=ends[1]);
+        let line = HLine::new("clean", quantity.of(clean_measure)).color(palette.baseline).width(1.0);
+        plot.hline(line.style(LineStyle::dotted_loose()).allow_hover(false));
+        let control = quantity.series(clean_measure, &compared.control, position);
+        let line = Line::new("control", control.clone()).color(palette.control).width(1.5);
+        plot.line(line.style(LineStyle::dashed_dense()).allow_hover(false));
+        let marks = Points::new("control", control).color(palette.control).shape(MarkerShape::Square).filled(false);
+        plot.points(marks.radius(3.0).allow_hover(false));
+        for (curve, look) in compared.curves.iter().zip(&looks) {
+            let name = curve.attack.title();
+            let points: Vec<[f64; 2]> = if curve.is_point() {
+                curve.points.iter().map(|p| [position(p.epsilon), quantity.of(&p.measure)]).collect()
+            } else {
+                quantity.series(clean_measure, &curve.points, position)
+            };
+            if !curve.is_point() {
+                let style = if look.whole { LineStyle::Solid } else { LineStyle::dashed_loose() };
+                let line = Line::new(name, points.clone()).color(look.colour).width(2.0).style(style);
+                plot.line(line.allow_hover(false));
+            }
+            let radius = if curve.is_point() { 6.5 } else { 4.0 };
+            let marks = Points::new(name, points).color(look.colour).shape(look.shape).filled(look.whole);
+            plot.points(marks.radius(radius).allow_hover(false));
+        }
+    });
+    let name = format!("{} of several attacks {MARKER_LABEL}", quantity.title());
+    drag(ui, state, &response, dragging, commands);
+    response.response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
+    marker(ui, state, &response, &[]);
     response.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
 }
 
@@ -201,15 +278,20 @@ fn attack(
     position: impl Fn(f64) -> f64,
 ) {
     let points = quantity.series(&curve.clean, &curve.points, position);
+    // An attack that finds its own ε has a point and no curve.
+    if curve.method.entry().epsilon == EpsilonMeaning::Found {
+        let found = points.into_iter().skip(1).collect::<Vec<_>>();
+        plot.points(Points::new(quantity.title(), found).color(colour).radius(5.0).allow_hover(false));
+        return;
+    }
     plot.line(Line::new(quantity.title(), points.clone()).color(colour).width(2.0).allow_hover(false));
     plot.points(Points::new(quantity.title(), points).color(colour).radius(3.5).allow_hover(false));
 }
 
 /// The end of an axis that is not a share, on the side of `sign`: a round number beyond everything that it shows, 0 where
 /// nothing lies below 0.
-fn furthest(curve: &LiveCurve, quantities: &[Quantity], sign: f64) -> f64 {
-    let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
-    let highest = all.flat_map(|m| quantities.iter().map(|q| sign * q.of(m))).fold(0.0, f64::max);
+fn furthest(all: &[f64], sign: f64) -> f64 {
+    let highest = all.iter().map(|v| sign * v).fold(0.0, f64::max);
     if highest <= 0.0 || !highest.is_finite() {
         return if sign > 0.0 { 1.0 } else { 0.0 };
     }

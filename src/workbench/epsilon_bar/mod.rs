@@ -9,10 +9,10 @@ pub use entry::LABEL as ENTRY_LABEL;
 pub use slider::{LABEL as SLIDER_LABEL, epsilon_at, wheel_steps};
 
 use super::epsilon::{EpsilonScale, EpsilonUnit};
-use super::{Command, CommandSender, PaneContext, State, theme};
+use super::{Command, CommandSender, PaneContext, State, theme, tuning};
 use crate::engine::{JobState, Request};
 use crate::study::SweepPlan;
-use eframe::egui::{Align, Button, ComboBox, FontId, Label, Layout, RichText, Sense, Ui, vec2};
+use eframe::egui::{self, Align, Button, ComboBox, FontId, Label, Layout, RichText, Sense, Ui, vec2};
 use entry::Entry;
 
 /// Below this width, in points, the scale and the curve's button give their room to the slider.
@@ -37,15 +37,18 @@ impl EpsilonBar {
         ui.spacing_mut().item_spacing = vec2(8.0, 2.0);
         ui.horizontal(|ui| {
             ui.set_min_height(large + 26.0);
-            symbol_ui(ui, large);
+            symbol_ui(ui, state, large);
             let controls = if narrow { 0.0 } else { 168.0 * theme::type_size(&state.look) };
             let number = large * 4.6 + 8.0;
             let room = ui.available_width() - number - unit_width(state) - controls - 4.0 * 8.0;
             ui.vertical(|ui| {
                 if state.hint {
                     hint_ui(ui, room);
+                } else if let Some(text) = tuning::epsilon_note(state) {
+                    note_ui(ui, room, &text).on_hover_text(tuning::epsilon_long(&state.method));
                 }
-                slider::slider_ui(ui, state, commands, room.max(120.0)).on_hover_ui(tooltip_ui);
+                let slider = slider::slider_ui(ui, state, commands, room.max(120.0));
+                slider.on_hover_ui(|ui| tooltip_ui(ui, state));
             });
             ui.vertical(|ui| {
                 ui.horizontal(|ui| {
@@ -64,17 +67,14 @@ impl EpsilonBar {
     }
 }
 
-fn symbol_ui(ui: &mut Ui, large: f32) {
+fn symbol_ui(ui: &mut Ui, state: &State, large: f32) {
     let text = RichText::new("ε").font(FontId::proportional(large * 1.5)).strong();
-    ui.add(Label::new(text).selectable(false).sense(Sense::hover())).on_hover_ui(tooltip_ui);
+    ui.add(Label::new(text).selectable(false).sense(Sense::hover())).on_hover_ui(|ui| tooltip_ui(ui, state));
 }
 
-fn tooltip_ui(ui: &mut Ui) {
+fn tooltip_ui(ui: &mut Ui, state: &State) {
     ui.set_max_width(340.0);
-    ui.label(
-        "ε is how much any pixel may change, at most: the L∞ norm of the perturbation, in units of the range of grey \
-         values (Goodfellow et al. 2015). 4 /255 is four grey levels of an 8-bit image.",
-    );
+    ui.label(tuning::epsilon_long(&state.method));
     ui.add_space(4.0);
     ui.weak("Drag or turn the wheel; arrow keys step, with Shift finely; Home is 0; a double click is 4 /255.");
 }
@@ -85,6 +85,15 @@ fn hint_ui(ui: &mut Ui, room: f32) {
         let text = RichText::new("Drag ε and watch the segmentation break").small();
         ui.add(Label::new(text.color(theme::of(ui).accent)).truncate());
     });
+}
+
+/// What ε is to the chosen attack, where that is not the common meaning.
+fn note_ui(ui: &mut Ui, room: f32, text: &str) -> egui::Response {
+    ui.scope(|ui| {
+        ui.set_max_width(room);
+        ui.add(Label::new(theme::weak(ui, text).small()).truncate())
+    })
+    .inner
 }
 
 fn unit_title(unit: EpsilonUnit, levels: f64) -> String {

@@ -4,7 +4,7 @@
 use super::ticks::{self, Tick};
 use crate::workbench::decision;
 use crate::workbench::epsilon::{self, FINE_STEP};
-use crate::workbench::{Command, CommandSender, State, theme};
+use crate::workbench::{Command, CommandSender, State, theme, tuning};
 use eframe::egui::{
     self, Align2, Event, EventFilter, FontId, Key, Modifiers, MouseWheelUnit, Pos2, Rect, Response, Sense, Stroke, Ui,
     WidgetInfo, pos2, vec2,
@@ -204,6 +204,10 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
         }
     }
 
+    if let Some(linf) = tuning::found(state) {
+        let at = pos2(x_of(state.scale.position(linf)), rail.bottom() - 1.0);
+        found_mark(painter, at, theme::of(ui).attack);
+    }
     flips(ui, state, rail, &x_of);
     let radius = if response.hovered() || response.dragged() { 10.0 } else { 9.0 };
     painter.circle(handle, radius, visuals.strong_text_color(), Stroke::new(3.0, accent));
@@ -214,6 +218,12 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
         // Where the pictures are: a small notch on the rail, until they catch up.
         ghost(painter, pos2(x_of(state.scale.position(frame.epsilon)), rail.center().y), visuals.strong_text_color());
     }
+}
+
+/// A triangle under the rail at the L∞ norm that the attack has found.
+fn found_mark(painter: &egui::Painter, at: Pos2, colour: egui::Color32) {
+    let points = vec![at, at + vec2(-5.0, 8.0), at + vec2(5.0, 8.0)];
+    painter.add(egui::Shape::convex_polygon(points, colour, Stroke::NONE));
 }
 
 /// Where the decision of a model that classifies changes: a flag over the rail at the first ε of each decision that follows.

@@ -162,7 +162,7 @@ impl Steps {
                 shot(Content::Noise { gain: gradient_gain(frame.gradient_peak) }, gradient)
             }
             1 => shot(Content::Noise { gain: 1.0 }, &frame.direction),
-            2 => shot(Content::Noise { gain: state.view.gain_at(frame.epsilon) }, &frame.noise),
+            2 => shot(Content::Noise { gain: state.view.gain_at(super::tuning::reach(frame)) }, &frame.noise),
             _ => shot(Content::Image { window: look.window }, &frame.adversarial),
         })
     }

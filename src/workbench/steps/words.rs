@@ -73,7 +73,7 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
             format!("δ, ε = {epsilon}"),
             format!(
                 "What the attack adds to the image. Shown ×{}, or nothing would be seen.",
-                crate::workbench::compare::gain_text(state.view.gain_at(frame.epsilon))
+                crate::workbench::compare::gain_text(state.view.gain_at(crate::workbench::tuning::reach(frame)))
             ),
         ),
         2 => (
@@ -81,7 +81,7 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
             format!("δ = ε·s, ε = {epsilon}"),
             format!(
                 "Every pixel moves by ε, no more. Shown ×{}, or nothing would be seen.",
-                crate::workbench::compare::gain_text(state.view.gain_at(frame.epsilon))
+                crate::workbench::compare::gain_text(state.view.gain_at(crate::workbench::tuning::reach(frame)))
             ),
         ),
         _ => (
