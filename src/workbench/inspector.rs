@@ -78,13 +78,13 @@ impl Inspector {
             .response
             .accessible_name("Attack");
         response.on_hover_text(format!("{}\n\n{}", chosen.description, chosen.source));
+        progress::run_ui(ui, state, commands);
         ui.label(theme::weak(ui, chosen.description));
         if chosen.lowers_the_loss && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
             let text = "It uses the true label: right for augmenting training images, misleading on test images.";
             ui.label(egui::RichText::new(text).color(theme::of(ui).warning));
         }
         self.parameters.ui(ui, state, commands);
-        progress::run_ui(ui, state, commands);
         ui.add_space(4.0);
         if let Some(physical) = window_level::physical_text(state, state.epsilon) {
             let tip = "ε in the unit of the image where it is known, and in the 255 grey levels of the screen under the present window: what the eye gets to see of it.";

@@ -40,6 +40,8 @@ impl ParameterPanel {
             for (parameter, value) in attack.parameters() {
                 self.row_ui(ui, &attack, parameter, value, commands);
             }
+        });
+        Grid::new("about attack").num_columns(2).spacing([8.0, 4.0]).min_col_width(0.0).show(ui, |ui| {
             // An attack with a choice of norms says it there.
             if attack.get("norm").is_none() {
                 ui.label(theme::weak(ui, "Norm")).on_hover_text(NORM_TIP);

@@ -28,6 +28,9 @@ pub fn status_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         if let Some(run) = state.run.as_ref().filter(|run| run.is_active()) {
             let text = format!("{} {}", run.news.method.title(), run.text());
             entry(ui, text, "The attack takes its steps. Esc stops it and keeps the best so far.");
+            if icon_button(ui, Icon::Close, "Stop the attack", "The best so far is kept. Esc", true).clicked() {
+                commands.request(Request::StopAttack);
+            }
         } else if state.computing {
             entry(ui, "computing…".to_owned(), "The model looks at the image. The last pictures stay until then.");
         }

@@ -169,6 +169,10 @@ fn empty_ui(ui: &mut Ui, state: &State) {
     let text = match (state.case.is_some(), state.model.is_some()) {
         (false, _) => "Open an image: its curve over ε appears here",
         (true, false) => "Open a model: the curve over ε appears here",
+        (true, true) if state.is_attacking() => "The curve follows once the attack has taken its steps",
+        (true, true) if state.frame.as_ref().is_some_and(|f| f.unfinished.is_some()) => {
+            "The attack was stopped. Measure runs it to its end at a grid of ε"
+        }
         (true, true) => "The first point of the curve is being measured…",
     };
     ui.centered_and_justified(|ui| ui.label(theme::weak(ui, text)));
