@@ -1,5 +1,15 @@
 //! The model card: all that a program or a person needs to know to use a model. Stored as TOML beside the weights.
 
+mod class;
+mod input;
+mod output;
+mod size;
+
+pub use class::{ClassInfo, Colour};
+pub use input::{ChannelOrder, InputRule, ZScore};
+pub use output::{Activation, OutputRule};
+pub use size::SizeRule;
+
 use super::ModelError;
 use super::unet::UNetConfig;
 use crate::data::ClassLabel;
@@ -25,197 +35,6 @@ pub enum Head {
     Sigmoid,
     /// One logit per class.
     Softmax,
-}
-
-/// Which image sizes the network itself takes; other sizes are brought to it inside the model and cut back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SizeRule {
-    /// All.
-    Any,
-    /// Height and width are padded (by reflection) to a multiple of this.
-    MultipleOf(usize),
-    /// The network takes this height and width only: larger images are tiled with overlap, smaller ones padded. One
-    /// number in the card is a square. For segmentation.
-    #[serde(deserialize_with = "side_or_sides")]
-    Tile([usize; 2]),
-    /// The network takes this height and width only: images are resized to it (bilinear, antialiased), and dense
-    /// logits back. One number in the card is a square.
-    #[serde(deserialize_with = "side_or_sides")]
-    Resize([usize; 2]),
-}
-
-impl SizeRule {
-    /// Square tiles.
-    pub fn tile(side: usize) -> Self {
-        Self::Tile([side, side])
-    }
-}
-
-fn side_or_sides<'de, D: serde::Deserializer<'de>>(from: D) -> Result<[usize; 2], D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a size is one number, or [height, width]")]
-    enum Sides {
-        One(usize),
-        Two([usize; 2]),
-    }
-    Ok(match Sides::deserialize(from)? {
-        Sides::One(side) => [side, side],
-        Sides::Two(sides) => sides,
-    })
-}
-
-/// The order in which a network takes colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChannelOrder {
-    /// Red first.
-    #[default]
-    Rgb,
-    /// Blue first, as OpenCV reads files.
-    Bgr,
-}
-
-/// Over what a z-score takes mean and standard deviation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ZScore {
-    /// Over all values of an image.
-    Image,
-    /// Over each channel of an image by itself.
-    Channel,
-}
-
-/// How a network's input is made of an image that is scaled so that its bounds are `[0, 1]`. In this order: window,
-/// range, order of the channels, mean and standard deviation, z-score. The gradient flows through all of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InputRule {
-    /// What the lower and the upper end of the bounds (or of the window) become: `[0, 1]`, `[-1, 1]`, `[0, 255]`.
-    pub range: [f32; 2],
-    /// The ends of a window in pixel units (Hounsfield units), to which values are clipped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub window: Option<[f32; 2]>,
-    /// The bounds in pixel units that an image must have; with a window, −1024 to 3071 (Hounsfield units) where the card
-    /// says nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bounds: Option<[f32; 2]>,
-    /// The order of the colours.
-    pub order: ChannelOrder,
-    /// Subtracted from the range's values: one for each channel as the network takes them, one for all, or none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mean: Vec<f32>,
-    /// Divided by; as many as there are means.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub std: Vec<f32>,
-    /// (x − mean) / (standard deviation + 10⁻⁶), of the image itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub z_score: Option<ZScore>,
-}
-
-impl Default for InputRule {
-    fn default() -> Self {
-        Self {
-            range: [0.0, 1.0],
-            window: None,
-            bounds: None,
-            order: ChannelOrder::Rgb,
-            mean: Vec::new(),
-            std: Vec::new(),
-            z_score: None,
-        }
-    }
-}
-
-impl InputRule {
-    /// What images get whose pixels are Hounsfield units.
-    const HOUNSFIELD: [f32; 2] = [-1024.0, 3071.0];
-
-    /// Whether it changes nothing.
-    pub fn is_plain(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The bounds in pixel units that an image must have, if any will not do.
-    pub fn needed_bounds(&self) -> Option<[f32; 2]> {
-        self.bounds.or(self.window.map(|_| Self::HOUNSFIELD))
-    }
-}
-
-/// What the network puts out at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// Logits.
-    #[default]
-    None,
-    /// Probabilities, each on its own.
-    Sigmoid,
-    /// Probabilities that add up to 1 over the classes.
-    Softmax,
-}
-
-/// Which of a network's outputs is used, and what it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OutputRule {
-    /// Its name in the graph; the first one if the card says nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The activation that the network ends in. It is taken off a graph to get logits; where that cannot be done, logits
-    /// are log-odds of the probabilities, clamped to [10⁻⁷, 1 − 10⁻⁷].
-    pub activation: Activation,
-    /// Of several independent outputs (multi-label), the one that is the positive class of a sigmoid head; from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<usize>,
-}
-
-impl OutputRule {
-    fn is_plain(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// A colour, `#rrggbb` in the card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Colour(pub [u8; 3]);
-
-impl TryFrom<String> for Colour {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let digits = text.strip_prefix('#').filter(|d| d.len() == 6 && d.is_ascii());
-        let part = |i: usize| digits.and_then(|d| u8::from_str_radix(&d[2 * i..2 * i + 2], 16).ok());
-        match (part(0), part(1), part(2)) {
-            (Some(r), Some(g), Some(b)) => Ok(Self([r, g, b])),
-            _ => Err(format!("{text} is no colour; write #rrggbb")),
-        }
-    }
-}
-
-impl From<Colour> for String {
-    fn from(Colour([r, g, b]): Colour) -> Self {
-        format!("#{r:02x}{g:02x}{b:02x}")
-    }
-}
-
-/// A class that a model knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClassInfo {
-    /// Its name, in lower case: `membrane`.
-    pub name: String,
-    /// The colour to show it in, if the card wishes one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub colour: Option<Colour>,
-}
-
-impl ClassInfo {
-    /// A class without a colour of its own.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), colour: None }
-    }
 }
 
 /// What a model is: read from `<weights>.toml` beside the weights, or `model.toml` in the same folder.
@@ -329,8 +148,8 @@ impl ModelCard {
                 self.classes.len()
             ));
         }
-        self.check_input()?;
-        self.check_size()?;
+        self.input.check(self.channels)?;
+        self.size_rule.check(self.task)?;
         match (self.head, self.output.activation, self.output.channel) {
             (Head::Softmax, _, Some(_)) => Err("only a sigmoid head has an output channel".to_owned()),
             (Head::Softmax, Activation::Sigmoid, _) => {
@@ -341,52 +160,6 @@ impl ModelCard {
                 Err("a sigmoid head does not follow from a softmax: use the softmax head".to_owned())
             }
             _ => Ok(()),
-        }
-    }
-
-    fn check_input(&self) -> Result<(), String> {
-        let InputRule { range, window, bounds, mean, std, order, .. } = &self.input;
-        for (name, ends) in [("range", Some(*range)), ("window", *window), ("bounds", *bounds)] {
-            if let Some([lower, upper]) = ends
-                && !(lower.is_finite() && upper.is_finite() && lower < upper)
-            {
-                return Err(format!("its {name} is {lower} to {upper}, and the first must be below the second"));
-            }
-        }
-        if mean.len() != std.len() || ![0, 1, self.channels].contains(&mean.len()) {
-            return Err(format!(
-                "it has {} means and {} standard deviations for {} channels",
-                mean.len(),
-                std.len(),
-                self.channels
-            ));
-        }
-        if let Some(bad) = std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
-            return Err(format!("a standard deviation is {bad}, and must be above 0"));
-        }
-        if mean.iter().any(|m| !m.is_finite()) {
-            return Err("a mean is not a finite number".to_owned());
-        }
-        if *order == ChannelOrder::Bgr && self.channels != 3 {
-            return Err(format!("the order BGR needs 3 channels, and it takes {}", self.channels));
-        }
-        Ok(())
-    }
-
-    fn check_size(&self) -> Result<(), String> {
-        match (self.size_rule, self.task) {
-            (SizeRule::Any, _) => Ok(()),
-            (SizeRule::MultipleOf(n), _) if (1..=4096).contains(&n) => Ok(()),
-            (SizeRule::MultipleOf(n), _) => Err(format!("its size rule is a multiple of {n}")),
-            (SizeRule::Tile(_), Task::Classification) => {
-                Err("a whole image cannot be classified in tiles: resize".to_owned())
-            }
-            (SizeRule::Tile([h, w]) | SizeRule::Resize([h, w]), _)
-                if (1..=16_384).contains(&h.min(w)) && h.max(w) <= 16_384 =>
-            {
-                Ok(())
-            }
-            (SizeRule::Tile([h, w]) | SizeRule::Resize([h, w]), _) => Err(format!("its size is {h}×{w}")),
         }
     }
 }
