@@ -1,297 +1,358 @@
-//! Direct convolution over tiles and threads.
+//! Direct convolution, and its transpose, over tiles and threads.
 
 // Threads write to disjoint rectangles of one output.
 #![allow(unsafe_code)]
 
-use super::plan::{Geometry, Packed, UpPlan};
-use super::rows::{Rows, SLACK, Target};
-use super::source::{Order, Part, Tile};
+use super::cut::Cut;
+use super::geometry::{Activation, Geometry};
+use super::lanes::Instructions;
+use super::rows::{Lines, Sums, Tap};
+use super::source::{Frame, Part};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
-/// A tile's source stays within this many floats where it can, so that it is still in the second-level cache when the
-/// last block of output channels reads it.
-const SOURCE_FLOATS: usize = 96 * 1024;
-/// A tile is at least this wide, if the image is: two or three registers.
-const LEAST_WIDTH: usize = 48;
+/// Floats of results that are gathered before they are written to their places.
+const GATHERED: usize = 512;
 
 thread_local! {
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
+/// A convolution with its weights.
+#[derive(Clone, Copy)]
+pub(super) struct Conv<'a> {
+    pub geometry: Geometry,
+    /// `[outputs, channels / groups, kernel rows, kernel columns]`.
+    pub weights: &'a [f32],
+    pub outputs: usize,
+    /// Input channels, of all groups.
+    pub channels: usize,
+    pub groups: usize,
+    pub with: Instructions,
+}
+
+/// Images whose channels are summed.
+pub(super) struct Images<F> {
+    pub batch: usize,
+    /// Height and width.
+    pub size: [usize; 2],
+    /// The parts of an image.
+    pub parts: F,
+}
+
+/// What happens to sums on their way out.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Finish<'a> {
+    /// One for each result, or none.
+    pub bias: &'a [f32],
+    /// Added, if it is given: as large as the result.
+    pub add: Option<&'a [f32]>,
+    pub activation: Activation,
+}
+
 /// A float slice that threads write to, each to its own part.
 #[derive(Clone, Copy)]
-struct Output {
+struct Output<'a> {
     first: *mut f32,
+    add: Option<&'a [f32]>,
 }
-// SAFETY: see `convolve` and `up`: no two threads write to the same float, and nobody reads until all are done.
-unsafe impl Send for Output {}
+// SAFETY: see `convolve` and `transpose`: no two threads write to the same float, and nobody reads until all are done.
+unsafe impl Send for Output<'_> {}
 // SAFETY: the same.
-unsafe impl Sync for Output {}
+unsafe impl Sync for Output<'_> {}
 
-impl Output {
-    /// The place `offset` floats on.
+impl Output<'_> {
+    /// The place `offset` floats on, and that of what is added to it.
     ///
     /// # Safety
     /// It must be within the slice.
-    unsafe fn at(&self, offset: usize) -> *mut f32 {
-        unsafe { self.first.add(offset) }
+    unsafe fn at(&self, offset: usize) -> (*mut f32, *const f32) {
+        let add = self.add.map_or(std::ptr::null(), |add| add[offset..].as_ptr());
+        (unsafe { self.first.add(offset) }, add)
     }
 }
 
-/// How an output is cut.
-struct Cut {
-    rows: usize,
-    width: usize,
-    /// Ranges of output channels that are computed apart, so that all threads have work on small images.
-    groups: usize,
-}
-
-impl Cut {
-    fn new(geometry: Geometry, packed: &Packed, batch: usize, [height, width]: [usize; 2]) -> Self {
-        let floats = |rows: usize, width: usize| Order::new(geometry, rows, width).plane() * packed.channels;
-        let mut tile = width;
-        while tile > LEAST_WIDTH && floats(1, tile) > SOURCE_FLOATS {
-            tile = tile.div_ceil(2).next_multiple_of(LEAST_WIDTH).min(tile - 1);
-        }
-        let mut rows = 1;
-        while rows < height && floats(rows + 1, tile) <= SOURCE_FLOATS {
-            rows += 1;
-        }
-        let threads = rayon::current_num_threads();
-        // Even shares for the threads, and no last tile of one row.
-        let across = batch * width.div_ceil(tile);
-        let bands = height.div_ceil(rows).max(threads.div_ceil(across)).min(height);
-        let bands = if across.is_multiple_of(threads) { bands } else { bands.next_multiple_of(threads).min(height) };
-        rows = height.div_ceil(bands);
-        let tiles = across * height.div_ceil(rows);
-        let blocks = packed.outputs.div_ceil(packed.with.block());
-        let groups = if tiles >= threads { 1 } else { threads.div_ceil(tiles).min(blocks) };
-        Self { rows, width: tile, groups }
-    }
-}
-
-/// Convolves a batch of images of `size` pixels. `image(n)` gives the parts of image n; the result,
-/// `[batch, outputs, height, width]`, is written to `out`.
-pub(super) fn convolve<'a>(
-    geometry: Geometry,
-    packed: &Packed,
-    relu: bool,
-    (batch, size): (usize, [usize; 2]),
-    image: impl Fn(usize) -> Vec<Part<'a>> + Sync,
+/// Convolves images; the result, `[batch, outputs, height, width]`, is written to `out`.
+pub(super) fn convolve<'p>(
+    conv: &Conv<'_>,
+    images: Images<impl Fn(usize) -> Vec<Part<'p>> + Sync>,
+    finish: Finish<'_>,
     out: &mut [MaybeUninit<f32>],
 ) {
-    let [height, width] = [geometry.output(0, size[0]), geometry.output(1, size[1])];
-    assert_eq!(out.len(), batch * packed.outputs * height * width);
+    let Conv { geometry, outputs, channels, groups, with, .. } = *conv;
+    let full = [0, 1].map(|axis| geometry.output(axis, images.size[axis]));
+    assert_eq!(out.len(), images.batch * outputs * full[0] * full[1]);
+    assert!(finish.add.is_none_or(|add| add.len() == out.len()));
     if out.is_empty() {
         return;
     }
     // A 1×1 convolution knows no rows: one long row has fewer ends.
     let pointwise = geometry.kernel == [1, 1] && geometry.stride == [1, 1] && geometry.padding == [[0; 2]; 2];
     let (size, [height, width]) =
-        if pointwise { ([1, height * width], [1, height * width]) } else { (size, [height, width]) };
-    let cut = Cut::new(geometry, packed, batch, [height, width]);
-    let (down, across) = (height.div_ceil(cut.rows), width.div_ceil(cut.width));
-    let block = packed.with.block();
-    let blocks = packed.outputs.div_ceil(block).div_ceil(cut.groups);
-    let output = Output { first: out.as_mut_ptr().cast() };
-    (0..batch * down * across * cut.groups).into_par_iter().for_each(|job| {
-        let (tile, group) = (job / cut.groups, job % cut.groups);
-        let (n, tile) = (tile / (down * across), tile % (down * across));
-        let [y, x] = [tile / across * cut.rows, tile % across * cut.width];
-        let tile = Tile { y, x, rows: cut.rows.min(height - y), width: cut.width.min(width - x) };
-        let outputs = group * blocks * block..((group + 1) * blocks * block).min(packed.outputs);
-        if outputs.is_empty() {
-            return;
-        }
-        SCRATCH.with_borrow_mut(|[source, _]| {
-            let order = Order::new(geometry, tile.rows, tile.width);
-            source.resize(source.len().max(order.plane() * packed.channels + SLACK), 0.0);
-            order.fill(source, &image(n), size, tile);
-            let taps = order.taps();
-            let rows = Rows {
+        if pointwise { ([1, full[0] * full[1]], [1, full[0] * full[1]]) } else { (images.size, full) };
+    let (channels, results) = (channels / groups, outputs / groups);
+    let floats = |tile| Frame::forward(&geometry, tile).0.floats(channels);
+    let cut = Cut::new([height, width], images.batch * groups, [results, geometry.taps()], with, floats);
+    let (frame, taps) = Frame::forward(&geometry, [cut.rows, cut.width]);
+    let output = Output { first: out.as_mut_ptr().cast(), add: finish.add };
+    cut.jobs().into_par_iter().with_min_len(cut.least()).for_each(|job| {
+        let (image, tile, part) = cut.job(job);
+        let (n, group) = (image / groups, image % groups);
+        let origin =
+            [0, 1].map(|axis| (tile.at[axis] * geometry.stride[axis]) as isize - geometry.padding[axis][0] as isize);
+        SCRATCH.with_borrow_mut(|[source, gathered]| {
+            source.resize(source.len().max(frame.floats(channels)), 0.0);
+            let of_group = group * channels..(group + 1) * channels;
+            frame.fill(source, &(images.parts)(n), of_group, size, origin);
+            let sums = Sums {
                 source,
-                plane: order.plane(),
-                step: order.step(),
+                plane: frame.plane,
+                channels,
                 taps: &taps,
-                channels: packed.channels,
-                weights: &packed.weights[outputs.start * packed.channels * taps.len()..],
-                bias: &packed.bias[outputs.start..],
-                relu,
-                outputs: outputs.len(),
-                rows: tile.rows,
-                width: tile.width,
+                weights: &conv.weights[group * results * channels * geometry.taps()..],
+                across: channels * geometry.taps(),
+                along: geometry.taps(),
+                bias: finish.bias.get(group * results..).unwrap_or_default(),
             };
+            let first = (n * groups + group) * results;
+            let place = Place { plane: height * width, row: width, stride: [1, 1], first: first * height * width };
             // SAFETY: tiles and channels of jobs do not overlap, and lie within the output, whose length was checked.
-            unsafe {
-                let first = output.at(((n * packed.outputs + outputs.start) * height + tile.y) * width + tile.x);
-                rows.run(packed.with, Target { first, plane: height * width, row: width });
-            }
+            unsafe { write(&sums, with, &frame, tile, part, (output, place, finish.activation), gathered) };
         });
     });
 }
 
-/// The transposed convolution of `plan` of images `x`, `[batch, channels, height, width]`, into `out`,
-/// `[batch, outputs, factor·height, factor·width]`.
-pub(super) fn up(plan: &UpPlan, x: &[f32], batch: usize, [height, width]: [usize; 2], out: &mut [MaybeUninit<f32>]) {
-    let UpPlan { factor, forward, .. } = plan;
-    let taps = factor * factor;
-    let (channels, outputs) = (forward.channels, forward.outputs / taps);
-    assert_eq!(x.len(), batch * channels * height * width);
-    assert_eq!(out.len(), batch * outputs * height * width * taps);
-    let geometry = Geometry { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], padding: [[0; 2]; 2] };
-    let output = Output { first: out.as_mut_ptr().cast() };
-    let most = (SOURCE_FLOATS / (channels + forward.outputs).max(1)).saturating_sub(SLACK);
-    let rows = (most / width.max(1)).clamp(1, height.max(1));
-    let bands = height.div_ceil(rows);
-    (0..batch * bands).into_par_iter().for_each(|job| {
-        let (n, y) = (job / bands, job % bands * rows);
-        let rows = rows.min(height - y);
-        SCRATCH.with_borrow_mut(|[source, result]| {
-            // Rows follow each other in memory: one long row.
-            let pixels = rows * width;
-            let order = Order::new(geometry, 1, pixels);
-            source.resize(source.len().max(order.plane() * channels + SLACK), 0.0);
-            result.resize(result.len().max(forward.outputs * pixels), 0.0);
-            let values = &x[n * channels * height * width..][..channels * height * width];
-            let tile = Tile { y: 0, x: y * width, rows: 1, width: pixels };
-            order.fill(source, &[Part { values, mask: None, channels }], [1, height * width], tile);
-            let rows_of_band = Rows {
-                source,
-                plane: order.plane(),
-                step: order.step(),
-                taps: &[0],
-                channels,
-                weights: &forward.weights,
-                bias: &forward.bias,
-                relu: false,
-                outputs: forward.outputs,
-                rows: 1,
-                width: pixels,
-            };
-            // SAFETY: `result` is this thread's and long enough.
-            unsafe {
-                rows_of_band.run(forward.with, Target { first: result.as_mut_ptr(), plane: pixels, row: pixels });
-            }
-            for o in 0..outputs {
-                for row in 0..rows * factor {
-                    let to = (((n * outputs + o) * height + y) * factor + row) * width * factor;
-                    // SAFETY: rows of jobs do not overlap, and lie within the output, whose length was checked.
-                    let to = unsafe {
-                        std::slice::from_raw_parts_mut(output.at(to).cast::<MaybeUninit<f32>>(), width * factor)
-                    };
-                    let first = (o * taps + row % factor * factor) * pixels + row / factor * width;
-                    interleave(to, &result[first..], pixels, *factor);
+/// The transposed convolution: from the gradient of a convolution's output (or from what a transposed convolution takes) to
+/// that of `range` of its input's channels (all of them if there are groups), `[batch, channels, height, width]` with
+/// `[height, width]` = `size`.
+pub(super) fn transpose<'p>(
+    conv: &Conv<'_>,
+    range: Range<usize>,
+    images: Images<impl Fn(usize) -> Vec<Part<'p>> + Sync>,
+    size: [usize; 2],
+    finish: Finish<'_>,
+    out: &mut [MaybeUninit<f32>],
+) {
+    let Conv { geometry, outputs, channels, groups, with, .. } = *conv;
+    assert!(groups == 1 || range == (0..channels));
+    assert_eq!(out.len(), images.batch * range.len() * size[0] * size[1]);
+    if out.is_empty() {
+        return;
+    }
+    let taps = geometry.taps();
+    let (of_group, summed, results) = (channels / groups, outputs / groups, range.len() / groups);
+    let axes = [Shifts::new(&geometry, 0), Shifts::new(&geometry, 1)];
+    let pointwise = geometry.kernel == [1, 1] && geometry.stride == [1, 1] && geometry.padding == [[0; 2]; 2];
+    let (given, size) =
+        if pointwise { ([1, images.size[0] * images.size[1]], [1, size[0] * size[1]]) } else { (images.size, size) };
+    // Of each phase of a stride as many rows and columns as the first has.
+    let most = [0, 1].map(|axis| size[axis].div_ceil(geometry.stride[axis]));
+    let reach = [axes[0].reach, axes[1].reach];
+    let floats = |tile| Frame::plain(tile, reach).floats(summed);
+    let phases = geometry.stride[0] * geometry.stride[1];
+    let cut = Cut::new(most, images.batch * groups, [results, taps.div_ceil(phases)], with, floats);
+    let frame = Frame::plain([cut.rows, cut.width], reach);
+    let output = Output { first: out.as_mut_ptr().cast(), add: finish.add };
+    cut.jobs().into_par_iter().with_min_len(cut.least()).for_each(|job| {
+        let (image, tile, part) = cut.job(job);
+        let (n, group) = (image / groups, image % groups);
+        let origin = [0, 1].map(|axis| tile.at[axis] as isize + axes[axis].least);
+        SCRATCH.with_borrow_mut(|[source, gathered]| {
+            source.resize(source.len().max(frame.floats(summed)), 0.0);
+            frame.fill(source, &(images.parts)(n), group * summed..(group + 1) * summed, given, origin);
+            for phase in 0..phases {
+                let phase = [phase / geometry.stride[1], phase % geometry.stride[1]];
+                // The last rows and columns may be of the first phases only.
+                let ends = [0, 1].map(|axis| {
+                    let all = size[axis].saturating_sub(phase[axis]).div_ceil(geometry.stride[axis]);
+                    all.saturating_sub(tile.at[axis]).min(tile.size[axis])
+                });
+                let tile = Tile { at: tile.at, size: ends };
+                let taps: Vec<Tap> = axes[0]
+                    .of(phase[0])
+                    .flat_map(|(ky, y)| {
+                        let weight = ky * geometry.kernel[1];
+                        axes[1].of(phase[1]).map(move |(kx, x)| Tap { at: y * frame.pitch + x, weight: weight + kx })
+                    })
+                    .collect();
+                let sums = Sums {
+                    source,
+                    plane: frame.plane,
+                    channels: summed,
+                    taps: &taps,
+                    weights: &conv.weights[(group * summed * of_group + range.start) * taps_of(&geometry)..],
+                    across: taps_of(&geometry),
+                    along: of_group * taps_of(&geometry),
+                    bias: finish.bias.get(group * results..).unwrap_or_default(),
+                };
+                let first = (n * groups + group) * results * size[0] * size[1] + phase[0] * size[1] + phase[1];
+                let place = Place { plane: size[0] * size[1], row: size[1], stride: geometry.stride, first };
+                // SAFETY: as in `convolve`; phases write to different pixels.
+                unsafe {
+                    write(&sums, with, &frame, tile, part.clone(), (output, place, finish.activation), gathered);
                 }
             }
         });
     });
 }
 
-/// `to[x·factor + i] = from[i·plane + x]`.
-fn interleave(to: &mut [MaybeUninit<f32>], from: &[f32], plane: usize, factor: usize) {
-    if factor == 2 {
-        let width = to.len() / 2;
-        let (even, odd) = (&from[..width], &from[plane..plane + width]);
-        for ((pair, &even), &odd) in to.chunks_exact_mut(2).zip(even).zip(odd) {
-            pair[0].write(even);
-            pair[1].write(odd);
+fn taps_of(geometry: &Geometry) -> usize {
+    geometry.taps()
+}
+
+/// Where the rows (or columns) of a transposed convolution come from.
+struct Shifts {
+    /// For each phase: taps, and how far on they read.
+    phases: Vec<Vec<(usize, usize)>>,
+    /// The least shift, which is that of the source's first row.
+    least: isize,
+    /// From the least to the greatest.
+    reach: usize,
+}
+
+impl Shifts {
+    fn new(geometry: &Geometry, axis: usize) -> Self {
+        let (stride, dilation) = (geometry.stride[axis] as isize, geometry.dilation[axis] as isize);
+        let padding = geometry.padding[axis][0] as isize;
+        // Pixel phase + stride·j is reached by tap k from row j + (phase + padding − k·dilation)/stride.
+        let found: Vec<Vec<(usize, isize)>> = (0..stride)
+            .map(|phase| {
+                let shift = |k: usize| phase + padding - k as isize * dilation;
+                let taps = (0..geometry.kernel[axis]).filter(|&k| shift(k).rem_euclid(stride) == 0);
+                taps.map(|k| (k, shift(k) / stride)).collect()
+            })
+            .collect();
+        let all = || found.iter().flatten().map(|&(_, shift)| shift);
+        let (least, most) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
+        let from_least = |taps: Vec<(usize, isize)>| taps.into_iter().map(|(k, s)| (k, (s - least) as usize)).collect();
+        Self { phases: found.into_iter().map(from_least).collect(), least, reach: (most - least) as usize }
+    }
+
+    fn of(&self, phase: usize) -> impl Iterator<Item = (usize, usize)> + Clone + '_ {
+        self.phases[phase].iter().copied()
+    }
+}
+
+/// A rectangle of pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    pub at: [usize; 2],
+    pub size: [usize; 2],
+}
+
+/// Where a tile's results lie in the output.
+struct Place {
+    /// Floats between results, and between rows of the output.
+    plane: usize,
+    row: usize,
+    /// Rows and columns of the output from one of the tile's to the next.
+    stride: [usize; 2],
+    /// The first pixel of the first result, of the tile at [0, 0].
+    first: usize,
+}
+
+/// Computes a tile of `results` and writes it to its place.
+///
+/// # Safety
+/// The place must be within the output, and this thread's alone.
+unsafe fn write(
+    sums: &Sums<'_>,
+    with: Instructions,
+    frame: &Frame,
+    tile: Tile,
+    results: Range<usize>,
+    (output, place, activation): (Output<'_>, Place, Activation),
+    gathered: &mut Vec<f32>,
+) {
+    let [rows, width] = tile.size;
+    if rows == 0 || width == 0 || results.is_empty() {
+        return;
+    }
+    let first = place.first
+        + results.start * place.plane
+        + tile.at[0] * place.stride[0] * place.row
+        + tile.at[1] * place.stride[1];
+    let plain = place.stride == [1, 1];
+    // Where rows follow each other in source and output alike, they are one.
+    let joined = plain && (rows == 1 || frame.pitch == width && place.row == width);
+    if joined || plain && !is_better_joined(with, rows, width, frame.pitch) {
+        let (count, length) = if joined { (1, rows * width) } else { (rows, width) };
+        unsafe {
+            let (first, add) = output.at(first);
+            let lines = Lines {
+                count,
+                length,
+                step: frame.pitch,
+                first,
+                add,
+                plane: place.plane,
+                row: place.row,
+                bounds: activation.bounds(),
+            };
+            sums.run(with, results, lines);
         }
         return;
     }
-    for (x, group) in to.chunks_exact_mut(factor).enumerate() {
-        for (i, to) in group.iter_mut().enumerate() {
-            to.write(from[i * plane + x]);
+    // Rows as one long line, the ends between them computed and thrown away; then each pixel to its place.
+    let most = (GATHERED / frame.pitch).clamp(1, rows);
+    let block = with.block();
+    let mut sums = *sums;
+    let source = sums.source;
+    for top in (0..rows).step_by(most) {
+        let rows = most.min(rows - top);
+        let length = (rows - 1) * frame.pitch + width;
+        gathered.resize(gathered.len().max(block * length), 0.0);
+        sums.source = &source[top * frame.pitch..];
+        for start in results.clone().step_by(block) {
+            let block = start..results.end.min(start + block);
+            let lines = Lines {
+                count: 1,
+                length,
+                step: 0,
+                first: gathered.as_mut_ptr(),
+                add: std::ptr::null(),
+                plane: length,
+                row: 0,
+                bounds: None,
+            };
+            // SAFETY: `gathered` is this thread's and long enough; the output's rows are the caller's promise.
+            unsafe {
+                sums.run(with, block.clone(), lines);
+                for (i, result) in block.enumerate() {
+                    let first = first + (result - results.start) * place.plane;
+                    for y in 0..rows {
+                        let from = &gathered[i * length + y * frame.pitch..][..width];
+                        let (to, add) = output.at(first + (top + y) * place.stride[0] * place.row);
+                        spread(from, to, add, place.stride[1], activation);
+                    }
+                }
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::lanes::Instructions;
-    use super::super::plan::Plan;
-    use super::*;
-    use rand::{RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
+/// Whether rows are computed faster as one long line with `pitch` floats between them, and copied.
+fn is_better_joined(with: Instructions, rows: usize, width: usize, pitch: usize) -> bool {
+    let lanes = with.lanes();
+    let apart = rows * width.div_ceil(lanes);
+    let joined = ((rows - 1) * pitch + width).div_ceil(lanes);
+    width <= 2 * lanes && 20 * joined <= 19 * apart || width <= lanes && joined <= apart
+}
 
-    fn random(rng: &mut ChaCha8Rng, len: usize) -> Vec<f32> {
-        (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
-    }
-
-    /// One image, in double precision, from the definition.
-    fn defined(
-        g: Geometry,
-        x: &[f32],
-        [channels, height, width]: [usize; 3],
-        weights: &[f32],
-        bias: &[f32],
-    ) -> Vec<f64> {
-        let [rows, columns] = [g.output(0, height), g.output(1, width)];
-        let mut out = Vec::new();
-        for (o, &bias) in bias.iter().enumerate() {
-            for at in 0..rows * columns {
-                let mut sum = f64::from(bias);
-                for c in 0..channels {
-                    for tap in 0..g.kernel[0] * g.kernel[1] {
-                        let [ky, kx] = [tap / g.kernel[1], tap % g.kernel[1]];
-                        let y = at / columns * g.stride[0] + ky * g.dilation[0];
-                        let x_at = at % columns * g.stride[1] + kx * g.dilation[1];
-                        let (Some(y), Some(x_at)) = (y.checked_sub(g.padding[0][0]), x_at.checked_sub(g.padding[1][0]))
-                        else {
-                            continue;
-                        };
-                        if y < height && x_at < width {
-                            let w = weights[(o * channels + c) * g.kernel[0] * g.kernel[1] + tap];
-                            sum += f64::from(w) * f64::from(x[(c * height + y) * width + x_at]);
-                        }
-                    }
-                }
-                out.push(sum);
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn every_processor_computes_the_definition() {
-        let mut rng = ChaCha8Rng::seed_from_u64(5);
-        let geometries = [
-            Geometry { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [[1, 1], [1, 1]] },
-            Geometry { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], padding: [[1, 1], [1, 1]] },
-            Geometry { kernel: [7, 5], stride: [2, 3], dilation: [1, 2], padding: [[3, 2], [0, 4]] },
-            Geometry { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [[0, 0], [0, 0]] },
-            Geometry { kernel: [3, 3], stride: [1, 1], dilation: [4, 4], padding: [[4, 4], [4, 4]] },
-            Geometry { kernel: [2, 2], stride: [2, 2], dilation: [1, 1], padding: [[0, 0], [0, 0]] },
-        ];
-        for with in Instructions::available() {
-            for geometry in geometries {
-                for [channels, outputs, height, width] in
-                    [[1, 1, 9, 11], [3, 8, 17, 16], [5, 13, 12, 100], [16, 4, 33, 31], [300, 9, 11, 49]]
-                {
-                    let x = random(&mut rng, 2 * channels * height * width);
-                    let weights = random(&mut rng, outputs * channels * geometry.kernel[0] * geometry.kernel[1]);
-                    let bias = random(&mut rng, outputs);
-                    let plan = Plan::new(geometry, vec![channels], weights.clone(), &bias, false, with);
-                    let len = channels * height * width;
-                    let expected: Vec<f64> = x
-                        .chunks(len)
-                        .flat_map(|x| defined(geometry, x, [channels, height, width], &weights, &bias))
-                        .collect();
-                    let mut out = vec![MaybeUninit::new(f32::NAN); expected.len()];
-                    let parts = |n: usize| vec![Part { values: &x[n * len..][..len], mask: None, channels }];
-                    convolve(geometry, &plan.forward, false, (2, [height, width]), parts, &mut out);
-                    let largest = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-                    for (found, expected) in out.iter().zip(&expected) {
-                        // SAFETY: initialised above.
-                        let found = f64::from(unsafe { found.assume_init() });
-                        assert!(
-                            (found - expected).abs() <= 1e-5 * largest,
-                            "{with:?} {geometry:?} {channels}→{outputs} {height}×{width}: {found} for {expected}"
-                        );
-                    }
-                }
-            }
-        }
+/// `to[x·stride] = activation(from[x] + add[x·stride])`.
+///
+/// # Safety
+/// `to` must be writable, and `add` null or readable, at those places.
+unsafe fn spread(from: &[f32], to: *mut f32, add: *const f32, stride: usize, activation: Activation) {
+    let apply = |x: usize, sum: f32| unsafe {
+        let sum = if add.is_null() { sum } else { sum + *add.add(x * stride) };
+        *to.add(x * stride) = activation.of(sum);
+    };
+    match (stride, add.is_null(), activation) {
+        (1, true, Activation::None) => unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) },
+        (1, ..) => from.iter().enumerate().for_each(|(x, &sum)| apply(x, sum)),
+        _ => from.iter().enumerate().for_each(|(x, &sum)| apply(x, sum)),
     }
 }

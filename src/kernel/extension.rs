@@ -1,9 +1,10 @@
 //! The kernels as burn operations: a backend extension for the CPU, with the input's gradient.
 
-use super::direct::{convolve, up};
-use super::plan::{Plan, UpPlan};
-use super::pool;
+use super::direct::{Finish, Images, convolve, transpose};
+use super::geometry::Activation;
+use super::plan::{Plan, Pool, Scale, plain};
 use super::source::Part;
+use super::{pool, scale};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -16,34 +17,39 @@ use std::sync::Arc;
 /// Operations of frozen networks, on the CPU only: [`super::Convolution`] and its like choose burn's own elsewhere.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait Frozen: Backend {
-    /// A convolution with bias, and a ReLU if the plan has one.
+    /// A convolution with bias and activation.
     fn frozen_conv(x: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self>;
     /// The same of two tensors whose channels follow each other.
     fn frozen_conv_pair(a: FloatTensor<Self>, b: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self>;
-    /// The gradient of part `part` of the input from that of the output `y`.
+    /// The same with `summand`, which is as large as the output, added before the activation.
+    fn frozen_conv_sum(x: FloatTensor<Self>, summand: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self>;
+    /// The gradient of part `part` of the input, which has `size` pixels, from that of the output `y`.
     fn frozen_conv_gradient(
         gradient: FloatTensor<Self>,
         y: FloatTensor<Self>,
         plan: Arc<Plan>,
         part: usize,
+        size: [usize; 2],
     ) -> FloatTensor<Self>;
-    /// A transposed convolution whose kernel is its stride.
-    fn frozen_up(x: FloatTensor<Self>, plan: Arc<UpPlan>) -> FloatTensor<Self>;
+    /// The transpose of a convolution, to `size` pixels, with bias and activation.
+    fn frozen_up(x: FloatTensor<Self>, plan: Arc<Plan>, size: [usize; 2]) -> FloatTensor<Self>;
+    /// The gradient of its input from that of its output `y`.
+    fn frozen_up_gradient(gradient: FloatTensor<Self>, y: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self>;
+    /// Max pooling.
+    fn frozen_pool(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self>;
     /// The gradient of its input from that of its output.
-    fn frozen_up_gradient(gradient: FloatTensor<Self>, plan: Arc<UpPlan>) -> FloatTensor<Self>;
-    /// 2×2 max pooling with stride 2 of even sizes.
-    fn frozen_pool(x: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// The gradient of its input from that of its output.
-    fn frozen_pool_gradient(gradient: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn frozen_pool_gradient(gradient: FloatTensor<Self>, x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self>;
+    /// A factor and a summand for each channel, and an activation.
+    fn frozen_scale(x: FloatTensor<Self>, scale: Arc<Scale>) -> FloatTensor<Self>;
+    /// The gradient of its input from that of its output `y`.
+    fn frozen_scale_gradient(gradient: FloatTensor<Self>, y: FloatTensor<Self>, scale: Arc<Scale>)
+    -> FloatTensor<Self>;
+    /// The gradient of what went into an activation from that of the output `y`.
+    fn frozen_mask(gradient: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 }
 
 fn shape(x: &FlexTensor) -> [usize; 4] {
     x.shape().dims()
-}
-
-/// A contiguous tensor that starts at its storage's start.
-fn plain(x: FlexTensor) -> FlexTensor {
-    if x.is_contiguous() && x.layout().start_offset() == 0 { x } else { x.to_contiguous() }
 }
 
 /// A new tensor whose values `fill` writes, every one of them.
@@ -62,79 +68,139 @@ fn image(x: &FlexTensor, n: usize, len: usize) -> &[f32] {
     &x.storage::<f32>()[n * len..][..len]
 }
 
-fn conv(inputs: &[FlexTensor], plan: &Plan) -> FlexTensor {
+/// The images of tensors whose channels follow each other; values count where `mask` is within bounds.
+fn images<'a>(
+    tensors: &'a [FlexTensor],
+    mask: Option<(&'a FlexTensor, Activation)>,
+) -> Images<impl Fn(usize) -> Vec<Part<'a>> + Sync> {
+    let [batch, _, height, width] = shape(&tensors[0]);
+    let parts = move |n| {
+        let part = |x: &'a FlexTensor| {
+            let [_, channels, ..] = shape(x);
+            let len = channels * height * width;
+            let mask = mask.map(|(mask, activation)| (image(mask, n, len), activation));
+            Part { values: image(x, n, len), mask, channels }
+        };
+        tensors.iter().map(part).collect()
+    };
+    Images { batch, size: [height, width], parts }
+}
+
+fn conv(inputs: &[FlexTensor], summand: Option<&FlexTensor>, plan: &Plan) -> FlexTensor {
     let [batch, _, height, width] = shape(&inputs[0]);
     let size = [plan.geometry.output(0, height), plan.geometry.output(1, width)];
-    filled([batch, plan.forward.outputs, size[0], size[1]], |out| {
-        let parts = |n| {
-            let part = |x| {
-                let [_, channels, ..] = shape(x);
-                Part { values: image(x, n, channels * height * width), mask: None, channels }
-            };
-            inputs.iter().map(part).collect()
-        };
-        convolve(plan.geometry, &plan.forward, plan.relu, (batch, [height, width]), parts, out);
+    filled([batch, plan.outputs, size[0], size[1]], |out| {
+        let add = summand.map(|summand| summand.storage());
+        let finish = Finish { bias: plan.bias(), add, activation: plan.activation };
+        convolve(&plan.conv(), images(inputs, None), finish, out);
     })
 }
 
 impl Frozen for Flex {
     fn frozen_conv(x: FlexTensor, plan: Arc<Plan>) -> FlexTensor {
-        conv(&[plain(x)], &plan)
+        conv(&[plain(x)], None, &plan)
     }
 
     fn frozen_conv_pair(a: FlexTensor, b: FlexTensor, plan: Arc<Plan>) -> FlexTensor {
-        conv(&[plain(a), plain(b)], &plan)
+        conv(&[plain(a), plain(b)], None, &plan)
     }
 
-    fn frozen_conv_gradient(gradient: FlexTensor, y: FlexTensor, plan: Arc<Plan>, part: usize) -> FlexTensor {
-        let (gradient, y) = (plain(gradient), plain(y));
-        let [batch, channels, height, width] = shape(&gradient);
-        let (geometry, packed) = match plan.backward() {
-            Some(parts) => &parts[part],
-            None => unreachable!("layers with such a plan are not made"),
-        };
-        let size = [geometry.output(0, height), geometry.output(1, width)];
-        filled([batch, packed.outputs, size[0], size[1]], |out| {
-            let len = channels * height * width;
-            let parts = |n| {
-                let mask = plan.relu.then(|| image(&y, n, len));
-                vec![Part { values: image(&gradient, n, len), mask, channels }]
-            };
-            convolve(*geometry, packed, false, (batch, [height, width]), parts, out);
+    fn frozen_conv_sum(x: FlexTensor, summand: FlexTensor, plan: Arc<Plan>) -> FlexTensor {
+        conv(&[plain(x)], Some(&plain(summand)), &plan)
+    }
+
+    fn frozen_conv_gradient(
+        gradient: FlexTensor,
+        y: FlexTensor,
+        plan: Arc<Plan>,
+        part: usize,
+        size: [usize; 2],
+    ) -> FlexTensor {
+        let (gradient, y) = ([plain(gradient)], plain(y));
+        let [batch, ..] = shape(&gradient[0]);
+        let first: usize = plan.parts[..part].iter().sum();
+        let channels = first..first + plan.parts[part];
+        filled([batch, channels.len(), size[0], size[1]], |out| {
+            let images = images(&gradient, Some((&y, plan.activation)));
+            transpose(&plan.conv(), channels, images, size, Finish::default(), out);
         })
     }
 
-    fn frozen_up(x: FlexTensor, plan: Arc<UpPlan>) -> FlexTensor {
-        let x = plain(x);
-        let [batch, _, height, width] = shape(&x);
-        let outputs = plan.forward.outputs / (plan.factor * plan.factor);
-        filled([batch, outputs, height * plan.factor, width * plan.factor], |out| {
-            up(&plan, x.storage(), batch, [height, width], out);
+    fn frozen_up(x: FlexTensor, plan: Arc<Plan>, size: [usize; 2]) -> FlexTensor {
+        let x = [plain(x)];
+        let [batch, ..] = shape(&x[0]);
+        filled([batch, plan.channels(), size[0], size[1]], |out| {
+            let finish = Finish { bias: plan.bias(), add: None, activation: plan.activation };
+            transpose(&plan.conv(), 0..plan.channels(), images(&x, None), size, finish, out);
         })
     }
 
-    fn frozen_up_gradient(gradient: FlexTensor, plan: Arc<UpPlan>) -> FlexTensor {
-        let gradient = plain(gradient);
-        let [batch, channels, height, width] = shape(&gradient);
-        let (geometry, packed) = &plan.backward;
-        filled([batch, packed.outputs, height / plan.factor, width / plan.factor], |out| {
-            let len = channels * height * width;
-            let parts = |n| vec![Part { values: image(&gradient, n, len), mask: None, channels }];
-            convolve(*geometry, packed, false, (batch, [height, width]), parts, out);
+    fn frozen_up_gradient(gradient: FlexTensor, y: FlexTensor, plan: Arc<Plan>) -> FlexTensor {
+        let (gradient, y) = ([plain(gradient)], plain(y));
+        let [batch, _, height, width] = shape(&gradient[0]);
+        let size = [plan.geometry.output(0, height), plan.geometry.output(1, width)];
+        filled([batch, plan.outputs, size[0], size[1]], |out| {
+            convolve(&plan.conv(), images(&gradient, Some((&y, plan.activation))), Finish::default(), out);
         })
     }
 
-    fn frozen_pool(x: FlexTensor) -> FlexTensor {
+    fn frozen_pool(x: FlexTensor, pool: Pool) -> FlexTensor {
         let x = plain(x);
         let [batch, channels, height, width] = shape(&x);
-        filled([batch, channels, height / 2, width / 2], |out| pool::forward(x.storage(), [height, width], out))
+        let [rows, columns] = pool.output;
+        filled([batch, channels, rows, columns], |out| {
+            let size = [height, width];
+            if pool.is_halving(size) {
+                pool::forward(x.storage(), size, out);
+            } else {
+                pool::forward_any(&pool, x.storage(), size, out);
+            }
+        })
     }
 
-    fn frozen_pool_gradient(gradient: FlexTensor, x: FlexTensor) -> FlexTensor {
+    fn frozen_pool_gradient(gradient: FlexTensor, x: FlexTensor, pool: Pool) -> FlexTensor {
         let (gradient, x) = (plain(gradient), plain(x));
         let [_, _, height, width] = shape(&x);
-        filled(shape(&x), |out| pool::backward(x.storage(), gradient.storage(), [height, width], out))
+        filled(shape(&x), |out| {
+            let size = [height, width];
+            if pool.is_halving(size) {
+                pool::backward(x.storage(), gradient.storage(), size, out);
+            } else {
+                pool::backward_any(&pool, x.storage(), gradient.storage(), size, out);
+            }
+        })
     }
+
+    fn frozen_scale(x: FlexTensor, scale: Arc<Scale>) -> FlexTensor {
+        let x = plain(x);
+        let [_, _, height, width] = shape(&x);
+        filled(shape(&x), |out| scale::forward(&scale, x.storage(), height * width, out))
+    }
+
+    fn frozen_scale_gradient(gradient: FlexTensor, y: FlexTensor, scale: Arc<Scale>) -> FlexTensor {
+        let (gradient, y) = (plain(gradient), plain(y));
+        let [_, _, height, width] = shape(&y);
+        filled(shape(&y), |out| scale::backward(&scale, gradient.storage(), y.storage(), height * width, out))
+    }
+
+    fn frozen_mask(gradient: FlexTensor, y: FlexTensor, activation: Activation) -> FlexTensor {
+        let (gradient, y) = (plain(gradient), plain(y));
+        filled(shape(&y), |out| scale::masked(activation, gradient.storage(), y.storage(), out))
+    }
+}
+
+/// What a gradient keeps of a layer: the output if an activation cut it, the plan, the size of the input.
+type Kept<B> = (Option<<B as burn::backend::BackendTypes>::FloatTensorPrimitive>, Arc<Plan>, [usize; 2]);
+
+/// The output if its gradient is asked for it.
+fn kept<T: Clone>(y: &T, activation: Activation) -> Option<T> {
+    (activation != Activation::None).then(|| y.clone())
+}
+
+/// Height and width.
+fn size_of<T: TensorMetadata>(x: &T) -> [usize; 2] {
+    let [_, _, height, width] = x.shape().dims();
+    [height, width]
 }
 
 /// d convolution / d its one or two inputs.
@@ -142,28 +208,55 @@ impl Frozen for Flex {
 struct ConvBackward;
 
 impl<B: Frozen> Backward<B, 1> for ConvBackward {
-    type State = (B::FloatTensorPrimitive, Arc<Plan>);
+    type State = Kept<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let ([x], (y, plan)) = (ops.parents, ops.state);
+        let ([x], (y, plan, size)) = (ops.parents, ops.state);
         if let Some(node) = x {
-            grads.register::<B>(node.id, B::frozen_conv_gradient(gradient, y, plan, 0));
+            let y = y.unwrap_or_else(|| gradient.clone());
+            grads.register::<B>(node.id, B::frozen_conv_gradient(gradient, y, plan, 0, size));
         }
     }
 }
 
 impl<B: Frozen> Backward<B, 2> for ConvBackward {
-    type State = (B::FloatTensorPrimitive, Arc<Plan>);
+    type State = Kept<B>;
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let (parents, (y, plan)) = (ops.parents, ops.state);
+        let (parents, (y, plan, size)) = (ops.parents, ops.state);
+        let y = y.unwrap_or_else(|| gradient.clone());
         for (part, node) in parents.into_iter().enumerate() {
             if let Some(node) = node {
-                let of_part = B::frozen_conv_gradient(gradient.clone(), y.clone(), plan.clone(), part);
+                let of_part = B::frozen_conv_gradient(gradient.clone(), y.clone(), plan.clone(), part, size);
                 grads.register::<B>(node.id, of_part);
             }
+        }
+    }
+}
+
+/// d activation(convolution + summand) / d the convolution's input and the summand.
+#[derive(Debug)]
+struct SumBackward;
+
+impl<B: Frozen> Backward<B, 2> for SumBackward {
+    type State = Kept<B>;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let ([x, summand], (y, plan, size)) = (ops.parents, ops.state);
+        let gradient = match y {
+            Some(y) => B::frozen_mask(gradient, y, plan.activation),
+            None => gradient,
+        };
+        if let Some(node) = x {
+            let plan = Arc::new(plan.without_activation());
+            let of_input = B::frozen_conv_gradient(gradient.clone(), gradient.clone(), plan, 0, size);
+            grads.register::<B>(node.id, of_input);
+        }
+        if let Some(node) = summand {
+            grads.register::<B>(node.id, gradient);
         }
     }
 }
@@ -173,13 +266,14 @@ impl<B: Frozen> Backward<B, 2> for ConvBackward {
 struct UpBackward;
 
 impl<B: Frozen> Backward<B, 1> for UpBackward {
-    type State = Arc<UpPlan>;
+    type State = Kept<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let [x] = ops.parents;
+        let ([x], (y, plan, _)) = (ops.parents, ops.state);
         if let Some(node) = x {
-            grads.register::<B>(node.id, B::frozen_up_gradient(gradient, ops.state));
+            let y = y.unwrap_or_else(|| gradient.clone());
+            grads.register::<B>(node.id, B::frozen_up_gradient(gradient, y, plan));
         }
     }
 }
@@ -189,13 +283,30 @@ impl<B: Frozen> Backward<B, 1> for UpBackward {
 struct PoolBackward;
 
 impl<B: Frozen> Backward<B, 1> for PoolBackward {
-    type State = B::FloatTensorPrimitive;
+    type State = (B::FloatTensorPrimitive, Pool);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let [x] = ops.parents;
+        let ([node], (x, pool)) = (ops.parents, ops.state);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::frozen_pool_gradient(gradient, x, pool));
+        }
+    }
+}
+
+/// d scaled / d its input.
+#[derive(Debug)]
+struct ScaleBackward;
+
+impl<B: Frozen> Backward<B, 1> for ScaleBackward {
+    type State = (Option<B::FloatTensorPrimitive>, Arc<Scale>);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let ([x], (y, scale)) = (ops.parents, ops.state);
         if let Some(node) = x {
-            grads.register::<B>(node.id, B::frozen_pool_gradient(gradient, ops.state));
+            let y = y.unwrap_or_else(|| gradient.clone());
+            grads.register::<B>(node.id, B::frozen_scale_gradient(gradient, y, scale));
         }
     }
 }
@@ -203,37 +314,61 @@ impl<B: Frozen> Backward<B, 1> for PoolBackward {
 impl<B: Frozen, C: CheckpointStrategy> Frozen for Autodiff<B, C> {
     fn frozen_conv(x: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self> {
         let node = x.node();
-        let y = B::frozen_conv(x.into_primitive(), plan.clone());
+        let x = x.into_primitive();
+        let size = size_of(&x);
+        let y = B::frozen_conv(x, plan.clone());
         match ConvBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((y.clone(), plan), y),
+            OpsKind::Tracked(prep) => prep.finish((kept(&y, plan.activation), plan, size), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 
     fn frozen_conv_pair(a: FloatTensor<Self>, b: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self> {
         let nodes = [a.node(), b.node()];
-        let y = B::frozen_conv_pair(a.into_primitive(), b.into_primitive(), plan.clone());
+        let a = a.into_primitive();
+        let size = size_of(&a);
+        let y = B::frozen_conv_pair(a, b.into_primitive(), plan.clone());
         match ConvBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((y.clone(), plan), y),
+            OpsKind::Tracked(prep) => prep.finish((kept(&y, plan.activation), plan, size), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 
-    fn frozen_up(x: FloatTensor<Self>, plan: Arc<UpPlan>) -> FloatTensor<Self> {
+    fn frozen_conv_sum(x: FloatTensor<Self>, summand: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self> {
+        let nodes = [x.node(), summand.node()];
+        let x = x.into_primitive();
+        let size = size_of(&x);
+        let y = B::frozen_conv_sum(x, summand.into_primitive(), plan.clone());
+        match SumBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((kept(&y, plan.activation), plan, size), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn frozen_up(x: FloatTensor<Self>, plan: Arc<Plan>, size: [usize; 2]) -> FloatTensor<Self> {
         let node = x.node();
-        let y = B::frozen_up(x.into_primitive(), plan.clone());
+        let y = B::frozen_up(x.into_primitive(), plan.clone(), size);
         match UpBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(plan, y),
+            OpsKind::Tracked(prep) => prep.finish((kept(&y, plan.activation), plan, size), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 
-    fn frozen_pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn frozen_pool(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
         let node = x.node();
         let x = x.into_primitive();
-        let y = B::frozen_pool(x.clone());
+        let y = B::frozen_pool(x.clone(), pool);
         match PoolBackward.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(x, y),
+            OpsKind::Tracked(prep) => prep.finish((x, pool), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn frozen_scale(x: FloatTensor<Self>, scale: Arc<Scale>) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::frozen_scale(x.into_primitive(), scale.clone());
+        match ScaleBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((kept(&y, scale.activation), scale), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
@@ -244,15 +379,28 @@ impl<B: Frozen, C: CheckpointStrategy> Frozen for Autodiff<B, C> {
         y: FloatTensor<Self>,
         plan: Arc<Plan>,
         part: usize,
+        size: [usize; 2],
     ) -> FloatTensor<Self> {
-        Self::from_inner(B::frozen_conv_gradient(gradient.into_primitive(), y.into_primitive(), plan, part))
+        Self::from_inner(B::frozen_conv_gradient(gradient.into_primitive(), y.into_primitive(), plan, part, size))
     }
 
-    fn frozen_up_gradient(gradient: FloatTensor<Self>, plan: Arc<UpPlan>) -> FloatTensor<Self> {
-        Self::from_inner(B::frozen_up_gradient(gradient.into_primitive(), plan))
+    fn frozen_up_gradient(gradient: FloatTensor<Self>, y: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self> {
+        Self::from_inner(B::frozen_up_gradient(gradient.into_primitive(), y.into_primitive(), plan))
     }
 
-    fn frozen_pool_gradient(gradient: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::from_inner(B::frozen_pool_gradient(gradient.into_primitive(), x.into_primitive()))
+    fn frozen_pool_gradient(gradient: FloatTensor<Self>, x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        Self::from_inner(B::frozen_pool_gradient(gradient.into_primitive(), x.into_primitive(), pool))
+    }
+
+    fn frozen_scale_gradient(
+        gradient: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        scale: Arc<Scale>,
+    ) -> FloatTensor<Self> {
+        Self::from_inner(B::frozen_scale_gradient(gradient.into_primitive(), y.into_primitive(), scale))
+    }
+
+    fn frozen_mask(gradient: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        Self::from_inner(B::frozen_mask(gradient.into_primitive(), y.into_primitive(), activation))
     }
 }

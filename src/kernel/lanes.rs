@@ -38,7 +38,16 @@ impl Instructions {
         found
     }
 
-    /// Output channels that are summed side by side in registers.
+    /// Floats in a register.
+    pub fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 16,
+            _ => 8,
+        }
+    }
+
+    /// Channels that are summed side by side in registers.
     pub fn block(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -61,6 +70,8 @@ pub(super) trait Lanes {
     unsafe fn splat(value: f32) -> Self::Register;
     /// `COUNT` floats.
     unsafe fn load(from: *const f32) -> Self::Register;
+    /// The first `count` floats, `count < COUNT`, and zeros.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self::Register;
     /// Writes `COUNT` floats.
     unsafe fn store(to: *mut f32, value: Self::Register);
     /// Writes the first `count` floats, `count < COUNT`.
@@ -69,6 +80,21 @@ pub(super) trait Lanes {
     unsafe fn multiply_add(a: Self::Register, b: Self::Register, c: Self::Register) -> Self::Register;
     /// The larger of each lane; `b` where one of them is no number, so that such a sum is not hidden.
     unsafe fn max(a: Self::Register, b: Self::Register) -> Self::Register;
+    /// The smaller of each lane; `b` where one of them is no number.
+    unsafe fn min(a: Self::Register, b: Self::Register) -> Self::Register;
+    /// Asks for the cache line there, which need not exist.
+    #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: every x86-64 has it, and it fails nowhere.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+    /// a + b.
+    unsafe fn add(a: Self::Register, b: Self::Register) -> Self::Register;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -106,6 +132,18 @@ pub(super) mod x86 {
         unsafe fn max(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_max_ps(a, b) }
         }
+        #[inline(always)]
+        unsafe fn min(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_min_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> __m512 {
+            unsafe { _mm512_maskz_loadu_ps((1u16 << count) - 1, from) }
+        }
     }
 
     /// 8 floats.
@@ -141,6 +179,22 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn max(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_max_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn min(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_min_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> __m256 {
+            unsafe {
+                let mut all = [0.0f32; 8];
+                std::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count);
+                _mm256_loadu_ps(all.as_ptr())
+            }
         }
     }
 }
@@ -182,5 +236,19 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn max(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn min(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> [f32; 8] {
+        let mut all = [0.0f32; 8];
+        unsafe { std::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count) };
+        all
     }
 }

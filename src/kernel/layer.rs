@@ -1,94 +1,116 @@
 //! The layers of frozen networks, on any device.
 
 use super::extension::Frozen;
-use super::lanes::Instructions;
-use super::plan::{Geometry, Plan, UpPlan};
+use super::geometry::{Activation, Geometry};
+use super::plan::{Plan, Pool, Scale, on_cpu};
+use super::strided::Strided;
 use burn::backend::Dispatch;
-use burn::tensor::activation::relu;
+use burn::backend::flex::FlexTensor;
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
 
 /// Whether `device` is the CPU, with autodiff or without.
-fn is_cpu(device: Device) -> bool {
-    device.without_autodiff() == Device::flex()
+fn is_cpu(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
 }
 
-/// Values of a tensor on the CPU; `None` only if burn cannot read them, and then its own operations may try.
-fn host<const D: usize>(tensor: Tensor<D>) -> Option<Vec<f32>> {
-    Some(tensor.try_into_data().ok()?.iter::<f32>().collect())
+/// `constant`, tracked by nobody, on the device of `x`.
+fn like(constant: Tensor<4>, x: &Tensor<4>) -> Tensor<4> {
+    match (x.is_autodiff(), constant.is_autodiff()) {
+        (true, false) => Tensor::from_inner(constant),
+        _ => constant,
+    }
 }
 
-/// A convolution with frozen weights, and a ReLU if wanted.
+/// With `bias`, one for each channel, added.
+fn biased(y: Tensor<4>, bias: Option<&Tensor<1>>) -> Tensor<4> {
+    match bias {
+        Some(bias) => {
+            let [channels] = bias.dims();
+            let bias = like(bias.clone().reshape([1, channels, 1, 1]), &y);
+            y + bias
+        }
+        None => y,
+    }
+}
+
+/// A convolution with frozen weights, and an activation.
 #[derive(Clone, Debug)]
 pub struct Convolution {
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
-    relu: bool,
+    activation: Activation,
     plan: Option<Arc<Plan>>,
 }
 
 impl Convolution {
-    /// `weight` is `[outputs, channels / groups, kernel rows, kernel columns]`, `bias` `[outputs]`. On the CPU a kernel of its
-    /// own computes it, unless it has groups, a stride, or more padding than the kernel reaches; `parts` are then the
-    /// channels of each tensor that it reads side by side, one or two.
+    /// `weight` is `[outputs, channels / groups, kernel rows, kernel columns]`, `bias` `[outputs]`. On the CPU a kernel of
+    /// its own computes it, with the weights where they are; `parts` are then the channels of each tensor that it reads
+    /// side by side, one or two. Weights that are tracked by autodiff are left to burn.
     pub fn new(
         weight: Tensor<4>,
         bias: Option<Tensor<1>>,
         options: ConvOptions<2>,
         parts: &[usize],
-        relu: bool,
+        activation: Activation,
     ) -> Self {
-        let own = is_cpu(weight.device()) && options.groups == 1 && parts.len() <= 2;
-        let plan = if own { Self::plan(&weight, bias.as_ref(), &options, parts, relu) } else { None };
-        Self { weight, bias, options, relu, plan }
-    }
-
-    fn plan(
-        weight: &Tensor<4>,
-        bias: Option<&Tensor<1>>,
-        options: &ConvOptions<2>,
-        parts: &[usize],
-        relu: bool,
-    ) -> Option<Arc<Plan>> {
-        let [outputs, channels, rows, columns] = weight.dims();
+        let [_, _, rows, columns] = weight.dims();
         let geometry = Geometry {
             kernel: [rows, columns],
             stride: options.stride,
             dilation: options.dilation,
             padding: options.padding.map(|(before, after)| [before, after]),
         };
-        if parts.iter().sum::<usize>() != channels || outputs == 0 || !geometry.has_gradient() {
-            return None;
-        }
-        let bias = bias.map_or_else(|| Some(vec![0.0; outputs]), |bias| host(bias.clone()))?;
-        let weights = host(weight.clone())?;
-        Some(Arc::new(Plan::new(geometry, parts.to_vec(), weights, &bias, relu, Instructions::best())))
+        let tracked = weight.is_tracked() || bias.as_ref().is_some_and(Tensor::is_tracked);
+        let own = is_cpu(&weight.device()) && !tracked && parts.len() <= 2;
+        let plan = || Plan::new(geometry, options.groups, weight.clone(), bias.clone(), parts, activation);
+        let plan = if own { plan().map(Arc::new) } else { None };
+        Self { weight, bias, options, activation, plan }
     }
 
     /// `[batch, outputs, h, w]` from `x`, `[batch, channels, h, w]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match &self.plan {
             Some(plan) => Tensor::from_dispatch(Dispatch::frozen_conv(x.into_dispatch(), plan.clone())),
-            None => self.elsewhere(x),
+            None => self.activation.apply(self.sums(x)),
         }
     }
 
     /// The same of the channels of `a` followed by those of `b`.
     pub fn forward_pair(&self, a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
         match &self.plan {
-            Some(plan) if plan.parts.len() == 2 => {
+            Some(plan) if plan.parts.len() == 2 && a.device() == b.device() => {
                 Tensor::from_dispatch(Dispatch::frozen_conv_pair(a.into_dispatch(), b.into_dispatch(), plan.clone()))
             }
             _ => self.forward(Tensor::cat(vec![a, b], 1)),
         }
     }
 
-    fn elsewhere(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = conv2d(x, self.weight.clone(), self.bias.clone(), self.options.clone());
-        if self.relu { relu(y) } else { y }
+    /// The same with `summand`, `[batch, outputs, h, w]`, added before the activation.
+    pub fn forward_sum(&self, x: Tensor<4>, summand: Tensor<4>) -> Tensor<4> {
+        match &self.plan {
+            // One of them tracked and not the other: burn knows what to do.
+            Some(plan) if x.device() == summand.device() => Tensor::from_dispatch(Dispatch::frozen_conv_sum(
+                x.into_dispatch(),
+                summand.into_dispatch(),
+                plan.clone(),
+            )),
+            _ => self.activation.apply(self.sums(x) + summand),
+        }
+    }
+
+    fn sums(&self, x: Tensor<4>) -> Tensor<4> {
+        let tracked = self.weight.is_tracked() || self.bias.as_ref().is_some_and(Tensor::is_tracked);
+        if self.options.stride != [1, 1] && x.is_tracked() && !tracked && !is_cpu(&x.device()) {
+            let options = Arc::new(self.options.clone());
+            let weight = like(self.weight.clone(), &x);
+            let y = Dispatch::strided_conv(x.into_dispatch(), weight.into_dispatch(), options);
+            return biased(Tensor::from_dispatch(y), self.bias.as_ref());
+        }
+        conv2d(x, self.weight.clone(), self.bias.clone(), self.options.clone())
     }
 
     /// Weights and biases.
@@ -98,42 +120,114 @@ impl Convolution {
 
     /// The same layer on another device.
     pub fn to_device(&self, device: &Device) -> Self {
-        let parts = self.plan.as_ref().map_or_else(|| vec![self.weight.dims()[1]], |plan| plan.parts.clone());
+        let channels = self.weight.dims()[1] * self.options.groups;
+        let parts = self.plan.as_ref().map_or_else(|| vec![channels], |plan| plan.parts.clone());
         let bias = self.bias.clone().map(|bias| bias.to_device(device));
-        Self::new(self.weight.clone().to_device(device), bias, self.options.clone(), &parts, self.relu)
+        Self::new(self.weight.clone().to_device(device), bias, self.options.clone(), &parts, self.activation)
     }
 }
 
-/// A transposed convolution with frozen weights whose kernel is as large as its stride.
+/// What a transposed convolution does with its weights.
+#[derive(Clone, Debug)]
+pub struct UpOptions {
+    /// Pixels between those that neighbouring pixels of the input are spread around.
+    pub stride: [usize; 2],
+    /// Pixels between elements of the kernel.
+    pub dilation: [usize; 2],
+    /// Rows above, and columns to the left, that are cut off.
+    pub before: [usize; 2],
+    /// How channels are divided.
+    pub groups: usize,
+}
+
+impl UpOptions {
+    /// The convolution that takes `to` pixels to `from`, if there is one.
+    fn geometry(&self, kernel: [usize; 2], from: [usize; 2], to: [usize; 2]) -> Option<Geometry> {
+        let Self { stride, dilation, before, .. } = *self;
+        let mut geometry = Geometry { kernel, stride, dilation, padding: before.map(|p| [p, 0]) };
+        for axis in 0..2 {
+            let needed = from[axis].checked_sub(1)? * stride[axis] + geometry.reach(axis) + 1;
+            geometry.padding[axis][1] = needed.saturating_sub(to[axis] + before[axis]);
+            if geometry.output(axis, to[axis]) != from[axis] {
+                return None;
+            }
+        }
+        Some(geometry)
+    }
+
+    /// The plan that takes `from` pixels to `to` pixels; `None` where no kernel does.
+    fn plan(
+        &self,
+        weight: &Tensor<4>,
+        bias: Option<&Tensor<1>>,
+        from: [usize; 2],
+        to: [usize; 2],
+    ) -> Option<Arc<Plan>> {
+        let [_, outputs, rows, columns] = weight.dims();
+        let tracked = weight.is_tracked() || bias.is_some_and(Tensor::is_tracked);
+        if !is_cpu(&weight.device()) || tracked {
+            return None;
+        }
+        let geometry = self.geometry([rows, columns], from, to)?;
+        let groups = self.groups;
+        let parts = [outputs * groups];
+        Plan::new(geometry, groups, weight.clone(), bias.cloned(), &parts, Activation::None).map(Arc::new)
+    }
+
+    /// The transposed convolution of `x`, `[batch, channels, h, w]`, cut or filled with the bias to `size`; `x` itself
+    /// where no kernel of its own computes it. `weight` is `[channels, outputs / groups, kernel rows, kernel columns]`,
+    /// `bias` `[outputs]`.
+    ///
+    /// # Errors
+    /// `x`, for burn's own operation.
+    pub fn apply(
+        &self,
+        x: Tensor<4>,
+        weight: &Tensor<4>,
+        bias: Option<&Tensor<1>>,
+        size: [usize; 2],
+    ) -> Result<Tensor<4>, Tensor<4>> {
+        let [_, _, height, width] = x.dims();
+        if let Some(plan) = self.plan(weight, bias, [height, width], size) {
+            return Ok(Tensor::from_dispatch(Dispatch::frozen_up(x.into_dispatch(), plan, size)));
+        }
+        let tracked = weight.is_tracked() || bias.is_some_and(Tensor::is_tracked);
+        let kernel = [weight.dims()[2], weight.dims()[3]];
+        match self.geometry(kernel, [height, width], size) {
+            Some(geometry) if self.stride != [1, 1] && !tracked && !is_cpu(&x.device()) => {
+                let padding = geometry.padding.map(|[before, after]| (before, after));
+                let options = ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
+                let weight = like(weight.clone(), &x).into_dispatch();
+                let y = Dispatch::strided_up(x.into_dispatch(), weight, Arc::new(options), size);
+                Ok(biased(Tensor::from_dispatch(y), bias))
+            }
+            _ => Err(x),
+        }
+    }
+}
+
+/// A transposed convolution with frozen weights whose kernel is as large as its stride: the up-sampling of a U-Net.
 #[derive(Clone, Debug)]
 pub struct UpConvolution {
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
-    plan: Option<Arc<UpPlan>>,
 }
 
 impl UpConvolution {
     /// `weight` is `[channels, outputs, factor, factor]`, `bias` `[outputs]`.
     pub fn new(weight: Tensor<4>, bias: Option<Tensor<1>>) -> Self {
-        let [channels, outputs, factor, _] = weight.dims();
-        let plan = || {
-            let bias = bias.clone().map_or_else(|| Some(vec![0.0; outputs]), host)?;
-            Some(Arc::new(UpPlan::new(channels, factor, &host(weight.clone())?, &bias, Instructions::best())))
-        };
-        let plan = if is_cpu(weight.device()) { plan() } else { None };
-        Self { weight, bias, plan }
+        Self { weight, bias }
     }
 
     /// `[batch, outputs, factor·h, factor·w]` from `x`, `[batch, channels, h, w]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.plan {
-            Some(plan) => Tensor::from_dispatch(Dispatch::frozen_up(x.into_dispatch(), plan.clone())),
-            None => {
-                let [_, _, factor, _] = self.weight.dims();
-                let options = ConvTransposeOptions::new([factor; 2], [0; 2], [0; 2], [1; 2], 1);
-                conv_transpose2d(x, self.weight.clone(), self.bias.clone(), options)
-            }
-        }
+        let [_, _, factor, _] = self.weight.dims();
+        let [_, _, height, width] = x.dims();
+        let options = UpOptions { stride: [factor; 2], dilation: [1; 2], before: [0; 2], groups: 1 };
+        options.apply(x, &self.weight, self.bias.as_ref(), [height * factor, width * factor]).unwrap_or_else(|x| {
+            let options = ConvTransposeOptions::new([factor; 2], [0; 2], [0; 2], [1; 2], 1);
+            conv_transpose2d(x, self.weight.clone(), self.bias.clone(), options)
+        })
     }
 
     /// Weights and biases.
@@ -147,11 +241,53 @@ impl UpConvolution {
     }
 }
 
+impl Pool {
+    /// The largest of each window of `x`, `[batch, channels, h, w]`, padded with −∞; `x` itself where no kernel of its own
+    /// computes it.
+    ///
+    /// # Errors
+    /// `x`, for burn's own operation.
+    pub fn apply(self, x: Tensor<4>) -> Result<Tensor<4>, Tensor<4>> {
+        let empty = x.shape().num_elements() == 0 || self.output.contains(&0);
+        if empty || !is_cpu(&x.device()) {
+            return Err(x);
+        }
+        Ok(Tensor::from_dispatch(Dispatch::frozen_pool(x.into_dispatch(), self)))
+    }
+}
+
 /// 2×2 max pooling with stride 2; an odd last row or column is left out.
 pub fn max_pool_2x2(x: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
-    if is_cpu(x.device()) && height % 2 == 0 && width % 2 == 0 {
-        return Tensor::from_dispatch(Dispatch::frozen_pool(x.into_dispatch()));
+    let pool = Pool { kernel: [2, 2], stride: [2, 2], before: [0, 0], output: [height / 2, width / 2] };
+    pool.apply(x).unwrap_or_else(|x| max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2])))
+}
+
+/// activation(factor · x + summand) of `x`, `[batch, channels, h, w]`, with one factor and summand for each channel.
+pub fn scaled(x: Tensor<4>, factor: Tensor<1>, summand: Tensor<1>, activation: Activation) -> Tensor<4> {
+    let [_, channels, height, width] = x.dims();
+    let tracked = factor.is_tracked() || summand.is_tracked();
+    if is_cpu(&x.device())
+        && !tracked
+        && height * width > 0
+        && factor.dims() == [channels]
+        && summand.dims() == [channels]
+        && let (Some(factor), Some(summand)) = (on_cpu(factor.clone()), on_cpu(summand.clone()))
+    {
+        let values = |t: FlexTensor| t.storage::<f32>()[..channels].to_vec();
+        let scale = Scale { factor: values(factor), summand: values(summand), activation };
+        return Tensor::from_dispatch(Dispatch::frozen_scale(x.into_dispatch(), Arc::new(scale)));
     }
-    max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
+    activation.apply(x * factor.reshape([1, channels, 1, 1]) + summand.reshape([1, channels, 1, 1]))
+}
+
+impl Activation {
+    /// Of each value.
+    pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::None => x,
+            Self::Relu => burn::tensor::activation::relu(x),
+            Self::Clip(lower, upper) => x.clamp(lower, upper),
+        }
+    }
 }

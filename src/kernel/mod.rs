@@ -1,20 +1,26 @@
-//! Convolutions of frozen networks on the CPU, direct and fused: no im2col matrix, bias and ReLU applied while the
-//! sums are still in registers, skip connections read from where they are. On every other device the same layers are
-//! burn's own operations.
+//! Convolutions of frozen networks on the CPU, direct and fused: no im2col matrix, bias, summand and activation applied
+//! while the sums are still in registers, skip connections read from where they are, weights read where they lie. On
+//! every other device the same layers are burn's own operations.
 //!
-//! [`Convolution`], [`UpConvolution`] and [`max_pool_2x2`] are differentiable with respect to their input, never to
-//! their weights. `lanes` names the instructions (AVX-512, AVX2, portable, chosen at run time), `rows` is the loop that
-//! takes the time, `source` brings the input into the order that the loop reads, `direct` drives both over tiles and
-//! threads, `plan` holds packed weights, `extension` makes burn operations of them.
+//! [`Convolution`], [`UpConvolution`] and the rest are differentiable with respect to their input, never to their weights.
+//! `lanes` names the instructions (AVX-512, AVX2, portable, chosen at run time), `rows` is the loop that takes the time,
+//! `source` brings the input into the order that the loop reads, `cut` makes jobs, `direct` drives the loop over tiles and
+//! threads, forward and transposed, `plan` says what a layer is, `extension` makes burn operations of all. `strided` is for GPUs.
 
+mod cut;
 mod direct;
 mod extension;
+mod geometry;
 mod lanes;
 mod plan;
 mod pool;
 mod rows;
+mod scale;
 mod source;
+mod strided;
 
 mod layer;
 
-pub use layer::{Convolution, UpConvolution, max_pool_2x2};
+pub use geometry::Activation;
+pub use layer::{Convolution, UpConvolution, UpOptions, max_pool_2x2, scaled};
+pub use plan::Pool;

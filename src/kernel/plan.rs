@@ -1,161 +1,128 @@
-//! What a frozen convolution is, with its weights in the order that the loop reads them.
+//! What a frozen layer is: its weights, shared with the tensors that they came in, and what is done with them.
 
+use super::direct::Conv;
+use super::geometry::{Activation, Geometry};
 use super::lanes::Instructions;
-use std::sync::OnceLock;
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
 
-/// Kernel, stride, dilation and zero padding of a convolution, rows before columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Geometry {
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    pub dilation: [usize; 2],
-    /// Before the first and after the last row, and column.
-    pub padding: [[usize; 2]; 2],
+/// The tensor on the CPU, contiguous from its storage's start; `None` if it is elsewhere.
+pub(super) fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Option<FlexTensor> {
+    tensor.without_autodiff().try_into_primitive::<Flex>().ok().map(plain)
 }
 
-impl Geometry {
-    /// Pixels between the first and the last that a kernel reads, on `axis`.
-    pub fn reach(&self, axis: usize) -> usize {
-        self.dilation[axis] * (self.kernel[axis] - 1)
-    }
-
-    /// Output pixels of an input of `size` pixels on `axis`; 0 if the kernel does not fit.
-    pub fn output(&self, axis: usize, size: usize) -> usize {
-        let [before, after] = self.padding[axis];
-        let room = (size + before + after).checked_sub(self.reach(axis) + 1);
-        room.map_or(0, |room| room / self.stride[axis] + 1)
-    }
-
-    /// Whether the gradient of the input is a convolution, too.
-    pub fn has_gradient(&self) -> bool {
-        self.transposed().is_some()
-    }
-
-    /// The convolution that takes an output's gradient to the input's; `None` with a stride, or with more padding than
-    /// the kernel reaches.
-    fn transposed(&self) -> Option<Self> {
-        let mut padding = [[0; 2]; 2];
-        for (axis, padding) in padding.iter_mut().enumerate() {
-            for (to, &from) in padding.iter_mut().zip(&self.padding[axis]) {
-                *to = self.reach(axis).checked_sub(from)?;
-            }
-        }
-        (self.stride == [1, 1]).then_some(Self { padding, ..*self })
-    }
+/// A contiguous tensor that starts at its storage's start.
+pub(super) fn plain(x: FlexTensor) -> FlexTensor {
+    if x.is_contiguous() && x.layout().start_offset() == 0 { x } else { x.to_contiguous() }
 }
 
-/// Weights `[blocks][channels][taps][block]`, and biases up to whole blocks.
+/// A convolution with its weights, for the CPU, or its transpose.
 #[derive(Clone, Debug)]
-pub(super) struct Packed {
-    pub outputs: usize,
-    pub channels: usize,
-    pub weights: Vec<f32>,
-    pub bias: Vec<f32>,
-    pub with: Instructions,
-}
-
-impl Packed {
-    /// Packs `weight(output, channel, tap)`.
-    pub fn new(
-        [outputs, channels, taps]: [usize; 3],
-        with: Instructions,
-        bias: &[f32],
-        weight: impl Fn(usize, usize, usize) -> f32,
-    ) -> Self {
-        let block = with.block();
-        let blocks = outputs.div_ceil(block);
-        let mut weights = Vec::with_capacity(blocks * channels * taps * block);
-        for b in 0..blocks {
-            for channel in 0..channels {
-                for tap in 0..taps {
-                    weights.extend((0..block).map(|i| {
-                        let output = b * block + i;
-                        if output < outputs { weight(output, channel, tap) } else { 0.0 }
-                    }));
-                }
-            }
-        }
-        let mut padded = vec![0.0; blocks * block];
-        padded[..bias.len()].copy_from_slice(bias);
-        Self { outputs, channels, weights, bias: padded, with }
-    }
-}
-
-/// A convolution with its weights, for the CPU.
-#[derive(Debug)]
 pub struct Plan {
     pub(super) geometry: Geometry,
+    pub(super) groups: usize,
+    pub(super) outputs: usize,
     /// Input channels of each tensor that is read side by side.
     pub(super) parts: Vec<usize>,
-    pub(super) relu: bool,
-    pub(super) forward: Packed,
-    /// Weights `[outputs, channels, kernel rows, kernel columns]` as they came; the transposed packing is made of
-    /// them when the first gradient is asked for.
-    weights: Vec<f32>,
-    backward: OnceLock<Option<Vec<(Geometry, Packed)>>>,
+    pub(super) activation: Activation,
+    /// `[outputs, channels / groups, kernel rows, kernel columns]`.
+    weights: FlexTensor,
+    /// One for each result, or none.
+    bias: Option<FlexTensor>,
+    with: Instructions,
 }
 
 impl Plan {
-    /// A convolution of `weights`, `[outputs, channels, kernel rows, kernel columns]`, with one bias per output or none.
+    /// `weight` is `[outputs, channels / groups, kernel rows, kernel columns]`, `bias` is of the results. `None` if they
+    /// are not on the CPU, or the sizes do not fit each other.
     pub(super) fn new(
         geometry: Geometry,
-        parts: Vec<usize>,
-        weights: Vec<f32>,
-        bias: &[f32],
-        relu: bool,
-        with: Instructions,
-    ) -> Self {
-        let channels: usize = parts.iter().sum();
-        let taps = geometry.kernel[0] * geometry.kernel[1];
-        let outputs = weights.len() / (channels * taps);
-        let at = |output: usize, channel: usize, tap: usize| weights[(output * channels + channel) * taps + tap];
-        let forward = Packed::new([outputs, channels, taps], with, bias, at);
-        Self { geometry, parts, relu, forward, weights, backward: OnceLock::new() }
+        groups: usize,
+        weight: Tensor<4>,
+        bias: Option<Tensor<1>>,
+        parts: &[usize],
+        activation: Activation,
+    ) -> Option<Self> {
+        let [outputs, channels, ..] = weight.dims();
+        let sizes = [outputs, channels, groups, geometry.taps(), geometry.stride[0], geometry.stride[1]];
+        if sizes.contains(&0)
+            || parts.iter().sum::<usize>() != channels * groups
+            || !outputs.is_multiple_of(groups)
+            || groups > 1 && parts.len() > 1
+        {
+            return None;
+        }
+        let bias = match bias {
+            Some(bias) => Some(on_cpu(bias)?),
+            None => None,
+        };
+        let weights = on_cpu(weight)?;
+        let parts = parts.to_vec();
+        Some(Self { geometry, groups, outputs, parts, activation, weights, bias, with: Instructions::best() })
     }
 
-    /// For each part the convolution that takes the gradient of the output to that of the part; `None` where that is no
-    /// convolution.
-    pub(super) fn backward(&self) -> Option<&[(Geometry, Packed)]> {
-        let made = self.backward.get_or_init(|| {
-            let geometry = self.geometry.transposed()?;
-            let Packed { outputs, channels, with, .. } = self.forward;
-            let taps = geometry.kernel[0] * geometry.kernel[1];
-            let mut first = 0;
-            let part = |&count: &usize| {
-                let start = first;
-                first += count;
-                let at =
-                    |c: usize, o: usize, tap: usize| self.weights[(o * channels + start + c) * taps + taps - 1 - tap];
-                (geometry, Packed::new([count, outputs, taps], with, &[], at))
-            };
-            Some(self.parts.iter().map(part).collect())
-        });
-        made.as_deref()
+    /// The same without an activation.
+    pub(super) fn without_activation(&self) -> Self {
+        Self { activation: Activation::None, ..self.clone() }
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.parts.iter().sum()
+    }
+
+    pub(super) fn bias(&self) -> &[f32] {
+        self.bias.as_ref().map_or(&[], |bias| bias.storage())
+    }
+
+    pub(super) fn conv(&self) -> Conv<'_> {
+        Conv {
+            geometry: self.geometry,
+            weights: self.weights.storage(),
+            outputs: self.outputs,
+            channels: self.channels(),
+            groups: self.groups,
+            with: self.with,
+        }
     }
 }
 
-/// A transposed convolution whose kernel is as large as its stride, so that each output pixel has one source: the
-/// up-sampling of a U-Net.
-#[derive(Debug)]
-pub struct UpPlan {
-    pub(super) factor: usize,
-    /// A 1×1 convolution to `outputs · factor²` channels `(output, row, column)`.
-    pub(super) forward: Packed,
-    /// A convolution of that stride from the output's gradient to the input's.
-    pub(super) backward: (Geometry, Packed),
+/// A factor and a summand for each channel, and an activation: batch normalisation that could not be folded.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    pub(super) factor: Vec<f32>,
+    pub(super) summand: Vec<f32>,
+    pub(super) activation: Activation,
 }
 
-impl UpPlan {
-    /// A transposed convolution of `weights`, `[channels, outputs, factor, factor]`.
-    pub(super) fn new(channels: usize, factor: usize, weights: &[f32], bias: &[f32], with: Instructions) -> Self {
-        let taps = factor * factor;
-        let outputs = weights.len() / (channels * taps);
-        let spread: Vec<f32> = bias.iter().flat_map(|&b| std::iter::repeat_n(b, taps)).collect();
-        let forward =
-            Packed::new([outputs * taps, channels, 1], with, &spread, |o, c, _| weights[c * outputs * taps + o]);
-        let geometry = Geometry { kernel: [factor; 2], stride: [factor; 2], dilation: [1; 2], padding: [[0; 2]; 2] };
-        let back =
-            Packed::new([channels, outputs, taps], with, &[], |c, o, tap| weights[(c * outputs + o) * taps + tap]);
-        Self { factor, forward, backward: (geometry, back) }
+/// A max pool: kernel, stride, padding before, output size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Height and width of a window.
+    pub kernel: [usize; 2],
+    /// Pixels between windows.
+    pub stride: [usize; 2],
+    /// Rows of padding above, and columns to the left.
+    pub before: [usize; 2],
+    /// Rows and columns of windows. The last ones may reach beyond the image.
+    pub output: [usize; 2],
+}
+
+impl Pool {
+    /// 2×2 windows side by side.
+    pub(super) fn is_halving(&self, [height, width]: [usize; 2]) -> bool {
+        self.kernel == [2, 2]
+            && self.stride == [2, 2]
+            && self.before == [0, 0]
+            && self.output == [height / 2, width / 2]
+            && height % 2 == 0
+            && width % 2 == 0
+    }
+
+    /// The pixels of window `at` on `axis`, of an image of `size`.
+    pub(super) fn window(&self, axis: usize, at: usize, size: usize) -> std::ops::Range<usize> {
+        let start = at * self.stride[axis];
+        let end = (start + self.kernel[axis]).saturating_sub(self.before[axis]).min(size);
+        start.saturating_sub(self.before[axis]).min(end)..end
     }
 }

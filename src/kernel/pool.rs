@@ -1,5 +1,6 @@
-//! 2×2 max pooling in one pass, without the indices that only a gradient needs.
+//! Max pooling in one pass, without the indices that only a gradient needs; 2×2 windows side by side in a way of their own.
 
+use super::plan::Pool;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -47,4 +48,56 @@ pub(super) fn backward(x: &[f32], gradient: &[f32], [height, width]: [usize; 2],
 /// The larger one; one that is no number wins, so that it is seen.
 fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
+}
+
+/// Any windows without dilation. A window that lies in the padding alone gives −∞.
+pub(super) fn forward_any(pool: &Pool, x: &[f32], [height, width]: [usize; 2], out: &mut [MaybeUninit<f32>]) {
+    let [rows, columns] = pool.output;
+    out.par_chunks_mut(rows * columns).zip(x.par_chunks(height * width)).for_each(|(out, x)| {
+        let mut line = vec![f32::NEG_INFINITY; width];
+        for (oy, out) in out.chunks_exact_mut(columns).enumerate() {
+            // The rows of the window first, which are neighbours in memory.
+            line.fill(f32::NEG_INFINITY);
+            for y in pool.window(0, oy, height) {
+                for (most, &v) in line.iter_mut().zip(&x[y * width..][..width]) {
+                    *most = larger(*most, v);
+                }
+            }
+            for (ox, out) in out.iter_mut().enumerate() {
+                out.write(line[pool.window(1, ox, width)].iter().fold(f32::NEG_INFINITY, |most, &v| larger(most, v)));
+            }
+        }
+    });
+}
+
+/// The gradient of [`forward_any`]: to the first of the largest values of each window, in reading order.
+pub(super) fn backward_any(
+    pool: &Pool,
+    x: &[f32],
+    gradient: &[f32],
+    [height, width]: [usize; 2],
+    out: &mut [MaybeUninit<f32>],
+) {
+    let [rows, columns] = pool.output;
+    let planes = out.par_chunks_mut(height * width).zip(x.par_chunks(height * width));
+    planes.zip(gradient.par_chunks(rows * columns)).for_each(|((out, x), gradient)| {
+        let mut sums = vec![0.0; height * width];
+        for (i, &g) in gradient.iter().enumerate() {
+            let (mut most, mut place) = (f32::NEG_INFINITY, None);
+            for y in pool.window(0, i / columns, height) {
+                for at in pool.window(1, i % columns, width) {
+                    let value = x[y * width + at];
+                    if place.is_none() || value > most {
+                        (most, place) = (value, Some(y * width + at));
+                    }
+                }
+            }
+            if let Some(place) = place {
+                sums[place] += g;
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            out.write(sum);
+        }
+    });
 }

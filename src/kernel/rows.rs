@@ -1,173 +1,225 @@
-//! The loop that takes the time: rows of a convolution, a block of output channels × some registers of pixels at once.
+//! The loop that takes the time: lines of a convolution, a block of channels × some registers of pixels at once.
 
-// Pointers into slices whose lengths `Rows::run` has checked.
+// Pointers into slices whose lengths `Sums::run` has checked.
 #![allow(unsafe_code)]
 
 use super::lanes::{Instructions, Lanes, Portable};
+use std::ops::Range;
 
-/// Floats that a row of the source must have beyond its width: the last register reads so far.
+/// Floats that a source must have beyond its end: the last register reads so far.
 pub(super) const SLACK: usize = 16;
 
-/// Rows of one tile of a convolution:
-/// `out[o][y][x] = bias[o] + Σ_c Σ_t weight[o][c][t] · source[c·plane + y·step + taps[t] + x]`.
-pub(super) struct Rows<'a> {
-    /// The input in the order of `source`.
+/// Channels whose weights are asked for ahead.
+const AHEAD: usize = 12;
+
+/// One element of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tap {
+    /// Where in the source it is, relative to the first pixel of a line.
+    pub at: usize,
+    /// Where its weight is.
+    pub weight: usize,
+}
+
+/// `out[r][line][x] = bias[r] + Σ_c Σ_t weights[r·across + c·along + t.weight] · source[c·plane + line·step + t.at + x]`.
+#[derive(Clone, Copy)]
+pub(super) struct Sums<'a> {
     pub source: &'a [f32],
     /// Floats between channels of the source.
     pub plane: usize,
-    /// Floats between source rows of neighbouring output rows.
-    pub step: usize,
-    /// Where the taps are, relative to the source row of an output row.
-    pub taps: &'a [usize],
-    /// Input channels.
+    /// Channels that are summed over.
     pub channels: usize,
-    /// `[blocks][channels][taps][block]`.
+    pub taps: &'a [Tap],
     pub weights: &'a [f32],
-    /// One for each output, with zeros up to whole blocks.
+    /// Floats between the weights of neighbouring results.
+    pub across: usize,
+    /// Floats between the weights of neighbouring channels.
+    pub along: usize,
+    /// One for each result, or none.
     pub bias: &'a [f32],
-    /// Whether negative sums become 0.
-    pub relu: bool,
-    /// Output channels to compute.
-    pub outputs: usize,
-    /// Output rows.
-    pub rows: usize,
-    /// Output columns.
-    pub width: usize,
 }
 
-/// Where the rows go.
+/// Which pixels are computed, and where they go.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
-    /// The first pixel.
+pub(super) struct Lines {
+    pub count: usize,
+    pub length: usize,
+    /// Floats between source lines.
+    pub step: usize,
+    /// The first pixel of the first result.
     pub first: *mut f32,
-    /// Floats between channels.
+    /// Values that are added before the bounds, in the same places; null for none.
+    pub add: *const f32,
+    /// Floats between results, and between lines.
     pub plane: usize,
-    /// Floats between rows.
     pub row: usize,
+    /// What sums are clamped to.
+    pub bounds: Option<[f32; 2]>,
 }
 
-impl Rows<'_> {
-    /// Computes all rows.
+impl Sums<'_> {
+    /// Computes `results`; the first of them goes to `lines.first`.
     ///
     /// # Safety
-    /// `target` must be writable for `outputs` × `rows` × `width` floats at its steps, by this thread alone.
+    /// `lines.first` must be writable, and `lines.add` readable, for as many results × lines × pixels at their steps, by
+    /// this thread alone.
     ///
     /// # Panics
     /// If a slice is shorter than the other fields say.
-    pub unsafe fn run(&self, with: Instructions, target: Target) {
-        let block = with.block();
-        let blocks = self.outputs.div_ceil(block);
-        let last_tap = self.taps.iter().max().copied().unwrap_or(0);
-        if self.rows == 0 || self.width == 0 || self.channels == 0 || self.taps.is_empty() {
+    pub unsafe fn run(&self, with: Instructions, results: Range<usize>, lines: Lines) {
+        if lines.count == 0 || lines.length == 0 || results.is_empty() {
             return;
         }
-        let read = (self.channels - 1) * self.plane + (self.rows - 1) * self.step + last_tap + self.width + SLACK;
-        assert!(self.source.len() >= read, "{} floats of {read}", self.source.len());
-        assert!(
-            self.weights.len() >= blocks * self.channels * self.taps.len() * block && self.bias.len() >= blocks * block
-        );
+        let last = |of: fn(&Tap) -> usize| self.taps.iter().map(of).max().unwrap_or(0);
+        if let Some(channels) = self.channels.checked_sub(1).filter(|_| !self.taps.is_empty()) {
+            let read = channels * self.plane
+                + (lines.count - 1) * lines.step
+                + last(|t| t.at)
+                + lines.length.next_multiple_of(SLACK);
+            assert!(self.source.len() >= read, "{} floats of {read}", self.source.len());
+            let read = (results.end - 1) * self.across + channels * self.along + last(|t| t.weight);
+            assert!(self.weights.len() > read, "{} weights, and {read}", self.weights.len());
+        }
+        assert!(self.bias.is_empty() || self.bias.len() >= results.end);
         match with {
             // SAFETY: the processor has the instructions (`Instructions::available`); lengths were checked above.
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => unsafe { avx512(self, target) },
+            Instructions::Avx512 => unsafe { avx512(self, results, lines) },
             // SAFETY: the same.
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => unsafe { avx2(self, target) },
+            Instructions::Avx2 => unsafe { avx2(self, results, lines) },
             // SAFETY: the same.
-            Instructions::Portable => unsafe { all::<Portable, 4, 2>(self, target) },
+            Instructions::Portable => unsafe { all::<Portable, 4, 2>(self, results, lines) },
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn avx512(rows: &Rows<'_>, target: Target) {
-    unsafe { all::<super::lanes::x86::Avx512, 8, 3>(rows, target) }
+unsafe fn avx512(sums: &Sums<'_>, results: Range<usize>, lines: Lines) {
+    unsafe { all::<super::lanes::x86::Avx512, 8, 3>(sums, results, lines) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(rows: &Rows<'_>, target: Target) {
-    unsafe { all::<super::lanes::x86::Avx2, 4, 3>(rows, target) }
+unsafe fn avx2(sums: &Sums<'_>, results: Range<usize>, lines: Lines) {
+    unsafe { all::<super::lanes::x86::Avx2, 4, 3>(sums, results, lines) }
 }
 
-/// All blocks of output channels; `BLOCK` × at most `WIDEST` registers of sums.
+/// All results: blocks of `BLOCK`, then what is left in ever smaller ones.
 #[inline(always)]
-unsafe fn all<L: Lanes, const BLOCK: usize, const WIDEST: usize>(rows: &Rows<'_>, target: Target) {
-    let weights_of_block = rows.channels * rows.taps.len() * BLOCK;
-    for block in 0..rows.outputs.div_ceil(BLOCK) {
-        let first = block * BLOCK;
-        let outputs = (rows.outputs - first).min(BLOCK);
-        let weights = unsafe { rows.weights.as_ptr().add(block * weights_of_block) };
-        for y in 0..rows.rows {
-            let mut x = 0;
-            while x < rows.width {
-                let registers = (rows.width - x).div_ceil(L::COUNT);
-                // Four registers are better done as two and two than as three and one.
-                let registers = if registers == 4 { 2 } else { registers.min(WIDEST) };
-                unsafe {
-                    let source = rows.source.as_ptr().add(y * rows.step + x);
-                    let out = target.first.add(first * target.plane + y * target.row + x);
-                    let width = rows.width - x;
-                    let bias = &rows.bias[first..first + BLOCK];
-                    match registers {
-                        1 => pixels::<L, BLOCK, 1>(rows, source, weights, bias, out, target.plane, outputs, width),
-                        2 => pixels::<L, BLOCK, 2>(rows, source, weights, bias, out, target.plane, outputs, width),
-                        _ => pixels::<L, BLOCK, 3>(rows, source, weights, bias, out, target.plane, outputs, width),
-                    }
-                }
-                x += registers * L::COUNT;
+unsafe fn all<L: Lanes, const BLOCK: usize, const WIDEST: usize>(sums: &Sums<'_>, results: Range<usize>, lines: Lines) {
+    let mut at = results.start;
+    while at < results.end {
+        let left = results.end - at;
+        let mut part = lines;
+        unsafe {
+            part.first = lines.first.add((at - results.start) * lines.plane);
+            if !lines.add.is_null() {
+                part.add = lines.add.add((at - results.start) * lines.plane);
             }
+            match left.min(BLOCK) {
+                8 => block::<L, 8, WIDEST>(sums, at, part),
+                7 => block::<L, 7, WIDEST>(sums, at, part),
+                6 => block::<L, 6, WIDEST>(sums, at, part),
+                5 => block::<L, 5, WIDEST>(sums, at, part),
+                4 => block::<L, 4, WIDEST>(sums, at, part),
+                3 => block::<L, 3, WIDEST>(sums, at, part),
+                2 => block::<L, 2, WIDEST>(sums, at, part),
+                _ => block::<L, 1, WIDEST>(sums, at, part),
+            }
+            at += left.min(BLOCK);
         }
     }
 }
 
-/// `BLOCK` output channels × `REGISTERS` registers of pixels.
+/// `BLOCK` results from `first` on, of all lines.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
+unsafe fn block<L: Lanes, const BLOCK: usize, const WIDEST: usize>(sums: &Sums<'_>, first: usize, lines: Lines) {
+    let bias: [f32; BLOCK] = std::array::from_fn(|i| sums.bias.get(first + i).copied().unwrap_or(0.0));
+    for line in 0..lines.count {
+        let mut x = 0;
+        while x < lines.length {
+            let registers = (lines.length - x).div_ceil(L::COUNT);
+            // Four registers are better done as two and two than as three and one.
+            let registers = if registers == 4 { 2 } else { registers.min(WIDEST) };
+            unsafe {
+                let source = sums.source.as_ptr().add(line * lines.step + x);
+                let weights = sums.weights.as_ptr().add(first * sums.across);
+                let mut to = lines;
+                to.first = lines.first.add(line * lines.row + x);
+                if !lines.add.is_null() {
+                    to.add = lines.add.add(line * lines.row + x);
+                }
+                to.length = lines.length - x;
+                match registers {
+                    1 => pixels::<L, BLOCK, 1>(sums, source, weights, &bias, to),
+                    2 => pixels::<L, BLOCK, 2>(sums, source, weights, &bias, to),
+                    _ => pixels::<L, BLOCK, 3>(sums, source, weights, &bias, to),
+                }
+            }
+            x += registers * L::COUNT;
+        }
+    }
+}
+
+/// `BLOCK` results × `REGISTERS` registers of pixels.
+#[inline(always)]
 unsafe fn pixels<L: Lanes, const BLOCK: usize, const REGISTERS: usize>(
-    rows: &Rows<'_>,
+    of: &Sums<'_>,
     source: *const f32,
     weights: *const f32,
-    bias: &[f32],
-    out: *mut f32,
-    plane: usize,
-    outputs: usize,
-    width: usize,
+    bias: &[f32; BLOCK],
+    to: Lines,
 ) {
     unsafe {
         let mut sums = [[L::splat(0.0); REGISTERS]; BLOCK];
         for (sums, &bias) in sums.iter_mut().zip(bias) {
             *sums = [L::splat(bias); REGISTERS];
         }
-        let mut weight = weights;
-        let mut channel = source;
-        for _ in 0..rows.channels {
-            for &tap in rows.taps {
-                let at = channel.add(tap);
+        let (mut channel, mut weight) = (source, weights);
+        // Weights that are far apart are asked for some channels ahead, others for the next block.
+        let (mut soon, step) = if of.across < of.along {
+            (weights.wrapping_add(AHEAD * of.along), of.along)
+        } else {
+            (weights.wrapping_add(BLOCK * of.across), BLOCK * of.taps.len())
+        };
+        for _ in 0..of.channels {
+            for (i, tap) in of.taps.iter().enumerate() {
+                L::prefetch(soon.wrapping_add(i * BLOCK));
+                let at = channel.add(tap.at);
                 let mut values = [L::splat(0.0); REGISTERS];
                 for (r, value) in values.iter_mut().enumerate() {
                     *value = L::load(at.add(r * L::COUNT));
                 }
+                let weight = weight.add(tap.weight);
                 for (o, sums) in sums.iter_mut().enumerate() {
-                    let w = L::splat(*weight.add(o));
+                    let w = L::splat(*weight.add(o * of.across));
                     for (sum, &value) in sums.iter_mut().zip(&values) {
                         *sum = L::multiply_add(w, value, *sum);
                     }
                 }
-                weight = weight.add(BLOCK);
             }
-            channel = channel.add(rows.plane);
+            soon = soon.wrapping_add(step);
+            channel = channel.wrapping_add(of.plane);
+            weight = weight.wrapping_add(of.along);
         }
-        for (o, sums) in sums.iter().enumerate().take(outputs) {
-            let out = out.add(o * plane);
+        for (o, sums) in sums.iter().enumerate() {
             for (r, &sum) in sums.iter().enumerate() {
-                let sum = if rows.relu { L::max(L::splat(0.0), sum) } else { sum };
-                let x = r * L::COUNT;
-                if width >= x + L::COUNT {
-                    L::store(out.add(x), sum);
-                } else if width > x {
-                    L::store_first(out.add(x), width - x, sum);
+                let x = o * to.plane + r * L::COUNT;
+                let left = to.length.saturating_sub(r * L::COUNT).min(L::COUNT);
+                let mut sum = sum;
+                if !to.add.is_null() && left > 0 {
+                    let from = to.add.add(x);
+                    sum = L::add(sum, if left == L::COUNT { L::load(from) } else { L::load_first(from, left) });
+                }
+                if let Some([lower, upper]) = to.bounds {
+                    sum = L::min(L::splat(upper), L::max(L::splat(lower), sum));
+                }
+                if left == L::COUNT {
+                    L::store(to.first.add(x), sum);
+                } else if left > 0 {
+                    L::store_first(to.first.add(x), left, sum);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! A [`UNet`] that will not change again: batch normalisation folded, layers in the kernels of [`crate::kernel`].
 
 use super::unet::{DoubleConv, UNet, UpBlock, cropped, interpolated};
-use crate::kernel::{Convolution, UpConvolution, max_pool_2x2};
+use crate::kernel::{Activation, Convolution, UpConvolution, max_pool_2x2};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -34,7 +34,7 @@ impl FrozenUNet {
             down: down.iter().map(|level| block(level, &[])).collect(),
             bottleneck: block(&bottleneck, &[]),
             up: up.iter().map(rise).collect(),
-            head: convolution(&head, &[], false),
+            head: convolution(&head, &[], Activation::None),
             pool,
         }
     }
@@ -88,10 +88,10 @@ impl FrozenUNet {
 
 /// `parts`: the channels of each tensor that the first of them reads; empty for a single one.
 fn block(block: &DoubleConv, parts: &[usize]) -> [Convolution; 2] {
-    [convolution(&block.first.conv, parts, true), convolution(&block.second.conv, &[], true)]
+    [convolution(&block.first.conv, parts, Activation::Relu), convolution(&block.second.conv, &[], Activation::Relu)]
 }
 
-fn convolution(conv: &Conv2d, parts: &[usize], relu: bool) -> Convolution {
+fn convolution(conv: &Conv2d, parts: &[usize], activation: Activation) -> Convolution {
     let weight = conv.weight.val();
     let [_, channels, ..] = weight.dims();
     // A U-Net pads by one pixel or not at all.
@@ -103,5 +103,5 @@ fn convolution(conv: &Conv2d, parts: &[usize], relu: bool) -> Convolution {
     options.padding = padding;
     let one = [channels];
     let parts = if parts.is_empty() { &one } else { parts };
-    Convolution::new(weight, conv.bias.as_ref().map(|bias| bias.val()), options, parts, relu)
+    Convolution::new(weight, conv.bias.as_ref().map(|bias| bias.val()), options, parts, activation)
 }

@@ -15,8 +15,10 @@ use std::sync::Arc;
 /// Dense networks that go down and up again seldom halve more than five times.
 const USUAL_MULTIPLE: usize = 32;
 
-/// Height and width of the image that tells what a graph puts out, where it takes any.
-const PROBED: usize = 128;
+/// Heights and widths that are tried on a graph that does not say which it takes.
+const PROBED: [usize; 9] = [128, 224, 256, 299, 512, 384, 64, 32, 28];
+/// What sizes may have to be multiples of.
+const MULTIPLES: [usize; 4] = [USUAL_MULTIPLE, 64, 128, 256];
 
 /// What a person should know of an activation that stays.
 const CLAMPED: &str = "the final activation cannot be taken off: logits are log-odds of clamped probabilities, and gradients \
@@ -183,14 +185,37 @@ fn fixed(port: &Port, axis: usize) -> Option<usize> {
     }
 }
 
+/// Whether the graph takes square images of this side.
+fn takes(graph: &Graph, channels: usize, side: usize) -> bool {
+    graph.summary([1, channels, side, side]).is_ok()
+}
+
+/// The first of the usual sides that a graph takes, and the shape of its output then.
+///
+/// # Errors
+/// That of the first side, if it takes none.
+fn probed(graph: &Graph, channels: usize) -> Result<(usize, Vec<usize>), ModelError> {
+    let mut refused = None;
+    for side in PROBED {
+        match graph.summary([1, channels, side, side]) {
+            Ok(summary) => return Ok((side, summary.output)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or(ModelError::NotSegmentation))
+}
+
 /// The card of a graph that came without one, with a line for each thing that the graph does not say.
 fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Result<ModelCard, ModelError> {
     let output = (0..graph.outputs().len()).find(|&output| graph.is_supported(output)).unwrap_or(0);
     let input = graph.inputs().next();
     let channels = input.and_then(|port| fixed(port, 1)).unwrap_or_else(|| graph.channels());
     let sides = input.and_then(|port| Some([fixed(port, 2)?, fixed(port, 3)?]));
-    let [height, width] = sides.unwrap_or([PROBED; 2]);
-    let (task, outputs) = match graph.summary([1, channels, height, width])?.output[..] {
+    let (side, output_shape) = match sides {
+        Some([height, width]) => (0, graph.summary([1, channels, height, width])?.output),
+        None => probed(graph, channels)?,
+    };
+    let (task, outputs) = match output_shape[..] {
         [_, classes, 1, 1] | [_, classes] => (Task::Classification, classes),
         [_, classes, _, _] => (Task::Segmentation, classes),
         [_, _, _] => (Task::Segmentation, 1),
@@ -205,11 +230,23 @@ fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Result<ModelC
             lines.push(format!("images are cut into tiles of the {}×{} that it takes", sides[0], sides[1]));
             SizeRule::Tile(sides)
         }
-        (None, Task::Classification) => SizeRule::Any,
-        (None, Task::Segmentation) => {
-            lines.push(format!("images are padded to a multiple of {USUAL_MULTIPLE}"));
-            SizeRule::MultipleOf(USUAL_MULTIPLE)
+        // It does not say that it takes one size only, and does.
+        (None, Task::Classification) if !takes(graph, channels, side + USUAL_MULTIPLE) => {
+            lines.push(format!("images are resized to {side}×{side}, the only size of those tried that it takes"));
+            SizeRule::Resize([side; 2])
         }
+        (None, Task::Classification) => SizeRule::Any,
+        // An odd number of times a multiple shows that nothing more is needed.
+        (None, Task::Segmentation) => match MULTIPLES.into_iter().find(|n| takes(graph, channels, 3 * n)) {
+            Some(n) => {
+                lines.push(format!("images are padded to a multiple of {n}"));
+                SizeRule::MultipleOf(n)
+            }
+            None => {
+                lines.push(format!("images are cut into tiles of {side}×{side}, a size that it takes"));
+                SizeRule::tile(side)
+            }
+        },
     };
     let activation = match graph.final_activation(output) {
         Some(FinalActivation::Sigmoid) => Activation::Sigmoid,

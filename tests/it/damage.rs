@@ -112,7 +112,7 @@ fn damaged_files_take_no_more_memory_than_stated() {
 
 /// One change of a file.
 #[derive(Clone, Debug)]
-enum Change {
+pub enum Change {
     /// Bits of a byte, counted from the beginning, or from the end.
     Bits(u16, u8, bool),
     /// A number of 1, 2, 4 or 8 bytes that is special to many formats, in either order.
@@ -127,7 +127,7 @@ enum Change {
     Cut(u16),
 }
 
-fn any_change() -> impl Strategy<Value = Change> {
+pub fn any_change() -> impl Strategy<Value = Change> {
     let special = prop_oneof![
         Just(0u64),
         Just(1),
@@ -158,7 +158,7 @@ fn any_change() -> impl Strategy<Value = Change> {
 }
 
 impl Change {
-    fn apply(&self, file: &mut Vec<u8>) {
+    pub fn apply(&self, file: &mut Vec<u8>) {
         let len = file.len();
         if len == 0 {
             return;

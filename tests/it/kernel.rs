@@ -1,11 +1,11 @@
 //! The kernels of frozen networks compute what burn's own operations compute, and so do their gradients.
 
-use crate::fixture::{cosine, host, max_difference};
+use crate::fixture::{cosine, devices, host, max_difference};
 use burn::tensor::activation::relu;
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, Tensor};
-use epsiloscope::kernel::{Convolution, UpConvolution, max_pool_2x2};
+use epsiloscope::kernel::{Activation, Convolution, Pool, UpConvolution, UpOptions, max_pool_2x2, scaled};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
@@ -44,30 +44,118 @@ fn convolutions_equal_burns() {
         [1, 64, 32, 8, 8, 3, 1, 1],
         [1, 5, 6, 30, 50, 5, 2, 1],
         [1, 5, 6, 30, 50, 3, 2, 2],
-        // No kernel of its own: more padding than it reaches.
+        // More padding than it reaches.
         [1, 2, 2, 9, 9, 1, 1, 1],
     ] {
-        for activation in [false, true] {
+        for activation in [Activation::None, Activation::Relu, Activation::Clip(-0.3, 0.4)] {
             let (x, weight, bias) = (random([n, c, h, w]), random([o, c, k, k]), random([o]));
             let options = ConvOptions::new([1, 1], [p, p], [d, d], 1);
             let layer = Convolution::new(weight.clone(), Some(bias.clone()), options.clone(), &[c], activation);
-            let theirs = both(&x, |x| {
-                let y = conv2d(x, weight.clone(), Some(bias.clone()), options.clone());
-                if activation { relu(y) } else { y }
-            });
+            let theirs = both(&x, |x| activation.apply(conv2d(x, weight.clone(), Some(bias.clone()), options.clone())));
             assert_close(&format!("{n} {c}→{o} {h}×{w} {k} {p} {d}"), &both(&x, |x| layer.forward(x)), &theirs);
         }
     }
 }
 
 #[test]
-fn strides_and_groups_fall_back() {
-    for (stride, groups) in [(2, 1), (1, 2)] {
-        let (x, weight) = (random([1, 4, 20, 24]), random([6, 4 / groups, 3, 3]));
-        let options = ConvOptions::new([stride, stride], [1, 1], [1, 1], groups);
-        let layer = Convolution::new(weight.clone(), None, options.clone(), &[4], true);
-        let theirs = both(&x, |x| relu(conv2d(x, weight.clone(), None, options.clone())));
-        assert_close("strided or grouped", &both(&x, |x| layer.forward(x)), &theirs);
+fn strides_groups_and_uneven_kernels_equal_burns() {
+    Device::flex().seed(2);
+    // Channels, outputs, height, width, kernel, stride, padding, dilation, groups: what networks have.
+    for ([c, o, h, w], kernel, stride, padding, dilation, groups) in [
+        ([3, 16, 40, 44], [7, 7], [2, 2], [3, 3], [1, 1], 1),
+        ([8, 24, 28, 28], [1, 1], [2, 2], [0, 0], [1, 1], 1),
+        ([64, 40, 7, 7], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        ([40, 24, 14, 14], [3, 3], [2, 2], [1, 1], [1, 1], 1),
+        ([12, 12, 19, 33], [3, 3], [1, 1], [1, 1], [1, 1], 12),
+        ([12, 24, 20, 20], [5, 5], [2, 2], [2, 2], [1, 1], 12),
+        ([32, 64, 15, 15], [3, 3], [1, 1], [1, 1], [1, 1], 8),
+        ([6, 10, 24, 20], [1, 7], [1, 1], [0, 3], [1, 1], 1),
+        ([6, 10, 24, 20], [7, 1], [1, 2], [3, 0], [1, 1], 1),
+        ([16, 9, 33, 33], [3, 3], [1, 1], [6, 6], [6, 6], 1),
+        ([4, 3, 9, 11], [2, 2], [3, 3], [0, 0], [1, 1], 1),
+    ] {
+        let (x, weight) = (random([2, c, h, w]), random([o, c / groups, kernel[0], kernel[1]]));
+        let bias = random([o]);
+        let options = ConvOptions::new(stride, padding, dilation, groups);
+        let layer = Convolution::new(weight.clone(), Some(bias.clone()), options.clone(), &[c], Activation::Relu);
+        let theirs = both(&x, |x| relu(conv2d(x, weight.clone(), Some(bias.clone()), options.clone())));
+        let what = format!("{c}→{o} {h}×{w} {kernel:?} {stride:?} {dilation:?} {groups}");
+        assert_close(&what, &both(&x, |x| layer.forward(x)), &theirs);
+    }
+}
+
+/// Of a GPU burn's transposed convolution may give zeros; the gradient of what has a stride does without it.
+#[test]
+fn strided_gradients_are_the_same_on_every_device() {
+    for ([c, o, h, w], kernel, stride, padding, dilation, groups) in [
+        ([3, 8, 32, 36], [7, 7], [2, 2], [3, 3], [1, 1], 1),
+        ([8, 16, 15, 14], [1, 1], [2, 2], [0, 0], [1, 1], 1),
+        ([8, 8, 16, 17], [3, 3], [2, 2], [1, 1], [1, 1], 1),
+        ([8, 12, 17, 16], [3, 3], [2, 3], [2, 2], [2, 2], 4),
+        ([4, 3, 9, 11], [2, 2], [3, 3], [0, 0], [1, 1], 1),
+    ] {
+        let (x, weight, bias) = (random([2, c, h, w]), random([o, c / groups, kernel[0], kernel[1]]), random([o]));
+        let options = ConvOptions::new(stride, padding, dilation, groups);
+        let layer = |device: &Device| {
+            let (weight, bias) = (weight.clone().to_device(device), bias.clone().to_device(device));
+            Convolution::new(weight, Some(bias), options.clone(), &[c], Activation::Relu)
+        };
+        let what = format!("{c}→{o} {h}×{w} {kernel:?} {stride:?} {dilation:?} {groups}");
+        let expected = both(&x, |x| layer(&Device::flex()).forward(x));
+        let up = random([2, o, 7, 8]);
+        let before = [padding[0].min(1), padding[1].min(1)];
+        let full = |axis: usize, size: usize| (size - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1;
+        let size = [full(0, 7) - before[0], full(1, 8) - before[1]];
+        let spread = |device: &Device, x: Tensor<4>| {
+            let options = UpOptions { stride, dilation, before, groups };
+            options.apply(x, &weight.clone().to_device(device), None, size).unwrap()
+        };
+        let expected_up = both(&up, |x| spread(&Device::flex(), x));
+        for (name, device) in devices() {
+            let x = x.clone().to_device(&device);
+            assert_close(&format!("{name}, {what}"), &both(&x, |x| layer(&device).forward(x)), &expected);
+            let up = up.clone().to_device(&device);
+            assert_close(&format!("{name}, transposed {what}"), &both(&up, |x| spread(&device, x)), &expected_up);
+        }
+    }
+}
+
+#[test]
+fn a_summand_comes_before_the_activation() {
+    for (stride, activation) in [(1, Activation::Relu), (2, Activation::Clip(-0.5, 0.7)), (1, Activation::None)] {
+        let (x, weight, bias) = (random([2, 12, 14, 14]), random([20, 12, 3, 3]), random([20]));
+        let options = ConvOptions::new([stride; 2], [1, 1], [1, 1], 1);
+        let summand = random([2, 20, 14 / stride, 14 / stride]);
+        let layer = Convolution::new(weight.clone(), Some(bias.clone()), options.clone(), &[12], activation);
+        let conv = |x: Tensor<4>| conv2d(x, weight.clone(), Some(bias.clone()), options.clone());
+        let fixed = |x: &Tensor<4>| Tensor::from_inner(x.clone());
+        let theirs = [
+            both(&x, |x| activation.apply(conv(x) + fixed(&summand))),
+            both(&summand, |summand| activation.apply(conv(fixed(&x)) + summand)),
+            // Not both tracked: burn's way.
+            both(&x, |x| activation.apply(conv(x) + fixed(&summand))),
+        ];
+        let ours = [
+            both(&x, |x| layer.forward_sum(x, fixed(&summand))),
+            both(&summand, |summand| layer.forward_sum(fixed(&x), summand)),
+            both(&x, |x| layer.forward_sum(x, summand.clone())),
+        ];
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert_close(&format!("{stride} {activation:?}"), ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn factors_and_summands_of_channels() {
+    let (x, factor, summand) = (random([2, 7, 5, 9]), random([7]), random([7]));
+    for activation in [Activation::None, Activation::Relu, Activation::Clip(-0.2, 0.3)] {
+        let theirs = both(&x, |x| {
+            let channels = |t: &Tensor<1>| t.clone().reshape([1, 7, 1, 1]);
+            activation.apply(x * channels(&factor) + channels(&summand))
+        });
+        let ours = both(&x, |x| scaled(x, factor.clone(), summand.clone(), activation));
+        assert_close(&format!("{activation:?}"), &ours, &theirs);
     }
 }
 
@@ -75,7 +163,7 @@ fn strides_and_groups_fall_back() {
 fn a_pair_is_a_concatenation() {
     let (a, b, weight, bias) = (random([2, 5, 24, 40]), random([2, 11, 24, 40]), random([9, 16, 3, 3]), random([9]));
     let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-    let layer = Convolution::new(weight.clone(), Some(bias.clone()), options.clone(), &[5, 11], true);
+    let layer = Convolution::new(weight.clone(), Some(bias.clone()), options.clone(), &[5, 11], Activation::Relu);
     let joined = |a: Tensor<4>, b: Tensor<4>| {
         relu(conv2d(Tensor::cat(vec![a, b], 1), weight.clone(), Some(bias.clone()), options.clone()))
     };
@@ -111,6 +199,14 @@ fn pooling_equals_burns() {
         let theirs = both(&x, |x| max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2])));
         assert_close("pool", &both(&x, max_pool_2x2), &theirs);
     }
+    for [kernel, stride, padding] in [[3, 2, 1], [3, 1, 1], [5, 3, 2], [2, 1, 0]] {
+        let x = random([2, 3, 17, 22]);
+        let options = MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_padding([padding; 2]);
+        let theirs = both(&x, |x| max_pool2d(x, options.clone()));
+        let output = [17, 22].map(|size| (size + 2 * padding - kernel) / stride + 1);
+        let pool = Pool { kernel: [kernel; 2], stride: [stride; 2], before: [padding; 2], output };
+        assert_close("pool", &both(&x, |x| pool.apply(x).unwrap()), &theirs);
+    }
     // Of equal values the first gets the gradient, as in PyTorch.
     let flat = Tensor::<4>::ones([1, 1, 2, 2], &Device::flex());
     assert_eq!(both(&flat, |x| max_pool_2x2(x) + 1.0)[1], [0.0; 4], "sin(0) = 0");
@@ -125,7 +221,7 @@ fn what_is_no_number_stays_so() {
     values[20] = f32::NAN;
     let x = Tensor::<4>::from_data(burn::tensor::TensorData::new(values, [1, 1, 8, 8]), &Device::flex());
     let weight = Tensor::<4>::ones([1, 1, 3, 3], &Device::flex());
-    let layer = Convolution::new(weight, None, ConvOptions::new([1, 1], [1, 1], [1, 1], 1), &[1], true);
+    let layer = Convolution::new(weight, None, ConvOptions::new([1, 1], [1, 1], [1, 1], 1), &[1], Activation::None);
     assert_eq!(host(layer.forward(x.clone())).iter().filter(|v| v.is_nan()).count(), 9);
     assert_eq!(host(max_pool_2x2(x)).iter().filter(|v| v.is_nan()).count(), 1);
 }

@@ -1,11 +1,11 @@
-//! ONNX models run as they do elsewhere, and their gradients are right; files that cannot be run say why.
+//! ONNX models run as they do elsewhere, and their gradients are right.
 
 use crate::fixture::{cosine, dense, devices, host, max_difference, path};
-use crate::onnx_file::{Model, bytes, number};
+use crate::onnx_file::Model;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use epsiloscope::model::Logits;
 use epsiloscope::model::onnx::{FinalActivation, Graph, HostTensor, Value, Values, tensor_from_bytes};
+use epsiloscope::model::{Logits, SizeRule};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -188,69 +188,6 @@ fn compare(folder: &Path, device: &Device) -> Result<String, String> {
     if fine { Ok(line) } else { Err(line) }
 }
 
-#[test]
-#[ignore = "run by tests/reference/onnx_models.py, which makes what it reads"]
-fn speed() {
-    let work = PathBuf::from(std::env::var("ONNX_WORK").expect("ONNX_WORK names the folder of the cases"));
-    let device = Device::flex();
-    for folder in folders(&work, "speed") {
-        let case = read_case(&folder);
-        let bytes = case["model.onnx"].len() as f64 / 1e6;
-        drop(case);
-        let before = resident_megabytes("VmRSS:");
-        let start = Instant::now();
-        let graph = Graph::open(&folder.join("model.onnx"), &device).unwrap();
-        let loaded = start.elapsed();
-        let grown = resident_megabytes("VmRSS:") - before;
-        let (_, x) = tensors(&read_case(&folder), "input").unwrap().remove(0);
-        let shape: [usize; 4] = x.shape.clone().try_into().unwrap();
-        let x = Tensor::<4>::from_data(TensorData::new(x.to_floats(), shape), &device);
-        let forward = median(|| drop(flat(graph.forward(x.clone(), 0).unwrap())));
-        // From here on, the highest that memory rises.
-        let _ = std::fs::write("/proc/self/clear_refs", "5");
-        let before = resident_megabytes("VmRSS:");
-        let gradient = median(|| {
-            let x = x.clone().autodiff().require_grad();
-            let sum = match graph.forward(x.clone(), 0).unwrap() {
-                Logits::Dense(y) => y.sum(),
-                Logits::Class(y) => y.sum(),
-            };
-            drop(host(x.grad(&sum.backward()).unwrap()));
-        });
-        let peak = resident_megabytes("VmHWM:") - before;
-        let estimated = graph.working_bytes(shape[2], shape[3]) as f64 / 1e6;
-        let peer = std::fs::read_to_string(folder.join("peer.txt")).unwrap();
-        let peer: Vec<f64> = peer.split(' ').map(|v| v.parse().unwrap()).collect();
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        println!("{name}: {bytes:.0} MB loaded in {loaded:.1?}, {grown:.0} MB more resident");
-        println!("  forward {forward:.1} ms, onnxruntime {:.1} ms, ratio {:.2}", peer[0], forward / peer[0]);
-        println!("  the gradient takes {peak:.0} MB more, estimated {estimated:.0} MB");
-        println!("  gradient {gradient:.1} ms, PyTorch {:.1} ms, ratio {:.2}", peer[1], gradient / peer[1]);
-    }
-}
-
-/// Milliseconds, the median of 7 after 2.
-fn median(mut f: impl FnMut()) -> f64 {
-    f();
-    f();
-    let mut times: Vec<f64> = (0..7)
-        .map(|_| {
-            let start = Instant::now();
-            f();
-            start.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[3]
-}
-
-/// What this process holds in memory now (`VmRSS:`) or held at most (`VmHWM:`), 0 where the system does not tell.
-fn resident_megabytes(line: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix(line)).unwrap_or("0");
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) / 1e3
-}
-
 fn flat(logits: Logits) -> Vec<f32> {
     match logits {
         Logits::Dense(y) => host(y),
@@ -293,7 +230,7 @@ fn a_published_u_net_gives_its_published_output() {
 }
 
 /// Smooth everywhere: convolution, tanh, transposed convolution, sigmoid.
-fn smooth() -> Model {
+pub fn smooth() -> Model {
     let values = |n: usize| (0..n).map(|i| (i as f32 * 0.7).sin() * 0.4).collect::<Vec<_>>();
     Model::new(17)
         .input("x", &[0, 2, 0, 0])
@@ -355,102 +292,35 @@ fn the_summary_counts_what_is_there() {
     assert!((ratio - 4.0).abs() < 0.1, "{ratio}");
 }
 
-fn error(model: &Model) -> String {
-    Graph::from_bytes("a.onnx", &model.bytes(), &Device::flex()).map(|_| ()).expect_err("it opens").to_string()
-}
-
-#[test]
-fn what_cannot_be_run_says_why() {
-    let relu = || Model::new(17).input("x", &[1, 1, 0, 0]).node("Relu", &["x"], &["y"]).output("y");
-    assert!(Graph::from_bytes("a.onnx", &relu().bytes(), &Device::flex()).is_ok());
-    let whole = smooth().bytes();
-    for end in 0..whole.len() - 1 {
-        assert!(Graph::from_bytes("a.onnx", &whole[..end], &Device::flex()).is_err(), "cut at {end} it opens");
-    }
-    let say = |model: Model, words: &[&str]| {
-        let said = error(&model);
-        assert!(words.iter().all(|w| said.contains(w)) && said.contains("a.onnx"), "{words:?}: {said}");
-    };
-    // What works, works: only the second output needs what is missing.
-    let half = relu().node("NoSuch", &["y"], &["z"]).output("z");
-    let half = Graph::from_bytes("a.onnx", &half.bytes(), &Device::flex()).unwrap();
-    assert_eq!([half.is_supported(0), half.is_supported(1)], [true, false]);
-    assert_eq!(half.unsupported()[0].operator, "NoSuch");
-    let unsupported = Model::new(17).input("x", &[1, 1, 4, 4]).node("NoSuch", &["x"], &["z"]);
-    say(unsupported.node("Other", &["z"], &["y"]).output("y"), &["NoSuch (node the NoSuch)", "Other", "Conv"]);
-    say(Model::new(99).input("x", &[1]).node("Relu", &["x"], &["y"]).output("y"), &["version 99"]);
-    say(
-        Model::new(17).input("x", &[1]).node("Add", &["x", "b"], &["a"]).node("Relu", &["a"], &["b"]).output("b"),
-        &["circle"],
-    );
-    say(Model::new(17).input("x", &[1]).node("Add", &["x", "q"], &["a"]).output("a"), &["\"q\"", "nothing makes"]);
-    say(
-        Model::new(17).input("x", &[1]).node("Relu", &["x"], &["a"]).node("Relu", &["x"], &["a"]).output("a"),
-        &["twice"],
-    );
-    say(Model::new(17).input("x", &[1, 1, 4, 4, 4]).node("Relu", &["x"], &["y"]).output("y"), &["2-D images only"]);
-    let with = |fields: &[u8], dims: &[i64]| {
-        let model = Model::new(17).input("x", &[1, 1, 4, 4]).tensor("w", dims, fields);
-        model.node("Add", &["x", "w"], &["y"]).output("y")
-    };
-    say(with(&bytes(9, &[0; 8]), &[3]), &["needs 12 bytes and has 8"]);
-    say(with(&bytes(9, &[0; 8]), &[1 << 40, 1 << 40]), &["impossible shape"]);
-    say(with(&bytes(9, &[0; 8]), &[-1]), &["negative"]);
-    say(with(&bytes(9, &f32::NAN.to_le_bytes()), &[1]), &["NaN"]);
-    say(with(&number(14, 1), &[1]), &["another file"]);
-    // A shape that grows out of a few bytes is refused when it is made, not folded.
-    let huge =
-        Model::new(17).input("x", &[1, 1, 1, 1]).ints("s", &[1 << 20, 1 << 20]).node("ConstantOfShape", &["s"], &["c"]);
-    let huge = huge.node("Add", &["x", "c"], &["y"]).output("y");
-    let graph = Graph::from_bytes("a.onnx", &huge.bytes(), &Device::flex()).unwrap();
-    let said = graph.forward(Tensor::zeros([1, 1, 1, 1], &Device::flex()), 0).unwrap_err().to_string();
-    assert!(said.contains("ConstantOfShape") && said.contains("1048576"), "{said}");
-}
-
-#[test]
-fn weights_beside_the_model_are_read_and_nothing_else_is() {
+/// The size rule that is guessed for a graph.
+fn size_rule(model: &Model) -> SizeRule {
     let folder = tempfile::tempdir().unwrap();
-    let inner = folder.path().join("model");
-    std::fs::create_dir(&inner).unwrap();
-    let values: Vec<u8> = [0.0f32, 7.0, 1.0, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
-    std::fs::write(inner.join("weights.bin"), &values).unwrap();
-    std::fs::write(folder.path().join("secret.bin"), &values).unwrap();
-    let open = |location: &str, offset: i64| {
-        let model = Model::new(17).input("x", &[1, 1, 1, 2]).external("w", &[2], location, offset);
-        let path = inner.join("a.onnx");
-        std::fs::write(&path, model.node("Add", &["x", "w"], &["y"]).output("y").bytes()).unwrap();
-        Graph::open(&path, &Device::flex())
-    };
-    let graph = open("weights.bin", 8).unwrap();
-    let x = Tensor::<4>::zeros([1, 1, 1, 2], &Device::flex());
-    assert_eq!(host(dense(graph.forward(x, 0).unwrap())), [1.0, 2.0]);
-    let absolute = folder.path().join("secret.bin");
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(&absolute, inner.join("link.bin")).unwrap();
-    let refused = [
-        ("../secret.bin", 0, "outside"),
-        (absolute.to_str().unwrap(), 0, "outside"),
-        ("absent.bin", 0, "cannot be read"),
-        ("weights.bin", 12, "needs 8 bytes at 12"),
-        #[cfg(unix)]
-        ("link.bin", 0, "link that leaves"),
-    ];
-    for (location, offset, word) in refused {
-        let said = open(location, offset).map(|_| ()).expect_err("it opens").to_string();
-        assert!(said.contains(word) && said.contains("a.onnx"), "{location}: {said}");
-    }
+    let path = folder.path().join("a.onnx");
+    std::fs::write(&path, model.bytes()).unwrap();
+    epsiloscope::model::open(&path, &Device::flex()).unwrap().card().size_rule
 }
 
 #[test]
-fn wrong_inputs_name_the_node_and_the_shapes() {
-    let graph = Graph::from_bytes("a.onnx", &smooth().bytes(), &Device::flex()).unwrap();
-    let said = |shape| graph.forward(Tensor::zeros(shape, &Device::flex()), 0).unwrap_err().to_string();
-    assert!(said([1, 3, 8, 8]).contains("x float[n, 2, n, n]"), "{}", said([1, 3, 8, 8]));
-    let free = Model::new(17).input("x", &[]).weight("w", &[1, 2, 3, 3], &[0.5; 18]);
-    let free = free.node("Conv", &["x", "w"], &["y"]).output("y");
-    let graph = Graph::from_bytes("a.onnx", &free.bytes(), &Device::flex()).unwrap();
-    for shape in [[1, 3, 8, 8], [1, 2, 2, 8]] {
-        let said = graph.forward(Tensor::zeros(shape, &Device::flex()), 0).unwrap_err().to_string();
-        assert!(said.contains("Conv (node the Conv)") && said.contains(&format!("{shape:?}")), "{said}");
-    }
+fn sizes_that_a_graph_does_not_name_are_tried() {
+    let pooled = |n: i64| {
+        let factors = [1.0, 1.0, n as f32, n as f32];
+        Model::new(17)
+            .input("x", &[0, 1, 0, 0])
+            .weight("f", &[4], &factors)
+            .node_with("MaxPool", &["x"], &["p"], &[("kernel_shape", &[n, n]), ("strides", &[n, n])])
+            .node("Resize", &["p", "", "f"], &["u"])
+            .node("Add", &["x", "u"], &["y"])
+            .output("y")
+    };
+    assert_eq!(size_rule(&pooled(16)), SizeRule::MultipleOf(32));
+    assert_eq!(size_rule(&pooled(64)), SizeRule::MultipleOf(64));
+    // 224² alone, which only the linear layer knows.
+    let flat = Model::new(17)
+        .input("x", &[0, 1, 0, 0])
+        .weight("w", &[56 * 56, 3], &vec![0.1; 3 * 56 * 56])
+        .node_with("MaxPool", &["x"], &["p"], &[("kernel_shape", &[4, 4]), ("strides", &[4, 4])])
+        .node("Flatten", &["p"], &["f"])
+        .node("MatMul", &["f", "w"], &["y"])
+        .output("y");
+    assert_eq!(size_rule(&flat), SizeRule::Resize([224, 224]));
 }

@@ -2,7 +2,6 @@
 
     pip install onnx onnxruntime onnx2torch onnxscript torch torchvision segmentation-models-pytorch
     python tests/reference/onnx_models.py WORK          # writes all into the folder WORK, then runs the program on it
-    python tests/reference/onnx_models.py WORK --only speed    # afterwards: times, beside onnxruntime's and PyTorch's
     python tests/reference/onnx_models.py --fixture     # rewrites tests/fixtures/onnx-nodes.gz, the part that always runs
 
 A case is a folder: model.onnx, input_N.pb, output_N.pb; for gradients also weight.pb and gradient.pb, which is the gradient
@@ -13,7 +12,6 @@ published models: onnx2torch's). Weights of networks are random, with a fixed se
 import argparse
 import gzip
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -271,57 +269,6 @@ def write_published(work, data):
         finish(folder, folder / "model.onnx", x, weight, gradient)
 
 
-def write_speed(work):
-    """What onnxruntime and PyTorch take on two threads: forward and gradient in milliseconds, medians of 7, in peer.txt."""
-    import statistics
-    import time
-
-    import onnx2torch
-    import onnxruntime
-    import torch
-    import torchvision.models as m
-
-    torch.set_num_threads(2)
-    write_network(work, "../speed/resnet50_224", shaken(m.resnet50(weights=None)), (224, 224))
-    for name in ("bioimageio_unet2d_nuclei", "lwnet", "unet"):
-        source = work / "networks" / name
-        if source.exists():
-            shutil.copytree(source, work / "speed" / name, dirs_exist_ok=True)
-
-    def median(f):
-        f(), f()
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            f()
-            times.append(1e3 * (time.perf_counter() - start))
-        return statistics.median(times)
-
-    for folder in sorted((work / "speed").iterdir()):
-        path = str(folder / "model.onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        tensor = onnx.TensorProto.FromString((folder / "input_0.pb").read_bytes())
-        x = numpy_helper.to_array(tensor)
-        forward = median(lambda: session.run(None, {session.get_inputs()[0].name: x}))
-        model = onnx.load(path)
-        if model.opset_import[0].version > 17:
-            model = onnx.version_converter.convert_version(model, 16)
-        module = onnx2torch.convert(model).eval()
-        for p in module.parameters():
-            p.requires_grad_(False)
-        t = torch.from_numpy(x.copy()).requires_grad_(True)
-
-        def gradient():
-            y = module(t)
-            torch.autograd.grad((y[0] if isinstance(y, (tuple, list)) else y).sum(), t)
-
-        back = median(gradient)
-        (folder / "peer.txt").write_text(f"{forward} {back}")
-        print(f"{folder.name}: onnxruntime forward {forward:.1f} ms, PyTorch gradient {back:.1f} ms")
-
-
 # Small tests of every family, which run without Python.
 FIXTURE = """conv_with_autopad_same conv_with_strides_and_asymmetric_padding basic_conv_without_padding
     convtranspose_output_shape convtranspose_pads convtranspose_dilations convtranspose_autopad_same
@@ -358,7 +305,7 @@ def main():
     parser.add_argument("work", nargs="?", type=Path)
     parser.add_argument("--fixture", action="store_true")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
-    parser.add_argument("--only", choices=["nodes", "networks", "published", "speed"])
+    parser.add_argument("--only", choices=["nodes", "networks", "published"])
     parser.add_argument("--no-run", action="store_true")
     args = parser.parse_args()
     if args.fixture:
@@ -372,12 +319,8 @@ def main():
         write_networks(work)
     if args.only in (None, "published"):
         write_published(work, args.data)
-    test = "against_others"
-    if args.only == "speed":
-        write_speed(work)
-        test = "speed"
     if not args.no_run:
-        command = ["cargo", "test", "--release", "--test", "it", f"onnx::{test}", "--", "--ignored", "--nocapture"]
+        command = ["cargo", "test", "--release", "--test", "it", "onnx::against_others", "--", "--ignored", "--nocapture"]
         sys.exit(subprocess.run(command, cwd=ROOT, env={**os.environ, "ONNX_WORK": str(work)}).returncode)
 
 

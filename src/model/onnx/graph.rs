@@ -2,6 +2,7 @@
 
 use super::build::{Unsupported, build};
 use super::fold::fold;
+use super::fuse::fuse;
 use super::host::{ElementType, HostTensor};
 use super::program::{Constant, Dim, Node, Port, Program, Slot};
 use super::proto::Reader;
@@ -88,6 +89,7 @@ impl Graph {
             }
         }
         fold(&mut program);
+        fuse(&mut program);
         let weights = upload_weights(&mut program, device);
         let graph = Self {
             path: path.to_owned(),

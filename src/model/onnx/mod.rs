@@ -2,16 +2,18 @@
 //! on burn's tensors of any rank, on any device. Shapes, indices and settings are computed on the host. Nothing here
 //! knows model cards, preprocessing or tasks.
 //!
-//! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` shortens it, `run` executes it,
+//! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` and `fuse` shorten it, `run` executes it,
 //! `op` holds the operators.
 
 mod attribute;
 mod build;
 mod fold;
+mod fuse;
 mod graph;
 mod host;
 mod messages;
 mod op;
+mod order;
 mod program;
 mod proto;
 mod run;
@@ -19,6 +21,7 @@ mod summary;
 mod tensor_file;
 mod value;
 mod weight;
+mod wire;
 
 pub use build::Unsupported;
 pub use graph::{FinalActivation, Graph};

@@ -3,6 +3,7 @@
 use super::attribute::Attributes;
 use super::host::{ElementType, HostTensor};
 use super::op::Operator;
+use crate::kernel::Activation;
 
 /// The number of an edge.
 pub type Slot = usize;
@@ -80,6 +81,17 @@ pub struct Node {
     pub opset: i64,
     /// The branches of If: then, else.
     pub branches: Vec<Block>,
+    /// What else it does, once `fuse` has put other nodes into it.
+    pub fused: Fused,
+}
+
+/// Nodes that were put into one.
+#[derive(Clone, Debug, Default)]
+pub struct Fused {
+    /// Their operators.
+    pub operators: Vec<String>,
+    /// Clamps the output.
+    pub activation: Activation,
 }
 
 /// The body of a branch. It sees the edges around it.

@@ -8,6 +8,7 @@ use crate::model::ModelError;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// What a graph is made of, and what one forward pass of an input costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +42,32 @@ impl Observer for Trace {
         let floats: u64 = outputs.iter().filter(|v| !matches!(v, Value::Host(_))).map(Value::bytes).sum();
         let read: u64 = inputs.first().into_iter().flatten().map(|s| s.iter().product::<usize>() as u64 * 4).sum();
         self.peak = self.peak.max(live + floats + if floats > 0 { read } else { 0 });
-        self.flops += flops(node, inputs, outputs);
+        let pointwise = outputs.first().map_or(0, |v| v.shape().iter().map(|&d| d as u64).product());
+        self.flops += flops(node, inputs, outputs) + pointwise * node.fused.operators.len() as u64;
         self.kept.push(floats.saturating_mul(kept(node)));
         self.largest = self.largest.max(floats);
+    }
+}
+
+/// Sees how long nodes take, on a device that computes at once.
+struct Clock {
+    last: Instant,
+    found: BTreeMap<String, (f64, usize)>,
+}
+
+impl Observer for Clock {
+    fn ran(&mut self, node: &Node, inputs: &[Option<Vec<usize>>], _: &[Value], _: u64) {
+        let now = Instant::now();
+        let operators: Vec<&str> =
+            [node.op_type.as_str()].into_iter().chain(node.fused.operators.iter().map(String::as_str)).collect();
+        let kernel = match (node.op_type.as_str(), inputs.get(1)) {
+            ("Conv" | "ConvTranspose", Some(Some(weight))) => format!(" {:?}", weight.get(2..).unwrap_or_default()),
+            _ => String::new(),
+        };
+        let (seconds, nodes) = self.found.entry(operators.join("+") + &kernel).or_default();
+        *seconds += (now - self.last).as_secs_f64();
+        *nodes += 1;
+        self.last = now;
     }
 }
 
@@ -101,7 +125,9 @@ impl Graph {
         let (trace, output) = self.trace(input)?;
         let mut operators = BTreeMap::new();
         for node in self.nodes() {
-            *operators.entry(node.op_type.clone()).or_insert(0) += 1;
+            for operator in node.fused.operators.iter().chain([&node.op_type]) {
+                *operators.entry(operator.clone()).or_insert(0) += 1;
+            }
         }
         Ok(Summary {
             operators: operators.into_iter().collect(),
@@ -111,6 +137,25 @@ impl Graph {
             flops: trace.flops,
             peak_live_bytes: trace.peak,
         })
+    }
+
+    /// The seconds that each kind of operator takes in a forward pass of `x`, with the number of its nodes, the longest first:
+    /// the second of two runs.
+    ///
+    /// # Errors
+    /// If the graph does not take `x`.
+    pub fn times(&self, x: Tensor<4>) -> Result<Vec<(String, f64, usize)>, ModelError> {
+        let output = (0..self.outputs().len()).find(|&i| self.is_supported(i)).unwrap_or(0);
+        let target = self.output_slot(output);
+        let mut found = BTreeMap::new();
+        for _ in 0..2 {
+            let mut clock = Clock { last: Instant::now(), found: BTreeMap::new() };
+            self.execute(self.image_feeds(x.clone())?, &[target], None, Some(&mut clock))?;
+            found = clock.found;
+        }
+        let mut times: Vec<_> = found.into_iter().map(|(name, (seconds, nodes))| (name, seconds, nodes)).collect();
+        times.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(times)
     }
 
     fn trace(&self, input: [usize; 4]) -> Result<(Trace, Vec<usize>), ModelError> {

@@ -3,6 +3,7 @@
 use super::arithmetic::{to_rank, unary};
 use super::call::{Call, axis};
 use super::{Operator, Outcome};
+use crate::kernel::Activation;
 use crate::model::onnx::host::broadcast_shapes;
 use crate::model::onnx::value::{Value, reshape};
 use burn::backend::ops::{ActivationOps, FloatTensorOps};
@@ -10,6 +11,15 @@ use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{Bool, Tensor};
 
 type Float = DispatchTensor;
+
+/// `x` after an activation that was put into the node before it.
+pub(super) fn clamped(x: DispatchTensor, activation: Activation) -> DispatchTensor {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => Dispatch::relu(x),
+        Activation::Clip(lower, upper) => Dispatch::float_clamp(x, lower.into(), upper.into()),
+    }
+}
 
 pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("Relu", |call| unary(call, Dispatch::relu, |v| v.max(0.0))),

@@ -194,6 +194,11 @@ fn old_broadcast(call: &Call<'_>, a: Value, b: Value) -> Result<(Value, Value), 
     Ok((a, b))
 }
 
+/// The sum of two values, with broadcasting.
+pub(super) fn sum(call: &Call<'_>, a: Value, b: Value) -> Result<Value, String> {
+    combine(call, &ADD, a, b)
+}
+
 fn combine(call: &Call<'_>, op: &Binary, a: Value, b: Value) -> Result<Value, String> {
     let shape = broadcast_shapes(&a.shape(), &b.shape())?;
     check_size(&shape)?;

@@ -1,12 +1,16 @@
 //! Convolutions, over images and, as images of height 1, over sequences.
 
+use super::activation::clamped;
+use super::arithmetic::sum;
 use super::call::Call;
 use super::window::{Window, pads, strides_and_dilations, windows};
 use super::{Operator, Outcome};
+use crate::kernel::{Activation, Convolution, UpOptions};
+use crate::model::onnx::fuse::{SECOND, SUMMAND};
 use crate::model::onnx::value::{Value, check_size, reshape};
 use burn::backend::ops::{ConvOptions, ConvTransposeOptions, DeformConvOptions, FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
-use burn::tensor::Slice;
+use burn::tensor::{Slice, Tensor};
 
 pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("Conv", conv),
@@ -58,7 +62,14 @@ fn as_given(t: DispatchTensor, axes: usize) -> DispatchTensor {
 }
 
 fn conv(call: &mut Call<'_>) -> Outcome {
-    let (x, w, axes) = shapes(call)?;
+    let (mut x, w, axes) = shapes(call)?;
+    if call.has(SECOND) {
+        let second = call.shape(SECOND)?;
+        if second.len() != 4 || [second[0], second[2], second[3]] != [x[0], x[2], x[3]] {
+            return Err(format!("a concatenation of {x:?} and {second:?} does not fit"));
+        }
+        x[1] += second[1];
+    }
     let groups = groups(call, x[1])?;
     if w[1] * groups != x[1] || w[0] % groups != 0 {
         return Err(format!("{} channels in {groups} groups do not match a weight of shape {w:?}", x[1]));
@@ -76,9 +87,41 @@ fn conv(call: &mut Call<'_>) -> Outcome {
         [h.dilation, w.dilation],
         groups,
     );
-    let (x, weight, bias) = (call.float(0)?, call.float(1)?, call.optional_float(2)?);
-    let y = Dispatch::conv2d(as_image(x), as_image(weight), bias, options);
-    Ok(vec![Value::Float(as_given(y, axes))])
+    let (x, weight, bias) = (image(call, 0)?, image(call, 1)?, vector(call, 2)?);
+    let activation = call.node.fused.activation;
+    let second = if call.has(SECOND) { Some(image(call, SECOND)?) } else { None };
+    let parts: Vec<usize> = [Some(&x), second.as_ref()].into_iter().flatten().map(|t| t.dims()[1]).collect();
+    let summand = if call.has(SUMMAND) { Some(call.float(SUMMAND)?) } else { None };
+    // A summand of another shape is broadcast, and the activation comes after it.
+    let equal = summand.as_ref().is_none_or(|summand| summand.shape().iter().copied().eq(output.iter().copied()));
+    let layer = Convolution::new(weight, bias, options, &parts, if equal { activation } else { Activation::None });
+    let y = match (second, summand) {
+        (Some(second), None) => layer.forward_pair(x, second),
+        (None, Some(summand)) if equal => layer.forward_sum(x, Tensor::from_dispatch(summand)),
+        (second, summand) => {
+            let x = second.map_or(x.clone(), |second| Tensor::cat(vec![x, second], 1));
+            match summand {
+                Some(summand) if equal => layer.forward_sum(x, Tensor::from_dispatch(summand)),
+                Some(summand) => {
+                    let y = Value::Float(layer.forward(x).into_dispatch());
+                    let sum = sum(call, y, Value::Float(summand))?.into_float(call.device);
+                    return Ok(vec![Value::Float(clamped(sum, activation))]);
+                }
+                None => layer.forward(x),
+            }
+        }
+    };
+    Ok(vec![Value::Float(as_given(y.into_dispatch(), axes))])
+}
+
+/// Input `i` as an image.
+fn image(call: &mut Call<'_>, i: usize) -> Result<Tensor<4>, String> {
+    Ok(Tensor::from_dispatch(as_image(call.float(i)?)))
+}
+
+/// Input `i` as a vector, if it is given.
+fn vector(call: &mut Call<'_>, i: usize) -> Result<Option<Tensor<1>>, String> {
+    Ok(call.optional_float(i)?.map(Tensor::from_dispatch))
 }
 
 fn conv_transpose(call: &mut Call<'_>) -> Outcome {
@@ -120,27 +163,34 @@ fn conv_transpose(call: &mut Call<'_>) -> Outcome {
             return Err(format!("its output would have a length of {length}"));
         }
     }
+    let mut output = vec![x[0], channels];
+    output.extend((0..axes).map(|i| (full[i] + extra[i] - pads[i].0 - pads[i].1) as usize));
+    check_size(&output)?;
+    let pair = |v: &[usize], unit: usize| if axes == 2 { [v[0], v[1]] } else { [unit, v[0]] };
+    let (x, weight, bias) = (image(call, 0)?, image(call, 1)?, vector(call, 2)?);
+    let before: Option<Vec<usize>> = pads.iter().map(|&(before, _)| usize::try_from(before).ok()).collect();
+    let x = match before {
+        Some(before) => {
+            let (stride, dilation) = (pair(&strides, 1), pair(&dilations, 1));
+            let up = UpOptions { stride, dilation, before: pair(&before, 0), groups };
+            match up.apply(x, &weight, bias.as_ref(), pair(&output[2..], 1)) {
+                Ok(y) => return Ok(vec![Value::Float(as_given(y.into_dispatch(), axes))]),
+                Err(x) => x,
+            }
+        }
+        None => x,
+    };
     // The library pads both sides alike: what both lose is its padding, the rest is cut off or added afterwards.
     let mut native = Vec::new();
     for i in 0..axes {
         let both = pads[i].0.min(pads[i].1 - extra[i]).max(0) as usize;
         native.push(both);
     }
-    let mut output = vec![x[0], channels];
-    output.extend((0..axes).map(|i| (full[i] + extra[i] - pads[i].0 - pads[i].1) as usize));
-    check_size(&output)?;
-    let pair = |v: &[usize], unit: usize| if axes == 2 { [v[0], v[1]] } else { [unit, v[0]] };
     let options = ConvTransposeOptions::new(pair(&strides, 1), pair(&native, 0), [0, 0], pair(&dilations, 1), groups);
-    let (x, weight, bias) = (call.float(0)?, call.float(1)?, call.optional_float(2)?);
-    let shape = |t: &DispatchTensor, c: usize| -> [usize; 4] {
-        let s = t.shape();
-        [1, c, s[2], s[3]]
-    };
-    let y = Dispatch::conv_transpose2d(as_image(x), as_image(weight), None, options);
+    let y = Dispatch::conv_transpose2d(x.into_dispatch(), weight.into_dispatch(), None, options);
     let mut y = fit(y, &pads, &extra, &native, axes);
     if let Some(bias) = bias {
-        let [_, c, ..] = shape(&y, channels);
-        y = Dispatch::float_add(y, reshape(bias, [1, c, 1, 1].into()));
+        y = Dispatch::float_add(y, reshape(bias.into_dispatch(), [1, channels, 1, 1].into()));
     }
     Ok(vec![Value::Float(as_given(y, axes))])
 }

@@ -1,10 +1,13 @@
 //! Normalisations.
 
+use super::activation::clamped;
 use super::call::{Call, axis};
 use super::{Operator, Outcome};
+use crate::kernel::scaled as scaled_by_kernel;
 use crate::model::onnx::value::{Value, reshape};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor};
+use burn::tensor::Tensor;
 
 type Float = DispatchTensor;
 
@@ -54,8 +57,15 @@ fn batch_norm(call: &mut Call<'_>) -> Outcome {
     let scale = Dispatch::float_div(gamma, deviation);
     let shift = Dispatch::float_sub(beta, Dispatch::float_mul(mean, scale.clone()));
     let rank = shape.len();
+    let activation = call.node.fused.activation;
+    if rank == 4 {
+        let (scale, shift) = (Tensor::<1>::from_dispatch(scale), Tensor::<1>::from_dispatch(shift));
+        let y = scaled_by_kernel(Tensor::from_dispatch(x), scale, shift, activation);
+        return Ok(vec![Value::Float(y.into_dispatch())]);
+    }
     let y = Dispatch::float_mul(x, per_channel(scale, channels, rank));
-    Ok(vec![Value::Float(Dispatch::float_add(y, per_channel(shift, channels, rank)))])
+    let y = Dispatch::float_add(y, per_channel(shift, channels, rank));
+    Ok(vec![Value::Float(clamped(y, activation))])
 }
 
 /// (x − mean)/√(variance + ε) over the last dimension; also the mean and 1/√(variance + ε).
