@@ -5,9 +5,13 @@
 //! [`Convolution`], [`UpConvolution`] and the rest are differentiable with respect to their input, never to their weights.
 //! `lanes` names the instructions (AVX-512, AVX2, portable, chosen at run time), `rows` is the loop that takes the time,
 //! `source` brings the input into the order that the loop reads, `cut` makes jobs, `direct` drives the loop over tiles and
-//! threads, forward and transposed, `plan` says what a layer is, `extension` makes burn operations of all. `strided` is for GPUs.
+//! threads, forward and transposed, `plan` says what a layer is, `extension` makes burn operations of all,
+//! `backward` their gradients. `strided` is for GPUs.
 
+mod backward;
 mod cut;
+#[cfg(test)]
+mod definition;
 mod direct;
 mod extension;
 mod geometry;
