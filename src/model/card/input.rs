@@ -103,7 +103,7 @@ impl InputRule {
             return Err("a mean is not a finite number".to_owned());
         }
         if *order == ChannelOrder::Bgr && channels != 3 {
-            return Err(format!("the order BGR needs 3 channels, and it takes {}", channels));
+            return Err(format!("the order BGR needs 3 channels, and it takes {channels}"));
         }
         Ok(())
     }
