@@ -86,8 +86,9 @@ impl Cut {
     /// The image, the tile and the results of job number `job`.
     pub fn job(&self, job: usize) -> (usize, Tile, Range<usize>) {
         let [down, across, shares] = self.counts();
-        let (rest, share) = (job / shares, job % shares);
-        let (image, tile) = (rest / (down * across), rest % (down * across));
+        // All tiles of a share follow each other, so that threads that divide the jobs divide the weights.
+        let (rest, tile) = (job / (down * across), job % (down * across));
+        let (image, share) = (rest / shares, rest % shares);
         let at = [tile / across * self.rows, tile % across * self.width];
         let size = [self.rows.min(self.size[0] - at[0]), self.width.min(self.size[1] - at[1])];
         (image, Tile { at, size }, share * self.share..((share + 1) * self.share).min(self.results))

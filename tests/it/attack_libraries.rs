@@ -36,16 +36,10 @@ fn run(attack: Attack, model: &dyn Model, x: &Tensor<4>, objective: &Objective, 
     attack.run_through(model, x, objective, &epsilons, &Options::default()).unwrap().adversarial
 }
 
-/// The CPU: on a GPU in software all values come back as 0 in the runs in which cubecl's tuning takes its direct transposed
-/// convolution for the gradient of this network's convolutions of stride 2, and are right in the others.
-fn compared_devices() -> Vec<(&'static str, Device)> {
-    devices().into_iter().filter(|(name, _)| *name == "Flex").collect()
-}
-
 #[test]
 fn classifiers_are_attacked_as_by_foolbox_torchattacks_and_art() {
     let attacks = Attacks::open();
-    for (device_name, device) in compared_devices() {
+    for (device_name, device) in devices() {
         let model = Cnn::new(&attacks, &device);
         let x = attacks.tensor("x", &device).narrow(0, 0, COMPARED);
         let objective = Objective::classes(Head::Softmax, 1, &attacks.labels(COMPARED), &device);
@@ -80,7 +74,7 @@ fn classifiers_are_attacked_as_by_foolbox_torchattacks_and_art() {
 #[test]
 fn without_the_sign_as_cheng_et_al() {
     let attacks = Attacks::open();
-    for (device_name, device) in compared_devices() {
+    for (device_name, device) in devices() {
         let model = Cnn::new(&attacks, &device);
         let x = attacks.tensor("x", &device).narrow(0, 0, COMPARED);
         let objective = Objective::classes(Head::Softmax, 1, &attacks.labels(COMPARED), &device);

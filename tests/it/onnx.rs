@@ -128,10 +128,14 @@ fn against_others() {
     }
     println!("node tests: {} of {} pass, {share:.1} %", nodes.len() - count, nodes.len());
     let mut bad = Vec::new();
-    let on = std::env::var("ONNX_DEVICE").unwrap_or_default();
+    // Flex or wgpu alone; networks by name.
+    let [on, only] = ["ONNX_DEVICE", "ONNX_ONLY"].map(|name| std::env::var(name).unwrap_or_default());
     for (device_name, device) in devices().into_iter().filter(|(name, _)| on.is_empty() || on == *name) {
         for folder in folders(&work, "networks") {
             let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            if !only.is_empty() && !only.split(',').any(|one| one == name) {
+                continue;
+            }
             match compare(&folder, &device) {
                 Ok(line) => println!("{device_name}, {name}: {line}"),
                 Err(line) => {

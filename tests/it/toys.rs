@@ -2,10 +2,10 @@
 //! known.
 
 use crate::fixture::{path, tensors};
-use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
+use epsiloscope::kernel::{Activation, Convolution};
 use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +69,9 @@ impl Cnn {
 
     fn layer(&self, x: Tensor<4>, name: &str) -> Tensor<4> {
         let (weight, bias) = (self.weight::<4>(&format!("{name}.weight")), self.weight::<1>(&format!("{name}.bias")));
-        relu(conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [1, 1], [1, 1], 1)))
+        let [_, channels, ..] = weight.dims();
+        let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+        Convolution::new(weight, Some(bias), options, &[channels], Activation::Relu).forward(x)
     }
 }
 
