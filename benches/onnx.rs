@@ -1,4 +1,4 @@
-//! ONNX models on the CPU, for `benches/peers/onnx.py`, which asks for times line by line and compares:
+//! ONNX models on the CPU, for `benches/peers/graphs.py`, which asks for times line by line and compares:
 //!
 //! `forward MODEL 1,3,224,224 RUNS` and `gradient …` (of the sum of the output) answer with seconds, one a run;
 //! `cost MODEL 1,3,224,224` with the seconds of loading and, in MB, what is resident afterwards and the peaks of a forward

@@ -2,6 +2,7 @@
 
 use super::extension::Frozen;
 use super::geometry::Activation;
+use super::mix::Mix;
 use super::plan::{Plan, Pool, Scale};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -132,7 +133,36 @@ impl<B: Frozen> Backward<B, 1> for ScaleBackward {
     }
 }
 
+/// d resampled / d its input.
+#[derive(Debug)]
+struct MixBackward;
+
+impl<B: Frozen> Backward<B, 1> for MixBackward {
+    type State = Arc<Mix>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let [x] = ops.parents;
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::frozen_mix_gradient(gradient, ops.state));
+        }
+    }
+}
+
 impl<B: Frozen, C: CheckpointStrategy> Frozen for Autodiff<B, C> {
+    fn frozen_mix(x: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::frozen_mix(x.into_primitive(), mix.clone());
+        match MixBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(mix, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn frozen_mix_gradient(gradient: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self> {
+        Self::from_inner(B::frozen_mix_gradient(gradient.into_primitive(), mix))
+    }
+
     fn frozen_conv(x: FloatTensor<Self>, plan: Arc<Plan>) -> FloatTensor<Self> {
         let node = x.node();
         let x = x.into_primitive();

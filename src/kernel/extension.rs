@@ -2,6 +2,7 @@
 
 use super::direct::{Finish, Images, convolve, transpose};
 use super::geometry::Activation;
+use super::mix::Mix;
 use super::plan::{Plan, Pool, Scale, plain};
 use super::source::Part;
 use super::{pool, scale};
@@ -41,6 +42,10 @@ pub(super) trait Frozen: Backend {
     /// The gradient of its input from that of its output `y`.
     fn frozen_scale_gradient(gradient: FloatTensor<Self>, y: FloatTensor<Self>, scale: Arc<Scale>)
     -> FloatTensor<Self>;
+    /// Rows and columns resampled.
+    fn frozen_mix(x: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self>;
+    /// The gradient of its input from that of its output.
+    fn frozen_mix_gradient(gradient: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self>;
     /// The gradient of what went into an activation from that of the output `y`.
     fn frozen_mask(gradient: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 }
@@ -91,6 +96,13 @@ fn conv(inputs: &[FlexTensor], summand: Option<&FlexTensor>, plan: &Plan) -> Fle
         let finish = Finish { bias: plan.bias(), add, activation: plan.activation };
         convolve(&plan.conv(), images(inputs, None), finish, out);
     })
+}
+
+fn mixed(x: FlexTensor, mix: &Mix) -> FlexTensor {
+    let x = plain(x);
+    let [batch, channels, ..] = shape(&x);
+    let [_, [rows, columns]] = mix.sizes();
+    filled([batch, channels, rows, columns], |out| mix.planes(x.storage(), out))
 }
 
 impl Frozen for Flex {
@@ -178,6 +190,14 @@ impl Frozen for Flex {
         let (gradient, y) = (plain(gradient), plain(y));
         let [_, _, height, width] = shape(&y);
         filled(shape(&y), |out| scale::backward(&scale, gradient.storage(), y.storage(), height * width, out))
+    }
+
+    fn frozen_mix(x: FlexTensor, mix: Arc<Mix>) -> FlexTensor {
+        mixed(x, &mix)
+    }
+
+    fn frozen_mix_gradient(gradient: FlexTensor, mix: Arc<Mix>) -> FlexTensor {
+        mixed(gradient, mix.transposed())
     }
 
     fn frozen_mask(gradient: FlexTensor, y: FlexTensor, activation: Activation) -> FlexTensor {

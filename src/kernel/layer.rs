@@ -2,6 +2,7 @@
 
 use super::extension::Frozen;
 use super::geometry::{Activation, Geometry};
+use super::mix::Mix;
 use super::plan::{Plan, Pool, Scale, on_cpu};
 use super::strided::Strided;
 use burn::backend::Dispatch;
@@ -253,6 +254,21 @@ impl Pool {
             return Err(x);
         }
         Ok(Tensor::from_dispatch(Dispatch::frozen_pool(x.into_dispatch(), self)))
+    }
+}
+
+impl Mix {
+    /// `x`, `[batch, channels, h, w]`, resampled; `x` itself where no kernel of its own computes it.
+    ///
+    /// # Errors
+    /// `x`, for burn's own operations.
+    pub fn apply(self, x: Tensor<4>) -> Result<Tensor<4>, Tensor<4>> {
+        let [_, _, height, width] = x.dims();
+        let [from, to] = self.sizes();
+        if from != [height, width] || to.contains(&0) || x.shape().num_elements() == 0 || !is_cpu(&x.device()) {
+            return Err(x);
+        }
+        Ok(Tensor::from_dispatch(Dispatch::frozen_mix(x.into_dispatch(), Arc::new(self))))
     }
 }
 

@@ -16,6 +16,7 @@ mod direct;
 mod extension;
 mod geometry;
 mod lanes;
+mod mix;
 mod plan;
 mod pool;
 mod rows;
@@ -27,4 +28,5 @@ mod layer;
 
 pub use geometry::Activation;
 pub use layer::{Convolution, UpConvolution, UpOptions, max_pool_2x2, scaled};
+pub use mix::{Axis, Mix};
 pub use plan::Pool;

@@ -5,7 +5,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, Tensor};
-use epsiloscope::kernel::{Activation, Convolution, Pool, UpConvolution, UpOptions, max_pool_2x2, scaled};
+use epsiloscope::kernel::{Activation, Axis, Convolution, Mix, Pool, UpConvolution, UpOptions, max_pool_2x2, scaled};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
@@ -213,6 +213,29 @@ fn pooling_equals_burns() {
     let pooled = flat.autodiff().require_grad();
     let gradients = max_pool_2x2(pooled.clone()).sum().backward();
     assert_eq!(host(pooled.grad(&gradients).unwrap()), [1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn resampling_is_the_product_with_its_matrices() {
+    let (rows, columns): (Vec<Vec<(usize, f32)>>, Vec<Vec<(usize, f32)>>) = (
+        (0..9).map(|i| vec![(i / 2, 0.75), ((i / 2 + 1).min(4), 0.25)]).collect(),
+        (0..4).map(|i| vec![(i, 1.0), (i + 2, -0.5), (i, 0.25)]).collect(),
+    );
+    let matrix = |axis: &[Vec<(usize, f32)>], input: usize| {
+        let mut values = vec![0.0f32; axis.len() * input];
+        for (o, taps) in axis.iter().enumerate() {
+            taps.iter().for_each(|&(at, weight)| values[o * input + at] += weight);
+        }
+        Tensor::<2>::from_data(burn::tensor::TensorData::new(values, [axis.len(), input]), &Device::flex())
+    };
+    let (down, across) = (matrix(&rows, 5), matrix(&columns, 7));
+    let x = random([2, 3, 5, 7]);
+    let theirs = both(&x, |x| {
+        let wide = |m: &Tensor<2>| Tensor::from_inner(m.clone().unsqueeze::<4>());
+        wide(&down).matmul(x).matmul(wide(&across).transpose())
+    });
+    let ours = both(&x, |x| Mix::new(Axis::new(5, rows.clone()), Axis::new(7, columns.clone())).apply(x).unwrap());
+    assert_close("mix", &ours, &theirs);
 }
 
 #[test]

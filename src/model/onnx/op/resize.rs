@@ -3,11 +3,12 @@
 
 use super::call::{Call, axis};
 use super::{Operator, Outcome};
+use crate::kernel::{Axis, Mix};
 use crate::model::onnx::attribute::Attributes;
 use crate::model::onnx::value::{Value, check_size, upload, upload_index};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 pub(super) static OPERATORS: &[Operator] =
     &[Operator::new("Resize", resize).with_settings(&[1, 2, 3]), Operator::new("Upsample", resize).with_settings(&[1])];
@@ -156,6 +157,26 @@ fn resample(x: DispatchTensor, dim: usize, taps: &Taps, extrapolation: f64, devi
     Dispatch::float_add(Dispatch::float_mul(sum, upload(keep, &lead, device)), upload(fill, &lead, device))
 }
 
+/// Rows and columns of images in one pass, if nothing else is resampled and nothing lies outside.
+fn mix(shape: &[usize], taps: &[(usize, Taps)]) -> Option<Mix> {
+    let [_, _, height, width] = *shape else { return None };
+    let fits = |(dim, taps): &(usize, Taps)| matches!(dim, 2 | 3) && !taps.outside.contains(&true);
+    if taps.is_empty() || taps.len() > 2 || !taps.iter().all(fits) {
+        return None;
+    }
+    let axis = |dim: usize, length: usize| match taps.iter().find(|(of, _)| *of == dim) {
+        Some((_, taps)) => {
+            let output = |o: usize| {
+                let pairs = taps.index.iter().zip(&taps.weight).map(|(index, weight)| (index[o] as usize, weight[o]));
+                pairs.collect::<Vec<_>>()
+            };
+            Axis::new(length, (0..taps.outside.len()).map(output))
+        }
+        None => Axis::identity(length),
+    };
+    Some(Mix::new(axis(2, height), axis(3, width)))
+}
+
 /// What is asked of the axes: lengths, scales, and which axes.
 struct Request {
     axes: Vec<usize>,
@@ -258,14 +279,24 @@ fn resize(call: &mut Call<'_>) -> Outcome {
     };
     let whole = (!call.input(0)?.is_float()).then(|| call.input(0).map(Value::element)).transpose()?;
     let mut x = call.float(0)?;
+    let mut taps = Vec::new();
     for (i, &dim) in request.axes.iter().enumerate() {
         let (scale, length) = (request.scales[i], request.lengths[i]);
-        if length == shape[dim] && scale == 1.0 && rule.coordinates != "tf_crop_and_resize" {
-            continue;
+        if length != shape[dim] || scale != 1.0 || rule.coordinates == "tf_crop_and_resize" {
+            taps.push((dim, rule.taps(shape[dim], length, scale, request.roi[i])));
         }
-        let taps = rule.taps(shape[dim], length, scale, request.roi[i]);
-        x = resample(x, dim, &taps, rule.extrapolation, call.device);
     }
+    let mixed = match mix(&shape, &taps) {
+        Some(mix) => match mix.apply(Tensor::from_dispatch(x)) {
+            Ok(y) => {
+                taps.clear();
+                y.into_dispatch()
+            }
+            Err(x) => x.into_dispatch(),
+        },
+        None => x,
+    };
+    x = taps.iter().fold(mixed, |x, (dim, taps)| resample(x, *dim, taps, rule.extrapolation, call.device));
     Ok(vec![match whole {
         Some(element) => Value::Host(Value::Float(x).into_host()?.cast(element)),
         None => Value::Float(x),

@@ -1,6 +1,6 @@
 """Times ONNX models here and elsewhere, turn by turn in one run, and prints tables with the ratios and their spread.
 
-    python benches/peers/onnx.py [--rounds 5] [--runs 3] [--threads 2] [--models FOLDER]
+    python benches/peers/graphs.py [--rounds 5] [--runs 3] [--threads 2] [--models FOLDER]
 
 Forward passes beside onnxruntime, gradients of the summed output by the image beside PyTorch (the exported network itself, or
 onnx2torch's reading of the file; weights without gradients); seconds and memory of loading, each in a process of its own.
