@@ -328,3 +328,22 @@ fn sizes_that_a_graph_does_not_name_are_tried() {
         .output("y");
     assert_eq!(size_rule(&flat), SizeRule::Resize([224, 224]));
 }
+
+#[test]
+fn a_graph_for_one_image_takes_several_in_turns() {
+    let values: Vec<f32> = (0..27).map(|i| (i as f32 * 0.9).sin()).collect();
+    let one = Model::new(17).input("x", &[1, 3, 6, 5]).weight("w", &[1, 3, 3, 3], &values);
+    let one = one.node("Conv", &["x", "w"], &["y"]).output("y");
+    let device = Device::flex();
+    let graph = Graph::from_bytes("a.onnx", &one.bytes(), &device).unwrap();
+    let x = Tensor::<4>::random([3, 3, 6, 5], Distribution::Uniform(-1.0, 1.0), &device);
+    let all = dense(graph.forward(x.clone(), 0).unwrap());
+    assert_eq!(all.dims(), [3, 1, 4, 3]);
+    let each: Vec<f32> =
+        (0..3).flat_map(|i| host(dense(graph.forward(x.clone().narrow(0, i, 1), 0).unwrap()))).collect();
+    assert_eq!(host(all), each);
+    let x = x.autodiff().require_grad();
+    let sum = dense(graph.forward(x.clone(), 0).unwrap()).sum();
+    let gradient = host(x.grad(&sum.backward()).unwrap());
+    assert!(gradient.chunks(90).all(|part| part == &gradient[..90]) && gradient[0] != 0.0);
+}

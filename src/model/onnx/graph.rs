@@ -192,10 +192,36 @@ impl Graph {
     fn forward_to(&self, x: Tensor<4>, output: usize, skip: Option<usize>) -> Result<Logits, ModelError> {
         let (slot, _) =
             self.program.outputs.get(output).ok_or_else(|| self.error(format!("has no output {output}")))?;
+        // A graph for so many images at once takes more of them in turns.
+        let [batch, ..] = x.dims();
+        let fixed = self.program.inputs.first().and_then(|(_, port)| port.dims.as_ref()?.first());
+        if let Some(&Dim::Fixed(size)) = fixed
+            && batch > size
+            && batch.is_multiple_of(size)
+        {
+            let part = |first: usize| self.forward_to(x.clone().narrow(0, first, size), output, skip);
+            return self.joined((0..batch).step_by(size).map(part).collect::<Result<_, _>>()?);
+        }
         let feeds = self.image_feeds(x)?;
         let mut values = self.execute(feeds, &[*slot], skip, None)?;
         let value = values.pop().ok_or_else(|| self.error("gave no output".to_owned()))?;
         self.as_logits(value)
+    }
+
+    /// The logits of some images after each other.
+    fn joined(&self, parts: Vec<Logits>) -> Result<Logits, ModelError> {
+        let (mut dense, mut class) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Logits::Dense(z) => dense.push(z),
+                Logits::Class(z) => class.push(z),
+            }
+        }
+        match (dense.is_empty(), class.is_empty()) {
+            (false, true) => Ok(Logits::Dense(Tensor::cat(dense, 0))),
+            (true, false) => Ok(Logits::Class(Tensor::cat(class, 0))),
+            _ => Err(self.error("gives maps of some images and classes of others".to_owned())),
+        }
     }
 
     /// The image as the graph's input, checked against what it says of it.
