@@ -57,7 +57,7 @@ pub fn fuse(program: &mut Program) {
         }
         nodes[place] = Some(node);
     }
-    concatenations(&mut nodes, &readers);
+    concatenations(program, &mut nodes, &readers);
     program.nodes = nodes.into_iter().flatten().collect();
 }
 
@@ -111,7 +111,7 @@ fn activation(program: &Program, node: &Node, slot: Slot) -> Option<Activation> 
 }
 
 /// A convolution reads both tensors of a concatenation of channels where they are.
-fn concatenations(nodes: &mut [Option<Node>], readers: &[usize]) {
+fn concatenations(program: &Program, nodes: &mut [Option<Node>], readers: &[usize]) {
     let mut maker = vec![None; readers.len()];
     for (i, node) in nodes.iter().enumerate() {
         for &slot in node.iter().flat_map(|node| node.outputs.iter().flatten()) {
@@ -120,9 +120,8 @@ fn concatenations(nodes: &mut [Option<Node>], readers: &[usize]) {
     }
     for i in 0..nodes.len() {
         let Some(conv) = &nodes[i] else { continue };
-        let frozen = conv.op_type == "Conv" && conv.attributes.int("group").unwrap_or(1) == 1;
-        // Only nodes that another was put into are known to have constant weights.
-        if !frozen || conv.fused.operators.is_empty() {
+        let plain = conv.op_type == "Conv" && conv.attributes.int("group").unwrap_or(1) == 1;
+        if !plain || !is_frozen_convolution(program, conv) {
             continue;
         }
         let Some(before) = conv.inputs[0].filter(|&slot| readers[slot] == 1).and_then(|slot| maker[slot]) else {
