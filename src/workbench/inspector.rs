@@ -239,23 +239,20 @@ fn view_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
 }
 
 fn gain_ui(ui: &mut Ui, state: &State, view: &mut View) {
-    row(
-        ui,
-        "Noise gain",
-        "The noise is multiplied by this before it is shown. Automatic: its largest value fills the colour range.",
-        |ui| {
-            ui.horizontal(|ui| {
-                let mut gain = view.gain_at(state.noise_reach());
-                let slider = Slider::new(&mut gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(2);
-                if ui.add(slider).accessible_name("Noise gain").changed() {
-                    (view.gain, view.auto_gain) = (gain, false);
-                }
-                if ui.checkbox(&mut view.auto_gain, "automatic").changed() && !view.auto_gain {
-                    view.gain = gain;
-                }
-            });
-        },
-    );
+    let tip =
+        "The noise is multiplied by this before it is shown. Automatic: its largest value fills the colour range.";
+    let mut gain = view.gain_at(state.noise_reach());
+    row(ui, "Noise gain", tip, |ui| {
+        let slider = Slider::new(&mut gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(2);
+        if ui.add(slider).accessible_name("Noise gain").changed() {
+            (view.gain, view.auto_gain) = (gain, false);
+        }
+    });
+    row(ui, "", "", |ui| {
+        if ui.checkbox(&mut view.auto_gain, "automatic gain").changed() && !view.auto_gain {
+            view.gain = gain;
+        }
+    });
 }
 
 fn export_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {

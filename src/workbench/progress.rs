@@ -142,7 +142,8 @@ fn loss_ui(ui: &mut Ui, state: &State, run: &LiveRun) {
     painter.rect_filled(rect, 3.0, palette.picture_background);
     let (low, high) = losses.iter().fold((f32::MAX, f32::MIN), |(low, high), &l| (low.min(l), high.max(l)));
     let span = (high - low).max(1e-6);
-    let inner = rect.shrink2(vec2(6.0, 8.0));
+    // Beside the numbers of the axis.
+    let inner = egui::Rect::from_min_max(rect.min + vec2(44.0, 8.0), rect.max - vec2(8.0, 8.0));
     // An attack that ended early fills the plot too.
     let steps = if run.is_active() { run.news.of.max(losses.len()) } else { losses.len() };
     let at = |i: usize, loss: f32| {

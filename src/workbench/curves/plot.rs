@@ -233,7 +233,10 @@ fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Q
     let handle = [pos2(x - 6.0, frame.top()), pos2(x + 6.0, frame.top()), pos2(x, frame.top() + 8.0)];
     painter.add(Shape::convex_polygon(handle.to_vec(), palette.accent, Stroke::NONE));
     if let Some(shown) = state.frame.as_ref().filter(|f| f.method == state.method) {
-        let at = response.transform.position_from_point_x(state.scale.position(shown.epsilon));
+        // What an attack found stands at the ε that it found.
+        let found = shown.method.entry().epsilon == EpsilonMeaning::Found;
+        let epsilon = if found { shown.adversarial_measure.distortion.linf } else { shown.epsilon };
+        let at = response.transform.position_from_point_x(state.scale.position(epsilon));
         for &quantity in quantities {
             let y = response.transform.position_from_point_y(quantity.of(&shown.adversarial_measure));
             let colour = colour(ui, quantity);
