@@ -193,7 +193,7 @@ mod tests {
     fn an_image_or_a_subcommand() {
         let window = Arguments::parse_from(["epsiloscope", "cells.tif", "--slice", "3", "--device", "cpu"]);
         assert_eq!(window.window.image.as_deref(), Some(Path::new("cells.tif")));
-        assert_eq!(window.window.case.slice, 3);
+        assert_eq!(window.window.case.slice, Some(3));
         assert!(window.command.is_none());
         let sweep = Arguments::parse_from(["epsiloscope", "sweep", "cells.tif", "--out", "there"]);
         assert!(matches!(sweep.command, Some(Command::Sweep(_))));

@@ -107,7 +107,8 @@ impl SweepOptions {
         option("--label-map", self.case.label_map.clone());
         let bounds = self.case.bounds.map(|b| format!("{},{}", b.lower, b.upper));
         option("--bounds", bounds);
-        option("--slice", (self.case.slice > 0).then(|| self.case.slice.to_string()));
+        option("--slice", self.case.slice.map(|slice| slice.to_string()));
+        option("--plane", self.case.plane.clone());
         option("--model", path(&self.model.model));
         option("--device", Some(self.device.device.name().to_owned()));
         option("--attack", Some(self.attack.to_owned()));
@@ -231,6 +232,8 @@ impl Opened {
         if let Some(label) = &label {
             label.check_fits(&stack)?;
         }
+        let axis = options.case.axis(&stack)?;
+        let (stack, label) = (stack.along(axis), label.map(|label| label.along(axis)));
         let stack = match options.case.bounds {
             Some(bounds) => stack.with_bounds(bounds)?,
             None => stack,
@@ -239,13 +242,13 @@ impl Opened {
             Some(path) => path.file_stem().map_or("image".to_owned(), |n| n.to_string_lossy().into_owned()),
             None => data::BUNDLED_SAMPLE_NAME.to_owned(),
         };
-        let name = if stack.slices > 1 { format!("{name}, slice {}", options.case.slice) } else { name };
+        let name = if stack.slices > 1 { format!("{name}, slice {}", options.case.slice()) } else { name };
         Ok(Self { stack, label, name })
     }
 
     /// The case on the model, with the label's values matched to the model's classes.
     fn subject(&self, options: &SweepOptions, model: Arc<dyn Model>) -> anyhow::Result<(Subject, LabelUse)> {
-        let case = Arc::new(Case::from_slice(&self.stack, options.case.slice, self.name.clone())?);
+        let case = Arc::new(Case::from_slice(&self.stack, options.case.slice(), self.name.clone())?);
         let on = || options.image.as_ref().map_or(self.name.clone(), |path| path.display().to_string());
         let plain = Subject::new(case, model).with_context(on)?;
         let [height, width] = plain.case.size();
@@ -260,7 +263,7 @@ impl Opened {
 /// The label's mask in the model's classes.
 fn matched(label: &LabelStack, options: &SweepOptions, plain: &Subject) -> anyhow::Result<(Mask, LabelUse)> {
     let classes: Vec<&str> = plain.model.card().classes.iter().map(|c| c.name.as_str()).collect();
-    let slice = options.case.slice;
+    let slice = options.case.slice();
     let few = "the label has fewer slices than the image, or another size";
     let map = match &options.case.label_map {
         Some(text) => LabelMap::parse(text, &classes).context("--label-map")?,

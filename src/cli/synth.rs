@@ -1,4 +1,4 @@
-//! `epsiloscope synth`: writes generated images with exact masks.
+//! `epsiloscope synth`: writes generated images, most of them with exact masks.
 
 use crate::data::synthetic::{MembranesConfig, Section, chest_xray, lumbar_ct, lumbar_mr};
 use crate::data::{Image, Made, Stack, StoredType, write_atomic, write_png, write_stack};
@@ -11,7 +11,7 @@ use tiff::encoder::{TiffEncoder, colortype::Gray8};
 pub enum Kind {
     /// Serial-section electron micrographs of cells; masks hold 255 in cells and 0 in membranes.
     Membranes,
-    /// A CT of the lumbar spine: a folder with a DICOM series in Hounsfield units (JPEG-LS, lossless).
+    /// A CT of the lumbar spine: a folder with a DICOM series in Hounsfield units (JPEG-LS, lossless), without masks.
     LumbarCt,
     /// A sagittal MR of the lumbar spine (.nii.gz), T2-weighted; masks hold 1 to 5 in L1 to L5.
     LumbarMr,
@@ -31,8 +31,8 @@ impl Kind {
     }
 }
 
-/// Write synthetic images with exact masks, in images/ and masks/: PNG pairs, TIFF stacks with label stacks, NIfTI volumes with
-/// their masks, or DICOM series.
+/// Write synthetic images, in images/, with exact masks, in masks/: PNG pairs, TIFF stacks with label stacks, NIfTI volumes with
+/// their masks; or DICOM series of CT, which have none.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Synth {
     /// What to generate.

@@ -70,6 +70,8 @@ pub struct About {
     pub modality: Option<String>,
     /// What a value measures.
     pub unit: Unit,
+    /// The file does not say the unit: it was guessed by the values.
+    pub unit_guessed: bool,
     /// The whole numbers that the file stores for the values of all slices; `None` for floats, for colours, and where slices
     /// differ.
     pub grid: Option<Grid>,

@@ -101,7 +101,7 @@ impl Files {
 /// Finds the data set in a folder.
 fn find_set(
     folder: &Path,
-    index: usize,
+    index: Option<usize>,
     cancel: &AtomicBool,
     progress: &mut (dyn FnMut(f32) + Send),
 ) -> Result<Content, DataError> {
@@ -114,6 +114,9 @@ fn find_set(
     };
     let set = Dataset::find(folder, cancel, &tell)?;
     let count = set.entries.len();
+    // A folder with one series is a volume.
+    let one_volume = count > 1 && set.files() == 1 && set.entries.iter().all(|entry| entry.mask.is_none());
+    let index = index.unwrap_or(if one_volume { count / 2 } else { 0 });
     if index >= count {
         let cause = format!("has {count} entries, and entry {index} was asked for");
         return Err(DataError::new(folder, cause, "Entries count from 0"));
@@ -146,7 +149,7 @@ pub(super) fn read_entry(
 pub(super) fn read_image(
     image: &Path,
     label: Option<&Path>,
-    slice: usize,
+    slice: Option<usize>,
     stacks: &Stacks,
     cancel: &AtomicBool,
     progress: &mut (dyn FnMut(f32) + Send),
@@ -155,6 +158,7 @@ pub(super) fn read_image(
         return find_set(image, slice, cancel, progress);
     }
     let stack = stacks.open(image, cancel, progress)?;
+    let slice = slice.unwrap_or(if label.is_none() && stack.is_volume() { stack.slices / 2 } else { 0 });
     if slice >= stack.slices {
         let cause = format!("has {} slices, and slice {slice} was asked for", stack.slices);
         return Err(DataError::new(image, cause, "Slices count from 0"));

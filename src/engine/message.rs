@@ -6,7 +6,7 @@ use super::{
     TruthChoice, Unfinished,
 };
 use crate::attack::{Attack, Reference};
-use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail};
+use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail, Unit};
 use crate::model::{self, ModelCard};
 use crate::study::report::{ComparisonTable, Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SweepPlan};
@@ -28,8 +28,9 @@ pub enum Request {
         image: PathBuf,
         /// The label, an image of the same size and number of slices (or one slice).
         label: Option<PathBuf>,
-        /// Slice of the image, or entry of the data set, from 0.
-        slice: usize,
+        /// Slice of the image, or entry of the data set, from 0; `None` is the middle of a stack without a label, else the
+        /// first.
+        slice: Option<usize>,
     },
     /// Show an entry of a data set with its label. The present case stays until it is read.
     OpenEntry {
@@ -52,7 +53,7 @@ pub enum Request {
     CloseLabel,
     /// Show another slice of the present stack.
     Slice(usize),
-    /// Slice the volume along another axis, in its middle.
+    /// Slice the volume along another axis, where it was seen last along it, at first in its middle.
     Axis(Axis),
     /// Change only the pixels of this region, as far as it fits the image; everywhere if `None`.
     Region(Option<Region>),
@@ -66,6 +67,8 @@ pub enum Request {
     LabelMap(Option<LabelMap>),
     /// Scale these pixel values to 0 and 1; the image is clipped to them.
     Bounds(Bounds),
+    /// Read the pixel values as of this unit, which the file does not tell; bounds follow.
+    Unit(Unit),
     /// Use the bundled model.
     OpenBundledModel,
     /// Read a model: an ONNX graph, or the weights of a U-Net, with the card (`.toml`) beside it if there is one.
@@ -122,7 +125,7 @@ impl Request {
             Request::OpenLabel(_) | Request::CloseLabel | Request::LabelMap(_) => "Label",
             Request::Truth(_) => "Set the true class",
             Request::Target(_) | Request::OpenTarget(_) => "Set the target",
-            Request::Bounds(_) => "Set bounds",
+            Request::Bounds(_) | Request::Unit(_) => "Set bounds",
             Request::Slice(_) | Request::Axis(_) => "Show slice",
             Request::Region(_) => "Confine the attack",
             Request::OpenBundledModel | Request::OpenModel(_) | Request::CancelModel => "Open model",
@@ -339,6 +342,24 @@ pub struct CaseInfo {
 }
 
 impl CaseInfo {
+    /// How the file stores a pixel, for people.
+    pub fn stored_text(&self) -> &'static str {
+        match self.about.numbers {
+            "uint8" => "8-bit",
+            "int8" => "signed 8-bit",
+            "uint16" => "16-bit",
+            "int16" => "signed 16-bit",
+            "uint32" => "32-bit",
+            "int32" => "signed 32-bit",
+            "uint64" => "64-bit",
+            "int64" => "signed 64-bit",
+            "float16" => "16-bit float",
+            "float32" => "32-bit float",
+            "float64" => "64-bit float",
+            _ => self.stored.name(),
+        }
+    }
+
     /// The part of the bounds that is shown at first, as shares of their width, lower < upper.
     pub fn shown_window(&self) -> [f32; 2] {
         self.window_of(self.shown)

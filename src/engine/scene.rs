@@ -19,6 +19,8 @@ pub(super) struct Scene {
     pub(super) axis: Axis,
     /// Along the axis.
     pub(super) slice: usize,
+    /// The slices that were seen last along each of [`Axis::ALL`].
+    pub(super) visited: [Option<usize>; 3],
     /// The attack changes this part of the image only, where it has the image's size.
     pub(super) region: Option<Region>,
     /// The choice of the true class, for the slice along the axis that it was made for; the data set's elsewhere.

@@ -3,9 +3,9 @@
 use super::browse::Remembered;
 use super::command::{Command, CommandSender, PanelKind};
 use super::epsilon_bar::EpsilonBar;
-use super::files::Prompt;
 use super::layout::{self, Panels};
 use super::notices::Notes;
+use super::prompt::Prompt;
 use super::settings::{self, Settings, Writer};
 use super::state::{Look, Marks, State, Tuned};
 use super::status::MemoryWatch;
@@ -147,7 +147,7 @@ impl App {
             None if options.label.is_none() && remembered.is_some() => {
                 state.hint = false;
                 if let Some(Remembered { path, entry, .. }) = &remembered {
-                    commands.request(Request::Open { image: path.clone(), label: None, slice: *entry });
+                    commands.request(Request::Open { image: path.clone(), label: None, slice: Some(*entry) });
                 }
             }
             None => {

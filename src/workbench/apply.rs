@@ -2,8 +2,9 @@
 
 use super::app::App;
 use super::command::Command;
-use super::files::{self, Meaning, Prompt, Wanted};
+use super::files::{self, Meaning};
 use super::history::{Change, Held, Snapshot};
+use super::prompt::{Prompt, Wanted};
 use super::state::State;
 use super::{browse, layout, theme};
 use crate::attack::Attack;
@@ -258,7 +259,7 @@ impl App {
             return self.open(&rest);
         }
         match files::meaning(files, self.state.case.is_some()) {
-            Meaning::Image { image, label } => self.request(Request::Open { image, label, slice: 0 }),
+            Meaning::Image { image, label } => self.request(Request::Open { image, label, slice: None }),
             Meaning::Label(label) => self.request(Request::OpenLabel(label)),
             Meaning::Model(model) => self.request(Request::OpenModel(model)),
             Meaning::Ask(two) => self.question = Some(two),

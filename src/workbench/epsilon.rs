@@ -22,6 +22,8 @@ pub enum EpsilonUnit {
     /// Grey levels of the stored depth (of 255 for floats): `4 /255`.
     #[default]
     GreyLevels,
+    /// Hounsfield units, where the image is in them.
+    Hounsfield,
 }
 
 /// How the slider's length is divided.
@@ -97,7 +99,7 @@ pub const FINE_STEP: f64 = 0.2;
 pub fn number(epsilon: f64, unit: EpsilonUnit, levels: f64) -> f64 {
     match unit {
         EpsilonUnit::Fraction => epsilon,
-        EpsilonUnit::GreyLevels => epsilon * levels,
+        EpsilonUnit::GreyLevels | EpsilonUnit::Hounsfield => epsilon * levels,
     }
 }
 
@@ -105,7 +107,7 @@ pub fn number(epsilon: f64, unit: EpsilonUnit, levels: f64) -> f64 {
 pub fn from_number(number: f64, unit: EpsilonUnit, levels: f64) -> f64 {
     let epsilon = match unit {
         EpsilonUnit::Fraction => number,
-        EpsilonUnit::GreyLevels => number / levels,
+        EpsilonUnit::GreyLevels | EpsilonUnit::Hounsfield => number / levels,
     };
     epsilon.clamp(0.0, LARGEST)
 }
@@ -115,9 +117,9 @@ pub fn number_text(epsilon: f64, unit: EpsilonUnit, levels: f64) -> String {
     let value = number(epsilon, unit, levels);
     match unit {
         EpsilonUnit::Fraction => format!("{value:.4}"),
-        EpsilonUnit::GreyLevels if value < 9.995 => format!("{value:.2}"),
-        EpsilonUnit::GreyLevels if value < 99.95 => format!("{value:.1}"),
-        EpsilonUnit::GreyLevels => format!("{value:.0}"),
+        _ if value < 9.995 => format!("{value:.2}"),
+        _ if value < 99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
     }
 }
 
@@ -126,6 +128,7 @@ pub fn suffix(unit: EpsilonUnit, levels: f64) -> String {
     match unit {
         EpsilonUnit::Fraction => String::new(),
         EpsilonUnit::GreyLevels => format!(" /{levels:.0}"),
+        EpsilonUnit::Hounsfield => " HU".to_owned(),
     }
 }
 
@@ -138,6 +141,10 @@ pub fn text(epsilon: f64, unit: EpsilonUnit, levels: f64) -> String {
 /// The number may lie outside [0, 1]; whoever uses it says so.
 pub fn parse(text: &str, unit: EpsilonUnit, levels: f64) -> Option<f64> {
     let text = text.trim().trim_start_matches(['ε', '=', ' ']).trim().replace(',', ".");
+    let text = match text.to_lowercase().strip_suffix("hu") {
+        Some(number) if unit == EpsilonUnit::Hounsfield => number.trim().to_owned(),
+        _ => text,
+    };
     let epsilon = match text.split_once('/') {
         Some((numerator, denominator)) => {
             let denominator: f64 = denominator.trim().parse().ok()?;

@@ -1,7 +1,7 @@
 //! The panel of choices and numbers: attack, reference, numbers at ε, view.
 
 use super::command::{Command, CommandSender, ExportKind};
-use super::epsilon::EpsilonUnit;
+use super::epsilon::{self, EpsilonUnit};
 use super::layout::section;
 use super::parameters::ParameterPanel;
 use super::state::{MaskStyle, State, View};
@@ -27,7 +27,10 @@ impl Pane for Inspector {
 
     fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _: &mut PaneContext<'_>) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            // The bar that scrolls lies over the right edge.
+            ui.set_max_width(ui.available_width() - 8.0);
             self.attack_ui(ui, state, commands);
+            made_for_ui(ui, state);
             numbers::numbers_ui(ui, state);
             if let Some(case) = &state.case {
                 let truth = state.frame.as_ref().and_then(|frame| frame.scores.as_ref()).map(|scores| scores.truth);
@@ -59,14 +62,36 @@ fn grid(name: &str) -> Grid {
     Grid::new(name).num_columns(2).spacing([12.0, 4.0]).min_col_width(72.0)
 }
 
+/// The bundled model sees membranes in everything: what it was made for is said where an image tells that it is something
+/// else.
+fn made_for_ui(ui: &mut Ui, state: &State) {
+    let bundled = state.model_about.as_ref().is_some_and(|about| about.facts.path.is_none());
+    let (Some(model), Some(case)) = (state.model.as_ref().filter(|_| bundled), &state.case) else { return };
+    let what = match case.about.modality.as_deref() {
+        Some("CT") => "CT",
+        Some("MR") => "MR",
+        Some("CR" | "DX" | "RG" | "XA" | "MG") => "radiographs",
+        Some(_) => "images of patients",
+        None if case.about.axes().is_some() => "scans of patients",
+        None => return,
+    };
+    let text = format!("{} was made for membranes in electron micrographs, not for {what}.", model.name);
+    ui.label(theme::weak(ui, text))
+        .on_hover_text("What it finds here means little. Open a model that was made for such images: M.");
+}
+
 impl Inspector {
     fn attack_ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
         ui.label(theme::semibold("Attack"));
         let chosen = state.attack();
         let width = ui.available_width();
+        // A list that is taller than the room below and above its button has no place to open in.
+        let (screen, button) = (ui.ctx().content_rect(), ui.cursor().top());
+        let room = (screen.bottom() - button - ui.spacing().interact_size.y).max(button - screen.top());
         let response = ComboBox::from_id_salt("attack")
             .selected_text(chosen.title)
             .width(width)
+            .height((room - 32.0).clamp(96.0, 560.0))
             .show_ui(ui, |ui| {
                 for entry in CATALOG {
                     let row = ui.selectable_label(entry.name == chosen.name, entry.title);
@@ -101,12 +126,14 @@ impl Inspector {
                 "The unit in which ε is shown and typed. A typed ratio such as 4/255 is always a ratio.",
                 |ui| {
                     ui.horizontal(|ui| {
-                        let levels = format!("/{:.0}", state.grey_levels());
-                        for (unit, name) in [
-                            (EpsilonUnit::GreyLevels, format!("grey levels {levels}")),
-                            (EpsilonUnit::Fraction, "fraction".to_owned()),
-                        ] {
-                            if ui.selectable_label(state.unit == unit, name).clicked() {
+                        let levels = epsilon::grey_levels(state.case.as_deref());
+                        for unit in state.epsilon_units() {
+                            let name = match unit {
+                                EpsilonUnit::GreyLevels => format!("/{levels:.0}"),
+                                EpsilonUnit::Fraction => "fraction".to_owned(),
+                                EpsilonUnit::Hounsfield => "HU".to_owned(),
+                            };
+                            if ui.selectable_label(state.epsilon_unit() == unit, name).clicked() {
                                 commands.send(Command::Unit(unit));
                             }
                         }

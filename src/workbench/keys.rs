@@ -30,7 +30,6 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
             ("F / 1", "Fit / one to one"),
             ("H / U / T", "Flip left-right / upside down / turn by 90°"),
             ("Z", "Magnifying glass, while it is held"),
-            ("[ / ]", "Smaller / larger brush"),
             ("Ctrl + C", "Copy the picture under the pointer"),
             ("B / W", "Blink / swipe"),
             ("D", "Only what changed, or all"),
@@ -38,22 +37,24 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "Ruler and region (toolbar)",
+        &[
+            ("Drag", "Measure, draw or paint"),
+            ("Shift + drag / Alt + drag", "Add to the region / take away"),
+            ("[ / ]", "Smaller / larger brush"),
+            ("Esc", "Back to the hand"),
+        ],
+    ),
+    (
         "Slices",
         &[
-            ("Page Up / Page Down", "Previous / next slice"),
-            ("Ctrl + wheel", "The same"),
+            ("Page Up / Page Down", "Previous / next slice, or entry of the data set"),
+            ("Ctrl + wheel", "Previous / next slice"),
             ("Home / End", "First / last slice"),
             ("Space", "Play or stop the stack"),
         ],
     ),
-    (
-        "Data set",
-        &[
-            ("Page Down / Page Up", "Next / previous entry"),
-            ("N / Shift + N", "The same"),
-            ("G", "Large library, or small"),
-        ],
-    ),
+    ("Data set", &[("N / Shift + N", "Next / previous entry"), ("G", "Large library, or small")]),
     (
         "Files",
         &[("O", "Open image"), ("Shift + O", "Open folder"), ("L", "Open label"), ("M", "Open model"), ("S", "Export")],
@@ -97,6 +98,10 @@ pub fn handle(context: &Context, state: &State, commands: &CommandSender, open: 
     if !egui::Popup::is_any_open(context) && pressed(Modifiers::NONE, Key::Escape) {
         escape(context, state, commands, open);
     }
+    // What is typed into an open list or menu is not meant for the window.
+    if egui::Popup::is_any_open(context) {
+        return;
+    }
     if pressed(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z) || pressed(Modifiers::COMMAND, Key::Y) {
         commands.send(Command::Redo);
     }
@@ -139,6 +144,8 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
     if open.sheet {
         commands.send(Command::Shortcuts(false));
         commands.send(Command::About(false));
+    } else if state.look.presenter {
+        commands.send(Command::Look(Look { presenter: false, ..state.look }));
     } else if let Some(focused) = context.memory(|m| m.focused()) {
         context.memory_mut(|m| m.surrender_focus(focused));
     } else if state.is_attacking() {
@@ -149,8 +156,6 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
         commands.send(Command::View(Box::new(View { focus: None, ..state.view.clone() })));
     } else if state.browse.enlarged {
         commands.send(Command::EnlargeLibrary(false));
-    } else if state.look.presenter {
-        commands.send(Command::Look(Look { presenter: false, ..state.look }));
     } else if state.images_only {
         commands.send(Command::ImagesOnly(false));
     } else if state.opening.is_some() {

@@ -31,6 +31,7 @@ mod numbers;
 pub mod parameters;
 pub mod probe;
 pub mod progress;
+mod prompt;
 mod run;
 mod screenshot;
 mod settings;

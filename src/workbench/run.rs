@@ -19,8 +19,8 @@ pub struct Options {
     pub label_map: Option<String>,
     /// The bounds of the image in pixel units; those of the stack where `None`.
     pub bounds: Option<Bounds>,
-    /// The slice of a stack, from 0.
-    pub slice: usize,
+    /// The slice of a stack, from 0; `None` is the middle of one without a label, else the first.
+    pub slice: Option<usize>,
     /// The model; the bundled one where `None`.
     pub model: Option<PathBuf>,
     /// Where to compute. `Auto` also means: as in the last session.

@@ -13,7 +13,7 @@ use super::timing::FrameTimes;
 pub use super::tuning::Tuned;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry};
-use crate::data::Region;
+use crate::data::{Region, Unit};
 use crate::engine::{CaseInfo, DeviceInfo, Early, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::{About, ModelCard};
 use crate::study::{Curve, CurvePoint, Measure};
@@ -250,14 +250,30 @@ impl Default for State {
 }
 
 impl State {
-    /// The grey levels that the bounds of the case span.
+    /// The unit in which ε is shown and typed: the chosen one, where the case has it.
+    pub fn epsilon_unit(&self) -> EpsilonUnit {
+        if self.epsilon_units().contains(&self.unit) { self.unit } else { EpsilonUnit::GreyLevels }
+    }
+
+    /// The units that ε has on the case.
+    pub fn epsilon_units(&self) -> Vec<EpsilonUnit> {
+        let mut units = vec![EpsilonUnit::GreyLevels, EpsilonUnit::Fraction];
+        let known = self.case.as_ref().is_some_and(|case| case.about.unit == Unit::Hounsfield);
+        units.extend(known.then_some(EpsilonUnit::Hounsfield));
+        units
+    }
+
+    /// What the bounds of the case span, in the unit of ε: Hounsfield units, else grey levels.
     pub fn grey_levels(&self) -> f64 {
-        epsilon::grey_levels(self.case.as_deref())
+        match (&self.case, self.epsilon_unit()) {
+            (Some(case), EpsilonUnit::Hounsfield) => f64::from(case.bounds.width()),
+            (case, _) => epsilon::grey_levels(case.as_deref()),
+        }
     }
 
     /// An ε with its unit, as chosen.
     pub fn epsilon_text(&self, epsilon: f64) -> String {
-        epsilon::text(epsilon, self.unit, self.grey_levels())
+        epsilon::text(epsilon, self.epsilon_unit(), self.grey_levels())
     }
 
     /// Distance in mm between rows and between columns of the shown image, where known.

@@ -62,6 +62,8 @@ fn job_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             ui.add(ProgressBar::new(progress).desired_width(120.0).desired_height(6.0).fill(theme::of(ui).accent));
             let left = match job.remaining_secs {
                 _ if paused => ", paused".to_owned(),
+                // The first steps say little of the others: some are a hundred times as long.
+                Some(_) if job.done < 3 => String::new(),
                 Some(secs) => format!(", {} left", secs_text(secs.max(0.1))),
                 None => String::new(),
             };

@@ -124,7 +124,8 @@ pub struct View {
     pub blink_secs: f32,
     /// What the difference is taken from.
     pub difference_from: DifferenceFrom,
-    /// Which picture is shown alone, if one is.
+    /// Which picture is shown alone, if one is. Not remembered: the next start would hide the others without a word.
+    #[serde(skip)]
     pub focus: Option<Picture>,
     /// Which pictures are shown.
     pub pictures: Vec<Picture>,

@@ -3,7 +3,7 @@
 use super::state::State;
 use super::{Command, CommandSender, theme};
 use crate::data::{StoredType, Unit};
-use crate::engine::CaseInfo;
+use crate::engine::{CaseInfo, Request};
 use eframe::egui::{Button, DragValue, Grid, Ui};
 
 /// Windows for Hounsfield units as radiologists use them: name, centre, width.
@@ -92,6 +92,7 @@ pub fn menu_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
         }
         ui.separator();
+        unit_ui(ui, case, commands);
         Grid::new("typed window").num_columns(2).show(ui, |ui| {
             let (mut centre, mut width) = (centre, width);
             let speed = f64::from(case.bounds.width()) / 500.0;
@@ -115,6 +116,21 @@ pub fn menu_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         "Window: how many grey values are spread over black to white (W), around which level (L), in stored units. A \
          right drag on a picture sets both: sideways the width, up and down the level.",
     );
+}
+
+/// Says whether the values are Hounsfield units, where the file does not tell; nothing where it does, or where they cannot be.
+pub fn unit_ui(ui: &mut Ui, case: &CaseInfo, commands: &CommandSender) {
+    let told = case.about.unit == Unit::Hounsfield && case.about.format.starts_with("DICOM");
+    if told || case.shape[0] != 1 || case.stored == StoredType::U8 {
+        return;
+    }
+    let mut on = case.about.unit == Unit::Hounsfield;
+    let name = if case.about.unit_guessed { "Hounsfield units (guessed)" } else { "Hounsfield units" };
+    let tip = "The values are Hounsfield units: −1000 is air, 0 is water. The file does not say so. Bounds become those of CT, \
+               ε has a unit, and exports as DICOM are CT.";
+    if ui.checkbox(&mut on, name).on_hover_text(tip).changed() {
+        commands.request(Request::Unit(if on { Unit::Hounsfield } else { Unit::Unknown }));
+    }
 }
 
 /// What ε is outside of the computer: in Hounsfield units where they are known, and in the 255 grey levels of the screen

@@ -53,7 +53,7 @@ fn probabilities(mean: f64) -> [f64; 3] {
 fn opened(folder: &Path) -> (Engine, Arc<CaseInfo>, Arc<Frame>) {
     let engine = engine();
     engine.send(Request::OpenModel(classifier(folder)));
-    engine.send(Request::Open { image: grey(folder), label: None, slice: 0 });
+    engine.send(Request::Open { image: grey(folder), label: None, slice: Some(0) });
     let (case, frame) = next(&engine, |case, _| case.name == "grey");
     (engine, case, frame)
 }
@@ -184,7 +184,7 @@ fn idx(folder: &Path) -> PathBuf {
 fn the_data_set_says_what_is_true_where_the_model_knows_the_class() {
     let folder = tempfile::tempdir().unwrap();
     let (engine, ..) = opened(folder.path());
-    engine.send(Request::Open { image: idx(folder.path()), label: None, slice: 0 });
+    engine.send(Request::Open { image: idx(folder.path()), label: None, slice: Some(0) });
     let (case, frame) = next(&engine, |case, _| case.slices == 3);
     assert_eq!((case.truth_by, frame.scores.as_ref().unwrap().truth), (TruthChoice::Given, 1));
     assert!(frame.clean.decision.unwrap().is_right());
@@ -241,7 +241,7 @@ fn several_classes_have_their_own_dice_and_one_of_them_can_be_erased() {
     let bands = folder.path().join("bands.png");
     image::GrayImage::from_fn(96, 32, |x, _| image::Luma([[20, 80, 180][x as usize / 32]])).save(&bands).unwrap();
     engine.send(Request::OpenModel(path));
-    engine.send(Request::Open { image: bands, label: None, slice: 0 });
+    engine.send(Request::Open { image: bands, label: None, slice: Some(0) });
     let dice = |frame: &Frame| frame.class_dice.clone();
     let frame = wait(&engine, |event| match event {
         Event::Failed(problem) => panic!("{problem:?}"),

@@ -1,10 +1,11 @@
 //! A folder is the data set that it is: every layout of images, masks and classes that people keep, found without decoding a
 //! pixel, opened as cases, and what is ambiguous said.
 
+use super::app::shared;
 use epsiloscope::data::dataset::MaskSource;
 use epsiloscope::data::{Dataset, Image, LabelMap, StoredType, write_image};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
@@ -40,15 +41,6 @@ fn pairs(set: &Dataset) -> Vec<(String, String)> {
         .iter()
         .map(|entry| (relative(&entry.image.file), entry.mask_file().map(relative).unwrap_or_default()))
         .collect()
-}
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

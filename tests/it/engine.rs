@@ -103,7 +103,7 @@ fn a_bad_file_is_a_message_and_the_picture_stays() {
     let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("notes.png");
     std::fs::write(&bad, "not a picture").unwrap();
-    engine.send(Request::Open { image: bad, label: None, slice: 0 });
+    engine.send(Request::Open { image: bad, label: None, slice: Some(0) });
     let why = failure(&engine);
     assert!(why.contains("notes.png"), "{why}");
     engine.send(Request::OpenModel(folder.path().join("none.safetensors")));
@@ -220,7 +220,7 @@ fn a_guess_holds_for_all_slices_and_an_unlabelled_slice_says_so() {
             _ => None,
         })
     };
-    engine.send(Request::Open { image, label: Some(label), slice: 0 });
+    engine.send(Request::Open { image, label: Some(label), slice: Some(0) });
     let first = case(0);
     assert!(first.label_map_guessed);
     let map = first.label_map.clone().unwrap();
@@ -305,7 +305,7 @@ fn a_label_waits_for_the_image_that_is_being_read_and_an_open_file_is_never_over
     let image = folder.path().join("cells.png");
     std::fs::copy(sample("membranes-2.png"), &image).unwrap();
     let engine = engine();
-    engine.send(Request::Open { image: image.clone(), label: None, slice: 0 });
+    engine.send(Request::Open { image: image.clone(), label: None, slice: Some(0) });
     engine.send(Request::OpenLabel(sample("membranes-2-mask.png")));
     let labelled = wait(&engine, |e| match e {
         Event::Case(info) if info.label_path.is_some() => Some(info),
@@ -347,7 +347,7 @@ fn what_cannot_be_computed_leaves_the_last_picture_with_its_name() {
     let first = frame_at(&engine, 4.0 / 255.0);
     broken.store(true, std::sync::atomic::Ordering::Relaxed);
     let other = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join("membranes-3.png");
-    engine.send(Request::Open { image: other.clone(), label: None, slice: 0 });
+    engine.send(Request::Open { image: other.clone(), label: None, slice: Some(0) });
     let mut names = Vec::new();
     let again = wait(&engine, |e| match e {
         Event::Case(info) => {
@@ -381,7 +381,7 @@ fn a_volume_is_attacked_slice_by_slice_and_keeps_its_place() {
     let path = |name: &str| folder.path().join(name);
     let ct = lumbar_ct(2, 48, 2).unwrap();
     write_stack(&path("ct.nii.gz"), &ct, &Made::default()).unwrap();
-    engine.send(Request::Open { image: path("ct.nii.gz"), label: None, slice: 0 });
+    engine.send(Request::Open { image: path("ct.nii.gz"), label: None, slice: Some(0) });
     let case = wait(&engine, |e| match e {
         Event::Case(case) if case.slices == 2 => Some(case),
         _ => None,

@@ -1,12 +1,12 @@
 //! The library: thumbnails of a data set, only those on the screen, its filter and order, and stepping through it with the
 //! pictures following.
 
+use super::app::{open, wait};
 use super::stage::*;
 use eframe::egui::{Key, Modifiers, Role, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use epsiloscope::data::{Dataset, Image, StoredType, Thumbnail, write_image};
-use epsiloscope::gpu::wgpu_setup;
 use epsiloscope::workbench::browse::{Browse, Sort};
 use epsiloscope::workbench::library::Library;
 use epsiloscope::workbench::{App, Command, Options, Setup};
@@ -134,24 +134,6 @@ fn library_filters_by_name_and_class_and_sorts() {
     assert_eq!(browse.shown, [1, 3, 5]);
     browse.chosen = Some(1);
     assert_eq!((browse.stepped(1), browse.stepped(-1), browse.stepped(9)), (Some(3), None, Some(5)));
-}
-
-fn open(options: Options, folder: Option<&Path>) -> Harness<'static, App> {
-    let setup = Setup { config_folder: folder.map(Path::to_owned), native_dialogs: false, still: true };
-    Harness::builder()
-        .with_size(Vec2::new(1280.0, 800.0))
-        .wgpu_setup(wgpu_setup())
-        .build_eframe(move |creation| App::new(creation, options, setup).unwrap())
-}
-
-fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App) -> bool) {
-    let start = Instant::now();
-    harness.step();
-    while !there(harness.state()) {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what}; problem {:?}", harness.state().state.problem);
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod app;
 mod attack_libraries;
 mod attack_panel;
 mod attack_progress;
@@ -33,6 +34,7 @@ mod observer;
 mod onnx;
 mod onnx_errors;
 mod onnx_file;
+mod opening;
 mod panels;
 mod predictions;
 mod readers;

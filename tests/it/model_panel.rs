@@ -1,9 +1,9 @@
 //! The window with models of other people: what was guessed is shown, a card is tried, undone and saved; a model that
 //! classifies shows its decision.
 
+use super::app::{open, wait, wait_current};
 use super::classes::{classifier, grey};
 use super::models::segmenter;
-use super::window::{open, wait, wait_current};
 use eframe::egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;

@@ -70,10 +70,10 @@ fn an_image_waits_for_the_model_that_is_meant_for_it() {
     model(&engine);
     frame_at(&engine, FOUR);
     // Alone, it does not fit the bundled model, which is grey.
-    engine.send(Request::Open { image: colours.clone(), label: None, slice: 0 });
+    engine.send(Request::Open { image: colours.clone(), label: None, slice: Some(0) });
     assert!(failure(&engine).contains("3 channels"));
     engine.send(Request::OpenModel(path));
-    engine.send(Request::Open { image: colours, label: None, slice: 0 });
+    engine.send(Request::Open { image: colours, label: None, slice: Some(0) });
     let mut case = None;
     let frame = wait(&engine, |event| match event {
         Event::Failed(problem) => panic!("{problem:?}"),

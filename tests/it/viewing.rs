@@ -6,7 +6,6 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::data::{About, Bounds, Region, Shape, StoredType, Unit};
 use epsiloscope::engine::{CaseInfo, Plane};
-use epsiloscope::gpu::wgpu_setup;
 use epsiloscope::view::Orientation;
 use epsiloscope::workbench::marks::Tool;
 use epsiloscope::workbench::state::Marks;
@@ -286,26 +285,7 @@ fn several_classes_have_their_colours_and_names() {
 // ---- the whole window ----
 
 fn window(options: Options) -> Harness<'static, App> {
-    let setup = Setup { config_folder: None, native_dialogs: false, still: true };
-    Harness::builder()
-        .with_size([1280.0, 800.0])
-        .wgpu_setup(wgpu_setup())
-        .build_eframe(move |creation| App::new(creation, options, setup).unwrap())
-}
-
-fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App) -> bool) {
-    let start = Instant::now();
-    harness.step();
-    while !there(harness.state()) {
-        let problem = &harness.state().state.problem;
-        assert!(start.elapsed() < Duration::from_secs(300), "{what}: not in time; {problem:?}");
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
-}
-
-fn current(app: &App) -> bool {
-    app.state.is_current() && !app.state.computing
+    open(options, None)
 }
 
 /// Whether the noise is 0 outside of `region` and somewhere inside not.
@@ -350,15 +330,6 @@ fn keys_turn_the_view_and_the_toolbar_fits_a_small_window() {
     let first = harness.get_by_role_and_label(Role::Button, "Fit").rect();
     let last = harness.get_by_label("Pictures").rect();
     assert!((first.center().y - last.center().y).abs() < 4.0, "{first:?} {last:?}");
-}
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

@@ -1,65 +1,23 @@
 //! The whole window with its engine: what a person does reaches the model and comes back as pictures, numbers and curves.
 
-use eframe::egui::{Key, Modifiers, Role, Vec2, pos2};
+use super::app::*;
+use eframe::egui::{Key, Modifiers, Role, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::attack::{Attack, Reference};
 use epsiloscope::engine::JobState;
-use epsiloscope::gpu::wgpu_setup;
 use epsiloscope::study::CurvePoint;
 use epsiloscope::workbench::epsilon_bar::{ENTRY_LABEL, SLIDER_LABEL};
 use epsiloscope::workbench::state::Theme;
-use epsiloscope::workbench::{App, Command, Options, PanelKind, Setup};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-const LIMIT: Duration = Duration::from_secs(300);
-
-fn open_sized(options: Options, folder: Option<&Path>, size: impl Into<Vec2>) -> Harness<'static, App> {
-    let setup = Setup { config_folder: folder.map(Path::to_owned), native_dialogs: false, still: true };
-    Harness::builder()
-        .with_size(size)
-        .wgpu_setup(wgpu_setup())
-        .build_eframe(move |creation| App::new(creation, options, setup).unwrap())
-}
-
-pub fn open(options: Options, folder: Option<&Path>) -> Harness<'static, App> {
-    open_sized(options, folder, [1280.0, 800.0])
-}
-
-/// Steps until `there`; fails after a limit.
-pub fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App) -> bool) {
-    let start = Instant::now();
-    harness.step();
-    while !there(harness.state()) {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}; problem {:?}", harness.state().state.problem);
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
-}
-
-pub fn wait_current(harness: &mut Harness<'static, App>) {
-    wait(harness, "a picture of the wished ε and attack", |app| app.state.is_current() && !app.state.computing);
-}
+use epsiloscope::workbench::{App, Command, Options, PanelKind};
+use std::path::Path;
+use std::time::Instant;
 
 /// The window with the bundled sample on the screen.
 fn with_sample() -> Harness<'static, App> {
     let mut harness = open(Options::default(), None);
     wait_current(&mut harness);
     harness
-}
-
-fn sample_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join(name)
-}
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]
@@ -366,6 +324,7 @@ fn window_opens_a_stack_with_its_labels_and_leafs_through_it() {
     // Dropped together, in either order.
     harness.state().send(Command::OpenFiles(vec![label.clone(), image.clone()]));
     wait(&mut harness, "the stack", |app| app.state.case.as_ref().is_some_and(|c| c.slices == 30));
+    wait_current(&mut harness);
     let case = harness.state().state.case.clone().unwrap();
     assert_eq!(case.shape, [1, 512, 512]);
     assert_eq!((&case.path, &case.label_path), (&Some(image), &Some(label)));

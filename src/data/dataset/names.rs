@@ -161,9 +161,9 @@ pub(super) fn are_identifiers(names: &[&str]) -> bool {
     names.iter().all(is_identifier) || names.len() > 100 && names.iter().all(bare)
 }
 
-/// The name of a slice: people count from 1.
+/// The name of a slice, counted from 0 as everywhere.
 pub(super) fn slice_name(stem: &str, slice: usize, slices: usize, digits: usize) -> String {
-    if slices == 1 { stem.to_owned() } else { format!("{stem} {:0digits$}", slice + 1) }
+    if slices == 1 { stem.to_owned() } else { format!("{stem} {:0digits$}", slice) }
 }
 
 /// Compares names as people do: runs of digits by their value, all else by letters without case.

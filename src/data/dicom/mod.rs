@@ -21,15 +21,13 @@ use super::numbers::{Filler, Numbers};
 use super::open::{
     Decoded, LARGEST_DECODED_BYTES, Source, check_cancelled, check_size, rounded_note, stream_error, too_large,
 };
+use super::stack::HOUNSFIELD;
 use super::{Bounds, DataError};
 use frames::Frames;
 use header::{Fault, Header, Photometric, Plane};
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
-
-/// Bounds of CT, in Hounsfield units: 12 bits above air and what lies outside of the circle.
-const HOUNSFIELD: Bounds = Bounds { lower: -1024.0, upper: 3071.0 };
 
 /// Bytes of frames that are decoded at once, one frame at least.
 const BATCH: usize = 8 << 20;

@@ -64,6 +64,11 @@ impl Worker {
                 let stack = Arc::new(scene.stack.with_bounds(bounds).map_err(text)?);
                 self.rescene(Stale::Case, |scene| scene.stack = stack)
             }
+            Request::Unit(unit) => {
+                let scene = self.scene.as_ref().ok_or("no image is open")?;
+                let stack = Arc::new(scene.stack.with_unit(unit));
+                self.rescene(Stale::Case, |scene| scene.stack = stack)
+            }
             Request::Slice(slice) => self.rescene(Stale::Case, |scene| {
                 scene.slice = slice.min(scene.stack.along(scene.axis).slices.saturating_sub(1));
             }),
@@ -72,8 +77,13 @@ impl Worker {
                 if scene.axis == axis {
                     return Ok(());
                 }
-                let slice = scene.stack.along(axis).slices / 2;
-                self.rescene(Stale::Case, |scene| (scene.axis, scene.slice) = (axis, slice))
+                let place = |axis| Axis::ALL.iter().position(|a| *a == axis).unwrap_or(0);
+                let middle = scene.stack.along(axis).slices / 2;
+                let slice = scene.visited[place(axis)].unwrap_or(middle);
+                self.rescene(Stale::Case, |scene| {
+                    scene.visited[place(scene.axis)] = Some(scene.slice);
+                    (scene.axis, scene.slice) = (axis, slice);
+                })
             }
             Request::Region(region) => {
                 // Nothing is open yet: it would have no image to belong to.
@@ -215,6 +225,7 @@ impl Worker {
                     label,
                     axis: Axis::default(),
                     slice,
+                    visited: [None; 3],
                     region: None,
                     truth: None,
                     // A class that is wished of one image is wished of the next.

@@ -96,7 +96,7 @@ impl App {
         let path = case.path.as_deref().filter(|_| case.axis == Axis::Slices);
         let found = path.and_then(|path| set.position(path, case.slice));
         if !browse.pending {
-            browse.chosen = found.or(browse.chosen);
+            browse.chosen = if case.axis == Axis::Slices { found } else { browse.chosen };
         } else if found == browse.chosen {
             browse.pending = false;
         }

@@ -87,7 +87,7 @@ pub fn image_numbers(case: &CaseInfo) -> Vec<String> {
     if case.slices > 1 {
         all.push(format!("Slice {} of 0–{}", case.slice, case.slices - 1));
     }
-    all.push(format!("{width} × {height}, {}{colour}", case.stored.name()));
+    all.push(format!("{width} × {height}, {}{colour}", case.stored_text()));
     all
 }
 

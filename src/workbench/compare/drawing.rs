@@ -75,7 +75,9 @@ fn marked(state: &State, stroke: &Stroke, last: [f32; 2], at: [f32; 2], modifier
             own.unwrap_or_else(|| Region::none(height, width)).brushed(last, at, state.brush / 2.0, erase)
         }
     };
-    Some(Marks { region: Some(region), ..marks })
+    // Whoever draws a region wants it to count; the toolbar's menu turns that off.
+    let confine = marks.confine || marks.region.is_none();
+    Some(Marks { region: Some(region), confine, ..marks })
 }
 
 fn drawn(stroke: &Stroke, shape: Shape, at: [f32; 2], modifiers: Modifiers) -> Region {

@@ -34,8 +34,8 @@ fn contents_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         }
     } else if state.case.is_none() {
         ui.label(theme::semibold("Drop an image or a folder here").size(16.0));
-        ui.label(theme::weak(ui, "PNG, JPEG, BMP, WebP, or TIFF with one or many pages (8-bit, 16-bit, float)"));
-        ui.label(theme::weak(ui, "with its label mask, if there is one; or a folder of them as a data set"));
+        ui.label(theme::weak(ui, "PNG, JPEG, BMP, WebP, TIFF, DICOM, NIfTI, NumPy, idx or CIFAR-10; a label with it"));
+        ui.label(theme::weak(ui, "or a folder: a DICOM series, images with masks, a folder for each class"));
         button_row(ui, commands, "Open image…", Command::ChooseImage);
     } else if let (None, Some(path)) = (&state.model, &state.opening_model) {
         ui.label(theme::semibold(crate::workbench::model::reading_text(state, path)));

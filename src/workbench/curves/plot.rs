@@ -81,9 +81,10 @@ fn over_epsilon<'a>(
     let marks = ticks::ticks(state);
     let font = TextStyle::Small.resolve(ui.style());
     let axis_label = |text: &str| egui::RichText::new(text).font(font.clone()).color(theme::of(ui).weak);
-    let unit = match state.unit {
+    let unit = match state.epsilon_unit() {
         crate::workbench::epsilon::EpsilonUnit::GreyLevels => format!("ε in grey levels /{:.0}", state.grey_levels()),
         crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
+        crate::workbench::epsilon::EpsilonUnit::Hounsfield => "ε in Hounsfield units".to_owned(),
     };
     let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
 

@@ -29,7 +29,7 @@ impl Entry {
             self.error = None;
         }
         if !self.editing && self.error.is_none() {
-            self.text = epsilon::number_text(state.epsilon, state.unit, state.grey_levels());
+            self.text = epsilon::number_text(state.epsilon, state.epsilon_unit(), state.grey_levels());
         }
         let field = TextEdit::singleline(&mut self.text)
             .font(FontId::proportional(size))
@@ -65,18 +65,19 @@ impl Entry {
             ui.colored_label(ui.visuals().error_fg_color, RichText::new(error).small());
             return;
         }
-        let typed = if self.editing { epsilon::parse(&self.text, state.unit, state.grey_levels()) } else { None };
+        let typed =
+            if self.editing { epsilon::parse(&self.text, state.epsilon_unit(), state.grey_levels()) } else { None };
         let typed = typed.filter(|e| (0.0..=epsilon::LARGEST).contains(e));
         let meaning = RichText::new(other_units(typed.unwrap_or(state.epsilon), state)).small();
         ui.label(if self.editing { meaning } else { meaning.weak() });
     }
 
     fn give(&mut self, state: &State, commands: &CommandSender) {
-        let shown = epsilon::number_text(state.epsilon, state.unit, state.grey_levels());
+        let shown = epsilon::number_text(state.epsilon, state.epsilon_unit(), state.grey_levels());
         if self.text.trim() == shown {
             return;
         }
-        match epsilon::parse(&self.text, state.unit, state.grey_levels()) {
+        match epsilon::parse(&self.text, state.epsilon_unit(), state.grey_levels()) {
             Some(epsilon) if (0.0..=epsilon::LARGEST).contains(&epsilon) => {
                 self.error = None;
                 commands.send(Command::Epsilon(epsilon));
@@ -99,9 +100,11 @@ fn other_units(epsilon: f64, state: &State) -> String {
     let levels = state.grey_levels();
     let percent = epsilon * 100.0;
     let physical = window_level::physical_text(state, epsilon);
-    match (physical, state.unit) {
+    match (physical, state.epsilon_unit()) {
         (Some(physical), _) => format!("{percent:.2} % = {physical}"),
-        (None, EpsilonUnit::GreyLevels) => format!("{epsilon:.4} of the range, {percent:.2} %"),
+        (None, EpsilonUnit::GreyLevels | EpsilonUnit::Hounsfield) => {
+            format!("{epsilon:.4} of the range, {percent:.2} %")
+        }
         (None, EpsilonUnit::Fraction) => {
             format!("{}, {percent:.2} %", epsilon::text(epsilon, EpsilonUnit::GreyLevels, levels))
         }

@@ -8,7 +8,7 @@ pub mod ticks;
 pub use entry::LABEL as ENTRY_LABEL;
 pub use slider::{LABEL as SLIDER_LABEL, epsilon_at, wheel_steps};
 
-use super::epsilon::{EpsilonScale, EpsilonUnit};
+use super::epsilon::{self, EpsilonScale, EpsilonUnit};
 use super::{Command, CommandSender, PaneContext, State, theme, tuning};
 use crate::engine::{JobState, Request};
 use crate::study::SweepPlan;
@@ -100,6 +100,7 @@ fn unit_title(unit: EpsilonUnit, levels: f64) -> String {
     match unit {
         EpsilonUnit::GreyLevels => format!("/{levels:.0}"),
         EpsilonUnit::Fraction => "of range".to_owned(),
+        EpsilonUnit::Hounsfield => "HU".to_owned(),
     }
 }
 
@@ -109,17 +110,19 @@ fn unit_width(state: &State) -> f32 {
 }
 
 fn unit_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
-    let levels = state.grey_levels();
+    let levels = epsilon::grey_levels(state.case.as_deref());
     let combo = ComboBox::from_id_salt("epsilon-unit")
         .width(unit_width(state) - 8.0)
-        .selected_text(unit_title(state.unit, levels))
+        .selected_text(unit_title(state.epsilon_unit(), levels))
         .show_ui(ui, |ui| {
-            for (unit, meaning) in [
-                (EpsilonUnit::GreyLevels, "grey levels of the stored depth"),
-                (EpsilonUnit::Fraction, "fraction of the range of grey values"),
-            ] {
+            for unit in state.epsilon_units() {
+                let meaning = match unit {
+                    EpsilonUnit::GreyLevels => "grey levels of the stored depth",
+                    EpsilonUnit::Fraction => "fraction of the range of grey values",
+                    EpsilonUnit::Hounsfield => "Hounsfield units",
+                };
                 let text = format!("{}   {meaning}", unit_title(unit, levels));
-                if ui.selectable_label(state.unit == unit, text).clicked() {
+                if ui.selectable_label(state.epsilon_unit() == unit, text).clicked() {
                     commands.send(Command::Unit(unit));
                 }
             }

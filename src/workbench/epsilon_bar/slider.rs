@@ -30,12 +30,12 @@ pub fn epsilon_at(state: &State, position: f64, length: f32, fine: bool) -> f64 
 
 fn rounded(state: &State, epsilon: f64) -> f64 {
     let levels = state.grey_levels();
-    let number = epsilon::number(epsilon, state.unit, levels);
+    let number = epsilon::number(epsilon, state.epsilon_unit(), levels);
     if number <= 0.0 {
         return 0.0;
     }
     let digits = 10f64.powf(2.0 - number.log10().floor());
-    epsilon::from_number((number * digits).round() / digits, state.unit, levels)
+    epsilon::from_number((number * digits).round() / digits, state.epsilon_unit(), levels)
 }
 
 /// Draws the slider `width` points wide and sends what it is asked for.

@@ -19,18 +19,18 @@ pub struct Tick {
 /// The marks for the present unit and scale, ascending in ε; the first is 0, the last the largest ε.
 pub fn ticks(state: &State) -> Vec<Tick> {
     let levels = state.grey_levels();
-    let numbers = match (state.unit, state.scale) {
+    let numbers = match (state.epsilon_unit(), state.scale) {
         (EpsilonUnit::GreyLevels, EpsilonScale::Logarithmic) if levels <= 512.0 => doublings(),
-        (_, EpsilonScale::Logarithmic) => one_two_five(state.unit, levels),
-        (_, EpsilonScale::Linear) => even(state.unit, levels),
+        (_, EpsilonScale::Logarithmic) => one_two_five(state.epsilon_unit(), levels),
+        (_, EpsilonScale::Linear) => even(state.epsilon_unit(), levels),
     };
-    let largest = epsilon::number(epsilon::LARGEST, state.unit, levels);
+    let largest = epsilon::number(epsilon::LARGEST, state.epsilon_unit(), levels);
     let inner = numbers.into_iter().filter(|(number, _)| *number > 0.0 && *number < largest * 0.999);
     std::iter::once((0.0, 4))
         .chain(inner)
         .chain(std::iter::once((largest, 3)))
         .map(|(number, rank)| {
-            let epsilon = epsilon::from_number(number, state.unit, levels);
+            let epsilon = epsilon::from_number(number, state.epsilon_unit(), levels);
             Tick { epsilon, position: state.scale.position(epsilon), label: label(number), rank }
         })
         .collect()

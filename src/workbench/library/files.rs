@@ -1,11 +1,12 @@
 //! Files: what is open, its slices, what was open before, and ways to open more.
 
+use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::{CaseInfo, Request};
 use crate::workbench::command::{Command, CommandSender};
 use crate::workbench::icons::{Icon, icon_button};
 use crate::workbench::layout::section;
 use crate::workbench::state::{Recent, State};
-use crate::workbench::theme;
+use crate::workbench::{theme, window_level};
 use eframe::egui::{self, Button, DragValue, ScrollArea, Slider, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
@@ -86,8 +87,9 @@ fn case_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender
         .on_hover_text(case.path.as_ref().map_or_else(|| case.name.clone(), |path| path.display().to_string()));
     let [channels, height, width] = case.shape;
     let colour = if channels == 1 { "grey" } else { "colour" };
-    ui.label(theme::weak(ui, format!("{width} × {height} px, {}, {colour}", case.stored.name())));
+    ui.label(theme::weak(ui, format!("{width} × {height} px, {}, {colour}", case.stored_text())));
     bounds_ui(ui, case, commands);
+    window_level::unit_ui(ui, case, commands);
     if let Some(class) = &case.class {
         ui.add(egui::Label::new(theme::weak(ui, format!("Class {class}"))).truncate());
     }
@@ -148,11 +150,23 @@ pub(super) fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &
 
 fn samples_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     section(ui, "Samples");
-    let open = state.case.as_ref().is_some_and(|c| c.path.is_none());
     let tip = "Membranes in a made-up electron micrograph, with their exact mask. The bundled model has never seen it.";
-    let row = ui.selectable_label(open, "Membranes, bundled");
-    if row.on_hover_text(tip).clicked() && !open {
-        commands.request(Request::OpenSample);
+    let bundled = (BUNDLED_SAMPLE_NAME, "Membranes, bundled", tip, Request::OpenSample);
+    let made = Sample::ALL.map(|sample| {
+        let tip = match sample {
+            Sample::LumbarCt => "A made-up CT in Hounsfield units, 24 slices, without a mask.",
+            Sample::LumbarMr => "A made-up MR, 16 sagittal slices, with the vertebrae as mask.",
+            Sample::ChestXray => "A made-up radiograph, with an opacity as mask.",
+        };
+        (sample.name(), sample.name(), tip, Request::Generate(sample))
+    });
+    for (case, name, tip, request) in std::iter::once(bundled).chain(made) {
+        let open = state.case.as_ref().is_some_and(|c| c.path.is_none() && c.name == case);
+        let wide = egui::vec2(ui.available_width(), ui.spacing().interact_size.y);
+        let row = ui.add(Button::selectable(open, name).truncate().right_text("").min_size(wide));
+        if row.on_hover_text(tip).clicked() && !open {
+            commands.request(request);
+        }
     }
 }
 
@@ -176,8 +190,9 @@ fn recent_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
 }
 
 fn recent_row(ui: &mut Ui, recent: &Recent, name: &str, state: &State, commands: &CommandSender) {
-    let open = [state.case.as_ref().and_then(|c| c.path.as_deref()), state.browse.set.as_ref().map(|set| &*set.path)];
-    let open = open.contains(&Some(recent.image.as_path()));
+    let case = state.case.as_ref().and_then(|c| c.path.as_deref());
+    let set = state.browse.set.as_ref().filter(|set| case.is_some_and(|case| set.position(case, 0).is_some()));
+    let open = [case, set.map(|set| &*set.path)].contains(&Some(recent.image.as_path()));
     ui.horizontal(|ui| {
         let side = ui.spacing().interact_size.y;
         let width = ui.available_width() - side - 8.0;
@@ -189,7 +204,7 @@ fn recent_row(ui: &mut Ui, recent: &Recent, name: &str, state: &State, commands:
         let response = ui.add_sized([width, side], button);
         if response.on_hover_text(tip).clicked() && !open {
             let (image, label) = (recent.image.clone(), recent.label.clone());
-            commands.request(Request::Open { image, label, slice: 0 });
+            commands.request(Request::Open { image, label, slice: None });
         }
         if icon_button(ui, Icon::Close, &format!("Forget {name}"), "", true).clicked() {
             commands.send(Command::ForgetRecent(recent.image.clone()));
