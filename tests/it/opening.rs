@@ -149,3 +149,41 @@ fn a_plane_is_left_and_found_again_where_it_was() {
         assert_eq!(harness.state().state.slice, slice);
     }
 }
+
+#[test]
+fn reading_stops_soon_after_it_is_cancelled() {
+    use epsiloscope::data::{Pixels, Stack, open};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+    let folder = tempfile::tempdir().unwrap();
+    let shape = [96, 1, 256, 256];
+    // Noise, so that compression has something to do.
+    let mut state = 1u32;
+    let values: Vec<i16> = (0..shape.iter().product())
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 20) as i16
+        })
+        .collect();
+    let stack = Stack::new(shape, Pixels::I16(values.into())).unwrap();
+    for name in ["a.nii.gz", "a.nii", "a.tif", "a/"] {
+        let path = folder.path().join(name);
+        let made = Made { compressed: true, ..Made::default() };
+        write_stack(&path, &stack, &made).unwrap();
+        let cancel = AtomicBool::new(false);
+        let (took, done) = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| open(&path, &cancel));
+            std::thread::sleep(Duration::from_millis(20));
+            let start = Instant::now();
+            cancel.store(true, Ordering::Relaxed);
+            let done = reader.join().unwrap().is_ok();
+            (start.elapsed(), done)
+        });
+        println!(
+            "{name}: {:.1} ms after it was cancelled, {}",
+            took.as_secs_f64() * 1e3,
+            if done { "read" } else { "given up" }
+        );
+        assert!(took < Duration::from_secs(2), "{name}: {took:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The tools of the pictures: window, planes, turns, regions, ruler, magnifier, clipboard; and ε in physical terms.
 
+use crate::app::{current, open, shared, wait};
 use crate::stage::{FGSM, FOUR, HEIGHT, Stage, WIDTH, compare, drag, picture_rect, settle, shows, state};
 use eframe::egui::{Event, Key, Modifiers, Pos2, Role, pos2};
 use egui_kittest::Harness;
@@ -9,8 +10,7 @@ use epsiloscope::engine::{CaseInfo, Plane};
 use epsiloscope::view::Orientation;
 use epsiloscope::workbench::marks::Tool;
 use epsiloscope::workbench::state::Marks;
-use epsiloscope::workbench::{App, Command, Options, Setup, State, window_level};
-use std::path::{Path, PathBuf};
+use epsiloscope::workbench::{App, Command, Options, State, window_level};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -10,8 +10,8 @@ use epsiloscope::study::CurvePoint;
 use epsiloscope::workbench::epsilon_bar::{ENTRY_LABEL, SLIDER_LABEL};
 use epsiloscope::workbench::state::Theme;
 use epsiloscope::workbench::{App, Command, Options, PanelKind};
-use std::path::Path;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The window with the bundled sample on the screen.
 fn with_sample() -> Harness<'static, App> {
