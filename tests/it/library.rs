@@ -210,7 +210,7 @@ fn library_shows_the_slices_of_a_stack() {
     let options = Options { image: Some(folder.join("train-volume.tif")), ..Options::default() };
     let mut harness = open(options, None);
     wait(&mut harness, "thumbnails of slices", |app| app.state.is_current() && app.state.browse.thumbnails.len() > 3);
-    assert_eq!(harness.state().state.browse.count_text(), "1 of 30");
+    assert_eq!(harness.state().state.browse.count_text(), "15 of 0–29", "a stack opens in its middle");
     harness.state().send(Command::ShowEntry(7));
     wait(&mut harness, "slice 7", |app| {
         app.state.is_current() && app.state.case.as_ref().is_some_and(|c| c.slice == 7)

@@ -73,9 +73,13 @@ impl Browse {
         Some(self.shown[place]).filter(|&index| Some(index) != self.chosen)
     }
 
-    /// `12 of 362`, with all entries where a filter hides some.
+    /// `12 of 362`, with all entries where a filter hides some; of the slices of one file their numbers, `11 of 0–361`.
     pub fn count_text(&self) -> String {
         let all = self.set.as_ref().map_or(0, |set| set.entries.len());
+        if all > 1 && self.shown.len() == all && self.set.as_ref().is_some_and(|set| set.files() == 1) {
+            let slice = self.chosen.map_or_else(|| "–".to_owned(), |slice| slice.to_string());
+            return format!("{slice} of 0–{}", all - 1);
+        }
         let place = self.place().map_or_else(|| "–".to_owned(), |place| (place + 1).to_string());
         let shown = self.shown.len();
         if shown == all { format!("{place} of {all}") } else { format!("{place} of {shown}, {all} in all") }
