@@ -1,8 +1,7 @@
 //! Arguments that several subcommands share.
 
-use crate::data::{Axis, Bounds, Stack};
+use crate::data::Bounds;
 use crate::gpu::DeviceChoice;
-use anyhow::Context as _;
 use std::path::PathBuf;
 
 /// What belongs to an image.
@@ -23,28 +22,12 @@ pub(super) struct CaseOptions {
     /// Slice of a stack, from 0. Without it the first; in the window, of a stack without a label, the middle.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub slice: Option<usize>,
-    /// The plane in which a volume is sliced: axial, coronal or sagittal where the file tells the sides of the patient, or 1
-    /// (as it is stored), 2 (along its rows) or 3 (along its columns).
-    #[arg(long, value_name = "PLANE", value_parser = ["axial", "coronal", "sagittal", "1", "2", "3"])]
-    pub plane: Option<String>,
 }
 
 impl CaseOptions {
     /// The slice that was asked for, else the first.
     pub fn slice(&self) -> usize {
         self.slice.unwrap_or(0)
-    }
-
-    /// The axis of `stack` along which the slices of the wished plane follow one another.
-    pub fn axis(&self, stack: &Stack) -> anyhow::Result<Axis> {
-        let Some(plane) = &self.plane else { return Ok(stack.axis) };
-        anyhow::ensure!(stack.is_volume(), "--plane {plane}: the image is no volume, so that it has one plane only");
-        let axes = stack.about.axes();
-        let numbered = plane.parse::<usize>().ok().and_then(|number| Axis::ALL.get(number.checked_sub(1)?).copied());
-        let named = || Axis::ALL.into_iter().find(|axis| axis.title(axes).eq_ignore_ascii_case(plane));
-        numbered.or_else(named).with_context(|| {
-            format!("--plane {plane}: the file does not tell the sides of the patient. Give 1, 2 or 3")
-        })
     }
 }
 

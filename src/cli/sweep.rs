@@ -4,7 +4,7 @@ use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
 use super::perceptibility::SeenOptions;
 use super::progress::Progress;
 use crate::attack::{self, Attack, CATALOG, Reference};
-use crate::data::{self, Case, LabelMap, LabelStack, Mask, Region, Stack};
+use crate::data::{self, Axis, Case, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
 use crate::model::{self, BuiltIn, Model, ModelCard};
 use crate::study::report::{
@@ -29,6 +29,10 @@ pub(super) struct SweepOptions {
     image: Option<PathBuf>,
     #[command(flatten)]
     case: CaseOptions,
+    /// The plane in which a volume is sliced: axial, coronal or sagittal where the file tells the sides of the patient, or 1
+    /// (as it is stored), 2 (along its rows) or 3 (along its columns).
+    #[arg(long, value_name = "PLANE", value_parser = ["axial", "coronal", "sagittal", "1", "2", "3"])]
+    plane: Option<String>,
     #[command(flatten)]
     model: ModelOptions,
     #[command(flatten)]
@@ -73,6 +77,7 @@ impl SweepOptions {
         Self {
             image,
             case,
+            plane: None,
             model,
             device,
             attack: "fgsm",
@@ -108,7 +113,7 @@ impl SweepOptions {
         let bounds = self.case.bounds.map(|b| format!("{},{}", b.lower, b.upper));
         option("--bounds", bounds);
         option("--slice", self.case.slice.map(|slice| slice.to_string()));
-        option("--plane", self.case.plane.clone());
+        option("--plane", self.plane.clone());
         option("--model", path(&self.model.model));
         option("--device", Some(self.device.device.name().to_owned()));
         option("--attack", Some(self.attack.to_owned()));
@@ -232,7 +237,7 @@ impl Opened {
         if let Some(label) = &label {
             label.check_fits(&stack)?;
         }
-        let axis = options.case.axis(&stack)?;
+        let axis = axis(options.plane.as_deref(), &stack)?;
         let (stack, label) = (stack.along(axis), label.map(|label| label.along(axis)));
         let stack = match options.case.bounds {
             Some(bounds) => stack.with_bounds(bounds)?,
@@ -258,6 +263,17 @@ impl Opened {
         let (mask, used) = matched(label, options, &plain)?;
         Ok((plain.relabel(Some(mask)).with_context(on)?.confined(region), used))
     }
+}
+
+/// The axis of `stack` along which the slices of the wished plane follow one another.
+fn axis(plane: Option<&str>, stack: &Stack) -> anyhow::Result<Axis> {
+    let Some(plane) = plane else { return Ok(stack.axis) };
+    anyhow::ensure!(stack.is_volume(), "--plane {plane}: the image is no volume, so that it has one plane only");
+    let axes = stack.about.axes();
+    let numbered = plane.parse::<usize>().ok().and_then(|number| Axis::ALL.get(number.checked_sub(1)?).copied());
+    let named = || Axis::ALL.into_iter().find(|axis| axis.title(axes).eq_ignore_ascii_case(plane));
+    let unknown = || format!("--plane {plane}: the file does not tell the sides of the patient. Give 1, 2 or 3");
+    numbered.or_else(named).with_context(unknown)
 }
 
 /// The label's mask in the model's classes.

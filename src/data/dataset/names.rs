@@ -163,7 +163,7 @@ pub(super) fn are_identifiers(names: &[&str]) -> bool {
 
 /// The name of a slice, counted from 0 as everywhere.
 pub(super) fn slice_name(stem: &str, slice: usize, slices: usize, digits: usize) -> String {
-    if slices == 1 { stem.to_owned() } else { format!("{stem} {:0digits$}", slice) }
+    if slices == 1 { stem.to_owned() } else { format!("{stem} {slice:0digits$}") }
 }
 
 /// Compares names as people do: runs of digits by their value, all else by letters without case.

@@ -77,7 +77,7 @@ impl Worker {
                 if scene.axis == axis {
                     return Ok(());
                 }
-                let place = |axis| Axis::ALL.iter().position(|a| *a == axis).unwrap_or(0);
+                let place = |axis: Axis| Axis::ALL.iter().position(|a| *a == axis).unwrap_or(0);
                 let middle = scene.stack.along(axis).slices / 2;
                 let slice = scene.visited[place(axis)].unwrap_or(middle);
                 self.rescene(Stale::Case, |scene| {
