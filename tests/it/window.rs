@@ -10,7 +10,7 @@ use epsiloscope::study::CurvePoint;
 use epsiloscope::workbench::epsilon_bar::{ENTRY_LABEL, SLIDER_LABEL};
 use epsiloscope::workbench::state::Theme;
 use epsiloscope::workbench::{App, Command, Options, PanelKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The window with the bundled sample on the screen.
