@@ -75,10 +75,11 @@ pub fn opening_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     ui.horizontal(|ui| {
         ui.add(egui::Spinner::new().size(14.0));
         let share = state.read_share.map_or_else(String::new, |share| format!(" {:.0} %", share * 100.0));
-        ui.add(egui::Label::new(format!("Reading{share} {}", file_name(path))).truncate());
+        // The name takes what is left of the width.
         if icon_button(ui, Icon::Close, "Cancel reading", "", true).clicked() {
             commands.request(Request::CancelOpen);
         }
+        ui.add(egui::Label::new(format!("Reading{share} {}", file_name(path))).truncate());
     });
 }
 
