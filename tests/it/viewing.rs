@@ -142,9 +142,10 @@ fn rectangle_ellipse_brush_and_eraser_draw_a_region() {
     // A menu closes when something is chosen.
     harness.get_by_label("Region").click();
     settle(&mut harness);
+    assert!(harness.state().state.marks.confined_to().is_some(), "a region that is drawn counts");
     harness.get_by_label("Confine the attack to the region").click();
     settle(&mut harness);
-    assert!(harness.state().state.marks.confined_to().is_some());
+    assert!(harness.state().state.marks.confined_to().is_none());
 }
 
 #[test]
