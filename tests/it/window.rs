@@ -241,7 +241,7 @@ fn window_settings_survive_a_restart() {
         app.send(Command::View(Box::new(view)));
         app.send(Command::Panel(PanelKind::Library, false));
         app.send(Command::OpenFiles(vec![image.clone()]));
-        wait(&mut harness, "the image", |app| app.state.case.as_ref().is_some_and(|c| c.path.is_some()));
+        wait(&mut harness, "the image", |app| !app.state.recent.is_empty());
         eframe::App::on_exit(harness.state_mut());
     }
     let mut harness = open(Options::default(), Some(folder.path()));
@@ -337,8 +337,8 @@ fn window_opens_a_stack_with_its_labels_and_leafs_through_it() {
     wait(&mut harness, "slice 3", |app| app.state.case.as_ref().is_some_and(|c| c.slice == 3));
     wait_current(&mut harness);
     assert_eq!(harness.state().state.slice, 3);
-    let shown = harness.query_by_label("3 of 0–29");
-    assert!(shown.is_some(), "slices count from 0, as on the command line");
+    let shown = harness.query_all_by_label("3 of 0–29").count();
+    assert!(shown > 0, "slices count from 0, as on the command line");
 }
 
 #[test]
