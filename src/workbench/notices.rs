@@ -112,6 +112,10 @@ pub fn problem_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 let why = Label::new(RichText::new(&problem.why).color(palette.text)).wrap();
+                if problem.why.len() <= MOST_LETTERS {
+                    ui.add(why).on_hover_text("The last good state stays on the screen.");
+                    return;
+                }
                 // A long list (of operators, of tensors) is scrolled: it must not push the pictures away.
                 egui::ScrollArea::vertical().id_salt("problem").max_height(MOST_PROBLEM).show(ui, |ui| {
                     ui.add(why).on_hover_text("The last good state stays on the screen.");
