@@ -24,7 +24,7 @@ fn window_shows_what_was_guessed_tries_a_card_and_saves_it_on_wish() {
     wait_current(&mut harness);
     harness.run_steps(3);
     assert!(says(&harness, "No card lies beside this model"), "the panel has come to the front");
-    assert!(says(&harness, "Conv ×1") && says(&harness, "GFLOP"));
+    assert!(says(&harness, "Conv\u{a0}×1") && says(&harness, "GFLOP"));
     assert_eq!(harness.unnamed_widgets(), Vec::<String>::new());
     let mut card = (*harness.state().state.model.clone().unwrap()).clone();
     card.input.range = [0.0, 2.0];
