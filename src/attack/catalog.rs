@@ -381,6 +381,26 @@ impl Attack {
     }
 }
 
+impl Attack {
+    /// The attack of one step, without a random start, that this one repeats; `None` if it repeats none. Many steps that do less
+    /// harm than this are a sign of gradient masking. (Of CosPGD it is its own first step, which weighs pixels as it does.)
+    pub fn one_step(&self) -> Option<Self> {
+        let single = |name: &str, values: &[(&str, f64)]| {
+            let first = Self::named(name).ok()?;
+            values.iter().try_fold(first, |first, &(name, value)| first.with(name, value).ok())
+        };
+        match self.name() {
+            "pgd" | "apgd-ce" if self.get("norm") == Some(1.0) => {
+                single("pgd", &[("norm", 1.0), ("steps", 1.0), ("step", 1.0), ("random-start", 0.0)])
+            }
+            "bim" | "mi-fgsm" | "segpgd" | "pgd" | "apgd-ce" => single("fgsm", &[]),
+            "cospgd" => single("cospgd", &[("steps", 1.0), ("step", 1.0), ("random-start", 0.0)]),
+            "binm" | "pgdnm" => single("fgnm", &[("clip", self.get("clip")?)]),
+            _ => None,
+        }
+    }
+}
+
 /// The entry called `name`, if there is one.
 pub fn find(name: &str) -> Option<&'static Entry> {
     CATALOG.iter().find(|e| e.name == name)

@@ -1,15 +1,16 @@
 //! `epsiloscope attack`: an adversarial example of an image, or of each image of an array, as a NumPy array; or of each case
 //! of a table.
 
-use super::attack_batch::{Batch, BatchOptions};
+use super::attack_batch::{Batch, BatchOptions, parse_epsilon};
 use super::images::{Images, InputOptions};
 use super::options::print;
 use super::sweep::attack_parser;
 use super::targets::Targets;
-use crate::attack::{Attack, Judgement, Options, input_gradient};
+use crate::attack::{Attack, Judgement, Norm, Objective, Options, Outcome, Reference, input_gradient};
 use crate::data::{Bounds, write_npy};
 use crate::model::{InputRule, Model, ModelCard, SizeRule};
 use crate::study::report::epsilon;
+use crate::study::zeros_note;
 use crate::tensor::to_host;
 use anyhow::{Context, ensure};
 use burn::tensor::Tensor;
@@ -73,10 +74,16 @@ impl AttackCommand {
         let (Some(path), Some(out), Some(epsilon)) = (&self.image, &self.out, &self.epsilon) else {
             anyhow::bail!("give an image, --epsilon and --out; or --batch CASES.csv");
         };
-        let epsilon = match epsilon::parse_list(epsilon).context("--epsilon")?[..] {
-            [epsilon] => epsilon,
-            _ => anyhow::bail!("--epsilon: give one value, e.g. 4/255"),
+        // An L2 radius, or a radius in the units of the array, may be larger than 1.
+        let epsilon = if self.input.raw || attack.norm() == Some(Norm::L2) {
+            parse_epsilon(epsilon)
+        } else {
+            epsilon::number(epsilon).map_err(anyhow::Error::from)
         };
+        let epsilon = epsilon.context("--epsilon")?;
+        if self.label.is_some() {
+            attack.check_reference(Reference::Label)?;
+        }
         let model = self.input.open_model()?;
         let mut images = Images::read(path, &self.input, model.as_ref())?;
         let (model, epsilon) = if self.input.raw { self.raw(model, &mut images, epsilon)? } else { (model, epsilon) };
@@ -88,6 +95,7 @@ impl AttackCommand {
         )?;
         let (count, width) = (images.shape[0], images.bounds.width());
         let (mut adversarial, mut gradients, mut judged) = (Vec::new(), Vec::new(), Vec::new());
+        let mut beside = Beside::default();
         let mut first = 0;
         while first < count {
             let batch = images.at_once(model.as_ref()).min(count - first);
@@ -101,6 +109,7 @@ impl AttackCommand {
             let before = objective.judge(model.as_ref(), x.clone())?;
             let found =
                 attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &Options::default())?;
+            beside.add(self, attack, model.as_ref(), &x, &objective, epsilon, &found)?;
             adversarial.extend(self.in_units(&images, first, &x, found.adversarial)?);
             judged.extend(before.into_iter().zip(found.judged));
             first += batch;
@@ -114,7 +123,9 @@ impl AttackCommand {
         if let Some(path) = &self.save_gradient {
             write_npy(path, &images.axes, &gradients)?;
         }
-        print(&self.words(out, &attack, &images, &judged, &adversarial))
+        print(
+            &(self.words(out, &attack, &images, &judged, &adversarial) + &beside.words(&judged, self.target.is_some())),
+        )
     }
 
     /// The model that takes numbers as they are, and ε as a share of the bounds that hold them.
@@ -180,6 +191,81 @@ impl AttackCommand {
             100.0 * mean(&|(_, after)| after.hits),
             if judged.len() > 1 { format!(" (mean of {} images)", judged.len()) } else { String::new() },
         )
+    }
+}
+
+/// What stands beside an attack: random signs of its norm, and its one-step form. Where either does more, or the gradient is
+/// zero in many places, gradients are masked.
+#[derive(Default)]
+struct Beside {
+    random: Vec<Judgement>,
+    first: Option<(Attack, Vec<Judgement>)>,
+    zeros: Vec<f32>,
+}
+
+impl Beside {
+    #[expect(clippy::too_many_arguments, reason = "one run and what it found")]
+    fn add(
+        &mut self,
+        command: &AttackCommand,
+        attack: Attack,
+        model: &dyn Model,
+        x: &Tensor<4>,
+        objective: &Objective,
+        epsilon: f64,
+        found: &Outcome,
+    ) -> anyhow::Result<()> {
+        if !attack.entry().gradient || attack.entry().lowers_the_loss {
+            return Ok(());
+        }
+        // Of the same norm as the attack: signs of length s have the L2 norm s·√n.
+        let values = x.dims()[1..].iter().product::<usize>() as f64;
+        let (norm, share) =
+            if attack.norm() == Some(Norm::Linf) { (Norm::Linf, 1.0) } else { (Norm::L2, values.sqrt()) };
+        let sizes = to_host(norm.of(found.adversarial.clone() - x.clone()))?;
+        let sizes: Vec<f64> = sizes.into_iter().map(|size| f64::from(size) / share).collect();
+        let random = Attack::random_sign(u64::from(command.seed))?;
+        self.random.extend(random.run_through(model, x, objective, &sizes, &Options::default())?.judged);
+        if let Some(one) = attack.one_step() {
+            let outcome = one.run_through(model, x, objective, &vec![epsilon; x.dims()[0]], &Options::default())?;
+            self.first.get_or_insert((one, Vec::new())).1.extend(outcome.judged);
+        }
+        self.zeros.extend(found.zero_share.iter().flatten());
+        Ok(())
+    }
+
+    /// Lines for people; `judged` are the clean images and what the attack made of them.
+    fn words(&self, judged: &[(Judgement, Judgement)], targeted: bool) -> String {
+        if self.random.is_empty() {
+            return String::new();
+        }
+        let mean = |of: &mut dyn Iterator<Item = f32>| {
+            let all: Vec<f64> = of.map(f64::from).collect();
+            all.iter().sum::<f64>() / all.len().max(1) as f64
+        };
+        let loss = |of: &[Judgement]| mean(&mut of.iter().map(|j| j.loss));
+        let hits = |of: &[Judgement]| 100.0 * mean(&mut of.iter().map(|j| j.hits));
+        let after: Vec<Judgement> = judged.iter().map(|(_, after)| *after).collect();
+        let sign = if targeted { -1.0 } else { 1.0 };
+        let more = |other: f64| sign * other > sign * loss(&after) + 1e-3 * loss(&after).abs();
+        let random = loss(&self.random);
+        let mut text = format!("beside it, random signs of its norm: loss {random:.6}, {:.2} %", hits(&self.random));
+        let mut notes: Vec<String> = zeros_note(mean(&mut self.zeros.iter().copied())).into_iter().collect();
+        if more(random) {
+            notes.push(
+                "Random signs do more than the attack: a sign of gradient masking, or of too large a step.".to_owned(),
+            );
+        }
+        if let Some((one, first)) = &self.first {
+            text += &format!("; one step ({one}): loss {:.6}, {:.2} %", loss(first), hits(first));
+            if more(loss(first)) {
+                notes.push(
+                    "One step does more than many: a sign of gradient masking, or of steps too large or too few."
+                        .to_owned(),
+                );
+            }
+        }
+        notes.into_iter().fold(text + "\n", |text, note| text + "note: " + &note + "\n")
     }
 }
 

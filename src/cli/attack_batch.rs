@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Cases that are attacked together, where they are of one shape.
 const AT_ONCE: usize = 32;
 
+/// Bounds that change nothing.
+const UNIT: Bounds = Bounds { lower: 0.0, upper: 1.0 };
+
 /// Arguments of the batch.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct BatchOptions {
@@ -109,9 +112,11 @@ impl<'a> Batch<'a> {
         let ([_, height, width], bounds) = (first.case.shape, first.case.bounds);
         let model =
             if self.options.raw { as_it_is(self.model.as_ref(), bounds, [height, width])? } else { self.model.clone() };
+        // What is kept is judged as it is, without a way through bounds and back.
+        let as_kept = self.options.raw.then(|| as_it_is(self.model.as_ref(), UNIT, [height, width])).transpose()?;
         let cases: Vec<BatchCase> = waiting.iter().map(|w| w.case.clone()).collect();
         for (result, Waiting { axes, unit, .. }) in
-            attack_cases(model.as_ref(), self.attack, &cases)?.into_iter().zip(waiting)
+            attack_cases(model.as_ref(), as_kept.as_deref(), self.attack, &cases)?.into_iter().zip(waiting)
         {
             if let Some(folder) = self.save {
                 write_npy(&folder.join(format!("{}.npy", self.done)), &axes, &result.adversarial)?;
@@ -209,7 +214,7 @@ fn read_rows(path: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// `4/255` or `0.0157`; an L2 radius may be larger than 1.
-fn parse_epsilon(text: &str) -> anyhow::Result<f64> {
+pub(super) fn parse_epsilon(text: &str) -> anyhow::Result<f64> {
     let number = |t: &str| t.trim().parse::<f64>().ok();
     let value = match text.split_once('/') {
         Some((a, b)) => number(a).zip(number(b)).map(|(a, b)| a / b),

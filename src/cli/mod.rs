@@ -17,6 +17,7 @@ mod perceptibility;
 mod predict;
 mod progress;
 mod sweep;
+mod sweep_many;
 pub mod synth;
 mod targets;
 pub mod train;

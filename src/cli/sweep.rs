@@ -3,15 +3,17 @@
 use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
 use super::perceptibility::SeenOptions;
 use super::progress::Progress;
+use super::sweep_many::{self, ManyOptions};
 use crate::attack::{self, Attack, CATALOG, Reference};
-use crate::data::{self, Axis, Case, LabelMap, LabelStack, Mask, Region, Stack};
+use crate::data::{self, Axis, Bounds, Case, ClassLabel, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
-use crate::model::{self, BuiltIn, Model, ModelCard};
+use crate::model::{self, BuiltIn, Model, ModelCard, Task};
+use crate::study::campaign::Wish;
 use crate::study::report::{
     Criterion, Provenance, Settings, broken_intervals, build_report, check_writable, epsilon, utc_now,
 };
-use crate::study::{Adversary, Curve, Subject, SweepPlan, sweep};
-use anyhow::Context;
+use crate::study::{Adversary, Curve, CurvePoint, Subject, SweepPlan, Truth, sweep};
+use anyhow::{Context, bail, ensure};
 use burn::tensor::Device;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
@@ -25,44 +27,59 @@ const DEFAULT_EPSILONS: &str = "0,0.25/255,0.5/255,1/255,2/255,4/255,8/255,16/25
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SweepOptions {
     /// The image: PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy,
-    /// idx or CIFAR-10. Without it, the bundled sample with its label.
-    image: Option<PathBuf>,
+    /// idx or CIFAR-10. Without it, the bundled sample with its label. Several images, folders (data sets) or files of several
+    /// images with --count make a campaign: one table over all of them.
+    #[arg(value_name = "IMAGE|FOLDER")]
+    pub(super) images: Vec<PathBuf>,
     #[command(flatten)]
-    case: CaseOptions,
+    pub(super) case: CaseOptions,
     /// The plane in which a volume is sliced: axial, coronal or sagittal where the file tells the sides of the patient, or 1
     /// (as it is stored), 2 (along its rows) or 3 (along its columns).
     #[arg(long, value_name = "PLANE", value_parser = ["axial", "coronal", "sagittal", "1", "2", "3"])]
-    plane: Option<String>,
+    pub(super) plane: Option<String>,
+    /// The model: .onnx, .safetensors, .bpk, .pt or .pth, with its card (.toml of the same name, or model.toml) beside it.
+    /// Without a model, the bundled membrane model. Several (--model A --model B): what is made on one is judged on all.
+    #[arg(long = "model", value_name = "WEIGHTS")]
+    pub(super) models: Vec<PathBuf>,
     #[command(flatten)]
-    model: ModelOptions,
-    #[command(flatten)]
-    device: DeviceOptions,
-    /// The attack; `epsiloscope attacks` explains them.
-    #[arg(long, default_value = "fgsm", value_parser = attack_parser())]
-    attack: &'static str,
+    pub(super) device: DeviceOptions,
+    /// The attack; `epsiloscope attacks` explains them. Several: --attack fgsm,pgd
+    #[arg(long = "attack", value_name = "NAME,…", default_value = "fgsm", value_delimiter = ',', value_parser = attack_parser())]
+    pub(super) attacks: Vec<&'static str>,
     /// ε as fractions of the bounds' width: decimals, fractions (2/255) and inclusive ranges (0..0.9:0.1), separated by
     /// commas. 0 is always measured.
     #[arg(long, value_name = "LIST", default_value = DEFAULT_EPSILONS, allow_hyphen_values = true)]
-    epsilons: String,
-    /// What counts as broken: Dice below a share of the clean Dice (75%), or below a value (0.7).
+    pub(super) epsilons: String,
+    /// What counts as broken: Dice below a share of the clean Dice (75%), or below a value (0.7); of a model that classifies
+    /// always a wrong decision; with a target, target:0.5 is half of what is to change (1 for a class).
     #[arg(long, value_name = "DICE", default_value = "75%")]
-    broken_below: Criterion,
+    pub(super) broken_below: Criterion,
+    /// What the attack wishes: class:3 or class:NAME, erase:CLASS (the class is gone from the mask), or a mask.
+    #[arg(long, value_name = "class:N|erase:CLASS|MASK")]
+    pub(super) target: Option<String>,
+    /// A target of the program's choosing: of classes the second most probable one, of masks that the positive class is gone.
+    #[arg(long, conflicts_with = "target")]
+    pub(super) targeted: bool,
     /// Change only this part of the image: a rectangle in pixels, or a mask of the image's size, in which everything but 0
     /// belongs to it. The control is confined to it too.
     #[arg(long, value_name = "X,Y,W,H|MASK")]
-    region: Option<String>,
+    pub(super) region: Option<String>,
     #[command(flatten)]
-    seen: SeenOptions,
-    /// A parameter of the attack: `--set steps=20`. `epsiloscope attacks` lists them with their ranges and defaults.
+    pub(super) seen: SeenOptions,
+    /// A parameter of the attack: `--set steps=20`, of one of several attacks `--set pgd.steps=20`. `epsiloscope attacks` lists
+    /// them with their ranges and defaults.
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
-    set: Vec<String>,
-    /// Seed of the random signs, and of the attack.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// The folder for curve.csv, curve.svg, curve.png, a panel-….png for each ε and report.html. Made if it does not exist;
-    /// files of an earlier run in it are replaced.
+    pub(super) set: Vec<String>,
+    /// Seed of the random signs, and of the attack. Several: --seed 0,1,2
+    #[arg(long = "seed", default_value = "0", value_delimiter = ',')]
+    pub(super) seeds: Vec<u64>,
+    #[command(flatten)]
+    pub(super) many: ManyOptions,
+    /// The folder for curve.csv, curve.svg, curve.png, a panel-….png for each ε and report.html; of a campaign for rows.csv,
+    /// summary.csv and campaign.html. Made if it does not exist; files of an earlier run in it are replaced, but for rows.csv: a
+    /// campaign goes on where it was.
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
 }
 
 impl SweepOptions {
@@ -75,30 +92,80 @@ impl SweepOptions {
         out: &Path,
     ) -> Self {
         Self {
-            image,
+            images: image.into_iter().collect(),
             case,
             plane: None,
-            model,
+            models: model.model.into_iter().collect(),
             device,
-            attack: "fgsm",
+            attacks: vec!["fgsm"],
             epsilons: DEFAULT_EPSILONS.to_owned(),
             broken_below: Criterion::default(),
+            target: None,
+            targeted: false,
             region: None,
             seen: SeenOptions::default(),
             set: Vec::new(),
-            seed: 0,
+            seeds: vec![0],
+            many: ManyOptions::default(),
             out: out.to_owned(),
         }
     }
 
+    /// The attacks with their settings: those that name the attack, and those that name none, of which each must be a parameter
+    /// of some attack.
+    pub(super) fn methods(&self) -> anyhow::Result<Vec<Attack>> {
+        let several = self.attacks.len() > 1;
+        let mut used = vec![false; self.set.len()];
+        let mut methods = Vec::new();
+        for name in &self.attacks {
+            let plain = Attack::named(name)?;
+            let mut own = Vec::new();
+            for (setting, used) in self.set.iter().zip(&mut used) {
+                let parameter = setting.split_once('=').map_or(setting.as_str(), |(key, _)| key).trim();
+                let wanted = match parameter.split_once('.') {
+                    Some((of, _)) if of == *name => Some(&setting[setting.find('.').map_or(0, |at| at + 1)..]),
+                    Some(_) => None,
+                    // Of a single attack a parameter that it has not is a mistake, which parsing explains.
+                    None => (!several || plain.get(parameter).is_some()).then_some(setting.as_str()),
+                };
+                if let Some(setting) = wanted {
+                    own.push(setting);
+                    *used = true;
+                }
+            }
+            methods.push(Attack::parse(name, &own)?);
+        }
+        if let Some(at) = used.iter().position(|used| !used) {
+            bail!("--set {}: none of the attacks {} has it", self.set[at], self.attacks.join(", "));
+        }
+        Ok(methods)
+    }
+
+    /// The one attack with its seed.
     fn method(&self) -> anyhow::Result<Attack> {
-        let attack = Attack::parse(self.attack, &self.set)?;
+        let attack = self.methods()?.into_iter().next().context("--attack: give one")?;
         let seeded = attack.get("seed").is_some() && !self.set.iter().any(|s| s.trim().starts_with("seed"));
-        Ok(if seeded { attack.with("seed", self.seed as f64)? } else { attack })
+        Ok(if seeded { attack.with("seed", self.seed() as f64)? } else { attack })
+    }
+
+    fn seed(&self) -> u64 {
+        self.seeds.first().copied().unwrap_or(0)
+    }
+
+    fn image(&self) -> Option<&PathBuf> {
+        self.images.first()
+    }
+
+    /// Whether there is more than one image on one model under one attack.
+    fn is_campaign(&self) -> bool {
+        let folder = |path: &PathBuf| path.is_dir() && data::open(path, &AtomicBool::new(false)).is_err();
+        [self.images.len(), self.models.len(), self.attacks.len(), self.seeds.len()].iter().any(|n| *n > 1)
+            || self.many.count.is_some()
+            || self.images.iter().any(folder)
     }
 
     /// The command that does the same again.
-    fn command(&self) -> String {
+    pub(super) fn command(&self) -> String {
         let mut words = vec!["epsiloscope".to_owned(), "sweep".to_owned()];
         let mut option = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -107,29 +174,33 @@ impl SweepOptions {
             }
         };
         let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
-        option("", path(&self.image));
+        self.images.iter().for_each(|image| option("", Some(image.display().to_string())));
         option("--label", path(&self.case.label));
         option("--label-map", self.case.label_map.clone());
         let bounds = self.case.bounds.map(|b| format!("{},{}", b.lower, b.upper));
         option("--bounds", bounds);
         option("--slice", self.case.slice.map(|slice| slice.to_string()));
         option("--plane", self.plane.clone());
-        option("--model", path(&self.model.model));
+        self.models.iter().for_each(|model| option("--model", Some(model.display().to_string())));
         option("--device", Some(self.device.device.name().to_owned()));
-        option("--attack", Some(self.attack.to_owned()));
+        option("--attack", Some(self.attacks.join(",")));
         option("--set", (!self.set.is_empty()).then(|| self.set.join(",")));
         option("--epsilons", Some(self.epsilons.clone()));
         option("--broken-below", Some(self.broken_below.to_text()));
+        option("--target", self.target.clone());
+        option("", self.targeted.then(|| "--targeted".to_owned()));
         option("--region", self.region.clone());
         self.seen.words().into_iter().for_each(|(name, value)| option(name, value));
-        option("--seed", Some(self.seed.to_string()));
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        option("--seed", Some(seeds.join(",")));
+        self.many.words().into_iter().for_each(|(name, value)| option(name, value));
         option("--out", Some(self.out.display().to_string()));
         words.join(" ")
     }
 }
 
 /// As a shell wants it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -146,6 +217,9 @@ pub(super) fn attack_parser() -> impl TypedValueParser<Value = &'static str> {
 
 /// Runs the sweep and writes its report.
 pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
+    if options.is_campaign() {
+        return sweep_many::run(options);
+    }
     let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
     if epsilons.first().is_none_or(|&e| e > 0.0) {
         epsilons.insert(0, 0.0);
@@ -161,33 +235,51 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
             backend.info.description
         );
     }
-    let model = load_model(options.model.model.as_deref(), &backend.device)?;
+    let model = load_model(options.models.first().map(PathBuf::as_path), &backend.device)?;
     let (subject, label) = opened.subject(options, model)?;
     let subject = Arc::new(subject);
 
     let seen = options.seen.plan(subject.case.bounds)?;
-    let plan = SweepPlan { control_seed: options.seed, seen, ..SweepPlan::exactly(epsilons) };
+    let criterion = criterion(options.broken_below, subject.model.card().task, subject.target.is_some())?;
+    let plan = SweepPlan { control_seed: options.seed(), seen, ..SweepPlan::exactly(epsilons) };
     let mut progress = Progress::new("measured");
     method.check_reference(subject.reference_kind)?;
     let adversary = Arc::new(Adversary::new(subject.clone(), method)?);
     let curve = sweep(adversary.clone(), &plan, |done, total| progress.step(done, total))?;
     let mut progress = Progress::new("drawn");
     let provenance = provenance(options, method, &subject, &label, &backend.info.description);
-    let window = options.seen.window(&curve, options.broken_below);
+    let window = options.seen.window(&curve, criterion);
     let notes = label.notes().into_iter().chain(window.clone()).collect();
-    let settings = Settings { criterion: options.broken_below, provenance, notes };
+    let settings = Settings { criterion, provenance, notes };
     let report = build_report(&adversary, &curve, settings, |done, total| progress.step(done, total))?;
     report.write(&options.out)?;
     let reference = match (&label.map, label.guessed) {
+        _ if subject.class.is_some() => match (subject.reference_kind, &curve.clean.decision) {
+            (Reference::Label, Some(d)) => format!("true class: {}\n", subject.model.card().class_name(d.truth)),
+            _ => "no class is given: the class that the model chooses for the original is the reference\n".to_owned(),
+        },
         (Some(map), true) => format!("label: {map} (guessed by agreement with the clean prediction)\n"),
         (Some(map), false) => format!("label: {map}\n"),
         (None, _) => "no label: the model's own clean prediction is the reference\n".to_owned(),
     };
     let window = window.map_or(String::new(), |window| window + "\n");
-    print(&(summary(&curve, options) + &window + &reference))
+    print(&(summary(&curve, options, criterion, &subject) + &window + &reference))
 }
 
-fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Model>> {
+/// What counts as failing for a model of `task`, if attacks have a target.
+pub(super) fn criterion(asked: Criterion, task: Task, target: bool) -> anyhow::Result<Criterion> {
+    let criterion = asked.for_task(task);
+    if matches!(criterion, Criterion::Target(_)) && !target {
+        bail!("--broken-below {}: there is no target; give one with --target", asked.to_text());
+    }
+    Ok(match (target && asked == Criterion::default(), task) {
+        (true, Task::Classification) => Criterion::Target(1.0),
+        (true, Task::Segmentation) => Criterion::Target(0.5),
+        (false, _) => criterion,
+    })
+}
+
+pub(super) fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Model>> {
     Ok(match path {
         Some(path) => model::open(path, device)?,
         None => Arc::new(BuiltIn::bundled(device)?),
@@ -198,6 +290,8 @@ fn load_model(path: Option<&Path>, device: &Device) -> anyhow::Result<Arc<dyn Mo
 struct Opened {
     stack: Stack,
     label: Option<LabelStack>,
+    /// `class:N` or `class:NAME`, in place of what the file says.
+    class: Option<String>,
     name: String,
 }
 
@@ -224,15 +318,17 @@ impl LabelUse {
 impl Opened {
     fn read(options: &SweepOptions) -> anyhow::Result<Self> {
         let never = AtomicBool::new(false);
-        let (stack, mut label) = match &options.image {
+        let (stack, mut label) = match options.image() {
             Some(path) => (data::open(path, &never)?, None),
             None => {
                 let (stack, label) = data::bundled_sample()?;
                 (stack, Some(label))
             }
         };
+        let mut class = None;
         if let Some(path) = &options.case.label {
-            label = Some(LabelStack::open(path, &never)?);
+            class = path.to_str().and_then(|text| text.strip_prefix("class:")).map(str::to_owned);
+            label = if class.is_none() { Some(LabelStack::open(path, &never)?) } else { None };
         }
         if let Some(label) = &label {
             label.check_fits(&stack)?;
@@ -243,25 +339,43 @@ impl Opened {
             Some(bounds) => stack.with_bounds(bounds)?,
             None => stack,
         };
-        let name = match &options.image {
+        let name = match options.image() {
             Some(path) => path.file_stem().map_or("image".to_owned(), |n| n.to_string_lossy().into_owned()),
             None => data::BUNDLED_SAMPLE_NAME.to_owned(),
         };
         let name = if stack.slices > 1 { format!("{name}, slice {}", options.case.slice()) } else { name };
-        Ok(Self { stack, label, name })
+        Ok(Self { stack, label, class, name })
     }
 
     /// The case on the model, with the label's values matched to the model's classes.
     fn subject(&self, options: &SweepOptions, model: Arc<dyn Model>) -> anyhow::Result<(Subject, LabelUse)> {
-        let case = Arc::new(Case::from_slice(&self.stack, options.case.slice(), self.name.clone())?);
-        let on = || options.image.as_ref().map_or(self.name.clone(), |path| path.display().to_string());
+        let needed = model.card().input.needed_bounds().filter(|_| options.case.bounds.is_none());
+        let bounded = match needed.map(|[lower, upper]| Bounds { lower, upper }) {
+            Some(bounds) if bounds != self.stack.bounds => Some(self.stack.with_bounds(bounds)?),
+            _ => None,
+        };
+        let stack = bounded.as_ref().unwrap_or(&self.stack);
+        let mut case = Case::from_slice(stack, options.case.slice(), self.name.clone())?;
+        if let Some(text) = &self.class {
+            ensure!(model.card().task == Task::Classification, "--label class:{text}: the model segments; give a mask");
+            let index = u16::try_from(class_index(model.card(), text).context("--label")?)?;
+            case.class = Some(ClassLabel { index, name: None });
+        }
+        let case = Arc::new(case);
+        let on = || options.image().as_ref().map_or(self.name.clone(), |path| path.display().to_string());
         let plain = Subject::new(case, model).with_context(on)?;
         let [height, width] = plain.case.size();
         let region = options.region.as_ref().map(|text| Region::parse(text, height, width));
         let region = region.transpose().context("--region")?;
-        let Some(label) = &self.label else { return Ok((plain.confined(region), LabelUse::default())) };
-        let (mask, used) = matched(label, options, &plain)?;
-        Ok((plain.relabel(Some(mask)).with_context(on)?.confined(region), used))
+        let (subject, used) = match &self.label {
+            Some(label) if plain.class.is_none() => {
+                let (mask, used) = matched(label, options, &plain)?;
+                (plain.relabel(Some(mask)).with_context(on)?, used)
+            }
+            _ => (plain, LabelUse::default()),
+        };
+        let target = target(options, &subject)?;
+        Ok((subject.with_target(target).context("--target")?.confined(region), used))
     }
 }
 
@@ -274,6 +388,44 @@ fn axis(plane: Option<&str>, stack: &Stack) -> anyhow::Result<Axis> {
     let named = || Axis::ALL.into_iter().find(|axis| axis.title(axes).eq_ignore_ascii_case(plane));
     let unknown = || format!("--plane {plane}: the file does not tell the sides of the patient. Give 1, 2 or 3");
     numbered.or_else(named).with_context(unknown)
+}
+
+/// The class that `text` means: its number or its name.
+pub(super) fn class_index(card: &ModelCard, text: &str) -> anyhow::Result<usize> {
+    let known = card.classes.len();
+    let named = card.classes.iter().position(|class| class.name.eq_ignore_ascii_case(text));
+    let class = named.or_else(|| text.parse().ok().filter(|class| *class < known));
+    class.with_context(|| {
+        let names: Vec<&str> = card.classes.iter().take(20).map(|c| c.name.as_str()).collect();
+        format!("there is no class {text}; the model has {known}, the first is 0: {}", names.join(", "))
+    })
+}
+
+/// What attacks wish of any image, where it is no mask.
+pub(super) fn wish(options: &SweepOptions, card: &ModelCard) -> anyhow::Result<Option<Wish>> {
+    let Some(text) = &options.target else {
+        return Ok(Some(if options.targeted { Wish::Nearest } else { Wish::Untargeted }));
+    };
+    if let Some(class) = text.strip_prefix("class:") {
+        return Ok(Some(Wish::Class(class_index(card, class).context("--target")?)));
+    }
+    if let Some(class) = text.strip_prefix("erase:") {
+        ensure!(card.task == Task::Segmentation, "--target {text}: only a model that segments has a class to erase");
+        return Ok(Some(Wish::Erase(u8::try_from(class_index(card, class).context("--target")?)?)));
+    }
+    Ok(None)
+}
+
+/// The target of one image.
+fn target(options: &SweepOptions, subject: &Subject) -> anyhow::Result<Option<Truth>> {
+    if let Some(wish) = wish(options, subject.model.card())? {
+        return Ok(wish.target(subject));
+    }
+    let path = options.target.as_deref().unwrap_or_default();
+    ensure!(subject.class.is_none(), "--target {path}: the model classifies; write class:N");
+    let label = LabelStack::open(Path::new(path), &AtomicBool::new(false)).context("--target")?;
+    let (mask, _) = matched(&label, options, subject).context("--target")?;
+    Ok(Some(Truth::Mask(mask)))
 }
 
 /// The label's mask in the model's classes.
@@ -303,7 +455,10 @@ fn provenance(options: &SweepOptions, attack: Attack, subject: &Subject, label: 
         path.as_ref().map_or(bundled.to_owned(), |path| path.display().to_string())
     };
     let mut facts = Provenance { command: options.command(), ..Provenance::default() };
-    facts.add("image", shown(&options.image, &format!("{} (bundled with the program)", data::BUNDLED_SAMPLE_NAME)));
+    facts.add(
+        "image",
+        shown(&options.image().cloned(), &format!("{} (bundled with the program)", data::BUNDLED_SAMPLE_NAME)),
+    );
     let stored = if case.provenance.slices > 1 {
         format!("slice {} of {} (from 0), ", case.provenance.slice, case.provenance.slices)
     } else {
@@ -333,42 +488,64 @@ fn provenance(options: &SweepOptions, attack: Attack, subject: &Subject, label: 
             Reference::CleanPrediction => "the model’s own prediction on the original, since there is no label",
         },
     );
+    if let Some(class) = subject.class {
+        facts.add("class", format!("{class}, {}", card.class_name(class)));
+    }
+    if let Some(target) = &subject.target {
+        facts.add(
+            "target",
+            match target {
+                Truth::Class(class) => format!("class {class}, {}", card.class_name(*class)),
+                Truth::Mask(_) => options.target.clone().unwrap_or_else(|| "the positive class is gone".to_owned()),
+            },
+        );
+    }
     facts.add("model", format!("{}: {}", card.name, card.description));
-    facts.add("weights", shown(&options.model.model, "bundled with the program"));
+    facts.add("weights", shown(&options.models.first().cloned(), "bundled with the program"));
     facts.add("device", device);
     facts.add("attack", attack.summary());
     if let Some(region) = &subject.region {
         facts.add("confined to", format!("{}; attack and control change nothing outside of it", region.describe()));
     }
     facts.add("ε", options.epsilons.clone());
-    facts.add("control", format!("random sign, seed {}", options.seed));
+    facts.add("control", format!("random sign, seed {}", options.seed()));
     facts.add("shown", options.seen.shown());
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     facts
 }
 
 /// What is said at the end, on the standard output.
-fn summary(curve: &Curve, options: &SweepOptions) -> String {
-    let title = attack::find(options.attack).map_or(options.attack, |e| e.title);
-    let clean = curve.clean.overlap.dice;
-    let intervals = broken_intervals(curve, options.broken_below);
+fn summary(curve: &Curve, options: &SweepOptions, criterion: Criterion, subject: &Subject) -> String {
+    let title = attack::find(&curve.attack).map_or(curve.attack.as_str(), |e| e.title);
+    let (clean, name) = (curve.clean.score(), curve.clean.score_name());
+    let intervals = broken_intervals(curve, criterion);
     let verdict = match intervals.first() {
         Some(first) => {
-            let dice = |points: &[crate::study::CurvePoint]| {
-                points.iter().find(|p| p.epsilon == first.first).map_or(f64::NAN, |p| p.measure.overlap.dice)
-            };
+            let at = |points: &[CurvePoint]| points.iter().find(|p| p.epsilon == first.first).map(|p| p.measure);
+            let score = |points: &[CurvePoint]| at(points).map_or(f64::NAN, |m| m.score());
+            let decision = at(&curve.points).and_then(|m| m.decision).map_or(String::new(), |d| {
+                let card = subject.model.card();
+                format!("{} becomes {}; ", card.class_name(d.truth), card.class_name(d.predicted))
+            });
             format!(
-                "{title} breaks it at ε = {}: Dice {clean:.3} → {:.3}, random sign {:.3}",
+                "{title} breaks it at ε = {}: {decision}{name} {clean:.3} → {:.3}, random sign {:.3}",
                 epsilon::both(first.first),
-                dice(&curve.points),
-                dice(&curve.control)
+                score(&curve.points),
+                score(&curve.control)
             )
         }
-        None if options.broken_below.clean_fails(&curve.clean) => format!(
-            "the model fails on this image before any attack (clean Dice {clean:.3}); if the label's values were mixed \
-             up, say what they mean with --label-map"
-        ),
-        None => format!("{title} breaks it at none of the measured ε (clean Dice {clean:.3})"),
+        None if criterion.clean_fails(&curve.clean) => match curve.clean.decision {
+            Some(d) => format!(
+                "the model is wrong on this image before any attack: it says {} of {}",
+                subject.model.card().class_name(d.predicted),
+                subject.model.card().class_name(d.truth)
+            ),
+            None => format!(
+                "the model fails on this image before any attack (clean Dice {clean:.3}); if the label's values were mixed \
+                 up, say what they mean with --label-map"
+            ),
+        },
+        None => format!("{title} breaks it at none of the measured ε (clean {name} {clean:.3})"),
     };
-    format!("{verdict}\nbroken: {}\nreport: {}\n", options.broken_below, options.out.join("report.html").display())
+    format!("{verdict}\nbroken: {criterion}\nreport: {}\n", options.out.join("report.html").display())
 }

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use std::time::Instant;
 
 /// What is true of an image.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Truth {
     /// The class of the whole image, by its index in the model.
     Class(usize),
@@ -58,11 +58,17 @@ pub fn measured_norm(attack: Attack) -> Norm {
 /// The share of a mask's pixels that must be wrong for a success, where the attack does not say.
 const SHARE: f32 = 0.5;
 
-/// Attacks `cases`, all of one shape and of the model's task, together.
+/// Attacks `cases`, all of one shape and of the model's task, together. What is kept is judged by `as_kept`, the model that takes
+/// pixel values as they are, where it is given; else by `model` on the values scaled to the bounds.
 ///
 /// # Errors
 /// If the attack is not defined for the model, a mask has another size than its image, or the device fails.
-pub fn attack_cases(model: &dyn Model, attack: Attack, cases: &[BatchCase]) -> Result<Vec<BatchResult>, AttackError> {
+pub fn attack_cases(
+    model: &dyn Model,
+    as_kept: Option<&dyn Model>,
+    attack: Attack,
+    cases: &[BatchCase],
+) -> Result<Vec<BatchResult>, AttackError> {
     let start = Instant::now();
     let Some(first) = cases.first() else { return Ok(Vec::new()) };
     let (device, [channels, height, width]) = (model.device(), first.shape);
@@ -93,8 +99,12 @@ pub fn attack_cases(model: &dyn Model, attack: Attack, cases: &[BatchCase]) -> R
     let found = to_host(outcome.adversarial)?;
     let size = first.values.len().max(1);
     let kept: Vec<Vec<f32>> = found.chunks(size).zip(cases).map(|(unit, case)| in_pixels(unit, case, norm)).collect();
-    let again = kept.iter().zip(cases).flat_map(|(kept, case)| scaled(kept, case.bounds)).collect::<Vec<f32>>();
-    let judged = objective.judge(model, Tensor::from_data(TensorData::new(again, shape), &device))?;
+    let again: Vec<f32> = match as_kept {
+        Some(_) => kept.concat(),
+        None => kept.iter().zip(cases).flat_map(|(kept, case)| scaled(kept, case.bounds)).collect(),
+    };
+    let again = Tensor::from_data(TensorData::new(again, shape), &device);
+    let judged = objective.judge(as_kept.unwrap_or(model), again)?;
     let seconds = start.elapsed().as_secs_f64() / cases.len() as f64;
     Ok(kept
         .into_iter()

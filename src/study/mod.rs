@@ -2,9 +2,11 @@
 
 mod adversary;
 mod batch;
+pub mod campaign;
 mod curve;
 mod decision;
 mod epsilon_window;
+mod masking;
 pub mod report;
 mod seen;
 mod subject;
@@ -17,6 +19,7 @@ pub use decision::Decision;
 pub use epsilon_window::{
     EpsilonWindow, MeasuredInterval, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
 };
+pub use masking::{ZERO_SHARE, masking_notes, one_step_note, random_note, zeros_note};
 pub use seen::{Limit, Seen, SeenMetric, SeenPlan};
 pub use subject::{Judged, Subject};
 pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};

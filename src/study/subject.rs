@@ -5,7 +5,8 @@ use crate::attack::{Objective, Options, Reference};
 use crate::data::{Case, IGNORE, Mask, Region};
 use crate::metric::{self, Overlap, PixelError};
 use crate::model::{
-    Classified, Logits, Model, ModelCard, ModelError, Prediction, Task, check_room, classified, prediction,
+    Classified, Logits, Model, ModelCard, ModelError, Prediction, Task, check_room, classified, classify, predict,
+    prediction,
 };
 use crate::tensor;
 use burn::tensor::{Tensor, TensorData};
@@ -59,10 +60,6 @@ enum Output {
 }
 
 impl Output {
-    fn of(model: &dyn Model, x: &Tensor<4>) -> Result<Self, ModelError> {
-        Self::of_logits(model.card(), model.logits(x.clone())?)
-    }
-
     fn of_logits(card: &ModelCard, logits: Logits) -> Result<Self, ModelError> {
         match card.task {
             Task::Segmentation => prediction(card, logits).map(Self::Mask),
@@ -70,6 +67,16 @@ impl Output {
                 let first = classified(card, logits)?.into_iter().next();
                 first.map(Self::Class).ok_or(ModelError::NotClassification)
             }
+        }
+    }
+
+    /// Of each image of `x`. Those that are classified share a forward pass; masks are large, and read one by one.
+    fn all(model: &dyn Model, x: &Tensor<4>) -> Result<Vec<Self>, ModelError> {
+        match model.card().task {
+            Task::Segmentation => {
+                (0..x.dims()[0]).map(|i| predict(model, x.clone().narrow(0, i, 1)).map(Self::Mask)).collect()
+            }
+            Task::Classification => Ok(classify(model, x.clone())?.into_iter().map(Self::Class).collect()),
         }
     }
 }
@@ -98,6 +105,33 @@ impl Subject {
     /// If the image does not fit the model (channels, bounds, size of the label, class), an output is not finite, or the
     /// device fails.
     pub fn new(case: Arc<Case>, model: Arc<dyn Model>) -> Result<Self, ModelError> {
+        Self::all(vec![case], &model)?.pop().ok_or(ModelError::NotClassification)
+    }
+
+    /// [`Subject::new`] of several cases of one size, which share forward passes where the model classifies.
+    ///
+    /// # Errors
+    /// As there, for any of them.
+    pub fn all(cases: Vec<Arc<Case>>, model: &Arc<dyn Model>) -> Result<Vec<Self>, ModelError> {
+        let scaled = cases.iter().map(|case| Self::scaled(case, model.as_ref()));
+        let scaled = scaled.collect::<Result<Vec<Tensor<4>>, ModelError>>()?;
+        if scaled.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outputs = Output::all(model.as_ref(), &Tensor::cat(scaled.clone(), 0))?;
+        cases
+            .into_iter()
+            .zip(scaled)
+            .zip(outputs)
+            .map(|((case, x), output)| {
+                let original = tensor::to_host(x.clone())?.into();
+                Self::judged(case, model.clone(), x, original, output)
+            })
+            .collect()
+    }
+
+    /// The image as the model takes it, if it fits.
+    fn scaled(case: &Case, model: &dyn Model) -> Result<Tensor<4>, ModelError> {
         let card = model.card();
         if case.image.channels != 1 && case.image.channels != card.channels {
             return Err(ModelError::Channels { image: case.image.channels, model: card.channels });
@@ -110,10 +144,7 @@ impl Subject {
         }
         let [height, width] = case.size();
         check_room(height, width, model.working_bytes(height, width))?;
-        let x = tensor::image_to_unit(&case.image, case.bounds, &model.device());
-        let output = Output::of(model.as_ref(), &x)?;
-        let original = tensor::to_host(x.clone())?.into();
-        Self::judged(case, model, x, original, output)
+        Ok(tensor::image_to_unit(&case.image, case.bounds, &model.device()))
     }
 
     /// The same image with another label mask (or none), without running the model again. Its target and region are gone.
@@ -266,6 +297,23 @@ impl Subject {
         let output = Output::of_logits(self.model.card(), logits)?;
         let changed = tensor::to_host(image.clone())?.into();
         Ok(Judged::new(output, &self.compared(), changed, &self.x))
+    }
+
+    /// [`Subject::judge`] of several subjects of one model and size, each with its image of `images`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn judge_all(subjects: &[Self], images: &Tensor<4>) -> Result<Vec<Judged>, ModelError> {
+        let Some(first) = subjects.first() else { return Ok(Vec::new()) };
+        let outputs = Output::all(first.model.as_ref(), images)?;
+        let values = tensor::to_host(images.clone())?;
+        let each = (values.len() / subjects.len()).max(1);
+        Ok(subjects
+            .iter()
+            .zip(outputs)
+            .zip(values.chunks(each))
+            .map(|((subject, output), image)| Judged::new(output, &subject.compared(), image.into(), &subject.x))
+            .collect())
     }
 
     fn compared(&self) -> Compared<'_> {

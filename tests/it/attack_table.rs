@@ -129,20 +129,6 @@ fn mean(judged: &[Judgement]) -> f64 {
     judged.iter().map(|j| f64::from(j.loss)).sum::<f64>() / judged.len() as f64
 }
 
-/// The attack of one step that `attack` repeats.
-fn one_step(attack: Attack) -> Option<Attack> {
-    let name = match attack.name() {
-        "bim" | "mi-fgsm" | "segpgd" | "cospgd" => "fgsm",
-        "pgd" | "apgd-ce" if attack.get("norm") == Some(1.0) => {
-            return Some(Attack::parse("pgd", &["norm=l2", "steps=1", "step=1", "random-start=no"]).unwrap());
-        }
-        "pgd" | "apgd-ce" => "fgsm",
-        "binm" | "pgdnm" => return Some(Attack::named("fgnm").unwrap().with("clip", attack.get("clip")?).unwrap()),
-        _ => return None,
-    };
-    Some(Attack::named(name).unwrap())
-}
-
 #[test]
 fn every_attack_keeps_its_promises() {
     let device = Device::flex();
@@ -190,10 +176,11 @@ fn every_attack_keeps_its_promises() {
                     "{what}: {clean}, random {random}, reached {reached}"
                 );
             }
-            if let Some(first) = one_step(attack) {
+            if let Some(first) = attack.one_step() {
                 let first = run(first, epsilon).unwrap().judged;
                 if attack.name() == "cospgd" {
-                    // It forgets pixels that are wrong already, whose loss then falls: what it is after is their share.
+                    // Beside its own first step. It forgets pixels that are wrong already, whose loss then falls: what it is
+                    // after is their share.
                     let share = |judged: &[Judgement]| judged.iter().map(|j| j.hits).sum::<f32>() / judged.len() as f32;
                     let (first, reached) = (share(&first), share(&outcome.judged));
                     println!("{what}: share, one step {first:.4}, reached {reached:.4}");

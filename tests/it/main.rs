@@ -10,6 +10,7 @@ mod attack_runs;
 mod attack_table;
 mod attacks;
 mod bad_input;
+mod campaigns;
 mod classes;
 mod command_line;
 mod damage;

@@ -6,7 +6,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::kernel::{Activation, Convolution};
-use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule};
+use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,7 +58,8 @@ pub struct Cnn {
 impl Cnn {
     pub fn new(attacks: &Attacks, device: &Device) -> Self {
         let stored = attacks.0.iter().filter(|(k, _)| k.starts_with("cnn.")).map(|(k, v)| (k.clone(), v.clone()));
-        Self { card: card("cnn", 1, Head::Softmax, 4), stored: stored.collect(), device: device.clone() }
+        let card = ModelCard { task: Task::Classification, ..card("cnn", 1, Head::Softmax, 4) };
+        Self { card, stored: stored.collect(), device: device.clone() }
     }
 
     fn weight<const D: usize>(&self, key: &str) -> Tensor<D> {
@@ -114,8 +115,14 @@ pub struct Plain {
 impl Plain {
     /// z_k = Σ_c w_kc·mean(x_c) + b_k for the whole image.
     pub fn classes(weight: Vec<Vec<f32>>, bias: Vec<f32>, device: &Device) -> Self {
-        let card = card("linear classes", weight[0].len(), Head::Softmax, weight.len());
+        let task = Task::Classification;
+        let card = ModelCard { task, ..card("linear classes", weight[0].len(), Head::Softmax, weight.len()) };
         Self { card, weight, bias, masks: false, device: device.clone() }
+    }
+
+    /// The same with another card.
+    pub fn with_other_card(self, card: ModelCard) -> Self {
+        Self { card, ..self }
     }
 
     /// z_k = Σ_c w_kc·x_c + b_k at each pixel: a 1×1 convolution.

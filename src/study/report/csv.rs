@@ -72,11 +72,25 @@ pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> S
     format!("{epsilon},{},{seconds},{}", before.join(","), after.join(","))
 }
 
+/// The columns of [`measure_cells`]: all of [`COLUMNS`] but attack, ε and seconds.
+pub const MEASURE_COLUMNS: [&str; 20] = {
+    let (mut columns, mut from, mut to) = ([""; 20], 2, 0);
+    while from < COLUMNS.len() {
+        // Seconds differ from run to run: they are no part of a measure.
+        if from != 9 {
+            columns[to] = COLUMNS[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    columns
+};
+
 /// How many of [`measure_cells`] stand before the seconds.
 const MEASURED_BEFORE_SECONDS: usize = 7;
 
 /// The cells of a measure: all of [`COLUMNS`] but attack, ε and seconds.
-pub(super) fn measure_cells(measure: &Measure) -> Vec<String> {
+pub fn measure_cells(measure: &Measure) -> Vec<String> {
     let Measure { error, overlap, distortion, seen, decision, wished } = measure;
     let mask = decision.is_none();
     let of_mask = |value: f64| if mask { value.to_string() } else { String::new() };

@@ -1,4 +1,5 @@
-//! The curve as a figure: overlap above, errors below, over ε, each with the clean baseline and the control.
+//! The curve as a figure: overlap above, errors below, over ε, each with the clean baseline and the control; for a model that
+//! classifies, probabilities above and the loss below.
 //!
 //! Drawn as SVG with classes, so that a report can recolour it for dark screens; colours are Okabe–Ito, and every line
 //! also differs in dash and marker.
@@ -45,8 +46,30 @@ const ERRORS: [Line; 2] = [
     Line { name: "share of wrong pixels", class: "d", marker: Marker::Diamond, value: |m| m.error.wrong },
 ];
 
-/// Presentation of the classes; the report overrides colours for dark screens.
-const STYLE: &str = "
+const DECISION: [Line; 2] = [
+    Line {
+        name: "P(true class)",
+        class: "a",
+        marker: Marker::Circle,
+        value: |m| m.decision.map_or(0.0, |d| d.probability),
+    },
+    Line {
+        name: "P(chosen class)",
+        class: "b",
+        marker: Marker::Square,
+        value: |m| m.decision.map_or(0.0, |d| d.confidence),
+    },
+];
+
+const LOSS: [Line; 1] = [Line {
+    name: "−log P(true class)",
+    class: "c",
+    marker: Marker::Triangle,
+    value: |m| m.decision.map_or(0.0, |d| d.cross_entropy()),
+}];
+
+/// Presentation of the SVG's classes; the report overrides colours for dark screens.
+pub(super) const STYLE: &str = "
 .fig-back{fill:#ffffff}.fig-text{fill:#1a1a1a;font-size:16px}.fig-title{fill:#1a1a1a;font-size:22px;font-weight:600}
 .fig-soft{fill:#5f6368;font-size:14px}.fig-strong{fill:#1a1a1a;font-size:16px;font-weight:600}
 .fig-frame{fill:none;stroke:#5f6368;stroke-width:1}.fig-grid{stroke:#e3e5e8;stroke-width:1}
@@ -106,17 +129,28 @@ impl<'a> Figure<'a> {
         let points = self.curve.points.iter().chain(&self.curve.control);
         let scale = EpsilonScale::fitting(points.map(|p| p.epsilon), LEFT + INSET, RIGHT - INSET);
         let bands = broken_intervals(self.curve, self.criterion);
-        let errors_top =
-            self.measures().flat_map(|m| [m.error.rmse, m.error.wrong]).filter(|v| v.is_finite()).fold(0.05, f64::max);
-        let root_n = (self.curve.clean.error.pixels as f64).sqrt();
-        let overlap = Plot { scale, top: 146.0, bottom: 420.0, largest: 1.0, bands: &bands, curve: self.curve };
+        let classes = self.curve.clean.decision.is_some();
+        let [upper, lower]: [&[Line]; 2] = if classes { [&DECISION, &LOSS] } else { [&OVERLAP, &ERRORS] };
+        let [upper_title, lower_title] =
+            if classes { ["Decision", "Loss"] } else { ["Overlap with the reference", "Errors"] };
+        let [upper_side, lower_side] =
+            if classes { ["probability", "cross-entropy in nats"] } else { ["Dice, IoU", "RMSE, share of wrong"] };
+        let errors_top = self
+            .measures()
+            .flat_map(|m| lower.iter().map(|line| (line.value)(m)).collect::<Vec<_>>())
+            .filter(|v| v.is_finite())
+            .fold(0.05, f64::max);
+        let root_n = (!classes).then_some((self.curve.clean.error.pixels as f64).sqrt());
+        let overlap =
+            Plot { scale, top: 146.0, bottom: 420.0, largest: 1.0, bands: &bands, curve: self.curve, side: upper_side };
         let errors = Plot {
             scale,
             top: 508.0,
             bottom: 750.0,
-            largest: (errors_top * 1.06).min(1.02),
+            largest: (errors_top * 1.06).min(if classes { f64::INFINITY } else { 1.02 }),
             bands: &bands,
             curve: self.curve,
+            side: lower_side,
         };
         let description = format!("{}. {}", self.title, self.subtitle);
         html! {
@@ -127,10 +161,10 @@ impl<'a> Figure<'a> {
                 text class="fig-title" x=(LEFT) y="40" { (self.title) }
                 text class="fig-soft" x=(LEFT) y="64" { (self.subtitle) }
                 text class="fig-soft" x=(RIGHT) y="64" text-anchor="end" { "dotted: clean image" }
-                (legend(&OVERLAP, 104.0, "Overlap with the reference", self.has_control()))
-                (overlap.draw(&OVERLAP, None))
-                (legend(&ERRORS, 466.0, "Errors", self.has_control()))
-                (errors.draw(&ERRORS, Some(root_n)))
+                (legend(upper, 104.0, upper_title, self.has_control()))
+                (overlap.draw(upper, None))
+                (legend(lower, 466.0, lower_title, self.has_control()))
+                (errors.draw(lower, root_n))
                 (epsilon_names(scale, errors.bottom))
                 @if self.inline {
                     @for point in &self.curve.points {
@@ -212,6 +246,8 @@ struct Plot<'a> {
     largest: f64,
     bands: &'a [BrokenInterval],
     curve: &'a Curve,
+    /// What the left axis shows.
+    side: &'static str,
 }
 
 impl Plot<'_> {
@@ -277,11 +313,9 @@ impl Plot<'_> {
                     line class="fig-tick" x1=(RIGHT) x2=(at(RIGHT + 6.0)) y1=(at(y)) y2=(at(y)) {}
                     text class="fig-text" x=(at(RIGHT + 12.0)) y=(at(y + 5.5)) { (value_name(*tick, step)) }
                 }
-                (side_name(28.0, (self.top + self.bottom) / 2.0, "RMSE, share of wrong"))
                 (side_name(WIDTH - 16.0, (self.top + self.bottom) / 2.0, "pixel error L2"))
-            } @else {
-                (side_name(28.0, (self.top + self.bottom) / 2.0, "Dice, IoU"))
             }
+            (side_name(28.0, (self.top + self.bottom) / 2.0, self.side))
         }
     }
 

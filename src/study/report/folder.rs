@@ -1,15 +1,16 @@
 //! The folder that a sweep leaves behind: table, figure, panels, report. Everything is made in memory first, so that an
 //! interrupted run leaves nothing half-written.
 
+use super::bars::Bars;
+use super::class_panel::class_panel;
 use super::criterion::{Criterion, Verdict, control_at, verdicts};
 use super::figure::{self, Figure};
 use super::html::{Finding, HtmlReport, Picture};
 use super::panel::{PanelCaption, PanelPictures, panel};
 use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_judge};
-use crate::attack::{self, Reference};
+use crate::attack::{self, AttackError, Reference};
 use crate::data::{DataError, write_bytes_atomic};
-use crate::model::ModelError;
-use crate::study::{Adversary, Curve, Subject};
+use crate::study::{Adversary, Curve, Subject, masking_notes};
 use crate::tensor;
 use image::RgbaImage;
 use std::fs;
@@ -45,7 +46,8 @@ pub fn build_report(
 ) -> Result<ReportFolder, ReportError> {
     let subject = adversary.subject().as_ref();
     let card = subject.model.card();
-    let class = card.classes.get(usize::from(card.positive_class)).map_or("positive class", |c| c.name.as_str());
+    let class = card.class_name(subject.class.unwrap_or(usize::from(card.positive_class)));
+    let class = class.as_ref();
     let painter = Painter {
         subject,
         curve,
@@ -75,13 +77,17 @@ pub fn build_report(
         curve,
         criterion: settings.criterion,
         title: figure::title(&curve.attack),
-        subtitle: format!("{} on {name}; overlap of {class} with the {reference}", card.name),
+        subtitle: match subject.class {
+            Some(_) => format!("{} on {name}; {class} by the {reference}", card.name),
+            None => format!("{} on {name}; overlap of {class} with the {reference}", card.name),
+        },
         inline: false,
     };
     let report = HtmlReport {
         subject: name.clone(),
         model: card.name.clone(),
         class: class.to_owned(),
+        classes: subject.clean.classified.as_ref().map(|found| (painter.names(), found.probabilities.to_vec())),
         reference,
         curve,
         criterion: settings.criterion,
@@ -124,7 +130,7 @@ struct Painter<'a> {
 
 struct Painted {
     finding: Finding,
-    originals: [Picture; 2],
+    originals: Vec<Picture>,
     panel: RgbaImage,
 }
 
@@ -134,7 +140,7 @@ impl Painter<'_> {
         let subject = self.subject;
         let adversarial = self.adversary.at_last(point.epsilon)?;
         let judged = if point.epsilon == 0.0 { subject.clean.clone() } else { subject.judge(&adversarial)? };
-        let (changed, probability) = (tensor::to_host(adversarial.clone())?, tensor::to_host(judged.probability)?);
+        let (changed, probability) = (judged.image.clone(), judged.on_host.clone());
         let image = &subject.case.image;
         let pictures = PanelPictures {
             channels: image.channels,
@@ -157,8 +163,29 @@ impl Painter<'_> {
             adversarial: point.measure,
             control,
         };
-        let tiles = pictures.tiles(point.epsilon)?;
-        let [original, noise, image, clean, attacked, difference] = &tiles.pictures;
+        let (originals, shown, probabilities, gain, panel) = match &judged.classified {
+            Some(found) => {
+                let (tiles, gain) = pictures.image_tiles(point.epsilon)?;
+                let clean = subject.clean.classified.as_ref().unwrap_or(found);
+                let bars = Bars {
+                    names: &self.names(),
+                    clean: &clean.probabilities,
+                    attacked: &found.probabilities,
+                    truth: subject.class.unwrap_or(found.predicted),
+                };
+                let panel = class_panel(&tiles, gain, &bars, &caption)?;
+                let [original, noise, image] = &tiles;
+                let shown = vec![picture(noise)?, picture(image)?];
+                (vec![picture(original)?], shown, found.probabilities.to_vec(), gain, panel)
+            }
+            None => {
+                let tiles = pictures.tiles(point.epsilon)?;
+                let panel = panel(&tiles, &caption)?;
+                let [original, noise, image, clean, attacked, difference] = &tiles.pictures;
+                let shown = vec![picture(noise)?, picture(image)?, picture(attacked)?, picture(difference)?];
+                (vec![picture(original)?, picture(clean)?], shown, Vec::new(), tiles.gain, panel)
+            }
+        };
         let finding = Finding {
             epsilon: point.epsilon,
             measure: point.measure,
@@ -169,12 +196,17 @@ impl Painter<'_> {
             } else {
                 None
             },
-            pictures: [picture(noise)?, picture(image)?, picture(attacked)?, picture(difference)?],
-            gain: tiles.gain,
+            pictures: shown,
+            probabilities,
+            gain,
             seconds: point.seconds,
         };
-        let originals = [picture(original)?, picture(clean)?];
-        Ok(Painted { finding, originals, panel: panel(&tiles, &caption)? })
+        Ok(Painted { finding, originals, panel })
+    }
+
+    /// The names of the model's classes.
+    fn names(&self) -> Vec<String> {
+        self.subject.model.card().classes.iter().map(|class| class.name.clone()).collect()
     }
 }
 
@@ -183,7 +215,7 @@ fn picture(picture: &RgbaImage) -> Result<Picture, ReportError> {
 }
 
 /// What the run itself gives reason to say.
-fn observations(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>, ModelError> {
+fn observations(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>, AttackError> {
     let (subject, attack) = (adversary.subject(), adversary.attack());
     let mut notes = Vec::new();
     if subject.reference_kind == Reference::CleanPrediction {
@@ -202,30 +234,7 @@ fn observations(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>, Mod
              above .9774 with it: both contradict its text. It is computed here as written.)"
         ));
     }
-    if let Some((_, gradient)) = adversary.clean_gradient() {
-        let signs = tensor::to_host(gradient.clone())?;
-        let zeros = signs.iter().filter(|v| **v == 0.0).count() as f64 / signs.len().max(1) as f64;
-        if zeros > 0.1 {
-            notes.push(format!(
-                "The gradient is exactly zero at {:.0} % of the pixels, which the attack therefore leaves alone: a sign \
-                 of gradient masking or of a saturated model.",
-                zeros * 100.0
-            ));
-        }
-    }
-    let stronger = |p: &&crate::study::CurvePoint| {
-        control_at(curve, p.epsilon).is_some_and(|c| c.measure.overlap.dice < p.measure.overlap.dice - 0.01)
-    };
-    if attack.entry().gradient && !attack.entry().lowers_the_loss {
-        let masked: Vec<String> = curve.points.iter().filter(stronger).map(|p| epsilon::short(p.epsilon)).collect();
-        if !masked.is_empty() {
-            notes.push(format!(
-                "Random sign noise does more harm than the attack at ε = {}. The gradient is a poor guide there (too \
-                 large a step, or gradient masking): a stronger attack may break the model earlier.",
-                masked.join(", ")
-            ));
-        }
-    }
+    notes.extend(masking_notes(adversary, curve)?);
     Ok(notes)
 }
 

@@ -38,8 +38,10 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The adversarial image, saved, read back and judged again.
     pub saved: Option<Saved>,
-    /// Noise, adversarial image, its segmentation, what changed.
-    pub pictures: [Picture; 4],
+    /// Noise, adversarial image, its segmentation, what changed; of a model that classifies the first two.
+    pub pictures: Vec<Picture>,
+    /// The probability of each class, of a model that classifies.
+    pub probabilities: Vec<f32>,
     /// What the noise is multiplied by before it is shown.
     pub gain: f64,
     /// Seconds that the point took.
@@ -53,8 +55,10 @@ pub struct HtmlReport<'a> {
     pub subject: String,
     /// The model's name.
     pub model: String,
-    /// What is segmented, in lower case: `membrane`.
+    /// What is segmented, in lower case: `membrane`; of a model that classifies, the true class.
     pub class: String,
+    /// The names of the classes of a model that classifies, and their probabilities on the original.
+    pub classes: Option<(Vec<String>, Vec<f32>)>,
     /// `label` or `clean prediction`.
     pub reference: &'static str,
     /// The curve.
@@ -63,8 +67,8 @@ pub struct HtmlReport<'a> {
     pub criterion: Criterion,
     /// One for each of the curve's points, in order.
     pub findings: Vec<Finding>,
-    /// The original and its segmentation.
-    pub originals: [Picture; 2],
+    /// The original and its segmentation; of a model that classifies the first.
+    pub originals: Vec<Picture>,
     /// What a reader must know before trusting the numbers, a sentence or two each.
     pub notes: Vec<String>,
     /// Where it comes from.
@@ -115,10 +119,17 @@ impl HtmlReport<'_> {
                             h2 { "Along ε" }
                             .figure { (PreEscaped(figure.svg())) }
                         }
-                        (self.pictures())
-                        (self.table())
-                        (self.origin(attack))
-                        (self.definitions())
+                        @if self.classes.is_some() {
+                            (self.class_pictures())
+                            (self.class_table())
+                            (self.origin(attack))
+                            (self.class_definitions())
+                        } @else {
+                            (self.pictures())
+                            (self.table())
+                            (self.origin(attack))
+                            (self.definitions())
+                        }
                     }
                     script { (PreEscaped(SCRIPT)) }
                 }
@@ -128,18 +139,17 @@ impl HtmlReport<'_> {
     }
 
     fn shared_pictures(&self) -> String {
-        let [original, segmentation] = &self.originals;
-        let style = |class, picture: &Picture| {
+        let style = |(class, picture): (&&str, &Picture)| {
             format!(".{class}{{background-image:url(data:image/png;base64,{})}}\n", STANDARD.encode(&picture.png))
         };
-        style("original", original) + &style("segmentation", segmentation)
+        ["original", "segmentation"].iter().zip(&self.originals).map(style).collect()
     }
 
     fn name(&self) -> &str {
         attack::find(&self.curve.attack).map_or(self.curve.attack.as_str(), |entry| entry.title)
     }
 
-    fn at(&self, epsilon: f64) -> Option<&Finding> {
+    pub(super) fn at(&self, epsilon: f64) -> Option<&Finding> {
         self.findings.iter().find(|f| f.epsilon == epsilon)
     }
 
@@ -162,6 +172,9 @@ impl HtmlReport<'_> {
     }
 
     fn explanation(&self, intervals: &[BrokenInterval]) -> String {
+        if self.classes.is_some() {
+            return self.class_explanation(intervals);
+        }
         let clean = self.curve.clean.overlap.dice;
         let reference = self.reference;
         let Some(finding) = intervals.first().and_then(|i| self.at(i.first)) else {
@@ -187,8 +200,8 @@ impl HtmlReport<'_> {
     fn summary(&self, intervals: &[BrokenInterval]) -> Markup {
         let clean = &self.curve.clean;
         let first = intervals.first().and_then(|i| self.at(i.first));
-        let shown = first
-            .or_else(|| self.findings.iter().min_by(|a, b| a.measure.overlap.dice.total_cmp(&b.measure.overlap.dice)));
+        let shown =
+            first.or_else(|| self.findings.iter().min_by(|a, b| a.measure.score().total_cmp(&b.measure.score())));
         html! {
             section.tiles aria-label="Summary" {
                 @match first {
@@ -198,9 +211,10 @@ impl HtmlReport<'_> {
                 }
                 @if let Some(finding) = shown {
                     @let at = format!("at ε = {}", epsilon::short(finding.epsilon));
-                    (tile("Dice", &format!("{:.3} → {:.3}", clean.overlap.dice, finding.measure.overlap.dice), &at))
+                    @let name = clean.score_name();
+                    (tile(name, &format!("{:.3} → {:.3}", clean.score(), finding.measure.score()), &at))
                     @if let Some(control) = finding.control {
-                        (tile("Dice under random sign", &format!("{:.3}", control.overlap.dice), &at))
+                        (tile(&format!("{name} under random sign"), &format!("{:.3}", control.score()), &at))
                     }
                     @if let Some(saved) = &finding.saved {
                         @let (word, detail) = survival(saved);
@@ -225,9 +239,8 @@ impl HtmlReport<'_> {
                 }
                 @for finding in &self.findings {
                     @let clean = &self.curve.clean;
-                    @let [original, segmentation] = &self.originals;
                     @let titles = panel::titles(&self.class, finding.gain);
-                    @let [noise, adversarial, attacked, changed] = &finding.pictures;
+                    @if let ([original, segmentation], [noise, adversarial, attacked, changed]) = (&self.originals[..], &finding.pictures[..]) {
                     article.epsilon data-epsilon={ "ε = " (epsilon::both(finding.epsilon)) } {
                         h3 { "ε = " (epsilon::both(finding.epsilon)) " " (badge(finding.verdict)) }
                         .panel {
@@ -238,6 +251,7 @@ impl HtmlReport<'_> {
                             (view(attacked, &titles[4], &overlap(&finding.measure), ""))
                             (view(changed, &titles[5], "plain orange: appeared; hatched blue: vanished", ""))
                         }
+                    }
                     }
                 }
             }
@@ -310,7 +324,8 @@ impl HtmlReport<'_> {
                     }
                     dt { "broken means" } dd {
                         "The original passes, the adversarial image fails, and random sign noise of the same ε does not fail. "
-                        "To fail: " (self.criterion) " (here " (three(self.criterion.threshold(&self.curve.clean))) ")."
+                        "To fail: " (self.criterion)
+                        @if self.classes.is_none() { " (here " (three(self.criterion.threshold(&self.curve.clean))) ")" } "."
                         @if let Some(floor) = self.criterion.clean_floor() {
                             " The original passes if its own Dice is at least " (floor) ": a model that misses more than that has nothing to lose."
                         }

@@ -1,6 +1,9 @@
 //! What a sweep found, on paper: the table (CSV), the figure (SVG and PNG), one panel of pictures per ε (PNG) and a
 //! self-contained HTML report. The window's exports and the command line call the same functions.
 
+mod bars;
+mod campaign;
+mod class_panel;
 mod comparison;
 mod criterion;
 mod csv;
@@ -9,6 +12,7 @@ mod error;
 mod figure;
 mod folder;
 mod html;
+mod html_class;
 mod panel;
 mod parts;
 mod plot;
@@ -17,7 +21,8 @@ mod raster;
 mod rounding;
 mod volume;
 
-pub use self::csv::{COLUMNS, curve_csv, write_curve_csv};
+pub use self::csv::{COLUMNS, MEASURE_COLUMNS, curve_csv, measure_cells, write_curve_csv};
+pub use campaign::{campaign_chart, page};
 pub use comparison::{ComparisonTable, comparison_csv, write_comparison_csv};
 pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdict, verdicts};
 pub use error::ReportError;

@@ -92,13 +92,34 @@ impl PanelPictures<'_> {
         [scaled(self.width), scaled(self.height)]
     }
 
+    /// Draws the original, the noise and the adversarial image, and says what the noise is multiplied by.
+    ///
+    /// # Errors
+    /// If the arrays do not fit their shape.
+    pub fn image_tiles(&self, epsilon: f64) -> Result<([RgbaImage; 3], f64), ViewError> {
+        let noise: Vec<f32> = self.adversarial.iter().zip(self.original).map(|(a, o)| a - o).collect();
+        let gain = noise_gain(epsilon);
+        let size = self.tile_size();
+        let draw = |content, values| {
+            let spec = ViewSpec::new(content, Transform::fit([self.width, self.height], size)).themed(Theme::Light);
+            let layers = Layers { image: Some(self.plane(self.channels, values)), ..Layers::default() };
+            render(&spec, &layers, size)
+        };
+        let plain = Content::Image { window: Window::FULL };
+        let pictures = [
+            draw(plain, self.original)?,
+            draw(Content::Noise { gain: gain as f32 }, &noise)?,
+            draw(plain, self.adversarial)?,
+        ];
+        Ok((pictures, gain))
+    }
+
     /// Draws the six pictures.
     ///
     /// # Errors
     /// If the arrays do not fit their shape.
     pub fn tiles(&self, epsilon: f64) -> Result<Tiles, ViewError> {
-        let noise: Vec<f32> = self.adversarial.iter().zip(self.original).map(|(a, o)| a - o).collect();
-        let gain = noise_gain(epsilon);
+        let ([first, noise, attacked], gain) = self.image_tiles(epsilon)?;
         let image = |values| Some(self.plane(self.channels, values));
         let mask = |values| Some((self.plane(1, values), MaskKind::Probability));
         let (clean, changed) = (mask(self.clean_probability), mask(self.adversarial_probability));
@@ -107,14 +128,12 @@ impl PanelPictures<'_> {
             let spec = ViewSpec::new(content, Transform::fit([self.width, self.height], size)).themed(Theme::Light);
             render(&spec, &layers, size)
         };
-        let plain = Content::Image { window: Window::FULL };
         let overlay = Content::Overlay { window: Window::FULL, fill: 0.4, contour: true };
-        let only = |image| Layers { image, ..Layers::default() };
         let (original, adversarial) = (image(self.original), image(self.adversarial));
         let pictures = [
-            draw(plain, only(original))?,
-            draw(Content::Noise { gain: gain as f32 }, only(image(&noise)))?,
-            draw(plain, only(adversarial))?,
+            first,
+            noise,
+            attacked,
             draw(overlay, Layers { image: original, mask: clean, second: None })?,
             draw(overlay, Layers { image: adversarial, mask: changed, second: None })?,
             draw(
@@ -138,13 +157,13 @@ pub(super) fn titles(class: &str, gain: f64) -> [String; 6] {
     ]
 }
 
-const MARGIN: usize = 28;
-const GUTTER: usize = 22;
-const HEADER: usize = 92;
-const TITLE: usize = 34;
+pub(super) const MARGIN: usize = 28;
+pub(super) const GUTTER: usize = 22;
+pub(super) const HEADER: usize = 92;
+pub(super) const TITLE: usize = 34;
 const NOTE: usize = 38;
 /// Captions need this much room, however narrow the image.
-const LEAST_CELL: usize = 380;
+pub(super) const LEAST_CELL: usize = 380;
 
 /// One picture of all six with captions, on white.
 ///
@@ -181,20 +200,25 @@ pub fn panel(tiles: &Tiles, caption: &PanelCaption) -> Result<RgbaImage, ReportE
     Ok(whole)
 }
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 .h{fill:#1a1a1a;font-size:27px;font-weight:600}.s{fill:#55595e;font-size:17px}.t{fill:#1a1a1a;font-size:18px;font-weight:600}
 .n{fill:#3c4043;font-size:16px}.edge{fill:none;stroke:#c4c7cc;stroke-width:1}.line{stroke:#1a1a1a;stroke-width:1}
 ";
 
-fn header(caption: &PanelCaption, width: usize) -> Markup {
+pub(super) fn header(caption: &PanelCaption, width: usize) -> Markup {
     let epsilon = epsilon::both(caption.epsilon);
     let headline = format!("{}, ε = {epsilon}", caption.attack);
-    let dice = |m: &Measure| format!("{:.3}", m.overlap.dice);
-    let mut numbers = format!("Dice {} → {}", dice(&caption.clean), dice(&caption.adversarial));
+    let score = |m: &Measure| format!("{:.3}", m.score());
+    let name = caption.clean.score_name();
+    let mut numbers = format!("{name} {} → {}", score(&caption.clean), score(&caption.adversarial));
     if let Some(control) = &caption.control {
-        numbers += &format!("; random sign of the same ε: {}", dice(control));
+        numbers += &format!("; random sign of the same ε: {}", score(control));
     }
-    let subject = format!("{}; Dice of {} against the {}", caption.subject, caption.class, caption.reference);
+    let subject = if caption.clean.decision.is_some() {
+        format!("{}; true class by the {}: {}", caption.subject, caption.reference, caption.class)
+    } else {
+        format!("{}; Dice of {} against the {}", caption.subject, caption.class, caption.reference)
+    };
     // Half a font size is a fair width of a character; what is too long for the line is cut, never drawn over the rest.
     let most = ((width - 2 * MARGIN) as f64 / 8.6) as usize;
     html! {
@@ -236,7 +260,7 @@ fn note(i: usize, caption: &PanelCaption, cell: usize) -> Markup {
 }
 
 /// −ε to ε in the noise map's colours.
-fn colour_bar(epsilon: f64) -> Markup {
+pub(super) fn colour_bar(epsilon: f64) -> Markup {
     let (start, steps, width) = (78.0, 24, 6.0);
     let name = epsilon::short(epsilon);
     let [before, after] = match epsilon > 0.0 {

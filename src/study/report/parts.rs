@@ -22,10 +22,10 @@ pub(super) fn describe(interval: &BrokenInterval) -> String {
 
 /// One word on whether an attack outlived being saved, and the numbers.
 pub(super) fn survival(saved: &Saved) -> (&'static str, String) {
-    let dice = saved.after.overlap.dice;
+    let (name, score) = (saved.after.score_name(), saved.after.score());
     let mut detail = match saved.kept() {
-        None => format!("Dice {dice:.3} in the file"),
-        Some(kept) => format!("{:.0} % of the effect kept, Dice {dice:.3} in the file", kept * 100.0),
+        None => format!("{name} {score:.3} in the file"),
+        Some(kept) => format!("{:.0} % of the effect kept, {name} {score:.3} in the file", kept * 100.0),
     };
     if saved.grew() {
         detail += &format!("; rounding enlarged it to L∞ {}", epsilon::short(saved.after.distortion.linf));

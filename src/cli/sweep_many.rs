@@ -1,0 +1,309 @@
+//! `epsiloscope sweep` over several images, attacks, models or seeds: one table, resumable, and a report over all.
+
+use super::options::print;
+use super::progress::Progress;
+use super::sweep::{SweepOptions, criterion, load_model, wish};
+use crate::attack::{CATALOG, DEFAULT_BUDGET_BYTES};
+use crate::data::{Dataset, write_bytes_atomic};
+use crate::gpu::Compute;
+use crate::model::Task;
+use crate::study::campaign::{
+    CampaignModel, CampaignPlan, CampaignSet, Cell, Fingerprint, Summary, Table, campaign_html, one_task,
+    run as run_campaign, summary_csv,
+};
+use crate::study::report::{Provenance, check_writable, epsilon, utc_now};
+use anyhow::{Context, bail, ensure};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// Arguments of a campaign.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Many images, attacks, models or seeds")]
+pub(super) struct ManyOptions {
+    /// Of each data set, or file of several images, at most the first so many images (of --split).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
+    /// Only this part of data sets: train, test.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+    /// Leave an image alone once it is as the attack wants it: quicker, and no stronger than needed.
+    #[arg(long)]
+    stop_early: bool,
+    /// Memory in GiB that the gradients of one batch may take, which picks how many images run together.
+    #[arg(long, value_name = "GIB", default_value_t = DEFAULT_BUDGET_BYTES as f64 / GIB, value_parser = parse_memory)]
+    memory: f64,
+}
+
+/// So many images of a data set may be unreadable before it is refused.
+const FIRST_LOOK: usize = 16;
+const GIB: f64 = (1u64 << 30) as f64;
+
+fn parse_memory(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| (0.001..=1e6).contains(v));
+    value.ok_or_else(|| "write a number of GiB, e.g. 2 or 0.5".to_owned())
+}
+
+impl Default for ManyOptions {
+    fn default() -> Self {
+        Self { count: None, split: None, stop_early: false, memory: DEFAULT_BUDGET_BYTES as f64 / GIB }
+    }
+}
+
+impl ManyOptions {
+    /// The options that were given, with their values.
+    pub fn words(&self) -> Vec<(&'static str, Option<String>)> {
+        let other = self.memory != Self::default().memory;
+        vec![
+            ("--count", self.count.map(|count| count.to_string())),
+            ("--split", self.split.clone()),
+            ("", self.stop_early.then(|| "--stop-early".to_owned())),
+            ("--memory", other.then(|| self.memory.to_string())),
+        ]
+    }
+}
+
+/// Runs the campaign, or goes on with it.
+pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
+    ensure!(
+        options.region.is_none()
+            && options.case.label.is_none()
+            && options.case.slice.is_none()
+            && options.plane.is_none(),
+        "--region, --label, --slice and --plane are for one image; a data set knows its labels (`epsiloscope dataset FOLDER`)"
+    );
+    let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
+    epsilons.retain(|e| *e > 0.0);
+    ensure!(!epsilons.is_empty(), "--epsilons: give one above 0");
+    let attacks = options.methods()?;
+    ensure!(
+        attacks.iter().map(|a| a.name()).collect::<std::collections::HashSet<_>>().len() == attacks.len(),
+        "--attack: each attack once; other parameters of the same make another campaign"
+    );
+    check_writable(&options.out)?;
+    let sets = options.images.iter().map(|path| set(path, options)).collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(!sets.is_empty(), "give the images: a folder, or files");
+    let sets = together(sets);
+    let backend = Compute::headless(options.device.device)?;
+    let models = models(options, &backend.device)?;
+    ensure!(one_task(&models), "some of the models segment and others classify; give models of one kind");
+    let card = models.first().context("no model")?.model.card().clone();
+    let Some(wish) = wish(options, &card)? else {
+        bail!("--target: a mask is for one image; write class:N, or erase:CLASS");
+    };
+    let targeted = wish != crate::study::campaign::Wish::Untargeted;
+    let criterion = criterion(options.broken_below, card.task, targeted)?;
+    let plan = CampaignPlan {
+        sets,
+        models,
+        attacks,
+        seeds: distinct(&options.seeds),
+        epsilons,
+        criterion,
+        wish,
+        stop_early: options.many.stop_early,
+        budget_bytes: (options.many.memory * GIB) as u64,
+        device: backend.info.description.clone(),
+    };
+    std::fs::create_dir_all(&options.out).with_context(|| format!("{}: cannot be made", options.out.display()))?;
+    let mut table = Table::open(&options.out.join("rows.csv"))?;
+    if table.before() > 0 {
+        eprintln!("{} rows are there already; going on", table.before());
+    }
+    let mut progress = Progress::new("attacked");
+    let left_out = run_campaign(&plan, &mut table, |done, total| progress.step(done, total))?;
+    left_out.iter().for_each(|error| eprintln!("left out: {error}"));
+    let rows = table.rows();
+    ensure!(!rows.is_empty(), "none of the images could be read");
+    let summary = Summary::new(&rows);
+    let facts = provenance(options, &plan, rows.len(), left_out.len());
+    let score = if card.task == Task::Classification { "P(true class)" } else { "Dice" };
+    write_bytes_atomic(&options.out.join("summary.csv"), summary_csv(&summary).as_bytes())?;
+    let page = campaign_html(&summary, &facts, &criterion.to_string(), score);
+    write_bytes_atomic(&options.out.join("campaign.html"), page.as_bytes())?;
+    print(&words(&summary, options))
+}
+
+/// The data set at `path`.
+fn set(path: &Path, options: &SweepOptions) -> anyhow::Result<CampaignSet> {
+    let set = Dataset::find(path, &AtomicBool::new(false), &|_| {})?;
+    let of_split = |i: &usize| {
+        let split = set.entries[*i].split.as_deref();
+        options.many.split.as_deref().is_none_or(|wanted| split == Some(wanted))
+    };
+    let most = options.many.count.map_or(usize::MAX, |count| count as usize);
+    let entries: Vec<usize> = (0..set.entries.len()).filter(of_split).take(most).collect();
+    if entries.is_empty() {
+        let splits: Vec<String> = set.splits().iter().map(|(name, _)| name.to_string()).collect();
+        bail!(
+            "{}: has no images of the split {}; there are {}",
+            path.display(),
+            options.many.split.as_deref().unwrap_or("?"),
+            if splits.is_empty() { "none".to_owned() } else { splits.join(", ") }
+        );
+    }
+    // Before anything is written: whether there is an image at all.
+    let never = AtomicBool::new(false);
+    let mut first_error = None;
+    let readable = entries.iter().take(FIRST_LOOK).any(|&entry| match set.open_entry(entry, &never) {
+        Ok(_) => true,
+        Err(error) => {
+            first_error.get_or_insert(error);
+            false
+        }
+    });
+    if let (false, Some(error)) = (readable, first_error) {
+        return Err(anyhow::Error::from(error).context(format!("{}: its images cannot be read", path.display())));
+    }
+    Ok(CampaignSet {
+        name: set.name.clone(),
+        entries,
+        set,
+        bounds: options.case.bounds,
+        label_map: options.case.label_map.clone(),
+    })
+}
+
+/// Each once, in order.
+fn distinct(seeds: &[u64]) -> Vec<u64> {
+    let mut seen = std::collections::HashSet::new();
+    seeds.iter().copied().filter(|seed| seen.insert(*seed)).collect()
+}
+
+/// Two sets of one name are told apart.
+fn together(mut sets: Vec<CampaignSet>) -> Vec<CampaignSet> {
+    for i in 1..sets.len() {
+        let same = sets[..i].iter().filter(|set| set.set.name == sets[i].set.name).count();
+        if same > 0 {
+            sets[i].name = format!("{} ({})", sets[i].set.name, same + 1);
+        }
+    }
+    sets
+}
+
+fn models(options: &SweepOptions, device: &burn::tensor::Device) -> anyhow::Result<Vec<CampaignModel>> {
+    let mut models: Vec<CampaignModel> = Vec::new();
+    let paths: Vec<Option<&Path>> = match options.models.as_slice() {
+        [] => vec![None],
+        all => all.iter().map(|path| Some(path.as_path())).collect(),
+    };
+    for path in paths {
+        let model = load_model(path, device)?;
+        let facts = model.facts();
+        if !facts.guessed.is_empty() {
+            eprintln!(
+                "{}: no card lies beside it, so this was guessed: {}",
+                model.card().name,
+                facts.guessed.join("; ")
+            );
+        }
+        // The card is part of what a model is.
+        let mut id = Fingerprint::default();
+        id.add(format!("{:?}", model.card()).as_bytes());
+        if let Some(path) = path {
+            id.add(Fingerprint::of_file(path).with_context(|| path.display().to_string())?.as_bytes());
+        }
+        let name = match path.and_then(|path| path.file_stem()) {
+            Some(stem) => stem.to_string_lossy().into_owned(),
+            None => model.card().name.clone(),
+        };
+        let same = models.iter().filter(|m| m.name == name || m.name.starts_with(&format!("{name} ("))).count();
+        let name = if same > 0 { format!("{name} ({})", same + 1) } else { name };
+        models.push(CampaignModel { name, id: id.text(), model });
+    }
+    Ok(models)
+}
+
+fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out: usize) -> Provenance {
+    let mut facts = Provenance { command: options.command(), ..Provenance::default() };
+    for set in &plan.sets {
+        facts.add(
+            "data",
+            format!("{}: {} of {} {}", set.name, set.entries.len(), set.set.entries.len(), set.set.kind()),
+        );
+        facts.add("labels", set.set.rules.join("; "));
+    }
+    for model in &plan.models {
+        facts.add("model", format!("{}: {} (fingerprint {})", model.name, model.model.card().description, model.id));
+    }
+    for attack in &plan.attacks {
+        facts.add("attack", attack.summary());
+        let source = CATALOG.iter().find(|entry| entry.name == attack.name()).map_or("", |entry| entry.source);
+        facts.add("source", source);
+    }
+    let list = |values: Vec<String>| values.join(", ");
+    facts.add("ε", list(plan.epsilons.iter().map(|e| epsilon::short(*e)).collect()));
+    facts.add("seeds", list(plan.seeds.iter().map(u64::to_string).collect()));
+    facts.add("target", plan.wish.name());
+    facts.add("stopped early", if plan.stop_early { "yes" } else { "no" });
+    facts.add("memory", format!("{} bytes for the gradients of one batch", plan.budget_bytes));
+    facts.add("rows", rows.to_string());
+    facts.add("left out", if left_out > 0 { format!("{left_out} images that cannot be read") } else { String::new() });
+    facts.add("device", plan.device.clone());
+    facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
+    facts
+}
+
+/// What is said at the end: the share fooled by each attack along ε on its own model, and the matrix of models.
+fn words(summary: &Summary, options: &SweepOptions) -> String {
+    let mut text = String::new();
+    let epsilons = summary.epsilons();
+    let white = |c: &&Cell| c.made_on == c.judged_on;
+    let share = |cell: Option<&Cell>| cell.map_or("–".to_owned(), |c| format!("{:.1}", 100.0 * c.fooled));
+    for data in summary.names(|c| &c.data) {
+        for model in summary.names(|c| &c.made_on) {
+            let of: Vec<&Cell> =
+                summary.cells.iter().filter(white).filter(|c| c.data == data && c.made_on == model).collect();
+            let Some(first) = of.first() else { continue };
+            text += &format!(
+                "{data} on {model}: {} of {} clean images pass, mean clean score {:.3}; % of them fooled at ε\n",
+                first.passing, first.results, first.clean_score
+            );
+            text += &format!("{:<18}", "");
+            epsilons.iter().for_each(|e| text += &format!("{:>9}", epsilon::short(*e)));
+            text += "    found\n";
+            for attack in summary.names(|c| &c.attack) {
+                text += &format!("{attack:<18}");
+                let at = |e: Option<f64>| of.iter().copied().find(|c| c.attack == attack && c.epsilon == e);
+                epsilons.iter().for_each(|e| text += &format!("{:>9}", share(at(Some(*e)))));
+                text += &format!("{:>9}\n", share(at(None)));
+            }
+            let at = |e: f64| of.iter().filter(|c| c.epsilon == Some(e)).map(|c| c.control_fooled).fold(0.0, f64::max);
+            text += &format!("{:<18}", "random signs");
+            epsilons.iter().for_each(|e| text += &format!("{:>9.1}", 100.0 * at(*e)));
+            text += "\n";
+        }
+        text += &matrices(summary, &data);
+    }
+    summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
+    text + &format!("report: {}\n", options.out.join("campaign.html").display())
+}
+
+/// For each attack the matrix of made on (rows) and judged on (columns), at the ε where white box is nearest to one half.
+fn matrices(summary: &Summary, data: &str) -> String {
+    let models = summary.names(|c| &c.made_on);
+    let mut text = String::new();
+    if models.len() < 2 {
+        return text;
+    }
+    let widest = models.iter().map(|m| m.chars().count()).max().unwrap_or(0).max(12) + 2;
+    for attack in summary.names(|c| &c.attack) {
+        let of: Vec<&Cell> = summary.cells.iter().filter(|c| c.data == data && c.attack == attack).collect();
+        let half = |c: &&&Cell| (c.fooled - 0.5).abs();
+        let white = of.iter().filter(|c| c.made_on == c.judged_on);
+        let Some(at) = white.min_by(|a, b| half(a).total_cmp(&half(b))).map(|c| c.epsilon) else { continue };
+        let shown = at.map_or("as found".to_owned(), epsilon::short);
+        text +=
+            &format!("{attack}, ε {shown}: % fooled; made on the row’s model, judged on the column’s\n{:widest$}", "");
+        models.iter().for_each(|m| text += &format!("{m:>widest$}"));
+        text += "\n";
+        for made in &models {
+            text += &format!("{made:<widest$}");
+            for judge in &models {
+                let cell = of.iter().find(|c| c.made_on == *made && c.judged_on == *judge && c.epsilon == at);
+                text += &format!("{:>widest$}", cell.map_or("–".to_owned(), |c| format!("{:.1}", 100.0 * c.fooled)));
+            }
+            text += "\n";
+        }
+    }
+    text
+}

@@ -1,0 +1,230 @@
+//! The report of a campaign: one HTML file that needs nothing else.
+
+use super::summary::{Cell, Summary};
+use crate::attack;
+use crate::study::report::{Provenance, campaign_chart, epsilon, page};
+use maud::{Markup, html};
+
+/// The document. `score` names what scores are: `Dice`, `P(true class)`.
+pub fn campaign_html(summary: &Summary, provenance: &Provenance, criterion: &str, score: &str) -> String {
+    let data = summary.names(|c| &c.data);
+    let attacks = summary.names(|c| &c.attack);
+    let models = summary.names(|c| &c.made_on);
+    let plural = |count: usize, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
+    let headline = format!(
+        "{} on {}, {}",
+        plural(attacks.len(), "attack"),
+        plural(models.len(), "model"),
+        plural(data.len(), "data set")
+    );
+    let body = html! {
+        header {
+            p.kicker { "Epsiloscope campaign" }
+            h1 { (headline) }
+            p.lead { (lead(summary, criterion)) }
+        }
+        @if !summary.notes.is_empty() {
+            section.notes aria-label="Notes" {
+                h2 { "Read this first" }
+                ul { @for note in &summary.notes { li { (note) } } }
+            }
+        }
+        @for set in &data {
+            section {
+                h2 { "Along ε: " (set) }
+                @for model in &models { (chart(summary, set, model)) }
+            }
+            @if models.len() > 1 { (matrices(summary, set, &models)) }
+        }
+        (least(summary))
+        (table(summary, score))
+        section {
+            h2 { "Where this comes from" }
+            dl { @for (name, text) in &provenance.facts { dt { (name) } dd { (text) } } }
+            @if !provenance.command.is_empty() { p { "To make it again, or to go on" } pre { code { (provenance.command) } } }
+        }
+        (definitions(criterion, score))
+    };
+    page(&headline, &body)
+}
+
+fn title(name: &str) -> String {
+    attack::find(name).map_or(name, |entry| entry.title).to_owned()
+}
+
+/// The attack with those of its parameters that are not the defaults.
+fn attack_name(cell: &Cell) -> String {
+    let Some(entry) = attack::find(&cell.attack) else { return cell.attack.clone() };
+    let default = |setting: &&str| {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+        entry.parameters.iter().any(|p| p.name == name && p.text(p.default) == value)
+    };
+    let set: Vec<&str> = cell.parameters.split(' ').filter(|s| !s.is_empty() && !default(s)).collect();
+    if set.is_empty() { entry.title.to_owned() } else { format!("{} ({})", entry.title, set.join(", ")) }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn lead(summary: &Summary, criterion: &str) -> String {
+    let white = summary.cells.iter().filter(|c| c.made_on == c.judged_on);
+    let strongest = white.max_by(|a, b| a.broken.total_cmp(&b.broken));
+    let Some(cell) = strongest else { return "Nothing was measured.".to_owned() };
+    let at =
+        cell.epsilon.map_or_else(|| "at the ε that it finds".to_owned(), |e| format!("at ε = {}", epsilon::short(e)));
+    format!(
+        "The most is broken by {} on {}: {} of the {} clean images that pass, {at}; random signs of the same size fail {}. \
+         To fail: {criterion}.",
+        title(&cell.attack),
+        cell.made_on,
+        percent(cell.broken),
+        cell.passing,
+        percent(cell.control_fooled)
+    )
+}
+
+/// The share fooled along ε, a line for each attack on its own model, and the control.
+fn chart(summary: &Summary, set: &str, model: &str) -> Markup {
+    let of: Vec<&Cell> = summary
+        .cells
+        .iter()
+        .filter(|c| c.data == *set && c.made_on == *model && c.judged_on == *model && c.epsilon.is_some())
+        .collect();
+    let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+    for cell in &of {
+        let name = attack_name(cell);
+        let point = (cell.epsilon.unwrap_or(0.0), cell.fooled);
+        match lines.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, points)) => points.push(point),
+            None => lines.push((name, vec![point])),
+        }
+    }
+    if lines.iter().all(|(_, points)| points.len() < 2) {
+        return html! {};
+    }
+    // Random signs stand beside each attack; those of the largest norm are drawn once.
+    let mut control: Vec<(f64, f64)> = Vec::new();
+    for cell in &of {
+        let epsilon = cell.epsilon.unwrap_or(0.0);
+        match control.iter_mut().find(|(e, _)| *e == epsilon) {
+            Some((_, share)) => *share = share.max(cell.control_fooled),
+            None => control.push((epsilon, cell.control_fooled)),
+        }
+    }
+    html! { .figure { (campaign_chart(&format!("Share fooled: {model} on {set}"), &lines, &control)) } }
+}
+
+/// For each attack and ε: made on the rows' model, judged on the columns'.
+fn matrices(summary: &Summary, set: &str, models: &[String]) -> Markup {
+    let of: Vec<&Cell> = summary.cells.iter().filter(|c| c.data == *set).collect();
+    let mut kinds: Vec<(String, Option<f64>)> = Vec::new();
+    for cell in &of {
+        let kind = (attack_name(cell), cell.epsilon);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    html! {
+        section {
+            h2 { "Transfer: " (set) }
+            p.caption { "Share fooled of the clean images that pass. A row’s attack was made on its model and judged on the column’s: the diagonal is white box, the rest black box." }
+            .matrices {
+                @for (name, at) in &kinds {
+                    figure {
+                        figcaption { (name) ", " (at.map_or_else(|| "ε as found".to_owned(), |e| format!("ε = {}", epsilon::short(e)))) }
+                        .scroll { table.matrix {
+                            thead { tr { th.word { "made on ↓, judged on →" } @for judge in models { th { (judge) } } } }
+                            tbody {
+                                @for made in models {
+                                    tr {
+                                        th.word scope="row" { (made) }
+                                        @for judge in models {
+                                            @let cell = of.iter().find(|c| c.made_on == *made && c.judged_on == *judge && c.epsilon == *at && attack_name(c) == *name);
+                                            @match cell {
+                                                Some(cell) => td.white[made == judge] style={ "--heat:" (format!("{:.0}%", 60.0 * cell.fooled)) } { (percent(cell.fooled)) },
+                                                None => td { "–" },
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn least(summary: &Summary) -> Markup {
+    html! {
+        section {
+            h2 { "The smallest ε that breaks an image" }
+            .scroll { table {
+                thead { tr {
+                    th.word { "data" } th.word { "attack" } th.word { "model" } th { "broken" } th { "never" }
+                    th { "first quartile" } th { "median" } th { "third quartile" }
+                } }
+                tbody {
+                    @for l in &summary.least {
+                        tr {
+                            td.word { (l.data) } td.word { (title(&l.attack)) } td.word { (l.model) } td { (l.broken) } td { (l.never) }
+                            @match l.quartiles {
+                                Some(quartiles) => { @for q in quartiles { td { (epsilon::short(q)) } } },
+                                None => { td { "–" } td { "–" } td { "–" } },
+                            }
+                        }
+                    }
+                }
+            } }
+            p.caption { "Of measured ε only, over images and seeds whose clean image passes; an attack that finds its own ε by the L∞ norm that it found." }
+        }
+    }
+}
+
+fn table(summary: &Summary, score: &str) -> Markup {
+    let wished = summary.cells.iter().any(|c| c.wished.is_some());
+    html! {
+        section {
+            h2 { "Numbers" }
+            .scroll { table {
+                thead { tr {
+                    th.word { "data" } th.word { "attack" } th.word { "made on" } th.word { "judged on" } th { "ε" } th { "results" } th { "pass" }
+                    th { "fooled" } th { "random" } th { "broken" } th { (score) " clean" } th { "attack" } th { "± sd" } th { "random" }
+                    th { "L∞" } th { "L2" } @if wished { th { "as wished" } }
+                } }
+                tbody {
+                    @for c in &summary.cells {
+                        tr {
+                            td.word { (c.data) } td.word { (attack_name(c)) } td.word { (c.made_on) } td.word { (c.judged_on) }
+                            th scope="row" { (c.epsilon.map_or_else(|| "found".to_owned(), epsilon::levels)) }
+                            td { (c.results) } td { (c.passing) } td { (percent(c.fooled)) } td.soft { (percent(c.control_fooled)) }
+                            td { (percent(c.broken)) } td { (format!("{:.3}", c.clean_score)) } td { (format!("{:.3}", c.score)) }
+                            td.soft { (format!("{:.3}", c.deviation)) } td.soft { (format!("{:.3}", c.control_score)) }
+                            td { (epsilon::fraction(c.norms[0])) } td { (format!("{:.3}", c.norms[1])) }
+                            @if wished { td { (c.wished.map_or_else(|| "–".to_owned(), percent)) } }
+                        }
+                    }
+                }
+            } }
+            p.caption { "Files beside this report: rows.csv has a row for each image, attack, seed, ε and pair of models; summary.csv this table." }
+        }
+    }
+}
+
+fn definitions(criterion: &str, score: &str) -> Markup {
+    html! {
+        section.definitions {
+            h2 { "What the numbers mean" }
+            dl {
+                dt { "results" } dd { "Images times seeds. Pass: those whose original passes the criterion; all shares are of these." }
+                dt { "fooled" } dd { "The adversarial image fails: " (criterion) "." }
+                dt { "random" } dd { "The control: random signs of the same L∞ norm on the same image, on the judging model." }
+                dt { "broken" } dd { "The original passes, the adversarial image fails, and random signs do not." }
+                dt { (score) } dd { "Its mean over all results, and the standard deviation over them." }
+                dt { "white box, black box" } dd { "Judged on the model that the attack saw, or on another one." }
+            }
+        }
+    }
+}

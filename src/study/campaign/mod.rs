@@ -1,0 +1,19 @@
+//! A campaign: attacks × images × models × data sets × seeds. What is made on one model is judged on all of them, so that each
+//! attack gives a matrix of white box (the diagonal) and black box (transfer). Every result is a row of one table, appended as
+//! soon as it is known and keyed by all that it depends on, so that a campaign that was cut off goes on where it was.
+
+mod html;
+mod images;
+mod plan;
+mod row;
+mod run;
+mod summary;
+mod table;
+
+pub use html::campaign_html;
+pub use images::{CampaignSet, Fingerprint, Opened};
+pub use plan::{CampaignModel, CampaignPlan, Wish};
+pub use row::{Row, RowKey};
+pub use run::{CampaignError, one_task, run};
+pub use summary::{Cell, Least, Summary, summary_csv};
+pub use table::{Table, TableError};

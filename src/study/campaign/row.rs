@@ -1,0 +1,99 @@
+//! One result: what it depends on, and what was found.
+
+use crate::study::Measure;
+use crate::study::report::{MEASURE_COLUMNS, measure_cells};
+
+/// The columns that a row is keyed by: all that it depends on.
+pub const KEY: [&str; 19] = [
+    "data",
+    "image",
+    "image_id",
+    "attack",
+    "parameters",
+    "norm",
+    "epsilon",
+    "seed",
+    "target",
+    "made_on",
+    "made_on_id",
+    "judged_on",
+    "judged_on_id",
+    "label_map",
+    "criterion",
+    "stop_early",
+    "memory_bytes",
+    "device",
+    "version",
+];
+
+/// The columns of what was found, before those of the measure.
+const FOUND: [&str; 8] =
+    ["reference", "clean_passes", "fails", "control_fails", "broken", "clean_score", "score", "control_score"];
+
+/// The columns after those of the measure.
+const LAST: [&str; 2] = ["gradients", "zero_share"];
+
+/// All columns of the table.
+pub fn columns() -> Vec<&'static str> {
+    [&KEY[..], &FOUND, &MEASURE_COLUMNS, &LAST].concat()
+}
+
+/// What a row depends on, the cells of [`KEY`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowKey(pub Vec<String>);
+
+/// A result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What it depends on.
+    pub key: RowKey,
+    /// The other cells.
+    pub found: Vec<String>,
+}
+
+/// What was found, as it goes into a row.
+pub(super) struct Found<'a> {
+    pub reference: &'static str,
+    pub clean: &'a Measure,
+    pub measure: &'a Measure,
+    pub control: &'a Measure,
+    pub clean_passes: bool,
+    pub fails: bool,
+    pub control_fails: bool,
+    pub gradients: usize,
+    pub zero_share: Option<f32>,
+}
+
+impl Found<'_> {
+    pub fn row(&self, key: RowKey) -> Row {
+        let flag = |yes: bool| u8::from(yes).to_string();
+        let mut found = vec![
+            self.reference.to_owned(),
+            flag(self.clean_passes),
+            flag(self.fails),
+            flag(self.control_fails),
+            flag(self.clean_passes && self.fails && !self.control_fails),
+            self.clean.score().to_string(),
+            self.measure.score().to_string(),
+            self.control.score().to_string(),
+        ];
+        found.extend(measure_cells(self.measure));
+        found.push(self.gradients.to_string());
+        found.push(self.zero_share.map(|share| share.to_string()).unwrap_or_default());
+        Row { key, found }
+    }
+}
+
+impl Row {
+    /// The cell of a column.
+    pub fn get(&self, column: &str) -> &str {
+        let at = columns().iter().position(|c| *c == column);
+        let cell = at.and_then(|at| if at < KEY.len() { self.key.0.get(at) } else { self.found.get(at - KEY.len()) });
+        cell.map_or("", String::as_str)
+    }
+
+    /// The number in a column, if it is one.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        self.get(column).parse().ok()
+    }
+}

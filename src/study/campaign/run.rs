@@ -1,0 +1,380 @@
+//! Runs a campaign: images of one size are attacked together, at all ε in one batch, and judged on every model.
+
+use super::images::{Opened, Reader};
+use super::row::{Found, RowKey};
+use super::{CampaignModel, CampaignPlan, CampaignSet, Table, TableError};
+use crate::attack::{Attack, EpsilonMeaning, Norm, Objective, Options, Reference};
+use crate::data::LabelMap;
+use crate::model::Task;
+use crate::study::report::{Criterion, ReportError};
+use crate::study::{Judged, Subject, Truth};
+use burn::tensor::{Tensor, TensorData};
+
+/// Images that are attacked together at most: what a run that is cut off may lose.
+const MOST_TOGETHER: u64 = 64;
+
+/// Why a campaign ended before it was done.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// An attack, a model, the device.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// An image that a model cannot take.
+    #[error("{image}: {cause}")]
+    Image {
+        /// Its name.
+        image: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// An image that was left out, and why.
+pub type LeftOut = String;
+
+/// Measures what `plan` asks for and `table` does not know yet. `told` hears the steps done and in all. Images that cannot be
+/// read are left out and returned.
+///
+/// # Errors
+/// If a model cannot take an image, an attack is not defined for a model, the table cannot be written, or the device fails.
+pub fn run(
+    plan: &CampaignPlan,
+    table: &mut Table,
+    mut told: impl FnMut(usize, usize),
+) -> Result<Vec<LeftOut>, CampaignError> {
+    let total = plan.steps()?;
+    let (mut done, mut left_out) = (0, Vec::new());
+    let each = plan.attacks().map_err(ReportError::from)?.len() * plan.models.len();
+    for set in &plan.sets {
+        let mut reader = Reader::default();
+        let mut maps = vec![None; plan.models.len()];
+        let mut chunk: Vec<Opened> = Vec::new();
+        let mut entries = set.entries.iter().peekable();
+        while let Some(&entry) = entries.next() {
+            match reader.open(set, entry) {
+                Ok(opened) => {
+                    let shape = |o: &Opened| (o.case.image.channels, o.case.size());
+                    if chunk.first().is_some_and(|first| shape(first) != shape(&opened)) {
+                        done += chunk.len() * each;
+                        Chunk { plan, set, images: std::mem::take(&mut chunk) }.run(table, &mut maps)?;
+                        told(done, total);
+                    }
+                    chunk.push(opened);
+                }
+                Err(error) => {
+                    left_out.push(error.to_string());
+                    done += each;
+                }
+            }
+            let full = chunk.first().is_some_and(|first| chunk.len() as u64 >= together(plan, first));
+            if !chunk.is_empty() && (full || entries.peek().is_none()) {
+                done += chunk.len() * each;
+                Chunk { plan, set, images: std::mem::take(&mut chunk) }.run(table, &mut maps)?;
+                told(done, total);
+            }
+        }
+    }
+    table.finish()?;
+    Ok(left_out)
+}
+
+/// How many images like `first` fit into the budget.
+fn together(plan: &CampaignPlan, first: &Opened) -> u64 {
+    let [height, width] = first.case.size();
+    let largest = plan.models.iter().map(|m| m.model.working_bytes(height, width)).max().unwrap_or(1);
+    (plan.budget_bytes / largest.max(1)).clamp(1, MOST_TOGETHER)
+}
+
+/// Images of one size.
+struct Chunk<'a> {
+    plan: &'a CampaignPlan,
+    set: &'a CampaignSet,
+    images: Vec<Opened>,
+}
+
+/// What an attack made of the images of a chunk at one ε.
+struct Made {
+    /// The cell of the key; empty where the attack finds its own.
+    epsilon: String,
+    adversarial: Tensor<4>,
+    gradients: usize,
+    zero_share: Option<Vec<f32>>,
+}
+
+impl Chunk<'_> {
+    fn run(&self, table: &mut Table, maps: &mut [Option<LabelMap>]) -> Result<(), CampaignError> {
+        let models = &self.plan.models;
+        let mut subjects: Vec<Option<Vec<Subject>>> = (0..models.len()).map(|_| None).collect();
+        // The maps are part of the keys: they are known before anything is skipped.
+        for (model, map) in models.iter().zip(maps.iter_mut()) {
+            self.find_map(model, map)?;
+        }
+        for (attack, seed) in self.plan.attacks().map_err(ReportError::from)? {
+            for source in 0..models.len() {
+                let keys = self.keys(attack, seed, source, maps);
+                if table.has(&keys) {
+                    continue;
+                }
+                for (i, model) in models.iter().enumerate() {
+                    if subjects[i].is_none() {
+                        subjects[i] = Some(self.subjects(model, maps[i].as_ref())?);
+                    }
+                }
+                let ready: Vec<&[Subject]> = subjects.iter().flatten().map(Vec::as_slice).collect();
+                let made = self.attack(attack, ready[source])?;
+                let rows = self.judge(attack, seed, &made, &ready, &keys)?;
+                table.append(rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the masks' values mean to `model`.
+    fn find_map(&self, model: &CampaignModel, map: &mut Option<LabelMap>) -> Result<(), CampaignError> {
+        let card = model.model.card();
+        let masked = self.images.iter().find_map(|image| image.mask.as_ref().map(|mask| (image, mask)));
+        let (None, Some((image, (label, slice))), Task::Segmentation) = (&*map, masked, card.task) else {
+            return Ok(());
+        };
+        let of = |cause: String| CampaignError::Image { image: image.case.name.clone(), cause };
+        *map = match &self.set.label_map {
+            Some(text) => {
+                let names: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
+                Some(LabelMap::parse(text, &names).map_err(|error| of(error.to_string()))?)
+            }
+            None => {
+                let plain = Subject::new(image.case.clone(), model.model.clone()).map_err(|e| of(e.to_string()))?;
+                label.guess(*slice, card.classes.len(), &plain.clean.predicted)
+            }
+        };
+        Ok(())
+    }
+
+    fn subjects(&self, model: &CampaignModel, map: Option<&LabelMap>) -> Result<Vec<Subject>, CampaignError> {
+        let first = self.images.first().map_or_else(String::new, |image| image.case.name.clone());
+        let failed =
+            |error: crate::model::ModelError| CampaignError::Image { image: first.clone(), cause: error.to_string() };
+        let cases = self.images.iter().map(|image| image.labelled(map)).collect();
+        let subjects = Subject::all(cases, &model.model).map_err(failed)?;
+        let aimed = |subject: Subject| {
+            let target = self.plan.wish.target(&subject);
+            subject.with_target(target)
+        };
+        subjects.into_iter().map(aimed).collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// The cells for ε: one where the attack finds its own.
+    fn epsilons(&self, attack: Attack) -> Vec<(String, f64)> {
+        match attack.entry().epsilon {
+            EpsilonMeaning::Found => vec![(String::new(), 0.0)],
+            _ => self.plan.epsilons.iter().map(|&e| (e.to_string(), e)).collect(),
+        }
+    }
+
+    /// The keys of a unit: by ε, judging model and image.
+    fn keys(&self, attack: Attack, seed: u64, source: usize, maps: &[Option<LabelMap>]) -> Vec<RowKey> {
+        let plan = self.plan;
+        let made_on = &plan.models[source];
+        let parameters: Vec<String> = attack
+            .parameters()
+            .filter(|(p, _)| p.name != "seed")
+            .map(|(p, v)| format!("{}={}", p.name, p.text(v)))
+            .collect();
+        let mut keys = Vec::new();
+        for (epsilon, _) in self.epsilons(attack) {
+            for (judge, map) in plan.models.iter().zip(maps) {
+                for image in &self.images {
+                    let names: Vec<&str> = judge.model.card().classes.iter().map(|c| c.name.as_str()).collect();
+                    keys.push(RowKey(vec![
+                        self.set.name.clone(),
+                        image.case.name.clone(),
+                        image.id.clone(),
+                        attack.name().to_owned(),
+                        parameters.join(" "),
+                        attack.norm().map_or("", Norm::name).to_owned(),
+                        epsilon.clone(),
+                        seed.to_string(),
+                        plan.wish.name(),
+                        made_on.name.clone(),
+                        made_on.id.clone(),
+                        judge.name.clone(),
+                        judge.id.clone(),
+                        map.as_ref().map(|map| map.to_text(&names)).unwrap_or_default(),
+                        plan.criterion.to_text(),
+                        u8::from(plan.stop_early).to_string(),
+                        plan.budget_bytes.to_string(),
+                        plan.device.clone(),
+                        env!("CARGO_PKG_VERSION").to_owned(),
+                    ]));
+                }
+            }
+        }
+        keys
+    }
+
+    /// Attacks all images at all ε; those that need it share passes.
+    fn attack(&self, attack: Attack, subjects: &[Subject]) -> Result<Vec<Made>, CampaignError> {
+        let Some(first) = subjects.first() else { return Ok(Vec::new()) };
+        let failed = |error: crate::attack::AttackError| CampaignError::from(ReportError::from(error));
+        let x = Tensor::cat(subjects.iter().map(|s| s.x.clone()).collect(), 0);
+        let share = if first.class.is_some() { 1.0 } else { 0.5 };
+        let options = Options {
+            stop_at: self.plan.stop_early.then(|| attack.get("share").map_or(share, |s| s as f32)),
+            budget_bytes: self.plan.budget_bytes,
+            ..Options::default()
+        };
+        let epsilons = self.epsilons(attack);
+        let model = first.model.as_ref();
+        if attack.entry().lowers_the_loss {
+            attack.check_reference(first.reference_kind).map_err(failed)?;
+        }
+        if attack.entry().epsilon != EpsilonMeaning::Found
+            && let Some(direction) = attack.direction(model, &x, &objective(subjects, 1), &options).map_err(failed)?
+        {
+            let zero_share = match &direction.gradient {
+                Some(gradient) => Some(zero_shares(gradient, subjects.len()).map_err(ReportError::from)?),
+                None => None,
+            };
+            let made = |(cell, epsilon): (String, f64)| Made {
+                epsilon: cell,
+                adversarial: direction.adversarial(&x, epsilon),
+                gradients: usize::from(direction.gradient.is_some()),
+                zero_share: zero_share.clone(),
+            };
+            return Ok(epsilons.into_iter().map(made).collect());
+        }
+        let many = epsilons.len();
+        let all: Vec<f64> = epsilons.iter().flat_map(|(_, e)| vec![*e; subjects.len()]).collect();
+        let repeated = Tensor::cat(vec![x; many], 0);
+        let outcome =
+            attack.run_through(model, &repeated, &objective(subjects, many), &all, &options).map_err(failed)?;
+        let n = subjects.len();
+        Ok(epsilons
+            .into_iter()
+            .enumerate()
+            .map(|(i, (epsilon, _))| Made {
+                epsilon,
+                adversarial: outcome.adversarial.clone().narrow(0, i * n, n),
+                gradients: outcome.gradients,
+                zero_share: outcome.zero_share.as_ref().map(|all| all[i * n..(i + 1) * n].to_vec()),
+            })
+            .collect())
+    }
+
+    /// Judges what was made, and random signs of the same L∞ norm, on every model.
+    fn judge(
+        &self,
+        attack: Attack,
+        seed: u64,
+        made: &[Made],
+        ready: &[&[Subject]],
+        keys: &[RowKey],
+    ) -> Result<Vec<super::Row>, CampaignError> {
+        let failed = |error: crate::attack::AttackError| CampaignError::from(ReportError::from(error));
+        let model_failed = |error: crate::model::ModelError| CampaignError::from(ReportError::from(error));
+        let Some(subjects) = ready.first() else { return Ok(Vec::new()) };
+        let Some(first) = subjects.first() else { return Ok(Vec::new()) };
+        let x = Tensor::cat(subjects.iter().map(|s| s.x.clone()).collect(), 0);
+        let signs = Attack::random_sign(seed).map_err(failed)?;
+        let signs = signs.direction(first.model.as_ref(), &x, &objective(subjects, 1), &Options::default());
+        let signs = signs.map_err(failed)?.map(|d| d.direction).unwrap_or_else(|| x.zeros_like());
+        let criterion = self.plan.criterion;
+        let mut rows = Vec::with_capacity(keys.len());
+        let mut keys = keys.iter();
+        for made in made {
+            let control = self.control(attack, made, &x, &signs).map_err(model_failed)?;
+            for judges in ready {
+                let attacked = Subject::judge_all(judges, &made.adversarial).map_err(model_failed)?;
+                let controls = Subject::judge_all(judges, &control).map_err(model_failed)?;
+                for (i, ((subject, attacked), control)) in judges.iter().zip(&attacked).zip(&controls).enumerate() {
+                    let Some(key) = keys.next() else { continue };
+                    let zero_share = made.zero_share.as_ref().and_then(|all| all.get(i).copied());
+                    rows.push(
+                        found(criterion, subject, attacked, control, made.gradients, zero_share).row(key.clone()),
+                    );
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Random signs as strong as the attack, in L∞.
+    fn control(
+        &self,
+        attack: Attack,
+        made: &Made,
+        x: &Tensor<4>,
+        signs: &Tensor<4>,
+    ) -> Result<Tensor<4>, crate::model::ModelError> {
+        let n = x.dims()[0];
+        let strength = match (attack.norm(), made.epsilon.parse::<f64>()) {
+            (Some(Norm::Linf), Ok(epsilon)) => vec![epsilon as f32; n],
+            _ => crate::tensor::to_host(Norm::Linf.of(made.adversarial.clone() - x.clone()))?,
+        };
+        let strength = Tensor::<4>::from_data(TensorData::new(strength, [n, 1, 1, 1]), &x.device());
+        Ok((x.clone() + signs.clone() * strength).clamp(0.0, 1.0))
+    }
+}
+
+fn found<'a>(
+    criterion: Criterion,
+    subject: &'a Subject,
+    attacked: &'a Judged,
+    control: &'a Judged,
+    gradients: usize,
+    zero_share: Option<f32>,
+) -> Found<'a> {
+    let clean = &subject.clean.measure;
+    Found {
+        reference: match subject.reference_kind {
+            Reference::Label => "label",
+            Reference::CleanPrediction => "clean prediction",
+        },
+        clean,
+        measure: &attacked.measure,
+        control: &control.measure,
+        clean_passes: !criterion.clean_fails(clean),
+        fails: criterion.fails(clean, &attacked.measure),
+        control_fails: criterion.fails(clean, &control.measure),
+        gradients,
+        zero_share,
+    }
+}
+
+/// The loss of all subjects, `times` over.
+fn objective(subjects: &[Subject], times: usize) -> Objective {
+    let Some(first) = subjects.first() else {
+        return Objective::classes(crate::model::Head::Softmax, 0, &[], &burn::tensor::Device::flex());
+    };
+    let (card, device) = (first.model.card(), first.model.device());
+    let repeated = || (0..times).flat_map(|_| subjects.iter());
+    let aimed = |objective: Objective| if first.target.is_some() { objective.targeted() } else { objective };
+    aimed(if first.class.is_some() {
+        let class = |s: &Subject| match &s.target {
+            Some(Truth::Class(class)) => *class,
+            _ => s.class.unwrap_or(0),
+        };
+        Objective::classes(card.head, card.positive_class, &repeated().map(class).collect::<Vec<_>>(), &device)
+    } else {
+        let mask = |s: &Subject| match &s.target {
+            Some(Truth::Mask(mask)) => mask.clone(),
+            _ => s.reference.clone(),
+        };
+        Objective::masks(card.head, card.positive_class, &repeated().map(mask).collect::<Vec<_>>(), &device)
+    })
+}
+
+/// The share of zeros of each image's gradient.
+fn zero_shares(gradient: &Tensor<4>, images: usize) -> Result<Vec<f32>, crate::model::ModelError> {
+    let zeros = gradient.clone().equal_elem(0.0).float().mean_dims(&[1, 2, 3]).reshape([images]);
+    crate::tensor::to_host::<1>(zeros)
+}
+
+/// Models that answer alike: all of one task.
+pub fn one_task(models: &[CampaignModel]) -> bool {
+    let task = |m: &CampaignModel| m.model.card().task;
+    models.windows(2).all(|pair| task(&pair[0]) == task(&pair[1]))
+}

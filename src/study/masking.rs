@@ -1,0 +1,86 @@
+//! Signs of gradient masking, and what to say of them: many gradients that are exactly zero, random signs that do more than a
+//! white-box attack, one step that does more than many.
+
+use super::report::epsilon;
+use super::{Adversary, Curve, CurvePoint};
+use crate::attack::{AttackError, Norm};
+use crate::tensor::to_host;
+
+/// A larger share of zeros in a gradient is a sign.
+pub const ZERO_SHARE: f64 = 0.1;
+/// Scores nearer than this are the same.
+const SAME_SCORE: f64 = 0.01;
+
+/// What is said of a gradient with so large a share of zeros, if it is a sign.
+pub fn zeros_note(share: f64) -> Option<String> {
+    (share > ZERO_SHARE).then(|| {
+        format!(
+            "The gradient is exactly zero at {:.0} % of the pixels, which a gradient attack therefore leaves alone: a sign of \
+             gradient masking or of a saturated model.",
+            share * 100.0
+        )
+    })
+}
+
+/// What is said where random signs do more than the attack, at the ε in `at`.
+pub fn random_note(at: &str) -> String {
+    format!(
+        "Random sign noise does more harm than the attack at ε = {at}. The gradient is a poor guide there (too large a step, or \
+         gradient masking): a stronger attack may break the model earlier."
+    )
+}
+
+/// What is said where the first step alone does more than all, at the ε in `at`.
+pub fn one_step_note(first: &str, at: &str) -> String {
+    format!(
+        "One step ({first}) does more harm than all steps of the attack at ε = {at}: a sign of gradient masking, or of steps that \
+         are too large or too few. Do not take the attack’s result for the worst case."
+    )
+}
+
+/// The signs that a curve of `adversary` shows. Runs the attack's one-step form at each ε of the curve, where it has one.
+///
+/// # Errors
+/// If the device fails.
+pub fn masking_notes(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>, AttackError> {
+    let (subject, attack) = (adversary.subject(), adversary.attack());
+    let mut notes = Vec::new();
+    if let Some((_, gradient)) = adversary.clean_gradient() {
+        let values = to_host(gradient.clone())?;
+        let zeros = values.iter().filter(|v| **v == 0.0).count() as f64 / values.len().max(1) as f64;
+        notes.extend(zeros_note(zeros));
+    }
+    // With a target the score of the truth is not what the attack is after.
+    if !attack.entry().gradient || attack.entry().lowers_the_loss || subject.target.is_some() {
+        return Ok(notes);
+    }
+    let listed = |points: Vec<&CurvePoint>| {
+        let names: Vec<String> = points.iter().map(|p| epsilon::short(p.epsilon)).collect();
+        names.join(", ")
+    };
+    let stronger = |p: &&CurvePoint| {
+        let control = curve.control.iter().find(|c| (c.epsilon - p.epsilon).abs() < epsilon::SAME);
+        control.is_some_and(|c| c.measure.score() < p.measure.score() - SAME_SCORE)
+    };
+    // Signs of the L∞ norm of another attack are far longer than it: that they do more is no sign.
+    let comparable = attack.norm() == Some(Norm::Linf);
+    let at = listed(curve.points.iter().filter(|_| comparable).filter(stronger).collect());
+    if !at.is_empty() {
+        notes.push(random_note(&at));
+    }
+    if let Some(first) = attack.one_step() {
+        let one = Adversary::new(subject.clone(), first)?;
+        let mut better = Vec::new();
+        for point in curve.points.iter().filter(|p| p.epsilon > 0.0) {
+            let score = subject.judge(&one.at_last(point.epsilon)?)?.measure.score();
+            if score < point.measure.score() - SAME_SCORE {
+                better.push(point);
+            }
+        }
+        let at = listed(better);
+        if !at.is_empty() {
+            notes.push(one_step_note(&first.to_string(), &at));
+        }
+    }
+    Ok(notes)
+}
