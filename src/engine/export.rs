@@ -4,7 +4,8 @@ use super::{Export, ExportReport};
 use crate::attack::{Attack, Reference};
 use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
-    PanelCaption, PanelPictures, encode_png, panel, save_and_judge, write_comparison_csv, write_curve_csv, write_figure,
+    Bars, PanelCaption, PanelPictures, class_panel, encode_png, panel, save_and_judge, write_comparison_csv,
+    write_curve_csv, write_figure,
 };
 use crate::study::{Curve, Judged, Subject};
 use crate::tensor;
@@ -29,11 +30,6 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
         }
         // A job of its own.
         Export::AdversarialVolume(path) => (path, None),
-        Export::Views(_) if shown.subject.class.is_some() => {
-            return Err(
-                "the views of a decision cannot be written yet: export the adversarial image and the curve".to_owned()
-            );
-        }
         Export::PredictedMask(_) if shown.subject.class.is_some() => {
             return Err("this model classifies whole images: it predicts no mask".to_owned());
         }
@@ -107,7 +103,7 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
     let adversarial = host(shown.adversarial)?;
     let clean_probability = host(&subject.clean.probability)?;
     let adversarial_probability = host(&shown.judged.probability)?;
-    let tiles = PanelPictures {
+    let pictures = PanelPictures {
         channels: image.channels,
         height: image.height,
         width: image.width,
@@ -115,9 +111,7 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
         adversarial: &adversarial,
         clean_probability: &clean_probability,
         adversarial_probability: &adversarial_probability,
-    }
-    .tiles(shown.epsilon)
-    .map_err(text)?;
+    };
     let control = shown
         .curve
         .as_ref()
@@ -129,7 +123,7 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
             Some(region) => format!("{} on {}, confined to a {}", card.name, name(&subject.case), region.describe()),
             None => format!("{} on {}", card.name, name(&subject.case)),
         },
-        class: card.classes.get(usize::from(card.positive_class)).map_or_else(String::new, |c| c.name.clone()),
+        class: card.class_name(subject.class.unwrap_or_else(|| card.positive_class.into())).into_owned(),
         reference: match subject.reference_kind {
             Reference::Label => "label",
             Reference::CleanPrediction => "clean prediction",
@@ -138,7 +132,20 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
         adversarial: shown.judged.measure,
         control,
     };
-    let picture = panel(&tiles, &caption).map_err(text)?;
+    let picture = match (&subject.clean.classified, &shown.judged.classified) {
+        (Some(clean), Some(found)) => {
+            let (tiles, gain) = pictures.image_tiles(shown.epsilon).map_err(text)?;
+            let names: Vec<String> = card.classes.iter().map(|class| class.name.clone()).collect();
+            let bars = Bars {
+                names: &names,
+                clean: &clean.probabilities,
+                attacked: &found.probabilities,
+                truth: subject.class.unwrap_or(clean.predicted),
+            };
+            class_panel(&tiles, gain, &bars, &caption).map_err(text)?
+        }
+        _ => panel(&pictures.tiles(shown.epsilon).map_err(text)?, &caption).map_err(text)?,
+    };
     let bytes = encode_png(&picture).map_err(text)?;
     data::write_bytes_atomic(path, &bytes).map_err(text)
 }

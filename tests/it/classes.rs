@@ -209,6 +209,7 @@ fn exports_of_a_classifier_are_written_or_refused_with_the_reason() {
         Export::CurveCsv(file("curve.csv")),
         Export::CurveFigure(file("curve.svg")),
         Export::Adversarial(file("adversarial.png")),
+        Export::Views(file("views.png")),
     ] {
         engine.send(Request::Export(wish.clone()));
         let report = wait(&engine, |event| match event {

@@ -12,7 +12,7 @@ const ROW: f64 = 34.0;
 const NAME: f64 = 150.0;
 
 /// The bars of one image.
-pub(super) struct Bars<'a> {
+pub struct Bars<'a> {
     /// The names of the classes.
     pub names: &'a [String],
     /// Their probabilities on the original.

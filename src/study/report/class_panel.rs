@@ -18,7 +18,7 @@ pub(super) fn titles(gain: f64) -> [String; 3] {
 ///
 /// # Errors
 /// If the captions cannot be drawn.
-pub(super) fn class_panel(
+pub fn class_panel(
     tiles: &[RgbaImage; 3],
     gain: f64,
     bars: &Bars<'_>,
