@@ -6,7 +6,7 @@ use super::layout::section;
 use super::parameters::ParameterPanel;
 use super::state::{MaskStyle, State, View};
 use super::view::MOST_GAIN;
-use super::{Pane, PaneContext, numbers, progress, theme, truth, window_level};
+use super::{Pane, PaneContext, numbers, progress, seen, theme, truth, window_level};
 use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
@@ -29,6 +29,7 @@ impl Pane for Inspector {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             self.attack_ui(ui, state, commands);
             numbers::numbers_ui(ui, state);
+            seen::inspector_ui(ui, state, commands);
             if let Some(case) = &state.case {
                 let truth = state.frame.as_ref().and_then(|frame| frame.scores.as_ref()).map(|scores| scores.truth);
                 match truth {

@@ -117,6 +117,7 @@ impl HtmlReport<'_> {
                         }
                         (self.pictures())
                         (self.table())
+                        (super::visibility::section(&self.findings))
                         (self.origin(attack))
                         (self.definitions())
                     }

@@ -15,6 +15,7 @@ mod plot;
 mod provenance;
 mod raster;
 mod rounding;
+mod visibility;
 mod volume;
 
 pub use self::csv::{COLUMNS, curve_csv, write_curve_csv};
