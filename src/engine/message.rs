@@ -2,14 +2,14 @@
 //! never asks back.
 
 use super::{
-    AttackRun, ClassDice, ClassScores, ComparisonNews, ComparisonStart, DeviceChoice, Early, Plane, TargetWish,
-    TruthChoice, Unfinished,
+    AttackRun, ClassDice, ClassScores, ComparisonNews, ComparisonStart, DeviceChoice, Early, Plane, ReaderEvent,
+    ReaderRequest, SeenFound, SeenWish, StimuliWish, Stimulus, TargetWish, TruthChoice, Unfinished,
 };
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail, Unit};
 use crate::model::{self, ModelCard};
 use crate::study::report::{ComparisonTable, Saved, SavedVolume};
-use crate::study::{CurvePoint, Measure, SweepPlan};
+use crate::study::{CurvePoint, Measure, SeenPlan, SweepPlan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,6 +105,14 @@ pub enum Request {
         /// ε as fractions of the bounds' width.
         epsilons: Vec<f64>,
     },
+    /// Measure this of what a screen shows along the curve; the present curve's points are measured again.
+    MeasureSeen(SeenPlan),
+    /// Measure how visible the perturbation of two planes is; a newer wish replaces an older one. Answered by an [`Event::Seen`].
+    Seen(Box<SeenWish>),
+    /// Begin, go on with or end a reader study. Answered by an [`Event::Reader`].
+    Reader(ReaderRequest),
+    /// Make images of the present case ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`].
+    Stimuli(Option<StimuliWish>),
     /// Pause or go on with the running job.
     PauseJob(bool),
     /// Cancel the running job; what it found stays.
@@ -135,7 +143,11 @@ impl Request {
             Request::Epsilon(_) => "Set ε",
             Request::StopAttack | Request::RunAttack => "Attack",
             Request::Device(_) => "Change device",
-            Request::Sweep(_) | Request::PauseJob(_) | Request::CancelJob => "Measure the curve",
+            Request::Seen(_) => "Measure what is seen",
+            Request::Reader(_) | Request::Stimuli(_) => "Reader study",
+            Request::Sweep(_) | Request::MeasureSeen(_) | Request::PauseJob(_) | Request::CancelJob => {
+                "Measure the curve"
+            }
             Request::Compare { .. } => "Compare attacks",
             Request::Export(_) => "Export",
         }
@@ -245,6 +257,12 @@ pub enum Event {
     Compared(ComparisonNews),
     /// The job's progress; also its end.
     Job(JobStatus),
+    /// How visible the perturbation is.
+    Seen(Arc<SeenFound>),
+    /// News of a reader study.
+    Reader(ReaderEvent),
+    /// An image for a reader study.
+    Stimulus(Stimulus),
     /// Something was written.
     Exported(ExportReport),
     /// Something failed; what was there before still is.

@@ -15,7 +15,9 @@ mod message;
 mod models;
 mod plane;
 mod prepared;
+mod reader;
 mod scene;
+mod seen;
 mod stacks;
 mod thumbnails;
 mod watch;
@@ -28,11 +30,17 @@ pub use message::{
     CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
+pub use reader::{
+    ReaderEvent, ReaderRequest, SESSION_ENDING, SessionEntry, SessionResult, SessionView, StimuliWish, Stimulus,
+};
+pub use seen::{SeenFound, SeenMap, SeenWish};
 pub use thumbnails::THUMBNAIL_SIDE;
 pub use watch::{AttackRun, RunEnd, Unfinished};
 
 use burn::tensor::Device;
 use mailbox::{Letter, Mailbox};
+use reader::ReaderLane;
+use seen::SeenLane;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -76,6 +84,8 @@ pub struct Engine {
     mailbox: Arc<Mailbox>,
     jobs: job::JobControl,
     thumbnails: Thumbnails,
+    seen: SeenLane,
+    reader: ReaderLane,
     events: Receiver<Event>,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,10 +101,12 @@ impl Engine {
         let outbox = Outbox { events: sender, wake };
         let stacks = Arc::default();
         let thumbnails = Thumbnails::start(Arc::clone(&stacks), outbox.clone())?;
+        let seen = SeenLane::start(outbox.clone())?;
+        let reader = ReaderLane::start(outbox.clone())?;
         let worker = interactive::Worker::new(choice, backends, mailbox.clone(), stacks, outbox)?;
         let jobs = worker.job_control();
         let thread = std::thread::Builder::new().name("interactive".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { mailbox, jobs, thumbnails, events, thread: Some(thread) })
+        Ok(Self { mailbox, jobs, thumbnails, seen, reader, events, thread: Some(thread) })
     }
 
     /// Asks for something; never waits.
@@ -106,6 +118,8 @@ impl Engine {
             Request::StopAttack => self.mailbox.stop_attack(),
             Request::PauseJob(paused) => self.jobs.pause(paused),
             Request::CancelJob => self.jobs.cancel(),
+            Request::Seen(wish) => self.seen.wish(*wish),
+            Request::Reader(request) => self.reader.send(request),
             request => self.mailbox.push(Letter::Request(request)),
         }
     }

@@ -1,6 +1,7 @@
 //! The conditions under which a study is shown: without them a threshold means nothing.
 
 use crate::metric::pixels_per_degree;
+use crate::view::Presentation;
 use serde::{Deserialize, Serialize};
 
 /// Width of a bank card, in mm: ISO/IEC 7810, ID-1.
@@ -11,12 +12,8 @@ pub const CARD_WIDTH_MM: f64 = 85.60;
 pub struct Display {
     /// Screen pixels to one image pixel.
     pub zoom: f64,
-    /// The fractions of the bounds that are shown black and white.
-    pub window: [f64; 2],
-    /// Whether large values are shown dark (DICOM's MONOCHROME1).
-    pub inverted: bool,
-    /// Bits of grey that the screen shows.
-    pub bit_depth: u8,
+    /// Window, inversion and bits of the screen.
+    pub presentation: Presentation,
     /// Screen pixels to a mm, if calibrated.
     pub calibration: Option<Calibration>,
     /// From the eye to the screen, if measured.
@@ -26,7 +23,7 @@ pub struct Display {
 impl Default for Display {
     /// One to one, the whole range, 8 bits, nothing measured.
     fn default() -> Self {
-        Self { zoom: 1.0, window: [0.0, 1.0], inverted: false, bit_depth: 8, calibration: None, distance_mm: None }
+        Self { zoom: 1.0, presentation: Presentation::default(), calibration: None, distance_mm: None }
     }
 }
 

@@ -21,9 +21,9 @@ pub use detection::{d_prime_two_alternatives, d_prime_yes_no, normal_quantile, w
 pub use display::{CARD_WIDTH_MM, Calibration, CalibrationError, Display};
 pub use fit::{Estimate, Fit, FitError, fit};
 pub use plan::{Condition, Kind, Plan, PlanError, Slot, Task, Timing};
-pub use procedure::{Answer, Answered, Next, Procedure, ProcedureError, Side, Trial};
+pub use procedure::{Answer, Answered, Next, Presented, Procedure, ProcedureError, Side, Trial};
 pub use psychometric::{Block, Psychometric, THRESHOLD_PROBABILITY};
 pub use quest_plus::{Domain, QuestPlus, logarithmic};
-pub use session::{Header, Session, SessionError};
+pub use session::{Header, Session, SessionError, Stimuli};
 pub use simulate::{Coverage, Simulation, SimulationError, simulate};
-pub use table::{Row, TableError, Thresholds, export_csv, read_csv, thresholds};
+pub use table::{Row, TableError, Thresholds, export_csv, read_csv, rows_of, thresholds};

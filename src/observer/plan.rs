@@ -143,6 +143,33 @@ impl Plan {
         }
     }
 
+    /// ε of the practice trial `index` where it shows a perturbation: easy ones, getting harder.
+    pub fn practice_epsilon(&self, index: usize) -> f64 {
+        let [first, last] = self.range;
+        let way = 0.5 * index as f64 / self.practice.max(1) as f64;
+        last * (first / last).powf(way)
+    }
+
+    /// Every ε above 0 that can be shown: those of the first trials first, so that images can be made while a study runs.
+    pub fn epsilons(&self) -> Vec<f64> {
+        let mut all: Vec<f64> = (0..self.practice).map(|i| self.practice_epsilon(i)).collect();
+        let mut grid = self.domain().stimuli;
+        let middle = (grid.len() as f64 - 1.0) / 2.0;
+        let mut order: Vec<usize> = (0..grid.len()).collect();
+        // QUEST+ begins in the middle and needs its ends last.
+        order.sort_by(|a, b| (*a as f64 - middle).abs().total_cmp(&(*b as f64 - middle).abs()));
+        grid = order.into_iter().map(|i| grid[i]).collect();
+        all.extend(grid);
+        all.push(self.range[1]);
+        let mut seen: Vec<u64> = Vec::new();
+        all.retain(|e| {
+            let new = !seen.contains(&e.to_bits());
+            seen.push(e.to_bits());
+            new
+        });
+        all
+    }
+
     /// Every trial's kind and condition, in order: practice first; then rounds, each with every condition once in random
     /// order, catch trials strewn among them.
     pub fn schedule(&self) -> Vec<Slot> {

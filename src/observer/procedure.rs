@@ -81,6 +81,20 @@ pub struct Answered {
     pub correct: bool,
     /// Seconds from the images to the answer.
     pub seconds: f64,
+    /// How the images really were shown, if somebody looked at the clock.
+    #[serde(default)]
+    pub presented: Option<Presented>,
+}
+
+/// How the images of a trial really were shown, by the times at which frames were begun.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Presented {
+    /// From the first frame with the images to the first one without, or to the answer, in ms.
+    pub shown_ms: f64,
+    /// Frames with the images.
+    pub frames: u32,
+    /// Refreshes of the screen among them that no frame was ready for.
+    pub dropped: u32,
 }
 
 impl Answered {
@@ -174,17 +188,14 @@ impl Procedure {
             Task::TwoAlternative => Some(Side::Right),
             Task::YesNo => None,
         };
-        let [first, last] = self.plan.range;
+        let [_, last] = self.plan.range;
         let epsilon = match (slot.kind, self.plan.task) {
             (Kind::Main, _) => self.quests[slot.condition].next_stimulus(),
             (Kind::Catch, Task::TwoAlternative) => last,
             (Kind::Catch, Task::YesNo) => 0.0,
             // Easy ones, getting harder; every second one unaltered where that is an answer.
             (Kind::Practice, Task::YesNo) if index % 2 == 1 => 0.0,
-            (Kind::Practice, _) => {
-                let way = 0.5 * index as f64 / self.plan.practice.max(1) as f64;
-                last * (first / last).powf(way)
-            }
+            (Kind::Practice, _) => self.plan.practice_epsilon(index),
         };
         Trial { index, kind: slot.kind, condition: slot.condition, epsilon, side }
     }
@@ -194,13 +205,32 @@ impl Procedure {
     /// # Errors
     /// If none is, or the answer is to another question.
     pub fn answer(&mut self, answer: Answer, seconds: f64) -> Result<Answered, ProcedureError> {
-        let Next::Trial(trial) = self.next() else { return Err(ProcedureError::NoTrial) };
-        self.take(trial, answer, seconds)
+        self.answer_presented(answer, seconds, None)
     }
 
-    fn take(&mut self, trial: Trial, answer: Answer, seconds: f64) -> Result<Answered, ProcedureError> {
+    /// [`Self::answer`] with how the images really were shown.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn answer_presented(
+        &mut self,
+        answer: Answer,
+        seconds: f64,
+        presented: Option<Presented>,
+    ) -> Result<Answered, ProcedureError> {
+        let Next::Trial(trial) = self.next() else { return Err(ProcedureError::NoTrial) };
+        self.take(trial, answer, seconds, presented)
+    }
+
+    fn take(
+        &mut self,
+        trial: Trial,
+        answer: Answer,
+        seconds: f64,
+        presented: Option<Presented>,
+    ) -> Result<Answered, ProcedureError> {
         let correct = trial.correct(answer).ok_or(ProcedureError::OtherQuestion(answer.name()))?;
-        let answered = Answered { trial, answer, correct, seconds };
+        let answered = Answered { trial, answer, correct, seconds, presented };
         if trial.kind != Kind::Practice {
             self.quests[trial.condition].update(trial.epsilon, answered.positive());
         }
@@ -221,7 +251,9 @@ impl Procedure {
         let Next::Trial(trial) = self.next() else { return false };
         let near = (trial.epsilon - recorded.trial.epsilon).abs() <= 1e-9 * trial.epsilon.abs();
         let same = near && Trial { epsilon: recorded.trial.epsilon, ..trial } == recorded.trial;
-        same && self.take(trial, recorded.answer, recorded.seconds).is_ok_and(|a| a.correct == recorded.correct)
+        same && self
+            .take(trial, recorded.answer, recorded.seconds, recorded.presented)
+            .is_ok_and(|a| a.correct == recorded.correct)
     }
 
     /// What is believed of the observer in `condition` so far.

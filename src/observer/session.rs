@@ -3,7 +3,8 @@
 //! The first line holds plan and display, each further one an answer or a break. What comes next follows from the plan and the
 //! answers, so that nothing else needs to be kept, and a file that was cut off goes on where it ends.
 
-use super::{Answer, Answered, Display, Next, Plan, Procedure};
+use super::{Answer, Answered, Display, Next, Plan, Presented, Procedure};
+use crate::attack::Attack;
 use crate::data::DataError;
 use crate::study::report::utc_now;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// A session file larger than this is none: an answer takes some 200 bytes.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -29,6 +30,22 @@ pub struct Header {
     pub plan: Plan,
     /// On what.
     pub display: Display,
+    /// What the images are made of, where they are made while the study runs.
+    #[serde(default)]
+    pub stimuli: Option<Stimuli>,
+}
+
+/// What the images of a study are made of: enough to make them again when it is resumed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stimuli {
+    /// The slice of the image, from 0.
+    pub slice: usize,
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// The model that the attacks ask.
+    pub model: String,
+    /// The attack of each of the plan's conditions, with its parameters.
+    pub attacks: Vec<Attack>,
 }
 
 /// A line after the first.
@@ -69,9 +86,23 @@ impl Session {
     /// # Errors
     /// If the plan cannot be carried out, or the file exists or cannot be written.
     pub fn create(path: &Path, plan: Plan, display: Display, observer: Option<String>) -> Result<Self, SessionError> {
+        Self::create_with(path, plan, display, observer, None)
+    }
+
+    /// [`Self::create`] with what the images are made of.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_with(
+        path: &Path,
+        plan: Plan,
+        display: Display,
+        observer: Option<String>,
+        stimuli: Option<Stimuli>,
+    ) -> Result<Self, SessionError> {
         let procedure = Procedure::new(plan.clone())?;
         let observer = observer.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        let header = Header { format: FORMAT, observer, started: utc_now(), plan, display };
+        let header = Header { format: FORMAT, observer, started: utc_now(), plan, display, stimuli };
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
@@ -133,8 +164,21 @@ impl Session {
     /// If no trial is next, the answer is to another question, or the file cannot be written: then the answer is not taken,
     /// and can be given again.
     pub fn answer(&mut self, answer: Answer, seconds: f64) -> Result<Answered, SessionError> {
+        self.answer_presented(answer, seconds, None)
+    }
+
+    /// [`Self::answer`] with how the images really were shown.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn answer_presented(
+        &mut self,
+        answer: Answer,
+        seconds: f64,
+        presented: Option<Presented>,
+    ) -> Result<Answered, SessionError> {
         let mut ahead = self.procedure.clone();
-        let answered = ahead.answer(answer, seconds)?;
+        let answered = ahead.answer_presented(answer, seconds, presented)?;
         self.line(&Line::Answer(answered))?;
         self.procedure = ahead;
         Ok(answered)
@@ -187,12 +231,13 @@ fn read(path: &Path, file: &mut File) -> Result<(Header, Procedure, u64, Option<
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     let mut lines = bytes[..whole].split_inclusive(|&b| b == b'\n');
     let first = lines.next().ok_or_else(|| foreign(path, "holds no session"))?;
-    let header: Header =
-        serde_json::from_slice(first).map_err(|_| foreign(path, "does not begin as a session does"))?;
-    if header.format != FORMAT {
-        let cause = format!("is a session of format {}, this program reads {FORMAT}", header.format);
+    let stranger = |_| foreign(path, "does not begin as a session does");
+    let value: serde_json::Value = serde_json::from_slice(first).map_err(stranger)?;
+    if let Some(format) = value.get("format").and_then(serde_json::Value::as_u64).filter(|f| *f != u64::from(FORMAT)) {
+        let cause = format!("is a session of format {format}, this program reads {FORMAT}");
         return Err(DataError::new(path, cause, "Open it with the version that wrote it").into());
     }
+    let header: Header = serde_json::from_value(value).map_err(stranger)?;
     let mut procedure = Procedure::new(header.plan.clone())?;
     for (at, line) in lines.enumerate() {
         let fits = match serde_json::from_slice(line) {

@@ -6,7 +6,7 @@ use crate::data::DataError;
 use std::path::Path;
 
 /// The columns that are written. ε are fractions of the bounds' width; the display's are the same in all rows of a session.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 24] = [
     "observer",
     "image",
     "attack",
@@ -28,6 +28,9 @@ const COLUMNS: [&str; 21] = [
     "inverted",
     "bit_depth",
     "pixels_per_degree",
+    "shown_ms",
+    "frames",
+    "dropped_frames",
 ];
 
 /// A table with every trial of `sessions`. An observer without a name is called by number: `observer 1`.
@@ -39,8 +42,9 @@ pub fn export_csv(sessions: &[(Header, Vec<Answered>)]) -> Result<String, csv::E
     writer.write_record(COLUMNS)?;
     for (number, (header, answered)) in sessions.iter().enumerate() {
         let (plan, display) = (&header.plan, &header.display);
+        let shown = &display.presentation;
         let name = header.observer.clone().unwrap_or_else(|| format!("observer {}", number + 1));
-        for Answered { trial, answer, correct, seconds } in answered {
+        for Answered { trial, answer, correct, seconds, presented } in answered {
             let Some(condition) = plan.conditions.get(trial.condition) else { continue };
             let side = trial.side.map_or("", |side| match side {
                 super::Side::Left => "left",
@@ -63,16 +67,38 @@ pub fn export_csv(sessions: &[(Header, Vec<Answered>)]) -> Result<String, csv::E
                 &plan.seed.to_string(),
                 &header.started,
                 &display.zoom.to_string(),
-                &display.window[0].to_string(),
-                &display.window[1].to_string(),
-                &display.inverted.to_string(),
-                &display.bit_depth.to_string(),
+                &shown.window.lower.to_string(),
+                &shown.window.upper.to_string(),
+                &shown.inverted.to_string(),
+                &shown.bits.to_string(),
                 &display.pixels_per_degree().map(|v| format!("{v:.3}")).unwrap_or_default(),
+                &presented.map(|p| format!("{:.1}", p.shown_ms)).unwrap_or_default(),
+                &presented.map(|p| p.frames.to_string()).unwrap_or_default(),
+                &presented.map(|p| p.dropped.to_string()).unwrap_or_default(),
             ])?;
         }
     }
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The trials of a session that count, as [`read_csv`] would read them from its table.
+pub fn rows_of(header: &Header, answered: &[Answered]) -> Vec<Row> {
+    let plan = &header.plan;
+    let observer = header.observer.clone().unwrap_or_else(|| "observer 1".to_owned());
+    let row = |a: &Answered| {
+        let condition = plan.conditions.get(a.trial.condition).filter(|_| a.trial.kind != Kind::Practice)?;
+        Some(Row {
+            observer: observer.clone(),
+            image: condition.image.clone(),
+            attack: condition.attack.clone(),
+            task: plan.task,
+            epsilon: a.trial.epsilon,
+            positive: a.positive(),
+            range: Some(plan.range),
+        })
+    };
+    answered.iter().filter_map(row).collect()
 }
 
 /// One trial of a table.

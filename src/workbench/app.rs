@@ -6,7 +6,9 @@ use super::epsilon_bar::EpsilonBar;
 use super::layout::{self, Panels};
 use super::notices::Notes;
 use super::prompt::Prompt;
+use super::seen::SeenState;
 use super::settings::{self, Settings, Writer};
+use super::stages::Stages;
 use super::state::{Look, Marks, State, Tuned};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
@@ -61,6 +63,7 @@ pub struct App {
     pub(super) saved: Settings,
     pub(super) next_save: f64,
     pub(super) next_slice: f64,
+    pub(super) stages: Stages,
     pub(super) memory: MemoryWatch,
     /// The data set of the last session, until it is open.
     pub(super) remembered: Option<Remembered>,
@@ -120,6 +123,7 @@ impl App {
             scale: settings.scale,
             brush: settings.brush.unwrap_or(first.brush),
             recent: settings.recent.clone(),
+            seen: SeenState::new(settings.seen.clone()),
             hint: !settings.hint_seen && options.screenshot.is_none(),
             ..first
         };
@@ -188,6 +192,7 @@ impl App {
             writer,
             next_save: SAVE_SECS,
             next_slice: 0.0,
+            stages: Stages::default(),
             memory: MemoryWatch::start(),
             remembered,
             waiting_early: None,
@@ -223,6 +228,7 @@ impl App {
             unit: self.state.unit,
             scale: self.state.scale,
             brush: Some(self.state.brush),
+            seen: self.state.seen.settings.clone(),
             device: self.device,
             recent: self.state.recent.clone(),
             recent_models: self.recent_models.clone(),
@@ -316,17 +322,24 @@ impl eframe::App for App {
             sheet: self.shortcuts || self.about,
             prompt: self.prompt.is_some() || self.question.is_some(),
         };
-        keys::handle(&context, &self.state, &self.commands, &open);
+        let staged = self.stages_ui(ui);
+        if !staged {
+            keys::handle(&context, &self.state, &self.commands, &open);
+        }
         self.apply_commands(&context);
         if self.hint_done && !context.input(|i| i.pointer.any_down()) {
             self.state.hint = false;
         }
         self.limit_scale(&context);
-        self.bars_ui(ui);
-        self.center_ui(ui);
+        if !staged {
+            self.bars_ui(ui);
+            self.center_ui(ui);
+            self.tour_ui(&context);
+        }
         self.sheets_ui(&context);
         self.apply_commands(&context);
         self.confine(&context);
+        self.watch_seen(&context, now);
         self.play(&context, now);
         self.display.end_frame();
         if let Some(drawn) = self.drawn.take() {

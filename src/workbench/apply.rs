@@ -147,6 +147,9 @@ impl App {
                 let full = context.input(|i| i.viewport().fullscreen).unwrap_or(false);
                 context.send_viewport_cmd(ViewportCommand::Fullscreen(!full));
             }
+            Command::Enter(mode) => self.enter(mode),
+            Command::Leave => self.leave(),
+            Command::Seen(command) => self.apply_seen(command),
             Command::Failed(problem) => self.failed(problem, context),
             Command::DismissProblem => state.problem = None,
             Command::Engine(request) => self.request(request),

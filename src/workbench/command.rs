@@ -3,6 +3,8 @@
 
 use super::browse::Filter;
 use super::epsilon::{EpsilonScale, EpsilonUnit};
+use super::seen::SeenCommand;
+use super::stages::Mode;
 use super::state::{Look, Marks, Navigation, Several, Tool, View};
 use crate::attack::Attack;
 use crate::engine::{Problem, Request};
@@ -104,6 +106,12 @@ pub enum Command {
     About(bool),
     /// Full screen or not.
     FullScreen,
+    /// What is seen of the perturbation.
+    Seen(SeenCommand),
+    /// A reader study, the challenge or the tour takes the window over.
+    Enter(Mode),
+    /// Back to the workbench.
+    Leave,
     /// Something outside the engine failed.
     Failed(Problem),
     /// Take the message of the last failure away.

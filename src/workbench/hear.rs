@@ -117,6 +117,9 @@ impl App {
                 }
                 self.state.job = Some(job);
             }
+            Event::Seen(found) => self.hear_seen(found),
+            Event::Reader(event) => self.hear_reader(event),
+            Event::Stimulus(stimulus) => self.hear_stimulus(stimulus),
             Event::Exported(report) => self.exported(report, context),
             Event::Failed(problem) => self.failed(problem, context),
         }

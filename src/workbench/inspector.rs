@@ -6,7 +6,7 @@ use super::layout::section;
 use super::parameters::ParameterPanel;
 use super::state::{MaskStyle, State, View};
 use super::view::MOST_GAIN;
-use super::{Pane, PaneContext, numbers, progress, theme, truth, window_level};
+use super::{Pane, PaneContext, numbers, progress, seen, theme, truth, window_level};
 use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
@@ -32,6 +32,7 @@ impl Pane for Inspector {
             self.attack_ui(ui, state, commands);
             made_for_ui(ui, state);
             numbers::numbers_ui(ui, state);
+            seen::inspector_ui(ui, state, commands);
             if let Some(case) = &state.case {
                 let truth = state.frame.as_ref().and_then(|frame| frame.scores.as_ref()).map(|scores| scores.truth);
                 match truth {

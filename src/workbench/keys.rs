@@ -2,6 +2,8 @@
 
 use super::command::{Command, CommandSender, ExportKind};
 use super::epsilon::FINE_STEP;
+use super::seen::SeenCommand;
+use super::seen::closely::BlindStep;
 use super::state::{Comparison, Look, Navigation, Picture, State, Tool, View};
 use super::{theme, window_level};
 use crate::data::Axis;
@@ -32,6 +34,7 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
             ("Z", "Magnifying glass, while it is held"),
             ("Ctrl + C", "Copy the picture under the pointer"),
             ("B / W", "Blink / swipe"),
+            ("A", "Original or adversarial, in one place"),
             ("D", "Only what changed, or all"),
             ("R", "Outline of the reference"),
         ],
@@ -150,6 +153,8 @@ fn escape(context: &Context, state: &State, commands: &CommandSender, open: &Ope
         context.memory_mut(|m| m.surrender_focus(focused));
     } else if state.is_attacking() {
         commands.request(Request::StopAttack);
+    } else if state.seen.blind.is_some() {
+        commands.send(Command::Seen(SeenCommand::Blind(BlindStep::End)));
     } else if state.tool != Tool::Pan {
         commands.send(Command::Tool(Tool::Pan));
     } else if state.view.focus.is_some() {
@@ -249,6 +254,9 @@ fn view_keys(context: &Context, state: &State, commands: &CommandSender) {
     };
     if pressed(Key::B) {
         view(&|v| v.comparison = toggled(Comparison::Blink));
+    }
+    if pressed(Key::A) {
+        commands.send(Command::Seen(SeenCommand::Toggle));
     }
     if pressed(Key::W) {
         view(&|v| v.comparison = toggled(Comparison::Swipe));

@@ -4,7 +4,7 @@ use super::command::{Command, CommandSender, ExportKind, PanelKind};
 use super::icons::{Icon, icon_button};
 use super::layout::is_shown;
 use super::state::{Comparison, Look, MaskStyle, Navigation, State, Theme, Tool, View};
-use super::{model, theme, window_level};
+use super::{model, stages, theme, window_level};
 use crate::attack::CATALOG;
 use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::Request;
@@ -30,6 +30,7 @@ pub fn bar_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_
         ui.menu_button("File", |ui| file_menu(ui, state, commands));
         ui.menu_button("View", |ui| view_menu(ui, state, commands, bar.tree));
         ui.menu_button("Attack", |ui| attack_menu(ui, state, commands));
+        ui.menu_button("Study", |ui| stages::menu_ui(ui, state.frame.is_some(), commands));
         ui.menu_button("Help", |ui| {
             item(ui, "Keys…", "?", true, || commands.send(Command::Shortcuts(true)));
             item(ui, "About Epsiloscope…", "", true, || commands.send(Command::About(true)));

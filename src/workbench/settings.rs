@@ -4,6 +4,7 @@
 use super::PanelKind;
 use super::browse::{Remembered, SIDES};
 use super::epsilon::{EpsilonScale, EpsilonUnit};
+use super::seen::SeenSettings;
 use super::state::{Look, Recent, Several, View};
 use crate::attack::Attack;
 use crate::data;
@@ -55,6 +56,9 @@ pub struct Settings {
     pub scale: EpsilonScale,
     /// The diameter of the brush, in image pixels.
     pub brush: Option<f32>,
+    /// What counts as broken and as seen, and on which screen.
+    #[serde(deserialize_with = "lenient")]
+    pub seen: SeenSettings,
     /// Where to compute.
     #[serde(deserialize_with = "lenient")]
     pub device: DeviceChoice,
@@ -93,6 +97,7 @@ impl Settings {
     /// Mends values that a file of another hand may hold.
     fn sanitised(mut self) -> Self {
         self.view = self.view.sanitised();
+        self.seen = self.seen.sanitised();
         if !self.look.ui_scale.is_finite() {
             self.look.ui_scale = 1.0;
         }

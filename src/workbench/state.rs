@@ -8,6 +8,7 @@ use super::history::History;
 pub use super::marks::{Marks, Tool};
 pub use super::model::CardState;
 pub use super::progress::LiveRun;
+use super::seen::SeenState;
 pub use super::several::{Compared, Several};
 use super::timing::FrameTimes;
 pub use super::tuning::Tuned;
@@ -116,6 +117,8 @@ pub struct State {
     pub recent: Vec<Recent>,
     /// The data set that is open.
     pub browse: Browse,
+    /// What is seen of the perturbation.
+    pub seen: SeenState,
 }
 
 /// A curve that grows. Points are only ever added.
@@ -245,6 +248,7 @@ impl Default for State {
             memory_bytes: None,
             recent: Vec::new(),
             browse: Browse::default(),
+            seen: SeenState::default(),
         }
     }
 }

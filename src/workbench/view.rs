@@ -38,6 +38,8 @@ pub enum Comparison {
     SideBySide,
     /// The adversarial pictures alternate with the originals.
     Blink,
+    /// A key exchanges the adversarial pictures for the originals.
+    Toggle,
     /// Left of a line that is dragged the original, right of it the adversarial picture.
     Swipe,
 }
@@ -199,7 +201,7 @@ impl View {
         }
         self.gain = self.gain.clamp(1.0, MOST_GAIN);
         self.opacity = if self.opacity.is_finite() { self.opacity.clamp(0.0, 1.0) } else { 0.5 };
-        self.blink_secs = if self.blink_secs.is_finite() { self.blink_secs.clamp(0.1, 3.0) } else { 0.5 };
+        self.blink_secs = if self.blink_secs.is_finite() { self.blink_secs.clamp(0.05, 3.0) } else { 0.5 };
         if self.pictures.is_empty() {
             self.pictures = Picture::ALL.to_vec();
         }

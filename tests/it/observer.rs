@@ -7,6 +7,7 @@ use epsiloscope::observer::{
     Answer, Block, Condition, Display, Domain, Kind, Next, Plan, Psychometric, QuestPlus, Session, Side, Simulation,
     Task, Trial, bootstrap, export_csv, fit, read_csv, simulate, thresholds,
 };
+use epsiloscope::view::{Presentation, Window};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -205,7 +206,9 @@ fn a_session_that_is_cut_off_goes_on_where_it_was() {
 fn sessions_are_exported_and_fitted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.session");
-    let display = Display { zoom: 3.0, window: [0.25, 0.75], ..Display::default() };
+    let window = Window { lower: 0.25, upper: 0.75 };
+    let presentation = Presentation { window, ..Presentation::default() };
+    let display = Display { zoom: 3.0, presentation, ..Display::default() };
     let mut session = Session::create(&path, plan(Task::YesNo), display, Some("  ".to_owned())).unwrap();
     go_on(&mut session, 1000);
     let (header, answered, _) = Session::read(&path).unwrap();
@@ -249,7 +252,7 @@ fn damaged_sessions_and_tables_are_refused_in_one_line() {
     let cases = [
         (String::new(), "holds no session"),
         ("{}\n".to_owned(), "does not begin"),
-        (text.replace("\"format\":1", "\"format\":2"), "format 2"),
+        (text.replace("\"format\":2", "\"format\":1"), "format 1"),
         (text.replace(lines[5], &other_side), "line 6"),
         (text.replace(lines[5], "{]"), "line 6"),
         (text.replace(&format!("{}\n", lines[5]), ""), "line 6"),

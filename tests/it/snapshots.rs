@@ -30,6 +30,11 @@ fn the_curves_look_as_they_did() {
 }
 
 #[test]
+fn the_curves_with_what_is_seen_look_as_they_did() {
+    crate::looking::seen_curves().snapshot_options("curves-seen", &options());
+}
+
+#[test]
 fn the_bar_of_epsilon_looks_as_it_did() {
     bar(FOUR).snapshot_options("epsilon", &options());
 }

@@ -9,6 +9,7 @@ use super::job::{JobControl, JobLane};
 use super::mailbox::{Letter, Mailbox};
 use super::models::{ModelRead, Models};
 use super::prepared::{Prepared, Tick};
+use super::reader::StimuliLane;
 use super::scene::Scene;
 use super::stacks::Stacks;
 use super::watch::Wish;
@@ -90,6 +91,8 @@ pub(super) struct Worker {
     curve_of: u64,
     /// Counts comparisons of attacks.
     comparisons: u64,
+    /// Makes images for reader studies.
+    stimuli: StimuliLane,
 }
 
 impl Worker {
@@ -132,6 +135,7 @@ impl Worker {
             curve_due: false,
             curve_of: 0,
             comparisons: 0,
+            stimuli: StimuliLane::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
 use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Request, TargetWish};
 use crate::model::{self, About, BuiltIn, Model, ModelCard};
-use crate::study::Subject;
+use crate::study::{Subject, SweepPlan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +27,15 @@ impl Worker {
             }
             Request::OpenEntry { set, index } => self.open_entry(set, index),
             // The pool serves them.
-            Request::Thumbnails { .. } => Ok(()),
+            Request::Thumbnails { .. } | Request::Seen(_) | Request::Reader(_) => Ok(()),
+            Request::Stimuli(None) => {
+                self.stimuli.stop();
+                Ok(())
+            }
+            Request::Stimuli(Some(wish)) => {
+                let subject = self.subject.clone().ok_or("no image is open")?;
+                self.stimuli.make(subject, wish, self.outbox.clone())
+            }
             Request::OpenLabel(path) if self.files.reads_image() => {
                 // It belongs to the image that is being read.
                 self.waiting_label = Some(path);
@@ -136,13 +144,22 @@ impl Worker {
             }
             Request::Device(choice) => self.use_device(choice),
             Request::Sweep(plan) => {
-                self.plan = plan;
+                // What a screen shows is another wish's business.
+                let seen = if plan.seen == Default::default() { self.plan.seen.clone() } else { plan.seen };
+                self.plan = SweepPlan { seen, ..plan };
                 self.start_curve();
                 Ok(())
             }
             Request::Compare { attacks, epsilons } => self.start_comparison(attacks, epsilons),
             // The lane is told at once.
             Request::PauseJob(_) | Request::CancelJob => Ok(()),
+            Request::MeasureSeen(seen) => {
+                if self.plan.seen != seen {
+                    self.plan.seen = seen;
+                    self.start_curve();
+                }
+                Ok(())
+            }
             Request::Export(wish) => self.export(wish),
         }
     }

@@ -127,6 +127,7 @@ impl HtmlReport<'_> {
                         } @else {
                             (self.pictures())
                             (self.table())
+                            (super::visibility::section(&self.findings))
                             (self.origin(attack))
                             (self.definitions())
                         }

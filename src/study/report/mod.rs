@@ -19,6 +19,7 @@ mod plot;
 mod provenance;
 mod raster;
 mod rounding;
+mod visibility;
 mod volume;
 
 pub use self::csv::{COLUMNS, MEASURE_COLUMNS, curve_csv, measure_cells, write_curve_csv};

@@ -7,11 +7,14 @@ use crate::study::Measure;
 use crate::view::{Rgb, palette};
 use crate::workbench::decision::percent;
 use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture};
-use crate::workbench::{State, probe, theme, tuning};
+use crate::workbench::{State, probe, seen, theme, tuning};
 use eframe::egui::{Color32, FontId, Painter, Rect, Response, StrokeKind, TextStyle, Ui, pos2, vec2};
 
 /// The title of a picture, with what belongs to it: the gain of the noise, what the difference is taken from.
 pub fn title(picture: Picture, state: &State, frame: &Frame) -> String {
+    if let Some(title) = seen::map::title(picture, state) {
+        return title;
+    }
     match picture {
         Picture::Noise => format!("Noise ×{}", gain_text(state.view.gain_at(tuning::reach(frame)))),
         Picture::Difference => match state.view.difference_from {
@@ -31,6 +34,9 @@ pub fn gain_text(gain: f32) -> String {
 
 /// The numbers under a picture, the most important first; as many are shown as have room.
 pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
+    if let Some(numbers) = seen::map::numbers(picture, state, frame) {
+        return numbers;
+    }
     let distortion = frame.adversarial_measure.distortion;
     match picture {
         Picture::Original => {
@@ -157,6 +163,7 @@ pub fn legend(picture: Picture, state: &State, dark: bool) -> Vec<Key> {
     };
     match picture {
         Picture::Original | Picture::Adversarial => Vec::new(),
+        Picture::Noise if seen::map::chosen(picture, state).is_some() => Vec::new(),
         Picture::Noise => vec![
             key(palette::diverging(scheme, -1.0), KeyKind::Area, "darker"),
             key(palette::diverging(scheme, 1.0), KeyKind::Area, "brighter"),

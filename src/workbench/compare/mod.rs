@@ -10,7 +10,7 @@ mod drawing;
 mod early;
 mod empty;
 pub mod layout;
-mod magnifier;
+pub mod magnifier;
 mod menus;
 pub mod picture;
 mod title;
@@ -21,7 +21,7 @@ pub use caption::gain_text;
 pub use toolbar::change;
 
 use super::state::{Comparison, Picture, Tool};
-use super::{Command, CommandSender, Pane, PaneContext, State, probe, theme};
+use super::{Command, CommandSender, Pane, PaneContext, State, probe, seen, theme};
 use crate::engine::{Frame, Problem};
 use crate::gpu;
 use canvas::Canvas;
@@ -76,6 +76,10 @@ impl Pane for Compare {
     fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, context: &mut PaneContext<'_>) {
         if state.frame.is_none() && state.early.is_none() {
             empty::empty_ui(ui, state, commands);
+            return;
+        }
+        if let (Some(blind), Some(frame)) = (&state.seen.blind, state.frame.clone()) {
+            seen::closely::blind_ui(ui, state, &frame, blind, commands, context);
             return;
         }
         if !state.images_only && !state.look.presenter {
@@ -161,7 +165,7 @@ impl Compare {
         let id = Id::unique("picture").with(picture);
         let partner = original_of(picture);
         let swiped = partner.is_some() && state.view.comparison == Comparison::Swipe;
-        let blinked = partner.filter(|_| state.view.comparison == Comparison::Blink && blink_phase(ui, state));
+        let blinked = partner.filter(|_| seen::closely::shows_original(ui, state));
         let drawn = blinked.unwrap_or(picture);
 
         let title = caption::title(drawn, state, frame);
@@ -184,14 +188,20 @@ impl Compare {
 
         let look = Look::new(&state.view, state.look.theme, state.class_colours());
         let transform = canvas.viewport.transform();
-        let shot = picture::shot(drawn, frame, &state.view, transform, &look);
+        let mut shot = seen::map::shot(drawn, state, frame, transform, &look)
+            .unwrap_or_else(|| picture::shot(drawn, frame, &state.view, transform, &look));
         paint(ui, context, id, &shot, canvas, canvas.rect);
+        seen::map::bar(ui, drawn, state, frame, canvas);
         if let Some(partner) = partner.filter(|_| swiped) {
             self.drag_divider(ui, canvas, &response, over_divider);
             let x = canvas.rect.left() + canvas.rect.width() * self.divider;
             let left = Rect::from_min_max(canvas.rect.min, pos2(x, canvas.rect.bottom()));
-            let shot = picture::shot(partner, frame, &state.view, transform, &look);
-            paint(ui, context, id.with("left"), &shot, canvas, left);
+            let original = picture::shot(partner, frame, &state.view, transform, &look);
+            paint(ui, context, id.with("left"), &original, canvas, left);
+            // The magnifying glass shows what lies under it.
+            if state.probe.is_some_and(|pixel| canvas.pixel_rect(pixel).center().x < x) {
+                shot = original;
+            }
             canvas.divider(ui, x, self.holds_divider);
         }
         self.marks_ui(ui, picture, id, canvas, &shot, &response, state, frame, context);
@@ -306,15 +316,6 @@ fn original_of(picture: Picture) -> Option<Picture> {
         Picture::AdversarialSegmentation => Some(Picture::CleanSegmentation),
         _ => None,
     }
-}
-
-/// Whether blinking pictures show their originals now. Asks for the repaint that changes it.
-fn blink_phase(ui: &Ui, state: &State) -> bool {
-    let period = f64::from(state.view.blink_secs.max(0.1));
-    let time = ui.input(|i| i.time);
-    let next = period - time % period;
-    ui.ctx().request_repaint_after(Duration::from_secs_f64(next + 0.001));
-    (time / period) as u64 % 2 == 1
 }
 
 /// Those of `pictures` that there are; all that there are if these are none.

@@ -3,7 +3,7 @@
 use super::{change, toolbar};
 use crate::engine::Frame;
 use crate::workbench::state::{DifferenceFrom, Picture};
-use crate::workbench::{CommandSender, State, theme, tuning};
+use crate::workbench::{CommandSender, State, seen, theme, tuning};
 use eframe::egui::{self, Align, Layout, Rect, Ui, UiBuilder, vec2};
 
 /// The line above a picture: its title, and the controls that belong to it alone.
@@ -28,6 +28,7 @@ pub(super) fn title_ui(
         ui.spacing_mut().item_spacing = vec2(4.0, 0.0);
         if picture == Picture::Noise {
             toolbar::gain_ui(ui, state, commands, tuning::reach(frame));
+            seen::map::menu_ui(ui, state, commands);
         }
         if picture == Picture::Difference {
             difference_ui(ui, state, commands);

@@ -3,6 +3,7 @@
 use super::viewport::percent;
 use super::{canvas, menus};
 use crate::workbench::icons::{Icon, icon_button};
+use crate::workbench::seen::closely;
 use crate::workbench::state::{Comparison, MaskStyle, Picture, View};
 use crate::workbench::view::MOST_GAIN;
 use crate::workbench::{Command, CommandSender, State, theme, window_level};
@@ -70,10 +71,12 @@ fn comparison_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     let name = match state.view.comparison {
         Comparison::SideBySide => "Compare",
         Comparison::Blink => "Blink",
+        Comparison::Toggle => "A/B",
         Comparison::Swipe => "Swipe",
     };
     let entries = [
         (Comparison::Blink, "Blink", "The adversarial pictures alternate with the originals, in place. B"),
+        (Comparison::Toggle, "A/B", "The key A exchanges the adversarial pictures for the originals, and back."),
         (Comparison::Swipe, "Swipe", "Drag a line over the adversarial pictures: left of it is the original. W"),
     ];
     let button = MenuButton::from_button(Button::new(name).selected(state.view.comparison != Comparison::SideBySide));
@@ -84,15 +87,12 @@ fn comparison_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
                 change(state, commands, |view| view.comparison = if on { Comparison::SideBySide } else { comparison });
             }
         }
+        ui.separator();
+        closely::blind_button(ui, commands);
     });
     response.on_hover_text("Original and adversarial picture in one place: blinking, or on two sides of a line.");
     if state.view.comparison == Comparison::Blink {
-        let mut secs = state.view.blink_secs;
-        let drag = DragValue::new(&mut secs).range(0.1..=3.0).speed(0.02).fixed_decimals(1).suffix(" s");
-        let response = ui.add(drag).accessible_name("Blink period");
-        if response.on_hover_text("How long each picture stays.").changed() {
-            change(state, commands, |view| view.blink_secs = secs);
-        }
+        closely::rate_ui(ui, state, commands);
     }
 }
 

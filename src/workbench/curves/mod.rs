@@ -12,7 +12,9 @@ pub use quantity::{Quantity, nearest};
 
 use super::decision::is_of_classes;
 use super::state::LiveCurve;
-use super::{CommandSender, Pane, PaneContext, State, theme};
+use super::{CommandSender, Pane, PaneContext, State, seen, theme};
+use crate::study::SeenMetric;
+use eframe::egui::containers::menu::{MenuButton, MenuConfig};
 use eframe::egui::{self, Align, Color32, Layout, RichText, Sense, Stroke, Ui, pos2, vec2};
 
 /// Two plots lie side by side from this ratio of width to height on, one over the other below it.
@@ -39,6 +41,7 @@ fn colour(ui: &Ui, quantity: Quantity) -> Color32 {
         Quantity::TrueClass => theme::okabe_ito::BLUE,
         Quantity::Confidence => theme::of(ui).attack,
         Quantity::Margin => theme::okabe_ito::PURPLE,
+        Quantity::Seen(metric) => seen_colour(metric, dark),
     }
 }
 
@@ -58,14 +61,8 @@ impl Pane for Curves {
             return;
         };
         header_ui(ui, state, curve, commands);
-        let shown = Quantity::shown(&state.view.quantities, is_of_classes(curve));
-        let chosen = |share: bool| -> Vec<Quantity> {
-            let of_axis = Quantity::offered(is_of_classes(curve)).iter().copied().filter(|q| q.is_share() == share);
-            of_axis.filter(|q| shown.contains(q)).collect()
-        };
-        let (shares, norms) = (chosen(true), chosen(false));
-        let groups: Vec<&[Quantity]> =
-            [shares.as_slice(), norms.as_slice()].into_iter().filter(|g| !g.is_empty()).collect();
+        seen::epsilon_window::window_ui(ui, state, commands);
+        let groups = groups(&state.view.quantities, is_of_classes(curve));
         let room = ui.available_size();
         let beside = room.x > SIDE_BY_SIDE * room.y;
         let gap = 8.0;
@@ -78,7 +75,7 @@ impl Pane for Curves {
         let layout = if beside { Layout::left_to_right(Align::TOP) } else { Layout::top_down(Align::LEFT) };
         ui.with_layout(layout, |ui| {
             ui.spacing_mut().item_spacing = vec2(gap, gap);
-            for quantities in groups {
+            for quantities in &groups {
                 plot::plot_ui(ui, state, curve, quantities, size, &mut self.dragging, commands);
             }
         });
@@ -109,6 +106,7 @@ fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSe
                 }
             }
         }
+        seen_ui(ui, state, commands);
         ui.add_space(8.0);
         let attack = super::state::entry(curve.method);
         let palette = theme::of(ui);
@@ -116,6 +114,62 @@ fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSe
         style_ui(ui, palette.control, Style::Control, "Random sign (control)");
         style_ui(ui, palette.baseline, Style::Clean, "Clean");
     });
+}
+
+/// What is plotted, by axis: shares, the pixel error, what is seen on a scale of 0 to 1, and decibels.
+fn groups(chosen: &[Quantity], of_classes: bool) -> Vec<Vec<Quantity>> {
+    let mut shown = Quantity::shown(chosen, of_classes);
+    shown.extend(chosen.iter().filter(|q| q.seen().is_some()));
+    let axis = |q: &Quantity| match (q.seen(), q.is_share()) {
+        (None, true) => 0,
+        (None, false) => 1,
+        (Some(_), true) => 2,
+        (Some(_), false) => 3,
+    };
+    let all: Vec<Quantity> =
+        Quantity::offered(of_classes).iter().copied().chain(SeenMetric::ALL.map(Quantity::Seen)).collect();
+    let of = |n: usize| all.iter().copied().filter(|q| axis(q) == n && shown.contains(q)).collect::<Vec<_>>();
+    (0..4).map(of).filter(|group| !group.is_empty()).collect()
+}
+
+/// The metrics of visibility, as switches in a menu.
+fn seen_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let count = state.view.quantities.iter().filter(|q| q.seen().is_some()).count();
+    let name = if count == 0 { "Seen".to_owned() } else { format!("Seen ({count})") };
+    let button = MenuButton::from_button(egui::Button::new(name).selected(count > 0))
+        .config(MenuConfig::default().close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside));
+    let (response, _) = button.ui(ui, |ui| {
+        for quantity in SeenMetric::ALL.map(Quantity::Seen) {
+            let on = state.view.quantities.contains(&quantity);
+            if switch_ui(ui, quantity, on, &quantity.definition("")) {
+                let mut quantities = state.view.quantities.clone();
+                quantities.retain(|q| *q != quantity);
+                if !on {
+                    quantities.push(quantity);
+                }
+                if !quantities.is_empty() {
+                    super::compare::change(state, commands, |view| view.quantities = quantities);
+                }
+            }
+        }
+    });
+    response.on_hover_text(
+        "How visible the perturbation is over ε, on the image as the screen shows it under the present window.",
+    );
+}
+
+/// Colours of the metrics of visibility; beside each other only among themselves.
+fn seen_colour(metric: SeenMetric, dark: bool) -> Color32 {
+    match metric {
+        SeenMetric::Ssim if dark => theme::okabe_ito::SKY_BLUE,
+        SeenMetric::Ssim => theme::okabe_ito::BLUE,
+        SeenMetric::MsSsim => theme::okabe_ito::GREEN,
+        SeenMetric::Vif => theme::okabe_ito::ORANGE,
+        SeenMetric::HaarPsi => theme::okabe_ito::PURPLE,
+        SeenMetric::Gmsd if dark => theme::okabe_ito::YELLOW,
+        SeenMetric::Gmsd => theme::palette(super::state::Theme::Light).warning,
+        SeenMetric::Flip | SeenMetric::Psnr => theme::okabe_ito::VERMILLION,
+    }
 }
 
 fn switch_ui(ui: &mut Ui, quantity: Quantity, on: bool, definition: &str) -> bool {

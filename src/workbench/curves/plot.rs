@@ -4,11 +4,11 @@ use super::quantity::{Quantity, nearest};
 use super::several::{self, Series};
 use super::{colour, read_out};
 use crate::attack::EpsilonMeaning;
-use crate::study::Measure;
+use crate::study::{Measure, SeenMetric};
 use crate::workbench::epsilon_bar::{self, ticks};
 use crate::workbench::several::Compared;
 use crate::workbench::state::LiveCurve;
-use crate::workbench::{Command, CommandSender, State, theme};
+use crate::workbench::{Command, CommandSender, State, seen, theme};
 use eframe::egui::{self, Align2, FontId, Rect, Role, Shape, Stroke, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2};
 use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, PlotResponse, PlotUi, Points};
 
@@ -33,11 +33,13 @@ pub fn plot_ui(
     let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
     let ends = ends(all, quantities);
     let names: Vec<&str> = quantities.iter().map(|q| q.title()).collect();
-    let plot = over_epsilon(ui, state, ("curve", shares), vertical(quantities), ends, size);
+    let plot = over_epsilon(ui, state, ("curve", vertical(quantities)), vertical(quantities), ends, size);
     let palette = *theme::of(ui);
     let colours: Vec<(Quantity, egui::Color32)> = quantities.iter().map(|&q| (q, colour(ui, q))).collect();
+    let shades = seen::epsilon_window::colours(ui);
     let response = plot.show(ui, |plot| {
         plot.set_plot_bounds_y(ends[0]..=ends[1]);
+        seen::epsilon_window::shade(plot, state, ends, shades);
         for &(quantity, colour) in &colours {
             clean(plot, quantity, curve, colour);
         }
@@ -53,6 +55,7 @@ pub fn plot_ui(
     drag(ui, state, &response, dragging, commands);
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
     super::flips::flips_ui(ui, state, curve, &response);
+    seen::epsilon_window::strips(ui, state, &response, shades);
     marker(ui, state, &response, quantities);
     let hovered = response.response.hovered() && !*dragging;
     if hovered && let Some(pointer) = response.response.hover_pos() {
@@ -73,7 +76,7 @@ pub fn plot_ui(
 fn over_epsilon<'a>(
     ui: &Ui,
     state: &State,
-    id: (&'static str, bool),
+    id: impl std::hash::Hash,
     vertical: &'a str,
     ends: [f64; 2],
     size: Vec2,
@@ -129,6 +132,8 @@ fn over_epsilon<'a>(
 /// What stands beside the vertical axis.
 fn vertical(quantities: &[Quantity]) -> &'static str {
     match quantities {
+        [Quantity::Seen(SeenMetric::Psnr), ..] => "dB",
+        [Quantity::Seen(_), ..] => "as displayed",
         _ if quantities.iter().all(|q| q.is_share()) => "share, 0 to 1",
         [Quantity::Margin] => "margin in logits",
         _ => "‖y − p‖₂",
@@ -239,7 +244,11 @@ fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Q
         let epsilon = if found { shown.adversarial_measure.distortion.linf } else { shown.epsilon };
         let at = response.transform.position_from_point_x(state.scale.position(epsilon));
         for &quantity in quantities {
-            let y = response.transform.position_from_point_y(quantity.of(&shown.adversarial_measure));
+            let value = quantity.of(&shown.adversarial_measure);
+            if !value.is_finite() {
+                continue;
+            }
+            let y = response.transform.position_from_point_y(value);
             let colour = colour(ui, quantity);
             painter.with_clip_rect(frame.expand(5.0)).circle(pos2(at, y), 5.0, palette.panel, Stroke::new(2.0, colour));
         }
@@ -255,6 +264,9 @@ fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Q
 }
 
 fn clean(plot: &mut PlotUi<'_>, quantity: Quantity, curve: &LiveCurve, colour: egui::Color32) {
+    if !quantity.of(&curve.clean).is_finite() {
+        return;
+    }
     let line = HLine::new(format!("{}, clean", quantity.title()), quantity.of(&curve.clean));
     plot.hline(line.color(colour.gamma_multiply(0.8)).width(1.0).style(LineStyle::dotted_loose()).allow_hover(false));
 }

@@ -1,6 +1,6 @@
 //! What the plot can show over ε.
 
-use crate::study::{CurvePoint, Measure};
+use crate::study::{CurvePoint, Measure, SeenMetric};
 use serde::{Deserialize, Serialize};
 
 /// One measure as a curve.
@@ -23,6 +23,8 @@ pub enum Quantity {
     Confidence,
     /// The logit of the true class less the largest of the others.
     Margin,
+    /// How visible the perturbation is on the screen.
+    Seen(SeenMetric),
 }
 
 impl Quantity {
@@ -54,6 +56,7 @@ impl Quantity {
             Self::TrueClass => "P(true class)",
             Self::Confidence => "P(chosen class)",
             Self::Margin => "Margin",
+            Self::Seen(metric) => metric.title(),
         }
     }
 
@@ -80,15 +83,24 @@ impl Quantity {
                              is its own."
                     .to_owned()
             }
+            Self::Seen(metric) => crate::workbench::seen::definition(metric).to_owned(),
         }
     }
 
     /// Whether it lies in [0, 1] and shares that axis.
     pub fn is_share(self) -> bool {
-        !matches!(self, Self::PixelError | Self::Margin)
+        !matches!(self, Self::PixelError | Self::Margin | Self::Seen(SeenMetric::Psnr))
     }
 
-    /// Its value.
+    /// The metric of visibility that it is, if it is one.
+    pub fn seen(self) -> Option<SeenMetric> {
+        match self {
+            Self::Seen(metric) => Some(metric),
+            _ => None,
+        }
+    }
+
+    /// Its value; not a number where it was not measured.
     pub fn of(self, measure: &Measure) -> f64 {
         match self {
             Self::Dice => measure.overlap.dice,
@@ -99,6 +111,7 @@ impl Quantity {
             Self::TrueClass => measure.decision.map_or(f64::NAN, |d| d.probability),
             Self::Confidence => measure.decision.map_or(f64::NAN, |d| d.confidence),
             Self::Margin => measure.decision.map_or(f64::NAN, |d| d.margin),
+            Self::Seen(metric) => measure.seen.get(metric).unwrap_or(f64::NAN),
         }
     }
 
@@ -110,6 +123,7 @@ impl Quantity {
             Self::PixelError => format!("{value:.1}"),
             Self::TrueClass | Self::Confidence => format!("{:.1} %", value * 100.0),
             Self::Margin => format!("{value:+.2}"),
+            Self::Seen(metric) => crate::workbench::seen::value_text(metric, &measure.seen),
             Self::Dice | Self::Iou | Self::Rmse => format!("{value:.3}"),
         }
     }
@@ -117,7 +131,8 @@ impl Quantity {
     /// Its points for the plot: the clean value at ε = 0, then `points` in ascending ε, at `position(ε)`.
     pub fn series(self, clean: &Measure, points: &[CurvePoint], position: impl Fn(f64) -> f64) -> Vec<[f64; 2]> {
         let start = points.first().is_none_or(|p| p.epsilon > 0.0).then(|| [position(0.0), self.of(clean)]);
-        start.into_iter().chain(points.iter().map(|p| [position(p.epsilon), self.of(&p.measure)])).collect()
+        let all = start.into_iter().chain(points.iter().map(|p| [position(p.epsilon), self.of(&p.measure)]));
+        all.filter(|[_, value]| value.is_finite()).collect()
     }
 }
 

@@ -16,7 +16,8 @@ pub fn read_out_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, point: &CurveP
             cell(ui, theme::weak(ui, name).small());
         }
         ui.end_row();
-        for &quantity in Quantity::offered(is_of_classes(curve)) {
+        let seen = state.view.quantities.iter().copied().filter(|q| q.seen().is_some());
+        for quantity in Quantity::offered(is_of_classes(curve)).iter().copied().chain(seen) {
             ui.label(theme::weak(ui, quantity.title()));
             cell(ui, theme::semibold(quantity.text(&point.measure)));
             cell(ui, RichText::new(control.map_or_else(|| "…".to_owned(), |c| quantity.text(&c.measure))));

@@ -1,0 +1,360 @@
+//! Reader studies: a thread that keeps the session on disk and finds the next trial, and one that makes the images ahead.
+
+use super::{Event, Outbox, Plane, Problem, host_plane, panic_text};
+use crate::attack::Attack;
+use crate::data::write_bytes_atomic;
+use crate::observer::{
+    Answer, Answered, Block, Display, Header, Next, Plan, Presented, Session, Stimuli, Thresholds, export_csv, rows_of,
+    thresholds,
+};
+use crate::study::{Adversary, Subject};
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// What a session file ends with.
+pub const SESSION_ENDING: &str = "session";
+
+/// A wish about a reader study.
+#[derive(Clone, Debug)]
+pub enum ReaderRequest {
+    /// Begin a session in a new file of `folder`.
+    Begin {
+        /// Where; made if it is not there.
+        folder: PathBuf,
+        /// What is asked.
+        plan: Box<Plan>,
+        /// On which screen.
+        display: Display,
+        /// The observer's name or pseudonym, if one was typed.
+        observer: Option<String>,
+        /// What the images are made of.
+        stimuli: Stimuli,
+    },
+    /// Go on with a session.
+    Resume(PathBuf),
+    /// The answer to the trial that is next.
+    Answer {
+        /// The answer.
+        answer: Answer,
+        /// Seconds from the images to it.
+        seconds: f64,
+        /// How the images really were shown.
+        presented: Presented,
+    },
+    /// The break is over.
+    Rested,
+    /// Close the session; its file stays.
+    Close,
+    /// Tell the sessions of a folder.
+    List(PathBuf),
+    /// Write the trials of all sessions of a folder as one table.
+    Export {
+        /// Where the sessions are.
+        folder: PathBuf,
+        /// The table.
+        table: PathBuf,
+    },
+}
+
+/// A session as it is now. Every answer is on disk.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The file.
+    pub path: PathBuf,
+    /// What it began with.
+    pub header: Header,
+    /// What comes next.
+    pub next: Next,
+    /// Trials done and in all, practice left out.
+    pub progress: (usize, usize),
+    /// The newest answer.
+    pub last: Option<Answered>,
+    /// Something to be told: what was dropped of a damaged file.
+    pub note: Option<String>,
+    /// What the answers say, once all are given.
+    pub result: Option<SessionResult>,
+}
+
+/// What a finished session says.
+#[derive(Clone, Debug)]
+pub struct SessionResult {
+    /// A threshold for each condition, or why there is none.
+    pub thresholds: Result<Vec<Thresholds>, String>,
+    /// The answers of each condition, by ε.
+    pub blocks: Vec<Vec<Block>>,
+    /// Refreshes of the screen that were missed while images were shown, and trials with such.
+    pub dropped: [u32; 2],
+}
+
+/// A session in a folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionEntry {
+    /// The file.
+    pub path: PathBuf,
+    /// Who.
+    pub observer: Option<String>,
+    /// When it began.
+    pub started: String,
+    /// Image and attacks.
+    pub what: String,
+    /// Trials done and in all, practice included.
+    pub progress: (usize, usize),
+}
+
+/// News of a reader study.
+#[derive(Clone, Debug)]
+pub enum ReaderEvent {
+    /// The session as it is now.
+    Session(Box<SessionView>),
+    /// The sessions of a folder, the newest first.
+    Listed(Vec<SessionEntry>),
+    /// The table was written.
+    Exported(PathBuf),
+    /// It failed; the session is as it was.
+    Failed(Problem),
+}
+
+/// The thread that keeps sessions. Dropping it ends it; what was answered is on disk.
+pub(super) struct ReaderLane {
+    sender: Option<Sender<ReaderRequest>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ReaderLane {
+    pub(super) fn start(outbox: Outbox) -> std::io::Result<Self> {
+        let (sender, receiver) = channel();
+        let run = move || run(&receiver, &outbox);
+        let thread = std::thread::Builder::new().name("reader study".to_owned()).spawn(run)?;
+        Ok(Self { sender: Some(sender), thread: Some(thread) })
+    }
+
+    pub(super) fn send(&self, request: ReaderRequest) {
+        if let Some(sender) = &self.sender {
+            // The thread lives as long as this sender.
+            let _ = sender.send(request);
+        }
+    }
+}
+
+impl Drop for ReaderLane {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(receiver: &Receiver<ReaderRequest>, outbox: &Outbox) {
+    let mut open: Option<(Session, PathBuf)> = None;
+    while let Ok(request) = receiver.recv() {
+        let served = catch_unwind(AssertUnwindSafe(|| serve(request, &mut open)))
+            .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
+        let event = match served {
+            Ok(None) => continue,
+            Ok(Some(event)) => event,
+            Err(why) => ReaderEvent::Failed(Problem { what: "Reader study".to_owned(), why }),
+        };
+        outbox.send(Event::Reader(event));
+    }
+}
+
+fn serve(request: ReaderRequest, open: &mut Option<(Session, PathBuf)>) -> Result<Option<ReaderEvent>, String> {
+    let text = |e: crate::observer::SessionError| e.to_string();
+    let mut note = None;
+    match request {
+        ReaderRequest::Begin { folder, plan, display, observer, stimuli } => {
+            *open = None;
+            fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}. Choose another folder", folder.display()))?;
+            let path = new_file(&folder, observer.as_deref());
+            let session = Session::create_with(&path, *plan, display, observer, Some(stimuli)).map_err(text)?;
+            *open = Some((session, path));
+        }
+        ReaderRequest::Resume(path) => {
+            *open = None;
+            let (session, said) = Session::resume(&path).map_err(text)?;
+            note = said;
+            *open = Some((session, path));
+        }
+        ReaderRequest::Answer { answer, seconds, presented } => {
+            let (session, _) = open.as_mut().ok_or("no session is open")?;
+            session.answer_presented(answer, seconds, Some(presented)).map_err(text)?;
+        }
+        ReaderRequest::Rested => open.as_mut().ok_or("no session is open")?.0.rested().map_err(text)?,
+        ReaderRequest::Close => {
+            *open = None;
+            return Ok(None);
+        }
+        ReaderRequest::List(folder) => return Ok(Some(ReaderEvent::Listed(list(&folder)))),
+        ReaderRequest::Export { folder, table } => {
+            let found: Vec<(Header, Vec<Answered>)> =
+                sessions(&folder).iter().filter_map(|path| Session::read(path).ok()).map(|(h, a, _)| (h, a)).collect();
+            if found.is_empty() {
+                return Err(format!("{}: holds no session yet", folder.display()));
+            }
+            let text = export_csv(&found).map_err(|e| e.to_string())?;
+            write_bytes_atomic(&table, text.as_bytes()).map_err(|e| e.to_string())?;
+            return Ok(Some(ReaderEvent::Exported(table)));
+        }
+    }
+    let (session, path) = open.as_ref().ok_or("no session is open")?;
+    let procedure = session.procedure();
+    let next = session.next();
+    Ok(Some(ReaderEvent::Session(Box::new(SessionView {
+        path: path.clone(),
+        header: session.header().clone(),
+        next,
+        progress: procedure.progress(),
+        last: procedure.answered().last().copied(),
+        note,
+        result: matches!(next, Next::Done).then(|| result(session)),
+    }))))
+}
+
+fn result(session: &Session) -> SessionResult {
+    let (header, procedure) = (session.header(), session.procedure());
+    let answered = procedure.answered();
+    let rows = rows_of(header, answered);
+    let missed = answered.iter().filter_map(|a| a.presented).map(|p| p.dropped);
+    SessionResult {
+        thresholds: thresholds(&rows, None).map_err(|e| e.to_string()),
+        blocks: (0..header.plan.conditions.len()).map(|c| procedure.blocks(c)).collect(),
+        dropped: [missed.clone().sum(), missed.filter(|d| *d > 0).count() as u32],
+    }
+}
+
+/// A name that is free: the time, and who.
+fn new_file(folder: &Path, observer: Option<&str>) -> PathBuf {
+    let time: String = crate::study::report::utc_now().chars().filter(char::is_ascii_digit).collect();
+    let who: String = observer.unwrap_or("observer").chars().filter(|c| c.is_alphanumeric()).take(24).collect();
+    let who = if who.is_empty() { "observer".to_owned() } else { who };
+    let name = |n: usize| match n {
+        0 => folder.join(format!("{time}-{who}.{SESSION_ENDING}")),
+        n => folder.join(format!("{time}-{who}-{n}.{SESSION_ENDING}")),
+    };
+    (0..1000).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(1000))
+}
+
+fn sessions(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let mut all: Vec<PathBuf> = entries.filter(|p| p.extension().is_some_and(|e| e == SESSION_ENDING)).collect();
+    all.sort();
+    all
+}
+
+/// Most sessions that are listed.
+const MOST_LISTED: usize = 200;
+
+fn list(folder: &Path) -> Vec<SessionEntry> {
+    let entry = |path: PathBuf| {
+        let (header, answered, _) = Session::read(&path).ok()?;
+        let plan = &header.plan;
+        let image = plan.conditions.first().map(|c| c.image.clone()).unwrap_or_default();
+        let attacks: Vec<&str> = plan.conditions.iter().map(|c| c.attack.as_str()).collect();
+        let total = (plan.trials + plan.catches) * plan.conditions.len() + plan.practice;
+        Some(SessionEntry {
+            path,
+            observer: header.observer.clone(),
+            started: header.started.clone(),
+            what: format!("{image}, {}", attacks.join(" and ")),
+            progress: (answered.len(), total),
+        })
+    };
+    sessions(folder).into_iter().rev().take(MOST_LISTED).filter_map(entry).collect()
+}
+
+/// Images that a study is going to show.
+#[derive(Clone, Debug)]
+pub struct StimuliWish {
+    /// Comes back with every image.
+    pub id: u64,
+    /// Of the present image and model.
+    pub attacks: Vec<Attack>,
+    /// ε, those needed first.
+    pub epsilons: Vec<f64>,
+}
+
+/// An image that a study is going to show, on the host.
+#[derive(Clone, Debug)]
+pub struct Stimulus {
+    /// Of which wish.
+    pub id: u64,
+    /// Which of its attacks.
+    pub attack: usize,
+    /// ε.
+    pub epsilon: f64,
+    /// The attacked image, or why it cannot be made.
+    pub image: Result<Plane, String>,
+}
+
+/// Makes images on a thread of its own; a newer wish ends an older one.
+#[derive(Default)]
+pub(super) struct StimuliLane {
+    running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl StimuliLane {
+    /// Makes the images of `wish` on `subject`.
+    pub(super) fn make(&mut self, subject: Arc<Subject>, wish: StimuliWish, outbox: Outbox) -> Result<(), String> {
+        self.stop();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let flag = cancel.clone();
+        let run = move || make(&subject, &wish, &flag, &outbox);
+        let thread =
+            std::thread::Builder::new().name("stimuli".to_owned()).spawn(run).map_err(|error| error.to_string())?;
+        self.running = Some((cancel, thread));
+        Ok(())
+    }
+
+    /// Ends what runs after its present image, and waits for that.
+    pub(super) fn stop(&mut self) {
+        if let Some((cancel, thread)) = self.running.take() {
+            cancel.store(true, Ordering::Relaxed);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for StimuliLane {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn make(subject: &Arc<Subject>, wish: &StimuliWish, cancel: &AtomicBool, outbox: &Outbox) {
+    let mut failed: Vec<Option<String>> = vec![None; wish.attacks.len()];
+    let adversaries: Vec<Result<Adversary, String>> = wish
+        .attacks
+        .iter()
+        .map(|&attack| {
+            catch_unwind(AssertUnwindSafe(|| Adversary::new(subject.clone(), attack).map_err(|e| e.to_string())))
+                .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
+        })
+        .collect();
+    for &epsilon in &wish.epsilons {
+        for (attack, adversary) in adversaries.iter().enumerate() {
+            if cancel.load(Ordering::Relaxed) {
+                return;
+            }
+            let image = catch_unwind(AssertUnwindSafe(|| {
+                let adversary = adversary.as_ref().map_err(Clone::clone)?;
+                host_plane(adversary.at_last(epsilon).map_err(|e| e.to_string())?)
+            }))
+            .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
+            // One message is enough of what fails at every ε.
+
+            if let Err(why) = &image {
+                if failed[attack].as_ref() == Some(why) {
+                    continue;
+                }
+                failed[attack] = Some(why.clone());
+            }
+            outbox.send(Event::Stimulus(Stimulus { id: wish.id, attack, epsilon, image }));
+        }
+    }
+}

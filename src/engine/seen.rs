@@ -1,0 +1,280 @@
+//! How visible the present perturbation is, measured on a thread of its own: the newest wish wins, and an older one is given up
+//! between two metrics.
+
+use super::{Event, Outbox, Plane};
+use crate::metric::{ImagePair, MetricError, MetricMap, ciede2000, flip, gmsd, haarpsi, ssim};
+use crate::study::{Seen, SeenPlan};
+use crate::view::{Presentation, Window};
+use serde::{Deserialize, Serialize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// A metric that tells where in the image the difference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeenMap {
+    /// 1 − SSIM.
+    Ssim,
+    /// FLIP.
+    Flip,
+    /// 1 − gradient magnitude similarity.
+    Gmsd,
+    /// 1 − HaarPSI's local similarity.
+    HaarPsi,
+    /// CIEDE2000, in units of ΔE₀₀; of colour images.
+    DeltaE,
+}
+
+impl SeenMap {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Ssim, Self::Flip, Self::Gmsd, Self::HaarPsi, Self::DeltaE];
+
+    /// For people: what the colours stand for.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ssim => "1 − SSIM",
+            Self::Flip => "FLIP",
+            Self::Gmsd => "1 − GMS",
+            Self::HaarPsi => "1 − HaarPSI",
+            Self::DeltaE => "ΔE00",
+        }
+    }
+
+    /// The difference at each pixel; 0 where nothing is seen.
+    fn of(self, pair: &ImagePair<'_>, pixels_per_degree: f64) -> Result<MetricMap, MetricError> {
+        let mut map = match self {
+            Self::Ssim => ssim(pair),
+            Self::Flip => flip(pair, pixels_per_degree),
+            Self::Gmsd => gmsd(pair),
+            Self::HaarPsi => haarpsi(pair),
+            Self::DeltaE => ciede2000(pair),
+        }?;
+        if matches!(self, Self::Ssim | Self::Gmsd | Self::HaarPsi) {
+            map.map.iter_mut().for_each(|v| *v = (1.0 - *v).max(0.0));
+        }
+        Ok(map)
+    }
+}
+
+/// What is to be measured of two planes.
+#[derive(Clone, Debug)]
+pub struct SeenWish {
+    /// The image in fractions of the bounds.
+    pub original: Plane,
+    /// The attacked image.
+    pub adversarial: Plane,
+    /// Metrics, window, bits, viewing distance.
+    pub plan: SeenPlan,
+    /// Also where it is seen.
+    pub map: Option<SeenMap>,
+}
+
+impl SeenWish {
+    /// Whether both ask for the same.
+    pub fn is(&self, other: &Self) -> bool {
+        let planes = |w: &Self| [w.original.id, w.adversarial.id];
+        planes(self) == planes(other) && self.plan == other.plan && self.map == other.map
+    }
+}
+
+/// How visible the perturbation of two planes is.
+#[derive(Clone, Debug)]
+pub struct SeenFound {
+    /// Of what.
+    pub wish: SeenWish,
+    /// On the screen: under the wish's window and bits.
+    pub shown: Seen,
+    /// As stored: the whole range of the bounds, unrounded.
+    pub stored: Seen,
+    /// Mean CIEDE2000 on the screen and as stored, of images in colour.
+    pub delta_e: Option<[f64; 2]>,
+    /// The map, and the value that its brightest colour stands for.
+    pub map: Option<(Plane, f32)>,
+    /// Why there is none though it was wished for.
+    pub no_map: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    wish: Option<SeenWish>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread. Dropping it ends it after its present metric.
+pub(super) struct SeenLane {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SeenLane {
+    pub(super) fn start(outbox: Outbox) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let worker = shared.clone();
+        let thread = std::thread::Builder::new().name("seen".to_owned()).spawn(move || run(&worker, &outbox))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Measures this, and no older wish any more.
+    pub(super) fn wish(&self, wish: SeenWish) {
+        self.shared.lock().wish = Some(wish);
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl Drop for SeenLane {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            state.wish = None;
+        }
+        self.shared.arrived.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, outbox: &Outbox) {
+    loop {
+        let wish = {
+            let mut state = shared.lock();
+            loop {
+                if state.closed {
+                    return;
+                }
+                if let Some(wish) = state.wish.take() {
+                    break wish;
+                }
+                state = shared.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        let go_on = || {
+            let state = shared.lock();
+            state.wish.is_none() && !state.closed
+        };
+        // A metric that panics must not take the thread with it; there is no value then, which the table says.
+        if let Ok(Some(found)) = catch_unwind(AssertUnwindSafe(|| measure(wish, &go_on))) {
+            outbox.send(Event::Seen(Arc::new(found)));
+        }
+    }
+}
+
+/// Measures what `wish` asks for; `None` once it is to stop, or where the planes are not on the host.
+fn measure(wish: SeenWish, go_on: &dyn Fn() -> bool) -> Option<SeenFound> {
+    let (original, adversarial) = (wish.original.clone(), wish.adversarial.clone());
+    let (a, b) = (original.values()?, adversarial.values()?);
+    let shape = [original.channels, original.height, original.width];
+    let stored = Presentation { window: Window::FULL, inverted: false, bits: 0 };
+    let mut measured = [Seen::default(); 2];
+    let presentations = [wish.plan.presentation, stored];
+    for &metric in &wish.plan.metrics {
+        for (seen, presentation) in measured.iter_mut().zip(presentations) {
+            if !go_on() {
+                return None;
+            }
+            let plan = SeenPlan { metrics: vec![metric], presentation, ..wish.plan.clone() };
+            let one = Seen::measure(a, b, shape, &plan).unwrap_or_default();
+            seen.same = one.same;
+            if let Some(value) = one.get(metric) {
+                *seen = seen.with(metric, value);
+            }
+        }
+    }
+    let mut delta_e = None;
+    let mut map = None;
+    let mut no_map = None;
+    let images = presentations.map(|p| [p.shown(a), p.shown(b)]);
+    if shape[0] == 3 {
+        let mean = |[a, b]: &[Vec<f32>; 2]| Some(ciede2000(&ImagePair::new(a, b, shape).ok()?).ok()?.value);
+        delta_e = mean(&images[0]).zip(mean(&images[1])).map(|(shown, stored)| [shown, stored]);
+    }
+    if let Some(kind) = wish.map {
+        let [a, b] = &images[0];
+        let found = ImagePair::new(a, b, shape).and_then(|pair| kind.of(&pair, wish.plan.pixels_per_degree));
+        match found {
+            Ok(found) => {
+                let top = round_up(high(&found.map));
+                map = Some((Plane::from_host(1, found.height, found.width, found.map), top));
+            }
+            Err(error) => no_map = Some(error.to_string()),
+        }
+    }
+    let [shown, stored] = measured;
+    go_on().then_some(SeenFound { wish, shown, stored, delta_e, map, no_map })
+}
+
+/// The value below which all but a thousandth of the pixels lie.
+fn high(map: &[f32]) -> f32 {
+    let mut values: Vec<f32> = map.iter().copied().filter(|v| v.is_finite()).collect();
+    let Some(last) = values.len().checked_sub(1) else { return 0.0 };
+    let at = (last as f64 * 0.999) as usize;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
+}
+
+/// A round number that is not below `value`: the end of a colour bar.
+fn round_up(value: f32) -> f32 {
+    if !(value > 1e-6) {
+        return 1.0;
+    }
+    let power = 10f32.powf(value.log10().floor());
+    let end = [1.0, 2.0, 5.0, 10.0].into_iter().map(|f| f * power).find(|end| *end >= value * 0.999);
+    end.unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::SeenMetric;
+
+    #[test]
+    fn colour_bars_end_at_round_numbers() {
+        for (value, end) in [(0.013, 0.02), (0.2, 0.2), (0.21, 0.5), (0.9, 1.0), (0.0, 1.0)] {
+            assert!((round_up(value) - end).abs() < 1e-6, "{value}: {}", round_up(value));
+        }
+    }
+
+    #[test]
+    fn the_map_is_where_the_change_is() {
+        let size = 64;
+        let original: Vec<f32> = (0..size * size).map(|i| 0.4 + 0.1 * ((i % size) as f32 * 0.3).sin()).collect();
+        let mut changed = original.clone();
+        for y in 40..50 {
+            for x in 10..20 {
+                changed[y * size + x] += if (x + y) % 2 == 0 { 0.1 } else { -0.1 };
+            }
+        }
+        let plane = |values: &[f32]| Plane::from_host(1, size, size, values.to_vec());
+        for kind in [SeenMap::Ssim, SeenMap::Flip, SeenMap::Gmsd, SeenMap::HaarPsi] {
+            let plan = SeenPlan { metrics: vec![SeenMetric::Ssim], ..SeenPlan::default() };
+            let wish = SeenWish { original: plane(&original), adversarial: plane(&changed), plan, map: Some(kind) };
+            let found = measure(wish, &|| true).unwrap();
+            let (map, top) = found.map.unwrap();
+            assert_eq!([map.height, map.width], [size, size], "{kind:?}");
+            let values = map.values().unwrap();
+            let (inside, outside) = (values[45 * size + 15], values[10 * size + 50]);
+            assert!(inside > 0.05 && outside < 1e-3 && inside <= top * 1.5, "{kind:?}: {inside} {outside} {top}");
+            assert!(found.shown.get(SeenMetric::Ssim).unwrap() < 1.0 && found.stored.get(SeenMetric::Ssim).is_some());
+        }
+        let wish = |map| SeenWish {
+            original: plane(&original),
+            adversarial: plane(&changed),
+            plan: SeenPlan::default(),
+            map: Some(map),
+        };
+        assert!(measure(wish(SeenMap::Ssim), &|| false).is_none(), "given up for a newer wish");
+    }
+}

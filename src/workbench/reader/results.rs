@@ -1,0 +1,178 @@
+//! What a finished session says: thresholds with their intervals, ψ, and how well the timing held.
+
+use super::Reader;
+use crate::engine::{ReaderRequest, Request, SessionResult, SessionView};
+use crate::observer::Thresholds;
+use crate::workbench::{Command, CommandSender, State, theme};
+use eframe::egui::{Color32, Grid, RichText, Ui};
+use egui_plot::{HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
+
+/// Points of a drawn ψ.
+const POINTS: usize = 160;
+
+impl Reader {
+    pub(super) fn results_ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
+        let Some(session) = self.session.clone() else { return };
+        let Some(result) = &session.result else { return };
+        ui.horizontal(|ui| {
+            ui.label(theme::semibold("The threshold").size(20.0));
+            if ui.button("Back to the workbench").on_hover_text("The threshold is a line on the plot over ε.").clicked()
+            {
+                commands.send(Command::Leave);
+            }
+            if ui.button("Another session").clicked() {
+                self.to_setup(commands);
+            }
+            let folder = session.path.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
+            let table = folder.join("trials.csv");
+            if ui.button("Export all trials (CSV)").clicked() {
+                commands.request(Request::Reader(ReaderRequest::Export { folder, table }));
+            }
+        });
+        self.problem_ui(ui);
+        if let Some(note) = &self.note {
+            ui.label(theme::weak(ui, note));
+        }
+        ui.add_space(8.0);
+        match &result.thresholds {
+            Err(why) => {
+                ui.label(RichText::new(format!("No threshold: {why}")).color(theme::of(ui).warning));
+            }
+            Ok(found) => {
+                table_ui(ui, state, found);
+                ui.add_space(8.0);
+                plot_ui(ui, state, &session, result, found);
+            }
+        }
+        ui.add_space(8.0);
+        ui.label(conditions(state, &session));
+        let [missed, trials] = result.dropped;
+        let (text, colour) = match missed {
+            0 => ("No refresh of the screen was missed while images were shown.".to_owned(), theme::of(ui).weak),
+            n => (
+                format!(
+                    "{n} refreshes of the screen were missed while images were shown, in {trials} trials: see the table of trials."
+                ),
+                theme::of(ui).warning,
+            ),
+        };
+        ui.label(RichText::new(text).color(colour));
+        ui.label(theme::weak(ui, format!("Written to {}", session.path.display())));
+    }
+}
+
+fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
+    let epsilon = |e: f64| if e.is_finite() { state.epsilon_text(e) } else { "none".to_owned() };
+    Grid::new("thresholds").num_columns(7).spacing([18.0, 4.0]).show(ui, |ui| {
+        for (name, tip) in [
+            ("Observer", ""),
+            ("Attack", ""),
+            ("Threshold ε", "Where ψ, lapses and guesses included, is ¾: the median of the posterior."),
+            ("95 %", "The threshold's interval, from the posterior. “None”: lapses may be too many for ψ to reach ¾."),
+            ("Lapses", "The share of answers that are wrong however visible the perturbation is."),
+            ("d′", "Sensitivity over all trials with a perturbation."),
+            ("Trials", "Practice left out."),
+        ] {
+            let label = ui.label(theme::weak(ui, name));
+            if !tip.is_empty() {
+                label.on_hover_text(tip);
+            }
+        }
+        ui.end_row();
+        for t in found {
+            let fit = &t.fit;
+            ui.label(&t.observer);
+            ui.label(crate::attack::find(&t.attack).map_or(t.attack.as_str(), |entry| entry.title));
+            ui.label(theme::semibold(epsilon(fit.threshold.median)));
+            let [low, high] = fit.threshold.interval;
+            ui.label(format!("{} to {}", epsilon(low), epsilon(high)));
+            ui.label(format!("{:.1} %", fit.lapse.median * 100.0));
+            ui.label(t.d_prime.map_or_else(|| "–".to_owned(), |d| format!("{d:.2}")));
+            ui.label(fit.trials.to_string());
+            ui.end_row();
+        }
+    });
+}
+
+/// ψ over ε with the answers as points, as large as there were many.
+fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionResult, found: &[Thresholds]) {
+    let dark = ui.visuals().dark_mode;
+    let colours: [Color32; 2] = if dark {
+        [theme::okabe_ito::SKY_BLUE, theme::okabe_ito::ORANGE]
+    } else {
+        [theme::okabe_ito::BLUE, theme::okabe_ito::VERMILLION]
+    };
+    let [first, last] = session.header.plan.range;
+    let ask = if session.header.plan.task == crate::observer::Task::TwoAlternative {
+        "share correct"
+    } else {
+        "share “altered”"
+    };
+    let (unit, levels) = (state.unit, state.grey_levels());
+    let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
+    let plot = Plot::new("psi")
+        .height(240.0)
+        .width(ui.available_width().min(640.0))
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .show_x(false)
+        .show_y(false)
+        .default_x_bounds(first.log10() - 0.05, last.log10() + 0.05)
+        .default_y_bounds(-0.03, 1.05)
+        .x_axis_label(format!("ε{}", crate::workbench::epsilon::suffix(unit, levels)))
+        .y_axis_label(ask)
+        .x_axis_formatter(move |mark, _| name(mark.value));
+    let response = plot.show(ui, |plot| {
+        plot.hline(
+            HLine::new("¾", 0.75)
+                .color(theme::palette(state.look.theme).line)
+                .style(LineStyle::dashed_dense())
+                .allow_hover(false),
+        );
+        for (at, (t, blocks)) in found.iter().zip(&result.blocks).enumerate() {
+            let colour = colours[at % colours.len()];
+            let curve: Vec<[f64; 2]> = (0..=POINTS)
+                .map(|i| first.log10() + (last / first).log10() * i as f64 / POINTS as f64)
+                .map(|x| [x, t.fit.mode.probability(10f64.powf(x))])
+                .collect();
+            plot.line(Line::new(t.attack.clone(), curve).color(colour).width(2.0).allow_hover(false));
+            plot.vline(
+                VLine::new("threshold", t.fit.threshold.median.log10())
+                    .color(colour)
+                    .style(LineStyle::dotted_loose())
+                    .allow_hover(false),
+            );
+            let shape = if at == 0 { MarkerShape::Circle } else { MarkerShape::Square };
+            for block in blocks.iter().filter(|b| b.epsilon > 0.0 && b.total > 0) {
+                let share = f64::from(block.positive) / f64::from(block.total);
+                let radius = 1.5 + (block.total as f32).sqrt();
+                let point = Points::new(t.attack.clone(), vec![[block.epsilon.log10(), share]]);
+                plot.points(point.color(colour).shape(shape).radius(radius).allow_hover(false));
+            }
+        }
+    });
+    response.response.widget_info(|| {
+        eframe::egui::WidgetInfo::labeled(eframe::egui::Role::Image, true, "The psychometric function with the answers")
+    });
+}
+
+/// The conditions without which a threshold means nothing.
+fn conditions(state: &State, session: &SessionView) -> String {
+    let display = &session.header.display;
+    let shown = &display.presentation;
+    let case = state.case.as_ref();
+    let value = |v: f32| case.map_or(f64::from(v), |c| f64::from(c.bounds.lower + v * c.bounds.width()));
+    let degree = display
+        .pixels_per_degree()
+        .map_or_else(|| "screen not calibrated".to_owned(), |p| format!("{p:.1} image pixels in a degree"));
+    format!(
+        "Shown at {}:1, window {:.0} to {:.0}, {} bits, {degree}. Seed {}.",
+        display.zoom,
+        value(shown.window.lower),
+        value(shown.window.upper),
+        shown.bits,
+        session.header.plan.seed
+    )
+}

@@ -1,0 +1,224 @@
+//! The ε window on the plots: where the attack breaks the model, where it is not seen, and both; read off, and an ε suggested.
+
+use super::inspector::set;
+use super::{usual_limit, window_of};
+use crate::study::report::Criterion;
+use crate::study::{EpsilonWindow, Limit, MeasuredInterval, SeenMetric};
+use crate::workbench::{Command, CommandSender, State, theme};
+use eframe::egui::{
+    Align2, Color32, ComboBox, DragValue, FontId, Rect, RichText, Stroke, StrokeKind, TextStyle, Ui, pos2, vec2,
+};
+use egui_plot::{PlotPoints, PlotResponse, PlotUi, Polygon, VLine};
+
+/// An interval of a single point is drawn this wide on either side, as a share of the axis.
+const PAD: f64 = 0.006;
+/// Height of the strips that name the intervals, in points.
+const STRIP: f32 = 13.0;
+
+/// The line over the plots: the window in numbers, what it means, and a suggestion.
+pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let Some(window) = window_of(state) else { return };
+    let settings = &state.seen.settings;
+    let palette = theme::of(ui);
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(6.0, 2.0);
+        let mut shade = settings.shade;
+        let tip = "Shade where the attack breaks the model (random signs of the same ε do not) and where it is not seen. Measured ε \
+                   only: between and beyond them nothing is claimed.";
+        if ui.checkbox(&mut shade, "ε window").on_hover_text(tip).changed() {
+            set(state, commands, |s| s.shade = shade);
+        }
+        let measured = state.curve.as_ref().is_some_and(|c| !c.points.is_empty());
+        let suggestion = window.suggest();
+        let (text, colour) = match (window.both.as_slice(), measured) {
+            (_, false) => ("measuring…".to_owned(), palette.weak),
+            ([], _) => ("empty".to_owned(), palette.warning),
+            (intervals, _) => (spans(state, intervals), palette.good),
+        };
+        ui.label(RichText::new(text).color(colour).strong()).on_hover_text(&suggestion.explanation);
+        let menu = ui.menu_button("Suggest ε", |ui| {
+            ui.set_max_width(340.0);
+            ui.label(&suggestion.explanation);
+            if let Some(epsilon) = suggestion.epsilon {
+                ui.add_space(4.0);
+                if ui.button(format!("Use ε = {}", state.epsilon_text(epsilon))).clicked() {
+                    commands.send(Command::Epsilon(epsilon));
+                    ui.close();
+                }
+            }
+        });
+        menu.response.on_hover_text("A measured ε in the middle of the widest interval, and why.");
+        let limits = ui.menu_button("Limits", |ui| {
+            ui.set_min_width(300.0);
+            limits_ui(ui, state, commands);
+        });
+        limits.response.on_hover_text(format!("Broken: {}.\nNot seen: {}.", state.criterion(), state.limit()));
+    });
+}
+
+/// `2.00–5.66 and 8.00 /255`: both ends of every interval in the chosen unit.
+pub fn spans(state: &State, intervals: &[MeasuredInterval]) -> String {
+    let (unit, levels) = (state.unit, state.grey_levels());
+    let number = |e| crate::workbench::epsilon::number_text(e, unit, levels);
+    let span = |i: &MeasuredInterval| {
+        if i.points == 1 { number(i.first) } else { format!("{}–{}", number(i.first), number(i.last)) }
+    };
+    let all: Vec<String> = intervals.iter().map(span).collect();
+    format!("{}{}", all.join(", "), crate::workbench::epsilon::suffix(unit, levels))
+}
+
+fn limits_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    ui.label(theme::semibold("Breaks the model"));
+    if !matches!(state.criterion(), Criterion::ShareOfCleanDice(_) | Criterion::Dice(_)) {
+        ui.label(state.criterion().to_string());
+    } else {
+        dice_ui(ui, state, commands);
+    }
+    ui.label(theme::weak(ui, "The original passes, the adversarial image fails, random signs of the same ε do not."));
+    ui.separator();
+    unseen_ui(ui, state, commands);
+}
+
+/// The limits of Dice.
+fn dice_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let settings = &state.seen.settings;
+    ui.horizontal(|ui| {
+        let relative = matches!(settings.criterion, Criterion::ShareOfCleanDice(_));
+        let clean = state.curve.as_ref().map_or(1.0, |c| c.clean.overlap.dice);
+        let (mut value, suffix, range) = match settings.criterion {
+            Criterion::ShareOfCleanDice(share) => (share * 100.0, " %", 1.0..=100.0),
+            Criterion::Dice(dice) => (dice, "", 0.01..=1.0),
+            _ => return,
+        };
+        ui.label("Dice below");
+        let drag = DragValue::new(&mut value).range(range).speed(if relative { 0.5 } else { 0.005 }).suffix(suffix);
+        if ui.add(drag).accessible_name("Dice that counts as broken").changed() {
+            let criterion = if relative { Criterion::ShareOfCleanDice(value / 100.0) } else { Criterion::Dice(value) };
+            set(state, commands, |s| s.criterion = criterion);
+        }
+        for (is_relative, name) in [(true, "of the clean Dice"), (false, "absolute")] {
+            if ui.selectable_label(relative == is_relative, name).clicked() && relative != is_relative {
+                let criterion = match settings.criterion {
+                    Criterion::ShareOfCleanDice(share) => Criterion::Dice((share * clean * 100.0).round() / 100.0),
+                    Criterion::Dice(dice) if clean > 0.0 => {
+                        Criterion::ShareOfCleanDice(((dice / clean) * 100.0).round().clamp(1.0, 100.0) / 100.0)
+                    }
+                    other => other,
+                };
+                set(state, commands, |s| s.criterion = criterion);
+            }
+        }
+    });
+}
+
+fn unseen_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let settings = &state.seen.settings;
+    ui.label(theme::semibold("Is not seen"));
+    let threshold = state.threshold();
+    if let Some(found) = threshold {
+        let mut by_observer = settings.by_observer;
+        let text = format!("{}’s threshold, {}", found.observer, state.epsilon_text(found.fit.threshold.median));
+        if ui
+            .checkbox(&mut by_observer, text)
+            .on_hover_text("Measured in a reader study of this image and attack.")
+            .changed()
+        {
+            set(state, commands, |s| s.by_observer = by_observer);
+        }
+    }
+    ui.add_enabled_ui(threshold.is_none() || !settings.by_observer, |ui| {
+        ui.horizontal(|ui| {
+            let mut metric = settings.metric;
+            ComboBox::from_id_salt("limit metric")
+                .selected_text(metric.title())
+                .width(96.0)
+                .show_ui(ui, |ui| {
+                    for other in SeenMetric::ALL {
+                        ui.selectable_value(&mut metric, other, other.title())
+                            .on_hover_text(super::inspector::definition(other));
+                    }
+                })
+                .response
+                .accessible_name("Metric of what is not seen");
+            if metric != settings.metric {
+                set(state, commands, |s| (s.metric, s.value) = (metric, usual_limit(metric)));
+            }
+            ui.label(if metric.grows_with_visibility() { "at most" } else { "at least" });
+            let mut value = settings.value;
+            let (range, speed) = if metric == SeenMetric::Psnr { (10.0..=90.0, 0.2) } else { (0.0..=1.0, 0.002) };
+            let drag = DragValue::new(&mut value).range(range).speed(speed).max_decimals(4);
+            if ui.add(drag).accessible_name("Limit of what is not seen").changed() {
+                set(state, commands, |s| s.value = value);
+            }
+        });
+    });
+    ui.label(theme::weak(
+        ui,
+        "A metric’s limit is a convention. What a person sees is measured by a reader study (Study menu).",
+    ));
+}
+
+/// Shades the intervals behind the curves.
+pub fn shade(plot: &mut PlotUi<'_>, state: &State, [low, high]: [f64; 2], colours: [Color32; 3]) {
+    let Some(window) = window_of(state).filter(|_| state.seen.settings.shade) else { return };
+    let [broken, unseen, both] = colours;
+    for (intervals, colour, name) in [
+        (&window.broken, broken.gamma_multiply(0.14), "breaks the model"),
+        (&window.unseen, unseen.gamma_multiply(0.14), "not seen"),
+        (&window.both, both.gamma_multiply(0.16), "ε window"),
+    ] {
+        for interval in intervals {
+            let [left, right] = ends(state, interval);
+            let corners = vec![[left, low], [right, low], [right, high], [left, high]];
+            let area = Polygon::new(name, PlotPoints::from(corners)).fill_color(colour).stroke(Stroke::NONE);
+            plot.polygon(area.allow_hover(false));
+        }
+    }
+    if let Limit::Threshold { epsilon, .. } = state.limit() {
+        let line = VLine::new("observer’s threshold", state.scale.position(epsilon)).color(unseen).width(2.0);
+        plot.vline(line.allow_hover(false));
+    }
+}
+
+/// Where an interval lies on the axis.
+fn ends(state: &State, interval: &MeasuredInterval) -> [f64; 2] {
+    [state.scale.position(interval.first) - PAD, state.scale.position(interval.last) + PAD]
+}
+
+/// Names the intervals in strips at the bottom of the plot: colour alone tells nothing.
+pub fn strips<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, colours: [Color32; 3]) {
+    let Some(window) = window_of(state).filter(|_| state.seen.settings.shade) else { return };
+    let frame = *response.transform.frame();
+    if frame.height() < 5.0 * STRIP {
+        return;
+    }
+    let painter = ui.painter().with_clip_rect(frame);
+    let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size - 1.0);
+    let rows = rows(&window);
+    for (row, ((intervals, name), colour)) in rows.iter().zip(colours).enumerate() {
+        let bottom = frame.bottom() - STRIP * (rows.len() - 1 - row) as f32;
+        for interval in *intervals {
+            let [left, right] = ends(state, interval).map(|x| response.transform.position_from_point_x(x));
+            let rect = Rect::from_min_max(pos2(left, bottom - STRIP + 2.0), pos2(right, bottom - 1.0));
+            painter.rect_filled(rect, 2.0, colour.gamma_multiply(0.35));
+            painter.rect_stroke(rect, 2.0, Stroke::new(1.0, colour), StrokeKind::Inside);
+            let galley = painter.layout_no_wrap((*name).to_owned(), font.clone(), theme::of(ui).text);
+            if galley.size().x + 6.0 <= rect.width() {
+                let at = Align2::CENTER_CENTER.anchor_size(rect.center(), galley.size()).min;
+                painter.galley(at, galley, theme::of(ui).text);
+            }
+        }
+    }
+}
+
+/// What the strips name, from top to bottom.
+fn rows(window: &EpsilonWindow) -> [(&[MeasuredInterval], &'static str); 3] {
+    [(&window.broken, "breaks"), (&window.unseen, "not seen"), (&window.both, "ε window")]
+}
+
+/// The colours of broken, unseen and both.
+pub fn colours(ui: &Ui) -> [Color32; 3] {
+    let dark = ui.visuals().dark_mode;
+    let unseen = if dark { theme::okabe_ito::SKY_BLUE } else { theme::okabe_ito::BLUE };
+    [theme::okabe_ito::VERMILLION, unseen, theme::okabe_ito::GREEN]
+}

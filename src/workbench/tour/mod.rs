@@ -1,0 +1,153 @@
+//! Teaching: a tour in a few steps over the bundled sample, and a challenge in which ε is guessed.
+
+mod challenge;
+mod steps;
+
+pub use challenge::{Challenge, score};
+pub use steps::STEPS;
+
+use super::state::{Look, State};
+use super::{Command, CommandSender, theme};
+use crate::engine::Request;
+use eframe::egui::{self, Align2, Context, Key, Modifiers, RichText, vec2};
+use steps::Step;
+
+/// A tour under way.
+pub struct Tour {
+    at: usize,
+    /// What the window looked like before.
+    before: Box<Before>,
+    /// What the present step shows was asked for.
+    shown: bool,
+}
+
+struct Before {
+    epsilon: f64,
+    method: crate::attack::Attack,
+    view: super::state::View,
+    look: Look,
+    images_only: bool,
+}
+
+impl Tour {
+    /// Begins at the first step, on the bundled sample and with the bundled model.
+    pub fn new(state: &State, commands: &CommandSender) -> Self {
+        let is_sample =
+            state.case.as_ref().is_some_and(|c| c.path.is_none() && c.name == crate::data::BUNDLED_SAMPLE_NAME);
+        if !is_sample {
+            commands.request(Request::OpenSample);
+            commands.request(Request::OpenBundledModel);
+        }
+        commands.send(Command::Attack(crate::attack::Attack::FGSM));
+        let before = Before {
+            epsilon: state.epsilon,
+            method: state.method,
+            view: state.view.clone(),
+            look: state.look,
+            images_only: state.images_only,
+        };
+        Self { at: 0, before: Box::new(before), shown: false }
+    }
+
+    /// The number of the present step, from 0.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    fn step(&self) -> &'static Step {
+        &STEPS[self.at.min(STEPS.len() - 1)]
+    }
+
+    /// Puts ε, view and look back.
+    pub(super) fn end(&self, state: &State, commands: &CommandSender) {
+        commands.send(Command::Attack(self.before.method));
+        commands.send(Command::Epsilon(self.before.epsilon));
+        commands.send(Command::View(Box::new(self.before.view.clone())));
+        if state.images_only != self.before.images_only {
+            commands.send(Command::ImagesOnly(self.before.images_only));
+        }
+        if state.look.presenter != self.before.look.presenter {
+            commands.send(Command::Look(Look { presenter: self.before.look.presenter, ..state.look }));
+        }
+    }
+
+    fn go(&mut self, steps: isize, commands: &CommandSender) {
+        let last = STEPS.len() - 1;
+        match self.at.checked_add_signed(steps) {
+            Some(at) if at <= last => (self.at, self.shown) = (at, false),
+            Some(_) => commands.send(Command::Leave),
+            None => {}
+        }
+    }
+
+    /// The arrows step through it: they do not change ε meanwhile.
+    pub(super) fn keys(&mut self, context: &Context, state: &State, commands: &CommandSender) {
+        let pressed = |key| context.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+        let forward = pressed(Key::ArrowRight) | pressed(Key::PageDown);
+        let back = pressed(Key::ArrowLeft) | pressed(Key::PageUp);
+        let leave = state.view.focus.is_none() && pressed(Key::Escape);
+        if forward {
+            self.go(1, commands);
+        } else if back {
+            self.go(-1, commands);
+        } else if leave {
+            commands.send(Command::Leave);
+        }
+        if !self.shown && state.case_shown {
+            self.shown = true;
+            (self.step().show)(state, commands);
+        }
+    }
+
+    /// The card with the step's words.
+    pub(super) fn ui(&mut self, context: &Context, bottom: f32, state: &State, commands: &CommandSender) {
+        let step = self.step();
+        let large = theme::type_size(&state.look);
+        let mut go = 0;
+        let place = vec2(0.0, -bottom - 12.0);
+        egui::Window::new("Guided tour")
+            .title_bar(false)
+            .resizable(false)
+            .collapsible(false)
+            .anchor(Align2::CENTER_BOTTOM, place)
+            .show(context, |ui| {
+                ui.set_width((520.0 * large).min(context.content_rect().width() - 80.0));
+                ui.horizontal(|ui| {
+                    ui.label(theme::semibold(step.title).size(16.0 * large));
+                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                        ui.label(theme::weak(ui, format!("{} of {}", self.at + 1, STEPS.len())));
+                    });
+                });
+                ui.label(RichText::new((step.words)(state)).size(13.0 * large));
+                ui.add_space(4.0);
+                ui.horizontal(|ui| {
+                    if ui.add_enabled(self.at > 0, egui::Button::new("← Back")).clicked() {
+                        go = -1;
+                    }
+                    let name = if self.at + 1 == STEPS.len() { "Finish" } else { "Next →" };
+                    if ui.button(name).clicked() {
+                        go = 1;
+                    }
+                    let presenter = state.look.presenter;
+                    if ui
+                        .selectable_label(presenter, "Presenter")
+                        .on_hover_text("Large type, only pictures and ε. P")
+                        .clicked()
+                    {
+                        commands.send(Command::Look(Look { presenter: !presenter, ..state.look }));
+                    }
+                    if ui.button("Full screen").on_hover_text("F11").clicked() {
+                        commands.send(Command::FullScreen);
+                    }
+                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                        if ui.button("End").on_hover_text("Esc").clicked() {
+                            commands.send(Command::Leave);
+                        }
+                    });
+                });
+            });
+        if go != 0 {
+            self.go(go, commands);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The reader study in the window: an observer of known threshold answers with keys, and the study finds it; a window that is
+//! closed in the middle loses nothing.
+
+use super::looking::{app, wait};
+use eframe::egui::{Key, Role};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use epsiloscope::observer::{Kind, Next, Psychometric, Session, Side, Task, Trial, read_csv};
+use epsiloscope::study::Limit;
+use epsiloscope::workbench::reader::Phase;
+use epsiloscope::workbench::{App, Command, Mode};
+use std::path::{Path, PathBuf};
+
+/// ψ of the observer that presses the keys.
+fn observer(task: Task) -> Psychometric {
+    let gamma = if task == Task::TwoAlternative { 0.5 } else { 0.05 };
+    Psychometric { alpha: 1.0, beta: 3.0, gamma, lambda: 0.01 }.with_threshold(4.0 / 255.0).unwrap()
+}
+
+/// A fair die, the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn key(trial: &Trial, chance: &mut Chance) -> Key {
+    let task = if trial.side.is_some() { Task::TwoAlternative } else { Task::YesNo };
+    let positive = chance.next() < observer(task).probability(trial.epsilon);
+    match (trial.side, positive) {
+        (Some(Side::Left), true) | (Some(Side::Right), false) => Key::ArrowLeft,
+        (Some(_), _) => Key::ArrowRight,
+        (None, true) => Key::Y,
+        (None, false) => Key::N,
+    }
+}
+
+/// Opens the form and fills it in.
+fn form(harness: &mut Harness<'static, App>, task: Task, counts: [usize; 4], shown_ms: Option<u32>) {
+    harness.state().send(Command::Enter(Mode::Reader));
+    wait(harness, "the form", |app| app.reader().is_some());
+    let reader = harness.state_mut().reader_mut().unwrap();
+    let draft = &mut reader.draft;
+    draft.task = task;
+    draft.counts = counts;
+    draft.seed = Some(11);
+    draft.timing.fixation_ms = 100;
+    draft.timing.shown_ms = shown_ms;
+    draft.timing.mask_ms = if shown_ms.is_some() { 50 } else { 0 };
+    harness.run_steps(2);
+}
+
+/// Answers until `most` answers are given or the study is done; the answers given.
+fn answers(harness: &mut Harness<'static, App>, chance: &mut Chance, most: usize) -> usize {
+    let mut given = 0;
+    let mut asked = None;
+    while given < most {
+        let reader = harness.state().reader().unwrap();
+        let Some(session) = reader.session() else {
+            harness.step();
+            continue;
+        };
+        match (session.next, reader.clock().map(|c| (c.phase, c.trial))) {
+            (Next::Done, _) => break,
+            (Next::Break { .. }, None) => harness.key_press(Key::Enter),
+            (_, None) if reader.instructs() => {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                harness.key_press(Key::Enter);
+            }
+            (_, Some((Phase::Shown | Phase::Question, trial))) if asked != Some(trial.index) => {
+                let timed = session.header.plan.timing.shown_ms.is_some();
+                if !timed || reader.clock().unwrap().phase == Phase::Question {
+                    asked = Some(trial.index);
+                    given += 1;
+                    harness.key_press(key(&trial, chance));
+                }
+            }
+            _ => {}
+        }
+        harness.step();
+    }
+    wait(harness, "the last answer on disk", |app| {
+        app.reader().is_none_or(|r| r.clock().is_none_or(|c| c.phase != Phase::Saving))
+    });
+    given
+}
+
+fn session_file(folder: &Path) -> PathBuf {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder.join("reader-studies"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "session"))
+        .collect();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+#[test]
+fn a_whole_session_finds_the_observers_threshold() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = app(Some(folder.path()));
+    form(&mut harness, Task::TwoAlternative, [80, 4, 2, 50], None);
+    harness.get_by_role_and_label(Role::Button, "Prepare").click();
+    wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
+    let mut chance = Chance(3);
+    assert_eq!(answers(&mut harness, &mut chance, usize::MAX), 86);
+    harness.run_steps(3);
+    let found = harness.state().state.seen.thresholds.clone();
+    assert_eq!(found.len(), 1);
+    let threshold = found[0].fit.threshold.clone();
+    let level = threshold.median * 255.0;
+    println!("threshold {level:.2}/255, 95 % {:?}", threshold.interval.map(|e| e * 255.0));
+    assert!((2.7..6.0).contains(&level), "the observer's is 4/255, found {level}");
+    let [low, high] = threshold.interval.map(|e| e * 255.0);
+    assert!(low < 4.0 && 4.0 < high && high / low < 4.0, "{low} to {high}");
+    assert_eq!(harness.query_all_by_label_contains("The psychometric function").count(), 1);
+
+    let (header, answered, _) = Session::read(&session_file(folder.path())).unwrap();
+    assert_eq!(header.observer, None, "no name unless typed");
+    assert_eq!(header.plan.seed, 11);
+    assert!(header.display.zoom >= 1.0 && header.stimuli.is_some());
+    assert_eq!(answered.iter().filter(|a| a.trial.kind == Kind::Practice).count(), 2);
+    for answer in &answered {
+        let shown = answer.presented.expect("how long it was shown is recorded");
+        assert!(shown.frames > 0 && shown.dropped == 0, "{shown:?}");
+        assert!((shown.shown_ms / 1000.0 - answer.seconds).abs() < 0.05, "until the answer: {answer:?}");
+    }
+
+    harness.get_by_role_and_label(Role::Button, "Export all trials (CSV)").click();
+    let table = folder.path().join("reader-studies/trials.csv");
+    wait(&mut harness, "the table", |_| table.exists());
+    assert_eq!(read_csv(&table).unwrap().len(), 84);
+
+    harness.get_by_role_and_label(Role::Button, "Back to the workbench").click();
+    wait(&mut harness, "the workbench", |app| app.reader().is_none());
+    match harness.state().state.limit() {
+        Limit::Threshold { epsilon, .. } => assert_eq!(epsilon, threshold.median, "the plot's limit is the observer's"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_window_that_closes_in_the_middle_loses_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chance = Chance(5);
+    {
+        let mut harness = app(Some(folder.path()));
+        form(&mut harness, Task::YesNo, [12, 4, 2, 6], Some(150));
+        harness.get_by_role_and_label(Role::Button, "Prepare").click();
+        assert_eq!(answers(&mut harness, &mut chance, 9), 9);
+    }
+    let file = session_file(folder.path());
+    let before = Session::read(&file).unwrap().1;
+    assert_eq!(before.len(), 9, "every answer was on disk");
+    // The images stayed for 150 ms: nine frames at 60 a second.
+    assert!(before.iter().all(|a| a.presented.is_some_and(|p| (p.shown_ms - 150.0).abs() < 20.0)), "{before:?}");
+
+    let mut harness = app(Some(folder.path()));
+    harness.state().send(Command::Enter(Mode::Reader));
+    wait(&mut harness, "the form", |app| app.reader().is_some());
+    let start = std::time::Instant::now();
+    while harness.query_by_role_and_label(Role::Button, "Resume").is_none() {
+        assert!(start.elapsed().as_secs() < 60, "the session is not listed");
+        harness.step();
+    }
+    harness.get_by_role_and_label(Role::Button, "Resume").click();
+    wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
+    assert_eq!(answers(&mut harness, &mut chance, usize::MAX), 9);
+    let (header, after, _) = Session::read(&file).unwrap();
+    assert_eq!((after.len(), &after[..9]), (18, &before[..]));
+    assert_eq!(header.plan.task, Task::YesNo);
+    assert!(after.iter().any(|a| a.trial.epsilon == 0.0 && a.trial.kind == Kind::Catch), "catch trials are unaltered");
+}
+
+#[test]
+fn a_session_of_another_image_says_what_to_open() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let mut harness = app(Some(folder.path()));
+        form(&mut harness, Task::TwoAlternative, [8, 0, 0, 0], None);
+        harness.get_by_role_and_label(Role::Button, "Prepare").click();
+        assert_eq!(answers(&mut harness, &mut Chance(1), 2), 2);
+    }
+    let mut harness = app(Some(folder.path()));
+    harness.state().send(Command::Engine(epsiloscope::engine::Request::Generate(epsiloscope::data::Sample::ChestXray)));
+    wait(&mut harness, "another image", |app| {
+        app.state.is_current() && app.state.case.as_ref().is_some_and(|c| c.name.contains("chest"))
+    });
+    harness.state().send(Command::Enter(Mode::Reader));
+    wait(&mut harness, "the form", |app| app.reader().is_some());
+    let start = std::time::Instant::now();
+    while harness.query_by_role_and_label(Role::Button, "Resume").is_none() {
+        assert!(start.elapsed().as_secs() < 60, "the session is not listed");
+        harness.step();
+    }
+    harness.get_by_role_and_label(Role::Button, "Resume").click();
+    let start = std::time::Instant::now();
+    while harness.query_all_by_label_contains("open that first, then resume").next().is_none() {
+        assert!(start.elapsed().as_secs() < 60, "it is not said what to open");
+        harness.step();
+    }
+    assert!(harness.state().reader().unwrap().session().is_none());
+}
