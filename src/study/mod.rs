@@ -5,6 +5,7 @@ mod batch;
 mod curve;
 mod decision;
 mod epsilon_window;
+pub mod paper;
 pub mod report;
 mod seen;
 mod subject;
