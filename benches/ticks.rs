@@ -17,8 +17,8 @@ use epsiloscope::attack::{Attack, Direction, Objective, Options, input_gradient}
 use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
 use epsiloscope::engine::host_plane;
 use epsiloscope::gpu::{Display, Planes, Slot, wgpu_setup};
-use epsiloscope::model::{BuiltIn, Head, Logits};
 use epsiloscope::model::unet::UNetConfig;
+use epsiloscope::model::{BuiltIn, Head, Logits};
 use epsiloscope::study::{Adversary, Judged, Subject, Sweep, SweepPlan};
 use epsiloscope::train::{Augmentation, Loss, Recipe, Schedule, Source, Trainer, TrainingData};
 use epsiloscope::view::{Content, MaskKind, Transform, ViewSpec, Window};

@@ -85,14 +85,19 @@ impl Adversarial {
         }
         let entry = self.attack.entry();
         if !entry.masks || self.attack.norm().is_none() {
-            return fault("attack", format!("{} is not within an ε of masks. Use fgsm, inverse-fgsm, r-fgsm or pgd", entry.title));
+            return fault(
+                "attack",
+                format!("{} is not within an ε of masks. Use fgsm, inverse-fgsm, r-fgsm or pgd", entry.title),
+            );
         }
         match self.role {
             Role::Mix { alpha } if !(0.0..=1.0).contains(&alpha) => fault("role.alpha", format!("{alpha}: use 0 to 1")),
             Role::Trades { beta } if !(beta > 0.0 && beta.is_finite()) => {
                 fault("role.beta", format!("{beta}: use a number above 0"))
             }
-            Role::Trades { .. } if self.attack.name() != "pgd" || self.attack.norm() != Some(crate::attack::Norm::Linf) => {
+            Role::Trades { .. }
+                if self.attack.name() != "pgd" || self.attack.norm() != Some(crate::attack::Norm::Linf) =>
+            {
                 fault("attack", "trades has its own inner steps: give them as pgd in linf".to_owned())
             }
             _ => Ok(()),
@@ -194,7 +199,8 @@ pub(super) fn parts(
         let from = Tensor::cat(chosen.iter().map(|&i| x.clone().narrow(0, i, 1)).collect(), 0);
         let which = (step * recipe.adversarial.len() + index) as u64;
         let mut rng = stream(recipe.seed, STRENGTH, which);
-        let strength = |rng: &mut _| if entry.draw { entry.epsilon * f64::from(1.0 - unit(rng)) } else { entry.epsilon };
+        let strength =
+            |rng: &mut _| if entry.draw { entry.epsilon * f64::from(1.0 - unit(rng)) } else { entry.epsilon };
         let epsilons: Vec<f64> = chosen.iter().map(|_| strength(&mut rng)).collect();
         let made = match entry.role {
             Role::Trades { .. } => {

@@ -83,7 +83,10 @@ impl Augmentation {
         ];
         for (name, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
-                return Err(TrainError::field(format!("augmentation.{name}"), format!("{value}: use {least} to {most}")));
+                return Err(TrainError::field(
+                    format!("augmentation.{name}"),
+                    format!("{value}: use {least} to {most}"),
+                ));
             }
         }
         if !(4..=1024).contains(&self.elastic_spacing) {
@@ -254,7 +257,8 @@ impl Tone {
 
 /// Scales the two colour-difference axes of YIQ by `saturation` and turns them by `hue`; greys stay.
 fn chroma(saturation: f32, hue: f32) -> [[f32; 3]; 3] {
-    const TO_YIQ: [[f32; 3]; 3] = [[0.299, 0.587, 0.114], [0.595_716, -0.274_453, -0.321_263], [0.211_456, -0.522_591, 0.311_135]];
+    const TO_YIQ: [[f32; 3]; 3] =
+        [[0.299, 0.587, 0.114], [0.595_716, -0.274_453, -0.321_263], [0.211_456, -0.522_591, 0.311_135]];
     const TO_RGB: [[f32; 3]; 3] = [[1.0, 0.956_3, 0.621_0], [1.0, -0.272_1, -0.647_4], [1.0, -1.107_0, 1.704_6]];
     let (sin, cos) = hue.sin_cos();
     let turn = [[1.0, 0.0, 0.0], [0.0, saturation * cos, -saturation * sin], [0.0, saturation * sin, saturation * cos]];

@@ -226,7 +226,8 @@ impl DataTable {
         let names: Vec<&str> = classes.iter().map(String::as_str).collect();
         let all = match &self.label_map {
             Some(text) => {
-                let map = LabelMap::parse(text, &names).map_err(|e| TrainError::field("data.label-map", e.to_string()))?;
+                let map =
+                    LabelMap::parse(text, &names).map_err(|e| TrainError::field("data.label-map", e.to_string()))?;
                 collection.cases(&map)?
             }
             None => collection.guessed(classes.len())?,

@@ -84,7 +84,9 @@ impl Loss {
             Self::Focal { alpha: Some(a), .. } if outputs > 1 || !(a > 0.0 && a < 1.0) => {
                 fault(".alpha", format!("α = {a}: use one between 0 and 1, with one output"))
             }
-            Self::Tversky { alpha, beta } if !(alpha >= 0.0 && beta >= 0.0 && alpha + beta > 0.0 && (alpha + beta).is_finite()) => {
+            Self::Tversky { alpha, beta }
+                if !(alpha >= 0.0 && beta >= 0.0 && alpha + beta > 0.0 && (alpha + beta).is_finite()) =>
+            {
                 fault(".alpha", format!("α = {alpha} and β = {beta}: use 0 or more, not both 0"))
             }
             _ => Ok(()),
@@ -225,7 +227,10 @@ mod tests {
         }
         let read = |text: &str| toml::from_str::<File>(text).map(|file| file.loss);
         assert_eq!(read("loss = { kind = 'focal' }").unwrap(), Loss::Focal { gamma: 2.0, alpha: None });
-        assert_eq!(read("loss = { kind = 'bce-dice', dice-weight = 2.0 }").unwrap(), Loss::BceDice { dice_weight: 2.0 });
+        assert_eq!(
+            read("loss = { kind = 'bce-dice', dice-weight = 2.0 }").unwrap(),
+            Loss::BceDice { dice_weight: 2.0 }
+        );
         assert_eq!(read("loss = { kind = 'bce' }").unwrap(), Loss::Bce);
         assert!(read("loss = { kind = 'tversky', gamma = 2.0 }").is_err());
         assert!(Loss::Bce.check(2).is_err() && Loss::CrossEntropy.check(2).is_ok());

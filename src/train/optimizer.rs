@@ -86,7 +86,9 @@ impl OptimizerSettings {
             return Err(TrainError::field(format!("optimizer.{name}"), format!("{value}: use 0 or more, below 1")));
         }
         match *self {
-            Self::AdamW { weight_decay, .. } | Self::Sgd { weight_decay, .. } if !(0.0..=1.0).contains(&weight_decay) => {
+            Self::AdamW { weight_decay, .. } | Self::Sgd { weight_decay, .. }
+                if !(0.0..=1.0).contains(&weight_decay) =>
+            {
                 Err(TrainError::field("optimizer.weight-decay", format!("{weight_decay}: use 0 to 1")))
             }
             _ => Ok(()),
@@ -129,11 +131,7 @@ impl NetworkOptimizer {
     pub fn new(settings: &OptimizerSettings) -> Self {
         let rule = match *settings {
             OptimizerSettings::Adam { beta_1, beta_2 } => Rule::Adam(
-                AdamConfig::new()
-                    .with_beta_1(beta_1 as f32)
-                    .with_beta_2(beta_2 as f32)
-                    .with_epsilon(1e-8)
-                    .build(),
+                AdamConfig::new().with_beta_1(beta_1 as f32).with_beta_2(beta_2 as f32).with_epsilon(1e-8).build(),
             ),
             OptimizerSettings::AdamW { beta_1, beta_2, weight_decay } => Rule::AdamW(
                 AdamWConfig::new()

@@ -23,8 +23,9 @@ pub fn write_preview(
     device: &Device,
     folder: &Path,
 ) -> Result<Vec<PathBuf>, TrainError> {
-    std::fs::create_dir_all(folder)
-        .map_err(|e| DataError::new(folder, format!("cannot be made ({e})"), "Choose a folder that you may write to"))?;
+    std::fs::create_dir_all(folder).map_err(|e| {
+        DataError::new(folder, format!("cannot be made ({e})"), "Choose a folder that you may write to")
+    })?;
     let batch = Batch::assemble(recipe, source, 0);
     let (channels, input, output, count) = (batch.channels, batch.input, batch.output, batch.count);
     let parts = parts(recipe, &trainer.card("preview", ""), trainer.current(), batch, 0, device)?;
@@ -33,7 +34,8 @@ pub fn write_preview(
     for (which, part) in parts.iter().enumerate() {
         let (x, target, weight) =
             (to_host(part.x.clone())?, to_host(part.target.clone())?, to_host(part.weight.clone())?);
-        let rows = x.chunks(channels * input * input).zip(target.chunks(output * output)).zip(weight.chunks(output * output));
+        let rows =
+            x.chunks(channels * input * input).zip(target.chunks(output * output)).zip(weight.chunks(output * output));
         for (row, ((image, target), weight)) in rows.enumerate() {
             let kind = match (which, row < count) {
                 (0, true) => "crop",

@@ -107,7 +107,12 @@ impl Recipe {
         }
         if self.classes.len() != n.outputs.max(2) {
             let (named, outputs) = (self.classes.len(), n.outputs);
-            return wrong("data.classes", format!("{named} classes for a network with {outputs} outputs: one output is for two classes, else there is one for each"));
+            return wrong(
+                "data.classes",
+                format!(
+                    "{named} classes for a network with {outputs} outputs: one output is for two classes, else there is one for each"
+                ),
+            );
         }
         for (field, value, most) in
             [("network.channels", n.channels, 3), ("network.depth", n.depth, 6), ("network.base", n.base, 128)]
@@ -191,7 +196,10 @@ mod tests {
         assert!(good.check().is_ok());
         let strided = UNetConfig { downsampling: Downsampling::Strided, ..UNetConfig::ronneberger() };
         for (bad, says) in [
-            (Recipe { crop: 100, ..good.clone() }, "training.crop: a crop of 100 pixels is not a multiple of 8. Use 96 or 104"),
+            (
+                Recipe { crop: 100, ..good.clone() },
+                "training.crop: a crop of 100 pixels is not a multiple of 8. Use 96 or 104",
+            ),
             (Recipe { crop: 8, ..good.clone() }, "16 to 2048"),
             (Recipe { epochs: 0, ..good.clone() }, "0 epochs"),
             (Recipe { learning_rate: f64::NAN, ..good.clone() }, "learning rate"),

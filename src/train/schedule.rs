@@ -146,12 +146,16 @@ mod tests {
     fn others_by_hand_and_resumed() {
         assert!(all(Schedule::Constant, 50).iter().all(|&r| r == 1e-3));
         let step = all(Schedule::Step { epochs: 2, factor: 0.5 }, 500);
-        assert!((step[199] - 1e-3).abs() < 1e-12 && (step[200] - 5e-4).abs() < 1e-12 && (step[400] - 2.5e-4).abs() < 1e-12);
+        assert!(
+            (step[199] - 1e-3).abs() < 1e-12 && (step[200] - 5e-4).abs() < 1e-12 && (step[400] - 2.5e-4).abs() < 1e-12
+        );
         let exponential = all(Schedule::Exponential { factor: 0.5 }, 201);
         assert!((exponential[100] - 5e-4).abs() < 1e-8 && (exponential[200] - 2.5e-4).abs() < 1e-8);
         let line = all(Schedule::Linear { floor: 0.0 }, 100);
         assert!((line[50] - 5e-4).abs() < 1e-9);
-        for schedule in [Schedule::default(), Schedule::Step { epochs: 1, factor: 0.1 }, Schedule::Linear { floor: 0.1 }] {
+        for schedule in
+            [Schedule::default(), Schedule::Step { epochs: 1, factor: 0.1 }, Schedule::Linear { floor: 0.1 }]
+        {
             let mut resumed = schedule.rates(1e-3, 1000, 100, 437).unwrap();
             assert_eq!(resumed.next().to_bits(), all(schedule, 1000)[437].to_bits());
         }

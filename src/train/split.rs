@@ -104,7 +104,8 @@ impl Split {
                 let validation = ["val", "valid", "validation"];
                 let names: &[&str] = if members.iter().any(|m| is(m, &validation)) { &validation } else { &["test"] };
                 let held: Vec<usize> = (0..members.len()).filter(|&i| is(&members[i], names)).collect();
-                let train: Vec<usize> = (0..members.len()).filter(|&i| is(&members[i], &["train", "training"])).collect();
+                let train: Vec<usize> =
+                    (0..members.len()).filter(|&i| is(&members[i], &["train", "training"])).collect();
                 if held.is_empty() || train.is_empty() {
                     let cause = "the data set does not say which images are train and which val or test. Use hold-out or k-fold";
                     return Err(TrainError::field("data.split", cause));
@@ -122,7 +123,10 @@ fn too_few(field: &str, found: usize, needed: usize, by: Unit) -> TrainError {
         Unit::Slice => "Use fewer",
     };
     let what = if by == Unit::Group { "groups (patients or volumes)" } else { "images" };
-    TrainError::field(format!("data.split.{field}"), format!("the data have {found} {what} and {needed} are needed. {advice}"))
+    TrainError::field(
+        format!("data.split.{field}"),
+        format!("the data have {found} {what} and {needed} are needed. {advice}"),
+    )
 }
 
 /// The unit of each member, and how many there are.
@@ -180,7 +184,8 @@ mod tests {
     fn a_share_is_of_groups_and_names_are_taken_at_their_word() {
         let (train, held) = Split::HoldOut { share: 0.25, seed: 3, by: Unit::Group }.divide(&members(8, 3)).unwrap();
         assert_eq!((train.len(), held.len()), (18, 6));
-        let named = ["train", "val", "test", "train"].map(|s| Member { group: String::new(), split: Some(s.to_owned()) });
+        let named =
+            ["train", "val", "test", "train"].map(|s| Member { group: String::new(), split: Some(s.to_owned()) });
         assert_eq!(Split::Given.divide(&named).unwrap(), (vec![0, 3], vec![1]));
         assert!(Split::Given.divide(&members(2, 2)).is_err());
         assert!(Split::HoldOut { share: 1.0, seed: 0, by: Unit::Slice }.divide(&members(2, 2)).is_err());

@@ -118,8 +118,7 @@ impl Trainer {
         };
         let optimizer = NetworkOptimizer::from_bytes(&header.recipe.optimizer, &state, &network, device)
             .map_err(|e| fail(format!("is damaged: {e}")))?;
-        let standing =
-            Standing { step: header.step, best, history: header.history, loss_sum: header.loss_sum };
+        let standing = Standing { step: header.step, best, history: header.history, loss_sum: header.loss_sum };
         Self::start(header.recipe, data, device, network, optimizer, standing)
     }
 
@@ -215,7 +214,10 @@ impl Trainer {
         let parts = parts(&self.recipe, &card, &self.network, batch, self.step, &self.device)?;
         // Flex's generator is one for the process; seeding it each step makes dropout depend on the step alone.
         if self.recipe.network.dropout > 0.0 {
-            self.device.clone().autodiff().seed(self.recipe.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.step as u64));
+            self.device
+                .clone()
+                .autodiff()
+                .seed(self.recipe.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.step as u64));
         }
         let rate = self.rates.next();
         let (value, gradients) = self.gradients(&parts)?;

@@ -135,7 +135,8 @@ pub fn validate(
             });
         }
     }
-    let positive: Vec<usize> = if classes == 2 { vec![usize::from(card.positive_class)] } else { (1..classes).collect() };
+    let positive: Vec<usize> =
+        if classes == 2 { vec![usize::from(card.positive_class)] } else { (1..classes).collect() };
     let mean = |of: &dyn Fn(usize) -> f64| positive.iter().map(|&c| of(c)).sum::<f64>() / positive.len() as f64;
     let found = Validation {
         images,

@@ -7,8 +7,8 @@ use epsiloscope::data::Case;
 use epsiloscope::data::synthetic::MembranesConfig;
 use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::train::{
-    Adversarial, Augmentation, Control, Ending, Loss, OptimizerSettings, Recipe, Role, Schedule, Source, TrainEvent, Trainer,
-    TrainingData, TrainingJob,
+    Adversarial, Augmentation, Control, Ending, Loss, OptimizerSettings, Recipe, Role, Schedule, Source, TrainEvent,
+    Trainer, TrainingData, TrainingJob,
 };
 use std::path::Path;
 use std::process::Command;
@@ -168,8 +168,7 @@ fn pictures(recipe: &Recipe) -> Vec<(String, Vec<u8>, usize)> {
     let device = Device::flex();
     let trainer = Trainer::new(recipe.clone(), data(), &device).unwrap();
     let before = weights(&trainer);
-    let files =
-        epsiloscope::train::write_preview(&trainer, recipe, &data().train, &device, folder.path()).unwrap();
+    let files = epsiloscope::train::write_preview(&trainer, recipe, &data().train, &device, folder.path()).unwrap();
     assert_eq!(weights(&trainer), before, "making samples has changed the weights");
     files
         .iter()
@@ -186,7 +185,8 @@ fn pictures(recipe: &Recipe) -> Vec<(String, Vec<u8>, usize)> {
 fn samples_are_in_their_ball_and_leave_the_weights_alone() {
     let clean = pictures(&recipe(1));
     assert_eq!(clean.len(), 4);
-    let change = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| (i32::from(a) - i32::from(b)).abs()).max().unwrap();
+    let change =
+        |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| (i32::from(a) - i32::from(b)).abs()).max().unwrap();
     for (name, role, rows) in [
         ("fgsm", Role::Append, 6),
         ("inverse-fgsm", Role::Replace, 4),
@@ -357,7 +357,10 @@ fn a_killed_training_goes_on_as_if_nothing_had_been() {
     assert!(state("whole.checkpoint") == state("killed.checkpoint"));
     // No half-written file is left behind.
     let left = std::fs::read_dir(folder.path()).unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
-    assert!(left.filter(|name| name.starts_with(".writing")).count() <= 2, "temporary files of the killed processes only");
+    assert!(
+        left.filter(|name| name.starts_with(".writing")).count() <= 2,
+        "temporary files of the killed processes only"
+    );
 }
 
 #[test]

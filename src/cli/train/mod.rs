@@ -8,7 +8,8 @@ pub use recipe::RecipeOptions;
 use crate::model::{BuiltIn, Model};
 use crate::study::report::check_writable;
 use crate::train::{
-    Checkpoint, Control, Ending, Evaluation, RecipeFile, StepReport, TrainError, TrainEvent, Trainer, TrainingJob, evaluate, write_preview,
+    Checkpoint, Control, Ending, Evaluation, RecipeFile, StepReport, TrainError, TrainEvent, Trainer, TrainingJob,
+    evaluate, write_preview,
 };
 use anyhow::bail;
 use burn::tensor::{Device, DeviceKind};

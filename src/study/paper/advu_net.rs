@@ -36,7 +36,11 @@ struct Fold {
     found: Vec<Found>,
 }
 
-pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: &mut dyn FnMut(&str)) -> Result<PathBuf, StudyError> {
+pub(super) fn run(
+    study: &StudyFile,
+    options: &StudyOptions,
+    told: &mut dyn FnMut(&str),
+) -> Result<PathBuf, StudyError> {
     let [asked] = options.data.as_slice() else {
         return Err(StudyError::Asked("this study is of one data set: name one".to_owned()));
     };
@@ -59,7 +63,8 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: &mut dyn FnMu
     let first = fold_data(0)?;
     let attacked: usize = shown_folds * first.validate.len().min(most);
     let pixels = first.validate.first().map_or(0, |c| c.image.height * c.image.width);
-    let forward = recipe.network.flops([recipe.input(), recipe.input()]) as f64 * pixels as f64 / (recipe.input() * recipe.input()) as f64;
+    let forward = recipe.network.flops([recipe.input(), recipe.input()]) as f64 * pixels as f64
+        / (recipe.input() * recipe.input()) as f64;
     let passes = attacked as f64 * (2.0 * study.epsilons.len() as f64 + 4.0);
     let price = cost(shown_folds, &recipe, &first, forward * passes, options, told)?;
     let attack = Attack::named(&study.attack)?;
@@ -98,7 +103,8 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: &mut dyn FnMu
         keep(&results, &done)?;
         all.push(done);
     }
-    let page = report(study, &all, pictures.unwrap_or_default(), &price, &recipe, &data_name(asked), [shown_folds, folds]);
+    let page =
+        report(study, &all, pictures.unwrap_or_default(), &price, &recipe, &data_name(asked), [shown_folds, folds]);
     page.write(study, options)
 }
 
@@ -114,16 +120,19 @@ fn measure(
     let subject = Arc::new(Subject::new(Arc::new(case.clone()), model.clone())?);
     let adversary = Arc::new(Adversary::new(subject, attack)?);
     let metrics = vec![SeenMetric::Psnr, SeenMetric::Ssim, SeenMetric::Vif];
-    let plan = SweepPlan {
-        seen: SeenPlan { metrics, ..SeenPlan::default() },
-        ..SweepPlan::exactly(study.epsilons.clone())
-    };
+    let plan =
+        SweepPlan { seen: SeenPlan { metrics, ..SeenPlan::default() }, ..SweepPlan::exactly(study.epsilons.clone()) };
     let curve = sweep(adversary, &plan, |_, _| ())?;
     Ok(Found { image: case.name.clone(), fold, trained_on, curve })
 }
 
 /// The paper's tables 3, 4 and 5.
-fn pictures(study: &StudyFile, attack: Attack, model: &Arc<dyn Model>, held: &[Case]) -> Result<Vec<Section>, StudyError> {
+fn pictures(
+    study: &StudyFile,
+    attack: Attack,
+    model: &Arc<dyn Model>,
+    held: &[Case],
+) -> Result<Vec<Section>, StudyError> {
     let (mut three, mut four, mut five) = (Vec::new(), Vec::new(), Vec::new());
     for (index, case) in held.iter().take(CASES).enumerate() {
         let subject = Arc::new(Subject::new(Arc::new(case.clone()), model.clone())?);
@@ -140,7 +149,8 @@ fn pictures(study: &StudyFile, attack: Attack, model: &Arc<dyn Model>, held: &[C
             .collect();
         let positive = model.card().positive_class;
         // Cells white and membranes black, as the paper's labels are.
-        let label: Vec<f32> = subject.reference.classes.iter().map(|&c| if c == positive { 0.0 } else { 1.0 }).collect();
+        let label: Vec<f32> =
+            subject.reference.classes.iter().map(|&c| if c == positive { 0.0 } else { 1.0 }).collect();
         let inverse = |p: &[f32]| p.iter().map(|p| 1.0 - p).collect::<Vec<f32>>();
         let mark = study.marked;
         three.push(vec![
@@ -174,7 +184,9 @@ fn pictures(study: &StudyFile, attack: Attack, model: &Arc<dyn Model>, held: &[C
         Section::Pictures {
             title: "Table 3: originals, noise, adversarial examples".to_owned(),
             rows: three,
-            caption: "The first three held-out images of the first fold. Noise is stretched so that ±ε is black and white.".to_owned(),
+            caption:
+                "The first three held-out images of the first fold. Noise is stretched so that ±ε is black and white."
+                    .to_owned(),
         },
         Section::Pictures {
             title: "Table 4: labels and outputs".to_owned(),
@@ -230,7 +242,9 @@ fn report(
     let all: Vec<&Found> = folds.iter().flat_map(|f| &f.found).collect();
     let (apart, found): (Vec<&Found>, Vec<&Found>) = all.into_iter().partition(|f| f.trained_on);
     let mark = study.marked;
-    let ratio = |found: &[&Found], of: fn(&Measure) -> f64| mean(&values(found, mark, false, of)) / mean(&values(found, 0.0, false, of));
+    let ratio = |found: &[&Found], of: fn(&Measure) -> f64| {
+        mean(&values(found, mark, false, of)) / mean(&values(found, 0.0, false, of))
+    };
     let [(_, soft), (_, hard), (_, wrong), _] = MEASURES;
     let clean_wrong = mean(&values(&found, 0.0, false, wrong));
     let clean_rmse = mean(&values(&found, 0.0, false, |m| m.error.rmse));
@@ -244,7 +258,9 @@ fn report(
         };
         study.epsilons.iter().find(seen_at).copied()
     };
-    let says = |first: Option<f64>| first.map_or_else(|| "at no measured ε".to_owned(), |e| format!("from ε = {e:.4} ({:.3}/255) on", e * 255.0));
+    let says = |first: Option<f64>| {
+        first.map_or_else(|| "at no measured ε".to_owned(), |e| format!("from ε = {e:.4} ({:.3}/255) on", e * 255.0))
+    };
     let ssim_at = mean(&seen(&found, mark, SeenMetric::Ssim));
     let vif_at = mean(&seen(&found, mark, SeenMetric::Vif));
     let control = mean(&values(&found, mark, true, soft)) / mean(&values(&found, 0.0, false, soft));
@@ -258,7 +274,9 @@ fn report(
         let mut row = vec![format!("{epsilon:.4}")];
         for (index, (_, of)) in MEASURES.into_iter().enumerate() {
             let decimals = if index < 2 { 2 } else { 4 };
-            row.extend([false, true].map(|control| plus_minus(spread(&values(&found, epsilon, control, of)), decimals)));
+            row.extend(
+                [false, true].map(|control| plus_minus(spread(&values(&found, epsilon, control, of)), decimals)),
+            );
         }
         for metric in [SeenMetric::Psnr, SeenMetric::Ssim, SeenMetric::Vif] {
             let values = seen(&found, epsilon, metric);
@@ -278,7 +296,8 @@ fn report(
         rows: grid().map(row).collect(),
     };
     let image_rows = found.iter().chain(&apart).flat_map(|f| {
-        let points = std::iter::once((0.0, &f.curve.clean)).chain(f.curve.points.iter().map(|p| (p.epsilon, &p.measure)));
+        let points =
+            std::iter::once((0.0, &f.curve.clean)).chain(f.curve.points.iter().map(|p| (p.epsilon, &p.measure)));
         points.map(move |(epsilon, m)| {
             let fold = (f.fold + 1).to_string();
             let mut row = vec![f.image.clone(), fold, f.trained_on.to_string(), format!("{epsilon:.6}")];
@@ -290,7 +309,9 @@ fn report(
         title: "Each image".to_owned(),
         file: "images.csv",
         caption: "Attacked by FGSM; ε 0 is the original.".to_owned(),
-        columns: ["image", "fold", "trained on", "ε", "soft L2", "hard L2", "wrong", "Dice"].map(str::to_owned).to_vec(),
+        columns: ["image", "fold", "trained on", "ε", "soft L2", "hard L2", "wrong", "Dice"]
+            .map(str::to_owned)
+            .to_vec(),
         rows: image_rows.collect(),
     };
     let training = Table {
@@ -298,11 +319,26 @@ fn report(
         file: "training.csv",
         caption: "The weights after the last epoch are attacked; the validation chooses nothing.".to_owned(),
         columns: ["fold", "epoch", "loss", "validation Dice", "IoU", "wrong"].map(str::to_owned).to_vec(),
-        rows: folds.iter().enumerate().flat_map(|(fold, f)| f.history.iter().map(move |r| {
-            let v = r.validation.as_ref();
-            let of = |get: fn(&crate::train::Validation) -> f64| v.map_or_else(|| "–".to_owned(), |v| format!("{:.4}", get(v)));
-            vec![(fold + 1).to_string(), r.epoch.to_string(), format!("{:.4}", r.loss), of(|v| v.dice), of(|v| v.iou), of(|v| v.wrong)]
-        })).collect(),
+        rows: folds
+            .iter()
+            .enumerate()
+            .flat_map(|(fold, f)| {
+                f.history.iter().map(move |r| {
+                    let v = r.validation.as_ref();
+                    let of = |get: fn(&crate::train::Validation) -> f64| {
+                        v.map_or_else(|| "–".to_owned(), |v| format!("{:.4}", get(v)))
+                    };
+                    vec![
+                        (fold + 1).to_string(),
+                        r.epoch.to_string(),
+                        format!("{:.4}", r.loss),
+                        of(|v| v.dice),
+                        of(|v| v.iou),
+                        of(|v| v.wrong),
+                    ]
+                })
+            })
+            .collect(),
     };
     let compared = Table {
         title: format!("Adversarial over clean error at ε {mark}"),
@@ -311,40 +347,77 @@ fn report(
             "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is what a model would reach that gets every pixel wrong.",
             study.paper_errors[0], study.paper_errors[1]
         ),
-        columns: ["error", "clean", "FGSM", "random sign", "ratio", "its ceiling", "the paper’s", "ratio on training images"].map(str::to_owned).to_vec(),
-        rows: MEASURES.iter().take(3).enumerate().map(|(i, (name, of))| {
-            let number = |values: Vec<f64>| format!("{:.4}", mean(&values));
-            vec![
-                (*name).to_owned(),
-                number(values(&found, 0.0, false, *of)),
-                number(values(&found, mark, false, *of)),
-                number(values(&found, mark, true, *of)),
-                format!("{:.2}", ratios[i]),
-                format!("{:.2}", ceilings[i]),
-                format!("{paper:.1}"),
-                if apart.is_empty() { "–".to_owned() } else { format!("{:.2}", ratio(&apart, *of)) },
-            ]
-        }).collect(),
+        columns: [
+            "error",
+            "clean",
+            "FGSM",
+            "random sign",
+            "ratio",
+            "its ceiling",
+            "the paper’s",
+            "ratio on training images",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows: MEASURES
+            .iter()
+            .take(3)
+            .enumerate()
+            .map(|(i, (name, of))| {
+                let number = |values: Vec<f64>| format!("{:.4}", mean(&values));
+                vec![
+                    (*name).to_owned(),
+                    number(values(&found, 0.0, false, *of)),
+                    number(values(&found, mark, false, *of)),
+                    number(values(&found, mark, true, *of)),
+                    format!("{:.2}", ratios[i]),
+                    format!("{:.2}", ceilings[i]),
+                    format!("{paper:.1}"),
+                    if apart.is_empty() { "–".to_owned() } else { format!("{:.2}", ratio(&apart, *of)) },
+                ]
+            })
+            .collect(),
     };
     let line = |name: &str, control: bool| Line {
         name: name.to_owned(),
-        points: grid().map(|e| { let (m, d) = spread(&values(&found, e, control, soft)); (e, m, d) }).collect(),
+        points: grid()
+            .map(|e| {
+                let (m, d) = spread(&values(&found, e, control, soft));
+                (e, m, d)
+            })
+            .collect(),
     };
     let shown = |name: &str, metric: SeenMetric| Line {
         name: name.to_owned(),
-        points: study.epsilons.iter().map(|&e| { let (m, d) = spread(&seen(&found, e, metric)); (e, m, d) }).collect(),
+        points: study
+            .epsilons
+            .iter()
+            .map(|&e| {
+                let (m, d) = spread(&seen(&found, e, metric));
+                (e, m, d)
+            })
+            .collect(),
     };
     let mut sections = vec![
         Section::Chart {
             title: "Figure 2: pixel error along ε".to_owned(),
-            svg: chart(&[line("FGSM", false), line("random sign", true)], "ε, a fraction of the bounds’ width", "pixel error ‖y − p‖₂"),
+            svg: chart(
+                &[line("FGSM", false), line("random sign", true)],
+                "ε, a fraction of the bounds’ width",
+                "pixel error ‖y − p‖₂",
+            ),
             caption: format!("Mean over {} images; the bands are one standard deviation.", found.len()),
         },
         Section::Table(compared),
         Section::Chart {
             title: "What a screen shows of it".to_owned(),
-            svg: chart(&[shown("SSIM", SeenMetric::Ssim), shown("VIF", SeenMetric::Vif)], "ε, a fraction of the bounds’ width", "SSIM and VIF of the shown image"),
-            caption: "1 is the same image. Metrics stand for a person until one was asked (epsiloscope observer).".to_owned(),
+            svg: chart(
+                &[shown("SSIM", SeenMetric::Ssim), shown("VIF", SeenMetric::Vif)],
+                "ε, a fraction of the bounds’ width",
+                "SSIM and VIF of the shown image",
+            ),
+            caption: "1 is the same image. Metrics stand for a person until one was asked (epsiloscope observer)."
+                .to_owned(),
         },
     ];
     sections.extend(pictures);
@@ -380,4 +453,3 @@ fn report(
         .to_vec(),
     }
 }
-

@@ -121,7 +121,10 @@ mod tests {
 
     #[test]
     fn a_chart_is_an_svg_that_can_be_drawn() {
-        let line = |name: &str| Line { name: name.to_owned(), points: vec![(0.0, 0.1, 0.0), (0.3, 0.5, 0.2), (0.9, f64::NAN, 0.0)] };
+        let line = |name: &str| Line {
+            name: name.to_owned(),
+            points: vec![(0.0, 0.1, 0.0), (0.3, 0.5, 0.2), (0.9, f64::NAN, 0.0)],
+        };
         let svg = chart(&[line("FGSM"), line("a < b")], "ε", "error");
         assert!(svg.contains("a &lt; b") && !svg.contains("NaN"));
         let standalone = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" color=\"#000\" ", 1);

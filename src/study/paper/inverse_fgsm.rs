@@ -51,7 +51,11 @@ impl Outcome {
     }
 }
 
-pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: &mut dyn FnMut(&str)) -> Result<PathBuf, StudyError> {
+pub(super) fn run(
+    study: &StudyFile,
+    options: &StudyOptions,
+    told: &mut dyn FnMut(&str),
+) -> Result<PathBuf, StudyError> {
     let (file, recipe) = study.recipe(options)?;
     let changes = study.changes(options.scale);
     let seeds: Vec<u64> = study.seeds.iter().copied().take(changes.seeds.unwrap_or(usize::MAX)).collect();
@@ -71,7 +75,10 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: &mut dyn FnMu
             data_name = format!("{data_name} {}", index + 1);
         }
         names.push(data_name.clone());
-        prices.push(format!("{data_name}: {}", cost(study.rows.len() * seeds.len(), &recipe, &data, 0.0, options, told)?));
+        prices.push(format!(
+            "{data_name}: {}",
+            cost(study.rows.len() * seeds.len(), &recipe, &data, 0.0, options, told)?
+        ));
         for row in &study.rows {
             for &seed in &seeds {
                 let recipe = Recipe {
@@ -144,8 +151,12 @@ fn report(
     recipe: &Recipe,
     seeds: &[u64],
 ) -> Page {
-    let of = |data: &str, row: &str| -> Vec<&Outcome> { outcomes.iter().filter(|o| o.data == data && o.row == row).collect() };
-    let at = |data: &str, row: &str, epoch: usize| -> Vec<f64> { of(data, row).iter().filter_map(|o| o.miou(epoch)).collect() };
+    let of = |data: &str, row: &str| -> Vec<&Outcome> {
+        outcomes.iter().filter(|o| o.data == data && o.row == row).collect()
+    };
+    let at = |data: &str, row: &str, epoch: usize| -> Vec<f64> {
+        of(data, row).iter().filter_map(|o| o.miou(epoch)).collect()
+    };
     let last = recipe.epochs;
     let mut epochs: Vec<usize> = study.epochs_shown.iter().copied().filter(|&e| e <= last).collect();
     if !epochs.contains(&last) {
@@ -160,13 +171,19 @@ fn report(
             "On held-out images; mean ± standard deviation over {} seeds. The mean over images of the mean IoU over all classes, background included.",
             seeds.len()
         ),
-        columns: ["data", "model"].map(str::to_owned).into_iter().chain(epochs.iter().map(|e| format!("epoch {e}"))).collect(),
+        columns: ["data", "model"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(epochs.iter().map(|e| format!("epoch {e}")))
+            .collect(),
         rows: names
             .iter()
-            .flat_map(|data| adversarial.map(|row| {
-                let cells = epochs.iter().map(|&epoch| cell(at(data, row, epoch)));
-                [data.clone(), row.to_owned()].into_iter().chain(cells).collect()
-            }))
+            .flat_map(|data| {
+                adversarial.map(|row| {
+                    let cells = epochs.iter().map(|&epoch| cell(at(data, row, epoch)));
+                    [data.clone(), row.to_owned()].into_iter().chain(cells).collect()
+                })
+            })
             .collect(),
     };
     let robust = |data: &str, row: &str, attack: &str, epsilon: f64| -> Vec<f64> {
@@ -196,8 +213,12 @@ fn report(
     for data in names {
         for row in &study.rows {
             let paper = PAPER.iter().find(|(name, ..)| *name == row.name);
-            let paper = paper.map_or(["–".to_owned(), "–".to_owned()], |(_, colon, lumbar)| [colon, lumbar].map(|v| format!("{v:.4}")));
-            rows.push([data.clone(), row.name.clone(), cell(at(data, &row.name, last))].into_iter().chain(paper).collect());
+            let paper = paper.map_or(["–".to_owned(), "–".to_owned()], |(_, colon, lumbar)| {
+                [colon, lumbar].map(|v| format!("{v:.4}"))
+            });
+            rows.push(
+                [data.clone(), row.name.clone(), cell(at(data, &row.name, last))].into_iter().chain(paper).collect(),
+            );
         }
         rows.push([data.as_str(), "U-Net + GAN", "not reproduced", "0.8455", "0.8210"].map(str::to_owned).to_vec());
     }
@@ -212,15 +233,19 @@ fn report(
         title: "Each training".to_owned(),
         file: "trainings.csv",
         caption: "Every epoch of every seed.".to_owned(),
-        columns: ["data", "model", "seed", "epoch", "loss", "mean IoU of images", "mean IoU of pixels", "Dice"].map(str::to_owned).to_vec(),
+        columns: ["data", "model", "seed", "epoch", "loss", "mean IoU of images", "mean IoU of pixels", "Dice"]
+            .map(str::to_owned)
+            .to_vec(),
         rows: outcomes
             .iter()
-            .flat_map(|o| o.history.iter().filter_map(move |r| {
-                let v = r.validation.as_ref()?;
-                let numbers = [r.loss, v.miou_image, v.miou_dataset, v.dice].map(|v| format!("{v:.5}"));
-                let start = [o.data.clone(), o.row.clone(), o.seed.to_string(), r.epoch.to_string()];
-                Some(start.into_iter().chain(numbers).collect())
-            }))
+            .flat_map(|o| {
+                o.history.iter().filter_map(move |r| {
+                    let v = r.validation.as_ref()?;
+                    let numbers = [r.loss, v.miou_image, v.miou_dataset, v.dice].map(|v| format!("{v:.5}"));
+                    let start = [o.data.clone(), o.row.clone(), o.seed.to_string(), r.epoch.to_string()];
+                    Some(start.into_iter().chain(numbers).collect())
+                })
+            })
             .collect(),
     };
     let mut sections = Vec::new();
@@ -274,8 +299,7 @@ fn report(
 
 /// Whether the paper's finding is found: a difference counts if it is larger than the spread of both.
 fn verdict(data: &str, at: &dyn Fn(&str) -> Vec<f64>) -> String {
-    let (plain, inverse, fgsm) =
-        (spread(&at(PLAIN)), spread(&at("U-Net + inverse FGSM")), spread(&at("U-Net + FGSM")));
+    let (plain, inverse, fgsm) = (spread(&at(PLAIN)), spread(&at("U-Net + inverse FGSM")), spread(&at("U-Net + FGSM")));
     let compared = |name: &str, found: (f64, f64)| {
         let difference = found.0 - plain.0;
         let word = if difference.abs() <= found.1 + plain.1 {

@@ -255,7 +255,9 @@ pub fn run(name: &str, options: &StudyOptions, told: &mut dyn FnMut(&str)) -> Re
 /// A short name of a data set.
 fn data_name(table: &DataTable) -> String {
     let path = table.path.as_deref().or(table.image.as_deref()).unwrap_or(Path::new("data"));
-    path.file_stem().or_else(|| path.file_name()).map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+    path.file_stem()
+        .or_else(|| path.file_name())
+        .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Mean and standard deviation (of the sample).

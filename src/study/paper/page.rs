@@ -33,7 +33,11 @@ pub(super) struct Shown {
 
 impl Shown {
     /// A grey or RGB image in [0, 1], `[channels, height, width]`.
-    pub fn image(caption: impl Into<String>, values: &[f32], [channels, height, width]: [usize; 3]) -> Result<Self, StudyError> {
+    pub fn image(
+        caption: impl Into<String>,
+        values: &[f32],
+        [channels, height, width]: [usize; 3],
+    ) -> Result<Self, StudyError> {
         let plane = height * width;
         let level = |channel: usize, i: usize| {
             let channel = if channels == 3 { channel } else { 0 };
@@ -51,9 +55,17 @@ impl Shown {
 pub(super) enum Section {
     Table(Table),
     /// An SVG.
-    Chart { title: String, svg: String, caption: String },
+    Chart {
+        title: String,
+        svg: String,
+        caption: String,
+    },
     /// Rows of pictures, as many columns as the first row has.
-    Pictures { title: String, rows: Vec<Vec<Shown>>, caption: String },
+    Pictures {
+        title: String,
+        rows: Vec<Vec<Shown>>,
+        caption: String,
+    },
 }
 
 /// All that a report says.

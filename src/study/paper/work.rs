@@ -4,7 +4,9 @@
 use super::{StudyError, StudyOptions};
 use crate::data::{DataError, write_bytes_atomic};
 use crate::model::BuiltIn;
-use crate::train::{Checkpoint, Control, EpochRecord, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation};
+use crate::train::{
+    Checkpoint, Control, EpochRecord, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -56,7 +58,8 @@ pub(super) fn train(
         match event {
             TrainEvent::Epoch { record, .. } => {
                 let validation = record.validation.as_ref();
-                let validation = validation.map_or_else(String::new, |v| format!(", Dice {:.3}, mIoU {:.3}", v.dice, v.miou_image));
+                let validation =
+                    validation.map_or_else(String::new, |v| format!(", Dice {:.3}, mIoU {:.3}", v.dice, v.miou_image));
                 told(&format!(
                     "{name}: epoch {} of {}, loss {:.4}{validation}, {:.0} s",
                     record.epoch,
@@ -67,7 +70,12 @@ pub(super) fn train(
                 said = Instant::now();
             }
             TrainEvent::Step(report) if said.elapsed().as_secs() > 30 => {
-                told(&format!("{name}: step {} of {}, {:.0} s left", report.step, report.steps, report.remaining.as_secs_f64()));
+                told(&format!(
+                    "{name}: step {} of {}, {:.0} s left",
+                    report.step,
+                    report.steps,
+                    report.remaining.as_secs_f64()
+                ));
                 said = Instant::now();
             }
             _ => {}
@@ -111,7 +119,8 @@ pub(super) fn cost(
     let steps = data.train.crops(recipe.crop).div_ceil(recipe.batch) * recipe.epochs;
     let flops = recipe.step_flops() * (steps * trainings) as f64 + more;
     let one = Recipe { batch: 1, adversarial: Vec::new(), ..recipe.clone() };
-    let mut trial = Trainer::new(one.clone(), TrainingData { validate: Vec::new().into(), ..data.clone() }, &options.device)?;
+    let mut trial =
+        Trainer::new(one.clone(), TrainingData { validate: Vec::new().into(), ..data.clone() }, &options.device)?;
     // The first step also makes the first batch and warms up.
     trial.step()?;
     let start = Instant::now();
