@@ -1,10 +1,11 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
 //! `work` trains and goes on where it was, `advu_net` and `inverse_fgsm` measure and write what the papers' tables and
-//! figures show, `page` and `chart` make the report of it: one HTML file, with each table as CSV beside it.
+//! figures show, `gallery` the tables of pictures, `page` and `chart` make the report of it: one HTML file, with each table as CSV beside it.
 
 mod advu_net;
 mod chart;
+mod gallery;
 mod inverse_fgsm;
 mod page;
 mod work;
