@@ -1,5 +1,5 @@
 //! The work behind a moved slider, on the CPU: gradient, forward, ε tick (perturb, forward, judge, as the engine does
-//! it), tick to texture, curve; and PGD of 40 steps on 100 images at once.
+//! it), tick to texture, curve; PGD of 40 steps on 100 images at once; and a training step of four images.
 //!
 //! The bundled model (a U-Net of base 16 and depth 4) at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
@@ -17,8 +17,10 @@ use epsiloscope::attack::{Attack, Direction, Objective, Options, input_gradient}
 use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
 use epsiloscope::engine::host_plane;
 use epsiloscope::gpu::{Display, Planes, Slot, wgpu_setup};
+use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::model::{BuiltIn, Head, Logits};
 use epsiloscope::study::{Adversary, Judged, Subject, Sweep, SweepPlan};
+use epsiloscope::train::{Augmentation, Loss, Recipe, Schedule, Source, Trainer, TrainingData};
 use epsiloscope::view::{Content, MaskKind, Transform, ViewSpec, Window};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -211,6 +213,19 @@ fn main() {
         let objective = Objective::classes(Head::Softmax, 1, &y, &Device::flex());
         let attack = Attack::parse("pgd", &["steps=40", "step=0.1"]).unwrap();
         b.iter(|| attack.run_through(&model, &x, &objective, &[0.1; 100], &Options::default()).unwrap());
+    });
+    criterion.bench_function("train/256", |b| {
+        let recipe = Recipe {
+            batch: 4,
+            crop: 256,
+            loss: Loss::Bce,
+            schedule: Schedule::Constant,
+            augmentation: Augmentation::NONE,
+            ..Recipe::new(UNetConfig::new(16, 4), 1_000_000)
+        };
+        let data = TrainingData { train: Source::Cases(vec![case(256)].into()), validate: Vec::new().into() };
+        let mut trainer = Trainer::new(recipe, data, &Device::flex()).unwrap();
+        b.iter(|| trainer.step().unwrap().loss);
     });
     criterion.final_summary();
 }

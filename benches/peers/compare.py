@@ -23,6 +23,7 @@ ITEMS = [
     ("tick", "ε tick: perturb, forward, judge"),
     ("texture", "tick to texture"),
     ("curve", "curve of 10 points with its gradient"),
+    ("train", "training step, batch 4"),
 ]
 SIZES = (256, 512)
 # The libraries that are timed at PGD, each on its own.
@@ -66,6 +67,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--only", help="one item: gradient, forward, tick, texture, curve, train or pgd")
     parser.add_argument("--python", help="a Python with torch and safetensors, in place of the environment of setup.sh")
     arguments = parser.parse_args()
     folder = Path(os.environ.get("EPSILOSCOPE_PEERS", root / "target" / "peers")).absolute()
@@ -101,12 +103,16 @@ def main():
     for round_number in range(arguments.rounds):
         for size in SIZES:
             for item, _ in ITEMS:
+                if arguments.only not in (None, item):
+                    continue
                 name = f"{item}/{size}"
                 print(f"round {round_number + 1} of {arguments.rounds}: {name}", file=sys.stderr)
                 mine = ours(program, name, environment, folder)
                 if mine is None:
                     continue
                 found.setdefault(name, []).append((mine, theirs(name)["seconds"]))
+        if arguments.only not in (None, "pgd"):
+            continue
         print(f"round {round_number + 1} of {arguments.rounds}: {PGD}", file=sys.stderr)
         mine = ours(program, PGD, environment, folder)
         found.setdefault(PGD, []).append((mine, *(theirs(f"{library}/100")["seconds"] for library in LIBRARIES)))
@@ -125,6 +131,8 @@ def main():
             if pairs:
                 mine, other = (statistics.median(side) for side in zip(*pairs))
                 print(f"| {title} | {size}² | {milliseconds(mine)} | {milliseconds(other)} | {mine / other:.2f} |")
+    if PGD not in found:
+        return
     mine, *others = (statistics.median(side) for side in zip(*found[PGD]))
     print("\n| PGD, 40 steps, 100 images 28², CNN | seconds | ratio |\n|---|---|---|")
     print(f"| Epsiloscope | {milliseconds(mine)} | |")

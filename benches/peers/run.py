@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from unet import load
+from unet import Config, UNet, load
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "membranes-unet.safetensors"
 # The same ten as in benches/ticks.rs.
@@ -76,6 +76,23 @@ class Work:
             self.direction = direction
             for epsilon in EPSILONS:
                 self.tick(epsilon)
+
+
+class Training:
+    """A step of Adam on four copies of the image, from random weights: forward, backward, update, in training mode."""
+
+    def __init__(self, folder, size):
+        case = load_file(folder / f"case-{size}.safetensors")
+        self.x, self.target = (case[name].repeat(4, 1, 1, 1) for name in ("x", "target"))
+        self.network = UNet(Config()).train()
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3)
+
+    def step(self):
+        self.optimizer.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(self.network(self.x), self.target)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
 
 
 class Cnn(torch.nn.Module):
@@ -139,6 +156,9 @@ def main():
         item, size = line.strip().split("/")
         if item == "version":
             answer = {"torch": torch.__version__, "python": sys.version.split()[0], "threads": torch.get_num_threads()}
+        elif item == "train":
+            seconds, runs = median_seconds(Training(folder, int(size)).step)
+            answer = {"seconds": seconds, "runs": runs}
         elif item in ("foolbox", "torchattacks"):
             if item not in works:
                 works[item] = Attacks(folder)

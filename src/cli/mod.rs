@@ -16,6 +16,7 @@ mod options;
 mod perceptibility;
 mod predict;
 mod progress;
+pub mod study;
 mod sweep;
 mod sweep_many;
 pub mod synth;
@@ -54,6 +55,8 @@ enum Command {
     Synth(synth::Synth),
     /// Train a U-Net on images and masks.
     Train(Box<train::Train>),
+    /// Run a paper's experiment: trainings, attacks, tables and figures in one report.
+    Study(Box<study::Study>),
     /// Say what a folder holds as a data set: classes, masks, splits, sizes, what is unpaired.
     Dataset(dataset::Inspect),
     /// Say what a model's file holds, or convert the weights of a U-Net.
@@ -113,6 +116,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Image(options)) => image::run(&options),
         Some(Command::Synth(synth)) => synth.run(),
         Some(Command::Train(train)) => train.run(),
+        Some(Command::Study(study)) => study.run(),
         Some(Command::Dataset(inspect)) => inspect.run(),
         Some(Command::Model(model)) => model.run(),
         Some(Command::Predict(predict)) => predict.run(),

@@ -1,13 +1,17 @@
 //! Batches of augmented crops, prepared on a thread of their own while the network learns. A batch depends on the
 //! recipe, the data and its step alone.
 
-use super::{Augmentation, Recipe, Source};
+use super::augment::{Augmentation, Tone, Warp};
+use super::random::{below, permutation, stream as random_stream};
+use super::{Recipe, Source};
 use crate::data::synthetic::MembranesConfig;
 use crate::data::{Case, IGNORE};
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Uses of the seed that must not share numbers.
+const CROPS: u64 = 0x5EED_0000_0000_0000;
+const ORDER: u64 = 0x5EED_0000_0000_0001;
 
 /// Crops and their targets on the host, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,14 +26,14 @@ pub struct Batch {
     pub output: usize,
     /// `[count, channels, input, input]` in [0, 1].
     pub images: Vec<f32>,
-    /// `[count, 1, output, output]`: 1 on the positive class.
+    /// `[count, 1, output, output]`: the class index; 0 where it is to be ignored.
     pub targets: Vec<f32>,
     /// `[count, 1, output, output]`: 0 where the label is to be ignored, else 1.
     pub weights: Vec<f32>,
 }
 
 impl Batch {
-    /// The batch of `step`. Class 1 is the positive class.
+    /// The batch of `step`. Cases come in a new random order each time that all have been shown.
     pub fn assemble(recipe: &Recipe, source: &Source, step: usize) -> Self {
         let (input, output, channels) = (recipe.input(), recipe.output(), recipe.network.channels);
         let mut batch = Self {
@@ -41,22 +45,28 @@ impl Batch {
             targets: Vec::with_capacity(recipe.batch * output * output),
             weights: Vec::with_capacity(recipe.batch * output * output),
         };
+        let classes = recipe.network.outputs.max(2);
+        let mut order: Option<(u64, Vec<usize>)> = None;
         for item in 0..recipe.batch {
             let index = (step * recipe.batch + item) as u64;
-            let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x5EED_0000_0000_0000);
-            rng.set_stream(index);
+            let mut rng = random_stream(recipe.seed, CROPS, index);
             match source {
                 Source::Cases(cases) => {
-                    let case = &cases[below(&mut rng, cases.len())];
+                    let (pass, place) = (index / cases.len() as u64, (index % cases.len() as u64) as usize);
+                    let known = order.take().filter(|(p, _)| *p == pass);
+                    let (_, shuffled) = order.insert(known.unwrap_or_else(|| {
+                        (pass, permutation(cases.len(), &mut random_stream(recipe.seed, ORDER, pass)))
+                    }));
+                    let case = &cases[shuffled[place]];
                     let top = below(&mut rng, case.image.height.saturating_sub(output) + 1) as isize;
                     let left = below(&mut rng, case.image.width.saturating_sub(output) + 1) as isize;
                     let margin = ((input - output) / 2) as isize;
-                    batch.push(case, [top - margin, left - margin], &recipe.augmentation, &mut rng);
+                    batch.push(case, [top - margin, left - margin], classes, &recipe.augmentation, &mut rng);
                 }
                 Source::Synthetic { config, seed, .. } => {
                     let config = MembranesConfig { size: input.max(16), slices: 1, ..config.as_ref().clone() };
                     let case = config.section(seed.wrapping_add(index)).case("");
-                    batch.push(&case, [0, 0], &recipe.augmentation, &mut rng);
+                    batch.push(&case, [0, 0], classes, &recipe.augmentation, &mut rng);
                 }
             }
         }
@@ -64,36 +74,49 @@ impl Batch {
     }
 
     /// Adds the window of `case` whose first pixel is `origin`; outside the image it is mirrored.
-    fn push(&mut self, case: &Case, origin: [isize; 2], augmentation: &Augmentation, rng: &mut ChaCha8Rng) {
+    fn push(
+        &mut self,
+        case: &Case,
+        origin: [isize; 2],
+        classes: usize,
+        augmentation: &Augmentation,
+        rng: &mut ChaCha8Rng,
+    ) {
         let (height, width) = (case.image.height, case.image.width);
-        let symmetry = if augmentation.flips { rng.next_u32() & 7 } else { 0 };
-        let mut jitter = |most: f32| most * (2.0 * unit(rng) - 1.0);
-        let contrast = 1.0 + jitter(augmentation.contrast);
-        let brightness = jitter(augmentation.brightness);
-        let gamma = jitter(augmentation.gamma);
-        let noise = jitter(augmentation.noise).abs();
         let n = self.input;
-        // Where pixel (row, column) of the crop lies in the case.
-        let place = |row: usize, column: usize| {
-            let (r, c) = if symmetry & 1 == 0 { (row, column) } else { (column, row) };
-            let r = if symmetry & 2 == 0 { r } else { n - 1 - r };
-            let c = if symmetry & 4 == 0 { c } else { n - 1 - c };
-            mirror(origin[0] + r as isize, height) * width + mirror(origin[1] + c as isize, width)
-        };
+        let warp = Warp::draw(augmentation, n, rng);
+        let tone = Tone::draw(augmentation, rng);
         let scale = 1.0 / case.bounds.width();
         let first = self.images.len();
+        let at = |row: isize, column: isize| mirror(row, height) * width + mirror(column, width);
+        // The case's pixel that is nearest to pixel (row, column) of the crop.
+        let nearest = |row: usize, column: usize| {
+            if warp.on_grid() {
+                let [r, c] = warp.pixel(row, column);
+                return at(origin[0] + r as isize, origin[1] + c as isize);
+            }
+            let [r, c] = warp.point(row, column);
+            at(origin[0] + r.round() as isize, origin[1] + c.round() as isize)
+        };
         for channel in 0..case.image.channels {
             let plane = &case.image.pixels[channel * height * width..(channel + 1) * height * width];
             for row in 0..n {
                 for column in 0..n {
-                    let v = (plane[place(row, column)] - case.bounds.lower) * scale;
-                    let v = ((v - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0);
-                    let v = v + gamma * v * (1.0 - v);
-                    let v = if noise > 0.0 { v + noise * gaussian(rng) } else { v };
-                    self.images.push(v.clamp(0.0, 1.0));
+                    let v = if warp.on_grid() {
+                        plane[nearest(row, column)]
+                    } else {
+                        let [r, c] = warp.point(row, column);
+                        let (top, left) = (r.floor(), c.floor());
+                        let (down, right) = (r - top, c - left);
+                        let [i, j] = [origin[0] + top as isize, origin[1] + left as isize];
+                        (1.0 - down) * ((1.0 - right) * plane[at(i, j)] + right * plane[at(i, j + 1)])
+                            + down * ((1.0 - right) * plane[at(i + 1, j)] + right * plane[at(i + 1, j + 1)])
+                    };
+                    self.images.push((v - case.bounds.lower) * scale);
                 }
             }
         }
+        tone.apply(&mut self.images[first..], case.image.channels, rng);
         // A grey image feeds every channel of the network.
         for _ in case.image.channels..self.channels {
             self.images.extend_from_within(first..first + n * n);
@@ -101,10 +124,11 @@ impl Batch {
         let margin = (self.input - self.output) / 2;
         for row in 0..self.output {
             for column in 0..self.output {
-                let at = place(row + margin, column + margin);
-                let class = case.label.as_ref().map_or(IGNORE, |l| l.classes[at]);
-                self.targets.push(if class == 1 { 1.0 } else { 0.0 });
-                self.weights.push(if class == IGNORE { 0.0 } else { 1.0 });
+                let place = nearest(row + margin, column + margin);
+                let class = case.label.as_ref().map_or(IGNORE, |l| l.classes[place]);
+                let counts = usize::from(class) < classes;
+                self.targets.push(if counts { f32::from(class) } else { 0.0 });
+                self.weights.push(if counts { 1.0 } else { 0.0 });
             }
         }
     }
@@ -133,21 +157,6 @@ fn mirror(i: isize, n: usize) -> usize {
     (i.min(period - i) as usize).min(n - 1)
 }
 
-fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
-    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
-}
-
-fn unit(rng: &mut ChaCha8Rng) -> f32 {
-    (rng.next_u32() >> 8) as f32 / 16_777_216.0
-}
-
-/// The sum of four uniforms, of variance 1.
-fn gaussian(rng: &mut ChaCha8Rng) -> f32 {
-    let bits = rng.next_u64();
-    let sum = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
-    (sum as f32 / 65_535.0 - 2.0) * 1.732_050_8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +168,7 @@ mod tests {
         let mut section = MembranesConfig::sized(64).section(3);
         section.image = section.label.clone();
         let case = section.case("self");
-        let augmentation = Augmentation { flips: true, ..Augmentation::NONE };
+        let augmentation = Augmentation { flips: true, quarter_turns: true, ..Augmentation::NONE };
         let recipe = Recipe { batch: 16, crop: 32, augmentation, ..Recipe::new(UNetConfig::new(4, 2), 1) };
         let batch = Batch::assemble(&recipe, &Source::Cases(vec![case].into()), 5);
         for (image, target) in batch.images.iter().zip(&batch.targets) {

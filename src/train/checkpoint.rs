@@ -1,7 +1,7 @@
 //! A training's state in one file: weights with running statistics, optimiser, best weights so far, and where it stood.
 //! Stored as safetensors whose tensors are the bytes of safetensors files.
 
-use super::{Recipe, TrainError};
+use super::{Recipe, TrainError, Validation};
 use crate::data::{DataError, write_bytes_atomic};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -39,6 +39,64 @@ pub struct Header {
     pub step: usize,
     /// Validation Dice of the best weights.
     pub best_dice: Option<f64>,
+    /// The epochs that are done.
+    #[serde(with = "exact_records")]
+    pub history: Vec<EpochRecord>,
+    /// The sum of the losses of the epoch under way.
+    #[serde(with = "exact_number")]
+    pub loss_sum: f64,
+}
+
+/// Numbers as text: the JSON reader may be off by a last place, and a resumed training is to be the same.
+mod exact_number {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{value:?}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Records as TOML, whose numbers come back as they were.
+mod exact_records {
+    use super::EpochRecord;
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::{Error as _, Serialize, Serializer};
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct File {
+        #[serde(default)]
+        epochs: Vec<EpochRecord>,
+    }
+
+    pub fn serialize<S: Serializer>(records: &[EpochRecord], serializer: S) -> Result<S::Ok, S::Error> {
+        let text = toml::to_string(&File { epochs: records.to_vec() }).map_err(S::Error::custom)?;
+        text.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<EpochRecord>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        toml::from_str::<File>(&text).map(|file| file.epochs).map_err(D::Error::custom)
+    }
+}
+
+/// What is remembered of an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: usize,
+    /// The mean of the losses of its steps.
+    pub loss: f64,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
+    /// At its end, if there are held-out images.
+    pub validation: Option<Validation>,
+    /// Whether this validation was the best until then.
+    pub improved: bool,
 }
 
 impl Checkpoint {

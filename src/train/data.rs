@@ -1,12 +1,11 @@
 //! What is trained on: cases read from files, or sections generated as they are needed.
 
-use super::TrainError;
+use super::{Collection, TrainError};
 use crate::data::synthetic::MembranesConfig;
-use crate::data::{Case, DataError, LabelMap, LabelStack, Stack, open};
+use crate::data::{Case, DataError, LabelMap, LabelStack, Stack};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Where crops come from.
 #[derive(Clone, Debug)]
@@ -128,7 +127,7 @@ pub fn stack_cases(
                 path(&label.path),
                 format!(
                     "has no pixel of {}; its values are {}",
-                    ["cell", "membrane"][usize::from(class)],
+                    ["class 0 (cell)", "class 1 (membrane)"][usize::from(class)],
                     values.join(", ")
                 ),
                 "Say what they mean, e.g. --label-map 0=membrane,255=cell",
@@ -138,30 +137,10 @@ pub fn stack_cases(
     Ok(cases)
 }
 
-/// The pairs of a folder as `synth` writes it: `images/NAME.png` with `masks/NAME.png`, in order of their names.
+/// The labelled images of a folder, as [`crate::data::Dataset`] finds them: in order of their paths, volumes slice by slice.
 ///
 /// # Errors
-/// If a folder or a mask is missing, or a pair does not fit.
+/// If there are none, or one cannot be read or does not fit its mask.
 pub fn folder_cases(folder: &Path, map: &LabelMap) -> Result<Vec<Case>, DataError> {
-    let hint = "A data folder has images/ and masks/ with files of the same names, as synth writes them";
-    let images = folder.join("images");
-    let entries =
-        std::fs::read_dir(&images).map_err(|e| DataError::new(&images, format!("cannot be read ({e})"), hint))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(DataError::new(&images, "holds no files", hint));
-    }
-    let mut cases = Vec::new();
-    for file in files {
-        let mask = folder.join("masks").join(file.file_name().unwrap_or_default());
-        if !mask.is_file() {
-            return Err(DataError::new(&mask, "is missing", hint));
-        }
-        let never = AtomicBool::new(false);
-        let (image, label) = (open(&file, &never)?, LabelStack::open(&mask, &never)?);
-        let slices = image.slices;
-        cases.extend(stack_cases(&image, &label, map, 0..slices)?);
-    }
-    Ok(cases)
+    Ok(Collection::open(folder)?.cases(map)?.into_iter().map(|(case, _)| case).collect())
 }

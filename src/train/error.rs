@@ -1,20 +1,32 @@
 //! What can go wrong in training.
 
+use crate::attack::AttackError;
 use crate::data::DataError;
 use crate::model::ModelError;
 
 /// Why a training could not start, go on or be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A setting of the recipe is out of range or does not fit the data or the network.
+    /// Something does not fit the data or the network.
     #[error("{0}")]
     Recipe(String),
+    /// A setting of the recipe is out of range.
+    #[error("{field}: {cause}")]
+    Field {
+        /// Its place in a recipe's file: `training.crop`.
+        field: String,
+        /// What is wrong, and what would work.
+        cause: String,
+    },
     /// A file of the data set or the checkpoint.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The network, its file or its device.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// An adversarial sample could not be made.
+    #[error(transparent)]
+    Attack(#[from] AttackError),
     /// The loss is no longer a finite number.
     #[error("the loss became {loss} at step {step}. Use a lower learning rate, or resume an earlier checkpoint")]
     Diverged {
@@ -26,4 +38,10 @@ pub enum TrainError {
     /// The thread that prepares batches ended early.
     #[error("batches could not be prepared: the thread that makes them ended")]
     Batches,
+}
+
+impl TrainError {
+    pub(super) fn field(field: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), cause: cause.into() }
+    }
 }

@@ -1,81 +1,67 @@
 //! How to train: everything that decides the outcome besides the data.
 
-use super::TrainError;
+use super::{Adversarial, Augmentation, Loss, OptimizerSettings, Role, Schedule, TrainError};
 use crate::model::unet::UNetConfig;
 use serde::{Deserialize, Serialize};
 
 /// The settings of a training. The same recipe and data give the same weights on the same device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The network; one sigmoid output.
+    /// The network: one sigmoid output, or a softmax over classes.
     pub network: UNetConfig,
+    /// The names of the classes; two for one output.
+    pub classes: Vec<String>,
     /// How often the data are gone through, at least 1.
     pub epochs: usize,
     /// Crops a step, at least 1.
     pub batch: usize,
     /// Height and width in pixels of what the network predicts in a crop.
     pub crop: usize,
-    /// Learning rate of Adam at its highest, in (0, 1].
+    /// What is lowered.
+    pub loss: Loss,
+    /// How a gradient becomes a step.
+    pub optimizer: OptimizerSettings,
+    /// The learning rate at its highest, in (0, 1].
     pub learning_rate: f64,
-    /// Weight of the Dice loss beside that of binary cross-entropy, which is 1.
-    pub dice_weight: f64,
+    /// How it goes from there.
+    pub schedule: Schedule,
+    /// Stop after so many epochs without a better validation Dice.
+    pub patience: Option<usize>,
+    /// Memory in MiB that a step may take, about: crops go through the network in as many parts as that asks for, and their
+    /// gradients are added. Batch normalisation then sees the parts.
+    pub memory_mib: Option<u64>,
     /// Of the weights, the order of the data, the augmentation and dropout.
     pub seed: u64,
     /// Changes to the crops.
     pub augmentation: Augmentation,
+    /// Adversarial samples among them.
+    pub adversarial: Vec<Adversarial>,
 }
 
-/// How crops are changed: eight flips and rotations if `flips`, and grey values jittered up to these amounts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Augmentation {
-    /// Flips and 90° rotations.
-    pub flips: bool,
-    /// Largest brightness shift, a fraction of the bounds' width.
-    pub brightness: f32,
-    /// Largest relative change of contrast about mid-grey.
-    pub contrast: f32,
-    /// Largest curvature of the tone curve v + g·v·(1 − v), below 1.
-    pub gamma: f32,
-    /// Largest standard deviation of added noise, a fraction of the bounds' width.
-    pub noise: f32,
-}
-
-impl Augmentation {
-    /// Crops as they are.
-    pub const NONE: Self = Self { flips: false, brightness: 0.0, contrast: 0.0, gamma: 0.0, noise: 0.0 };
-}
-
-impl Default for Augmentation {
-    fn default() -> Self {
-        Self { flips: true, brightness: 0.1, contrast: 0.25, gamma: 0.3, noise: 0.04 }
-    }
-}
+/// Bytes that a training step takes for each pixel of a crop and each feature map of the first level: 144 by the peak memory of
+/// batches of 4, 12 and 20 crops of 128² on the CPU, base 16 and depth 4 with batch normalisation.
+const BYTES_PER_PIXEL_AND_BASE: u64 = 150;
 
 impl Recipe {
-    /// The defaults for a network: 128² crops, batches of 8, a learning rate of 10⁻³, Dice beside cross-entropy.
+    /// The defaults for a network: 128² crops, batches of 8, Adam at 10⁻³, Dice beside cross-entropy, flips, turns and jittered
+    /// grey values.
     pub fn new(network: UNetConfig, epochs: usize) -> Self {
         Self {
             network,
+            classes: vec!["cell".to_owned(), "membrane".to_owned()],
             epochs,
             batch: 8,
             crop: 128,
+            loss: Loss::default(),
+            optimizer: OptimizerSettings::default(),
             learning_rate: 1e-3,
-            dice_weight: 1.0,
+            schedule: Schedule::default(),
+            patience: None,
+            memory_mib: None,
             seed: 0,
-            augmentation: Augmentation::default(),
+            augmentation: Augmentation::USUAL,
+            adversarial: Vec::new(),
         }
-    }
-
-    /// The learning rate at `step` of `steps`: a linear rise over the first hundredth (at most 100 steps), then half a
-    /// cosine down to a hundredth of the highest (Loshchilov and Hutter, SGDR, ICLR 2017, without restarts).
-    pub fn rate(&self, step: usize, steps: usize) -> f64 {
-        let rise = (steps / 100).clamp(1, 100);
-        if step < rise {
-            return self.learning_rate * (step + 1) as f64 / (rise + 1) as f64;
-        }
-        let along = (step - rise) as f64 / (steps - rise).max(1) as f64;
-        let floor = 0.01;
-        self.learning_rate * (floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * along.min(1.0)).cos()))
     }
 
     /// Height and width of the network's input for a crop; with unpadded convolutions larger than what it predicts.
@@ -88,51 +74,112 @@ impl Recipe {
         self.input() - 2 * self.network.margin()
     }
 
+    /// Bytes that one crop of a step takes, about.
+    pub fn crop_bytes(&self) -> u64 {
+        let pixels = (self.input() as u64).pow(2);
+        pixels * self.network.base as u64 * BYTES_PER_PIXEL_AND_BASE
+    }
+
+    /// Crops that go through the network together.
+    pub fn micro_batch(&self) -> usize {
+        let Some(mib) = self.memory_mib else { return usize::MAX };
+        let fit = mib.saturating_mul(1 << 20) / self.crop_bytes().max(1);
+        usize::try_from(fit).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Floating-point operations of a step, about: forward once, backward twice; and what adversarial samples add.
+    pub fn step_flops(&self) -> f64 {
+        let forward = self.network.flops([self.input(), self.input()]) as f64;
+        let crops = self.batch as f64;
+        let extra: f64 = self.adversarial.iter().map(|a| a.passes(crops)).sum();
+        forward * (3.0 * crops + extra)
+    }
+
     /// Says what cannot work before anything is allocated.
     ///
     /// # Errors
     /// If a setting is out of its range.
     pub fn check(&self) -> Result<(), TrainError> {
         let n = &self.network;
-        let wrong = |what: String| Err(TrainError::Recipe(what));
-        if n.outputs != 1 {
-            return wrong(format!("the network has {} outputs; training is for one, of a sigmoid", n.outputs));
+        let wrong = |field: &str, cause: String| Err(TrainError::field(field, cause));
+        if !(1..=64).contains(&n.outputs) {
+            return wrong("network.outputs", format!("{}: use 1 to 64", n.outputs));
         }
-        if !(1..=3).contains(&n.channels) || !(1..=6).contains(&n.depth) || !(1..=128).contains(&n.base) {
-            return wrong(format!(
-                "a network with {} channels, depth {} and base {} is out of range: 1–3, 1–6, 1–128",
-                n.channels, n.depth, n.base
-            ));
+        if self.classes.len() != n.outputs.max(2) {
+            let (named, outputs) = (self.classes.len(), n.outputs);
+            return wrong(
+                "data.classes",
+                format!(
+                    "{named} classes for a network with {outputs} outputs: one output is for two classes, else there is one for each"
+                ),
+            );
         }
-        n.check().map_err(TrainError::Recipe)?;
-        if self.epochs == 0 || self.batch == 0 || self.batch > 1024 {
-            return wrong(format!(
-                "{} epochs of batches of {}: use at least 1, at most 1024 a batch",
-                self.epochs, self.batch
-            ));
+        for (field, value, most) in
+            [("network.channels", n.channels, 3), ("network.depth", n.depth, 6), ("network.base", n.base, 128)]
+        {
+            if !(1..=most).contains(&value) {
+                return wrong(field, format!("{value} is out of range: 1 to {most}"));
+            }
+        }
+        if !(0.0..1.0).contains(&n.dropout) {
+            return wrong("network.dropout", format!("{}: use 0 or more, below 1", n.dropout));
+        }
+        n.check().map_err(|cause| TrainError::field("network", cause))?;
+        if self.epochs == 0 || self.epochs > 1_000_000 {
+            return wrong("training.epochs", format!("{} epochs: use at least 1, at most a million", self.epochs));
+        }
+        if self.batch == 0 || self.batch > 1024 {
+            return wrong("training.batch", format!("a batch of {}: use at least 1, at most 1024", self.batch));
         }
         let step = 1usize << n.depth;
         if self.crop < 2 * step || self.crop > 2048 {
-            return wrong(format!(
-                "a crop of {} pixels: use {} to 2048 for a network of depth {}",
-                self.crop,
-                2 * step,
-                n.depth
-            ));
+            let least = 2 * step;
+            return wrong(
+                "training.crop",
+                format!("a crop of {} pixels: use {least} to 2048 for a network of depth {}", self.crop, n.depth),
+            );
         }
         if n.margin() == 0 && !self.crop.is_multiple_of(step) {
             let down = self.crop / step * step;
-            return wrong(format!(
-                "a crop of {} pixels is not a multiple of {step}. Use {down} or {}",
-                self.crop,
-                down + step
-            ));
+            return wrong(
+                "training.crop",
+                format!("a crop of {} pixels is not a multiple of {step}. Use {down} or {}", self.crop, down + step),
+            );
         }
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
-            return wrong(format!("a learning rate of {}: use one above 0, at most 1", self.learning_rate));
+            let rate = self.learning_rate;
+            return wrong("training.learning-rate", format!("a learning rate of {rate}: use one above 0, at most 1"));
         }
-        if !(self.dice_weight >= 0.0 && self.dice_weight.is_finite()) {
-            return wrong(format!("a Dice weight of {}: use 0 or more", self.dice_weight));
+        if self.patience == Some(0) {
+            return wrong("training.patience", "0 epochs: use at least 1, or leave it out".to_owned());
+        }
+        if self.memory_mib == Some(0) {
+            return wrong("training.memory-mib", "0 MiB: use at least 1, or leave it out".to_owned());
+        }
+        self.loss.check(n.outputs)?;
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.augmentation.check()?;
+        self.check_adversarial()
+    }
+
+    fn check_adversarial(&self) -> Result<(), TrainError> {
+        let mut replaced = 0;
+        let mut terms = 0;
+        for (index, entry) in self.adversarial.iter().enumerate() {
+            entry.check(index)?;
+            match entry.role {
+                Role::Replace => replaced += entry.count(self.batch),
+                Role::Mix { .. } | Role::Trades { .. } => terms += 1,
+                Role::Append => {}
+            }
+        }
+        if replaced > self.batch {
+            let cause = format!("{replaced} crops of a batch of {} are to be replaced. Lower the shares", self.batch);
+            return Err(TrainError::field("adversarial.share", cause));
+        }
+        if terms > 1 {
+            return Err(TrainError::field("adversarial.role", "only one of mix and trades can be, and once"));
         }
         Ok(())
     }
@@ -144,26 +191,21 @@ mod tests {
     use crate::model::unet::Downsampling;
 
     #[test]
-    fn the_rate_rises_then_falls_to_a_hundredth() {
-        let recipe = Recipe::new(UNetConfig::new(4, 2), 1);
-        let rates: Vec<f64> = (0..1000).map(|s| recipe.rate(s, 1000)).collect();
-        let top = rates.iter().copied().fold(0.0, f64::max);
-        assert!((top - 1e-3).abs() < 1e-9 && rates[0] < 2e-4 && rates[999] < 1.1e-5 && rates[999] >= 1e-5);
-        assert!(rates[10..].windows(2).all(|w| w[1] <= w[0]));
-    }
-
-    #[test]
     fn impossible_settings_are_named() {
         let good = Recipe::new(UNetConfig::new(4, 3), 1);
         assert!(good.check().is_ok());
         let strided = UNetConfig { downsampling: Downsampling::Strided, ..UNetConfig::ronneberger() };
         for (bad, says) in [
-            (Recipe { crop: 100, ..good.clone() }, "Use 96 or 104"),
+            (
+                Recipe { crop: 100, ..good.clone() },
+                "training.crop: a crop of 100 pixels is not a multiple of 8. Use 96 or 104",
+            ),
             (Recipe { crop: 8, ..good.clone() }, "16 to 2048"),
             (Recipe { epochs: 0, ..good.clone() }, "0 epochs"),
             (Recipe { learning_rate: f64::NAN, ..good.clone() }, "learning rate"),
-            (Recipe { network: UNetConfig { outputs: 2, ..good.network.clone() }, ..good.clone() }, "2 outputs"),
+            (Recipe { network: UNetConfig { outputs: 3, ..good.network.clone() }, ..good.clone() }, "2 classes"),
             (Recipe { network: strided, ..good.clone() }, "max-pool downsampling only"),
+            (Recipe { schedule: Schedule::Linear { floor: 2.0 }, ..good.clone() }, "schedule.floor"),
         ] {
             let error = bad.check().expect_err("must be refused").to_string();
             assert!(error.contains(says), "{error}");
@@ -175,5 +217,14 @@ mod tests {
         let recipe = Recipe { crop: 128, ..Recipe::new(UNetConfig::ronneberger(), 1) };
         assert!(recipe.check().is_ok());
         assert!(recipe.output() >= 128 && recipe.input() == recipe.output() + 184);
+    }
+
+    #[test]
+    fn a_budget_makes_parts() {
+        let recipe = Recipe::new(UNetConfig::new(16, 4), 1);
+        assert_eq!(recipe.micro_batch(), usize::MAX);
+        let one = recipe.crop_bytes().div_ceil(1 << 20);
+        assert_eq!(Recipe { memory_mib: Some(1), ..recipe.clone() }.micro_batch(), 1);
+        assert_eq!(Recipe { memory_mib: Some(3 * one), ..recipe }.micro_batch(), 3);
     }
 }

@@ -1,15 +1,19 @@
 //! The training itself, one batch at a time.
 
-use super::adam::NetworkAdam;
+use super::adversarial::{Part, parts};
 use super::batch::{self, Batch};
-use super::checkpoint::{Checkpoint, Header};
-use super::{Evaluation, Recipe, Source, TrainError, TrainingData, bce_dice, evaluate, he_normal};
+use super::checkpoint::{Checkpoint, EpochRecord, Header};
+use super::loss::divergence;
+use super::optimizer::NetworkOptimizer;
+use super::schedule::Rates;
+use super::validation::validate;
+use super::{Recipe, SamplePrediction, Source, TrainError, TrainingData, Validation, he_normal};
 use crate::data::{Case, DataError};
-use crate::model::unet::{UNet, UNetConfig};
+use crate::model::unet::UNet;
 use crate::model::{BuiltIn, ClassInfo, Head, ModelCard, ModelError, read_network};
 use burn::module::Module;
-use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,12 +27,16 @@ pub struct Trainer {
     validate: Arc<[Case]>,
     device: Device,
     network: UNet,
-    optimizer: NetworkAdam,
+    optimizer: NetworkOptimizer,
+    rates: Rates,
     batches: Receiver<Batch>,
     step: usize,
     steps: usize,
     steps_per_epoch: usize,
     best: Option<(f64, UNet)>,
+    history: Vec<EpochRecord>,
+    loss_sum: f64,
+    samples: usize,
     started: Instant,
     first: usize,
 }
@@ -52,12 +60,23 @@ pub struct StepReport {
     pub crops_per_second: f64,
     /// Until the end, at that speed.
     pub remaining: Duration,
-    /// Of the network on the validation cases, at the end of an epoch, if there are any.
-    pub validation: Option<Evaluation>,
+    /// Of the network on the held-out images, at the end of an epoch, if there are any.
+    pub validation: Option<Validation>,
+    /// What it makes of the first of them, as many as were asked for.
+    pub samples: Vec<SamplePrediction>,
     /// Whether an epoch ended with this step.
     pub epoch_ended: bool,
     /// Whether this validation was the best so far.
     pub improved: bool,
+}
+
+/// Where a training stands, besides its network and optimiser.
+#[derive(Default)]
+struct Standing {
+    step: usize,
+    best: Option<(f64, UNet)>,
+    history: Vec<EpochRecord>,
+    loss_sum: f64,
 }
 
 impl Trainer {
@@ -68,7 +87,8 @@ impl Trainer {
     pub fn new(recipe: Recipe, data: TrainingData, device: &Device) -> Result<Self, TrainError> {
         recipe.check()?;
         let network = he_normal(recipe.network.init(device), recipe.seed);
-        Self::start(recipe, data, device, network, NetworkAdam::new(), 0, None)
+        let optimizer = NetworkOptimizer::new(&recipe.optimizer);
+        Self::start(recipe, data, device, network, optimizer, Standing::default())
     }
 
     /// Goes on where a checkpoint stands. The data must be those that it was trained on.
@@ -88,16 +108,18 @@ impl Trainer {
             return Err(fail(format!("was validated on {}, not on {found}", header.validation)).into());
         }
         header.recipe.check()?;
-        let card = card(&header.recipe.network, "checkpoint", "");
+        let card = card(&header.recipe, "checkpoint", "");
         let network = read_network(path, &card, network, device)?;
-        let best = match header.best_dice {
+        let best_dice = header.history.iter().rev().find(|record| record.improved);
+        let best_dice = best_dice.and_then(|record| record.validation.as_ref()).map(|found| found.dice);
+        let best = match best_dice.or(header.best_dice) {
             Some(dice) => Some((dice, read_network(path, &card, best, device)?.valid())),
             None => None,
         };
-        let optimizer =
-            NetworkAdam::from_bytes(&state, &network, device).map_err(|e| fail(format!("is damaged: {e}")))?;
-        let step = header.step;
-        Self::start(header.recipe, data, device, network, optimizer, step, best)
+        let optimizer = NetworkOptimizer::from_bytes(&header.recipe.optimizer, &state, &network, device)
+            .map_err(|e| fail(format!("is damaged: {e}")))?;
+        let standing = Standing { step: header.step, best, history: header.history, loss_sum: header.loss_sum };
+        Self::start(header.recipe, data, device, network, optimizer, standing)
     }
 
     fn start(
@@ -105,18 +127,23 @@ impl Trainer {
         data: TrainingData,
         device: &Device,
         network: UNet,
-        optimizer: NetworkAdam,
-        step: usize,
-        best: Option<(f64, UNet)>,
+        optimizer: NetworkOptimizer,
+        standing: Standing,
     ) -> Result<Self, TrainError> {
         data.train.check(recipe.network.channels)?;
-        Source::Cases(data.validate.clone())
-            .check(recipe.network.channels)
-            .or_else(|e| if data.validate.is_empty() { Ok(()) } else { Err(e) })?;
+        if !data.validate.is_empty() {
+            Source::Cases(data.validate.clone()).check(recipe.network.channels)?;
+        }
+        if recipe.patience.is_some() && data.validate.is_empty() {
+            let cause = "there are no held-out images to stop by. Name some, or leave it out";
+            return Err(TrainError::field("training.patience", cause));
+        }
+        let Standing { step, best, history, loss_sum } = standing;
         let steps_per_epoch = data.train.crops(recipe.crop).div_ceil(recipe.batch);
-        let steps = steps_per_epoch * recipe.epochs;
+        let steps = steps_per_epoch.saturating_mul(recipe.epochs);
         Ok(Self {
             data: data.train.describe(),
+            rates: recipe.schedule.rates(recipe.learning_rate, steps, steps_per_epoch, step)?,
             batches: batch::stream(recipe.clone(), data.train, step, steps),
             recipe,
             validate: data.validate,
@@ -127,14 +154,40 @@ impl Trainer {
             steps,
             steps_per_epoch,
             best,
+            history,
+            loss_sum,
+            samples: 0,
             started: Instant::now(),
             first: step,
         })
     }
 
-    /// Whether all steps are done.
+    /// Keeps this many predictions of held-out images at the end of each epoch, for [`StepReport::samples`].
+    pub fn keep_samples(&mut self, count: usize) {
+        self.samples = count;
+    }
+
+    /// Whether all steps are done, or the validation has not improved for as long as the recipe waits.
     pub fn finished(&self) -> bool {
-        self.step >= self.steps
+        self.step >= self.steps || self.stopped_early()
+    }
+
+    /// Whether it ended before its last epoch because the validation did not improve any more.
+    pub fn stopped_early(&self) -> bool {
+        let Some(patience) = self.recipe.patience else { return false };
+        let last = self.history.last().map_or(0, |record| record.epoch);
+        let best = self.history.iter().rev().find(|record| record.improved).map_or(0, |record| record.epoch);
+        last >= best + patience && last < self.recipe.epochs
+    }
+
+    /// The epochs that are done.
+    pub fn history(&self) -> &[EpochRecord] {
+        &self.history
+    }
+
+    /// Steps done, and in all.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.step, self.steps)
     }
 
     /// How it trains.
@@ -147,7 +200,7 @@ impl Trainer {
         &self.data
     }
 
-    /// One batch: forward, backward, Adam; after the last of an epoch the validation. Does nothing but
+    /// One batch: forward, backward, a step of the optimiser; after the last of an epoch the validation. Does nothing but
     /// report once finished.
     ///
     /// # Errors
@@ -157,40 +210,103 @@ impl Trainer {
             return Ok(self.report(f32::NAN, 0.0));
         }
         let batch = self.batches.recv().map_err(|_| TrainError::Batches)?;
-        let device = self.device.clone().autodiff();
+        let card = self.card("training", "");
+        let parts = parts(&self.recipe, &card, &self.network, batch, self.step, &self.device)?;
         // Flex's generator is one for the process; seeding it each step makes dropout depend on the step alone.
         if self.recipe.network.dropout > 0.0 {
-            device.seed(self.recipe.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.step as u64));
+            self.device
+                .clone()
+                .autodiff()
+                .seed(self.recipe.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.step as u64));
         }
-        let rate = self.recipe.rate(self.step, self.steps);
-        let (n, output) = (batch.count, batch.output);
-        let x = TensorData::new(batch.images, [n, batch.channels, batch.input, batch.input]);
-        let target: Tensor<4> = Tensor::from_data(TensorData::new(batch.targets, [n, 1, output, output]), &device);
-        let weight: Tensor<4> = Tensor::from_data(TensorData::new(batch.weights, [n, 1, output, output]), &device);
-        let logits = self.network.forward(Tensor::from_data(x, &device));
-        let loss = bce_dice(logits, target, weight, self.recipe.dice_weight);
-        let value = loss.clone().inner().try_into_scalar::<f32>().map_err(ModelError::device)?;
+        let rate = self.rates.next();
+        let (value, gradients) = self.gradients(&parts)?;
         if !value.is_finite() {
             return Err(TrainError::Diverged { loss: value, step: self.step });
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         self.step += 1;
+        self.loss_sum += f64::from(value);
         let mut report = self.report(value, rate);
-        if report.epoch_ended && !self.validate.is_empty() {
-            let validation = self.validate()?;
-            report.improved = self.best.as_ref().is_none_or(|(dice, _)| validation.dice > *dice);
-            if report.improved {
-                self.best = Some((validation.dice, self.network.valid()));
-            }
-            report = StepReport { improved: report.improved, validation: Some(validation), ..self.report(value, rate) };
+        if report.epoch_ended {
+            self.end_epoch(&mut report)?;
         }
         Ok(report)
+    }
+
+    /// The loss of all parts and its gradient. A part goes through the network in as many pieces as the budget asks for; the
+    /// mean over its pixels is the mean over the pieces weighted by theirs.
+    fn gradients(&self, parts: &[Part]) -> Result<(f32, GradientsParams), TrainError> {
+        let most = self.recipe.micro_batch();
+        let pieces: Vec<(&Part, usize, usize)> = parts
+            .iter()
+            .flat_map(|part| {
+                let rows = part.x.dims()[0];
+                // Pieces of equal size, as far as that goes: batch normalisation sees no single left-over crop.
+                let size = rows.div_ceil(rows.div_ceil(most.min(rows)));
+                (0..rows).step_by(size).map(move |from| (part, from, size.min(rows - from)))
+            })
+            .collect();
+        let whole = parts.iter().map(|p| total(&p.weight)).collect::<Result<Vec<f32>, _>>()?;
+        let mut accumulator = GradientsAccumulator::new();
+        let mut value = 0f32;
+        let single = pieces.len() == 1;
+        for (part, from, count) in pieces {
+            let of = |t: &Tensor<4>| t.clone().narrow(0, from, count).autodiff();
+            let weight = part.weight.clone().narrow(0, from, count);
+            let index = parts.iter().position(|p| std::ptr::eq(p, part)).unwrap_or_default();
+            let share = if single { 1.0 } else { f64::from(total(&weight)?) / f64::from(whole[index].max(1.0)) };
+            if share == 0.0 || part.coefficient == 0.0 {
+                continue;
+            }
+            let (target, weight) = (of(&part.target), of(&part.weight));
+            let logits = self.network.forward(of(&part.x));
+            let loss = match &part.clean {
+                Some(clean) => divergence(self.network.forward(of(clean)), logits, weight),
+                None => self.recipe.loss.value(logits, target, weight),
+            };
+            let loss = loss * (share * part.coefficient);
+            value += loss.clone().inner().try_into_scalar::<f32>().map_err(ModelError::device)?;
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+            if single {
+                return Ok((value, gradients));
+            }
+            accumulator.accumulate(&self.network, gradients);
+        }
+        Ok((value, accumulator.grads()))
+    }
+
+    fn end_epoch(&mut self, report: &mut StepReport) -> Result<(), TrainError> {
+        let mut validation = None;
+        if !self.validate.is_empty() {
+            let model = BuiltIn::new(self.card("training", ""), &self.network, &self.device)?;
+            let (found, samples) = validate(&model, &self.validate, self.samples)?;
+            report.improved = self.best.as_ref().is_none_or(|(dice, _)| found.dice > *dice);
+            if report.improved {
+                self.best = Some((found.dice, self.network.valid()));
+            }
+            report.samples = samples;
+            validation = Some(found);
+        }
+        self.history.push(EpochRecord {
+            epoch: report.epoch,
+            loss: self.loss_sum / self.steps_per_epoch.max(1) as f64,
+            learning_rate: report.learning_rate,
+            validation: validation.clone(),
+            improved: report.improved,
+        });
+        self.loss_sum = 0.0;
+        // The clock has gone on during the validation.
+        let timed = self.report(report.loss, report.learning_rate);
+        (report.crops_per_second, report.remaining) = (timed.crops_per_second, timed.remaining);
+        report.validation = validation;
+        Ok(())
     }
 
     fn report(&self, loss: f32, learning_rate: f64) -> StepReport {
         let elapsed = self.started.elapsed().as_secs_f64();
         let done = (self.step - self.first).max(1) as f64;
+        let left = self.steps.saturating_sub(self.step) as f64;
         StepReport {
             step: self.step,
             steps: self.steps,
@@ -199,20 +315,21 @@ impl Trainer {
             loss,
             learning_rate,
             crops_per_second: done * self.recipe.batch as f64 / elapsed.max(1e-9),
-            remaining: Duration::from_secs_f64(elapsed / done * (self.steps - self.step) as f64),
+            remaining: Duration::try_from_secs_f64(elapsed / done * left).unwrap_or(Duration::MAX),
             validation: None,
+            samples: Vec::new(),
             epoch_ended: self.step > 0 && self.step.is_multiple_of(self.steps_per_epoch),
             improved: false,
         }
     }
 
-    /// The present network on the validation cases.
+    /// The present network on the held-out images.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn validate(&self) -> Result<Evaluation, TrainError> {
+    pub fn validate(&self) -> Result<Validation, TrainError> {
         let model = BuiltIn::new(self.card("training", ""), &self.network, &self.device)?;
-        Ok(evaluate(&model, &self.validate, &mut |_| true)?)
+        Ok(validate(&model, &self.validate, 0)?.0)
     }
 
     /// The network that did best in validation, or without validation the present one, frozen.
@@ -233,9 +350,9 @@ impl Trainer {
         &self.network
     }
 
-    /// A card for the trained network: cells are class 0, membranes class 1 and positive.
+    /// A card for the trained network: class 1 is positive.
     pub fn card(&self, name: &str, description: &str) -> ModelCard {
-        card(&self.recipe.network, name, description)
+        card(&self.recipe, name, description)
     }
 
     /// Writes all that [`Self::resume`] needs, whole or not at all.
@@ -257,6 +374,8 @@ impl Trainer {
                 validation: Source::Cases(self.validate.clone()).describe(),
                 step: self.step,
                 best_dice: self.best.as_ref().map(|(dice, _)| *dice),
+                history: self.history.clone(),
+                loss_sum: self.loss_sum,
             },
             network: encode(&self.network)?,
             optimizer: self.optimizer.to_bytes()?,
@@ -266,16 +385,22 @@ impl Trainer {
     }
 }
 
-/// Cells are class 0, membranes class 1 and positive.
-fn card(network: &UNetConfig, name: &str, description: &str) -> ModelCard {
+/// The sum of a part's weights: how many pixels count.
+fn total(weight: &Tensor<4>) -> Result<f32, ModelError> {
+    weight.clone().sum().try_into_scalar::<f32>().map_err(ModelError::device)
+}
+
+/// Class 1 is positive.
+fn card(recipe: &Recipe, name: &str, description: &str) -> ModelCard {
+    let network = &recipe.network;
     ModelCard {
         name: name.to_owned(),
         description: description.to_owned(),
         channels: network.channels,
-        head: Head::Sigmoid,
+        head: if network.outputs == 1 { Head::Sigmoid } else { Head::Softmax },
         size_rule: network.size_rule(),
         positive_class: 1,
-        classes: vec![ClassInfo::new("cell"), ClassInfo::new("membrane")],
+        classes: recipe.classes.iter().map(|class| ClassInfo::new(class.clone())).collect(),
         network: Some(network.clone()),
         ..ModelCard::default()
     }

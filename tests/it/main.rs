@@ -51,6 +51,7 @@ mod state_dicts;
 mod synthetic;
 mod toys;
 mod training;
+mod trainings;
 mod unet;
 mod viewing;
 mod volume_files;

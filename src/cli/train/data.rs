@@ -4,7 +4,7 @@ use super::Train;
 use crate::data::synthetic::MembranesConfig;
 use crate::data::{Case, LabelMap, LabelStack, open};
 use crate::model::{ClassInfo, ModelCard};
-use crate::train::{Source, TrainingData, folder_cases, stack_cases};
+use crate::train::{Recipe, RecipeFile, Source, TrainingData, folder_cases, stack_cases};
 use anyhow::{Context, bail};
 use std::ops::Range;
 use std::path::Path;
@@ -12,12 +12,15 @@ use std::sync::atomic::AtomicBool;
 
 /// Seeds from here on are for validation and never trained on by a training of the same data seed.
 const VALIDATION: u64 = 1 << 40;
+/// What the masks' values mean where nothing is said.
+const MEMBRANES: &str = "0=membrane,255=cell";
 /// Synthetic sections that a training validates on or an evaluation judges by, and their size.
 pub(super) const SECTIONS: u64 = 16;
 const SECTION_SIZE: usize = 256;
 
 impl Train {
-    pub(super) fn training_data(&self) -> anyhow::Result<TrainingData> {
+    /// What is trained on: what a recipe names, unless other data are named on the command line.
+    pub(super) fn training_data(&self, file: Option<&RecipeFile>, recipe: &Recipe) -> anyhow::Result<TrainingData> {
         if let Some((seed, count)) = synthetic(self.data.as_deref())? {
             if self.slices.is_some() || self.validate.is_some() {
                 bail!("--slices and --validate choose among files; synthetic data validate on seeds of their own");
@@ -26,6 +29,19 @@ impl Train {
                 Source::Synthetic { config: Box::new(MembranesConfig::default()), seed, count: count.unwrap_or(512) };
             let validate = sections(seed.wrapping_add(VALIDATION), SECTIONS);
             return Ok(TrainingData { train: source, validate: validate.into() });
+        }
+        if let Some(file) = file {
+            if self.slices.is_some() || self.validate.is_some() {
+                bail!("--slices and --validate are for trainings without a recipe: its split says who is held out");
+            }
+            let mut table = file.data.clone();
+            if let Some(folder) = &self.data {
+                (table.path, table.image, table.label) = (Some(folder.into()), None, None);
+            } else if self.image.is_some() {
+                (table.path, table.image, table.label) = (None, self.image.clone(), self.label.clone());
+            }
+            table.label_map = self.label_map.clone().or(table.label_map);
+            return Ok(table.open(&recipe.classes)?);
         }
         let card = membrane_card();
         let train = self.cases(&card, self.slices.as_deref())?;
@@ -44,7 +60,8 @@ impl Train {
     /// The cases of the files named on the command line.
     pub(super) fn cases(&self, card: &ModelCard, slices: Option<&str>) -> anyhow::Result<Vec<Case>> {
         let names: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
-        let map = LabelMap::parse(&self.label_map, &names).context("--label-map")?;
+        let map = self.label_map.as_deref().unwrap_or(MEMBRANES);
+        let map = LabelMap::parse(map, &names).context("--label-map")?;
         let range = |count: usize| slices.map_or(Ok(0..count), parse_range);
         match (&self.data, &self.image, &self.label) {
             (Some(folder), ..) => {

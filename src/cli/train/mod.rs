@@ -7,7 +7,10 @@ pub use recipe::RecipeOptions;
 
 use crate::model::{BuiltIn, Model};
 use crate::study::report::check_writable;
-use crate::train::{Evaluation, StepReport, Trainer, evaluate};
+use crate::train::{
+    Checkpoint, Control, Ending, Evaluation, RecipeFile, StepReport, TrainError, TrainEvent, Trainer, TrainingJob,
+    evaluate, write_preview,
+};
 use anyhow::bail;
 use burn::tensor::{Device, DeviceKind};
 use data::{SECTIONS, sections, synthetic};
@@ -25,10 +28,15 @@ pub enum TrainingDevice {
     Gpu,
 }
 
-/// Train a U-Net that segments membranes, or with --evaluate print how good a model is.
+/// Train a U-Net, or with --evaluate print how good a model is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Train {
-    /// What to train on: a folder with images/ and masks/, or synthetic:SEED[:SECTIONS], fresh sections every epoch.
+    /// A recipe (TOML): data, split, network, loss, optimiser, schedule, augmentation, adversarial samples. Options that are
+    /// given besides replace what it says.
+    #[arg(long = "recipe", value_name = "FILE", conflicts_with = "evaluate")]
+    pub recipe_file: Option<PathBuf>,
+    /// What to train on: a folder with images and masks (`epsiloscope dataset` says what is found in it), or
+    /// synthetic:SEED[:SECTIONS], fresh sections every epoch.
     #[arg(long, value_name = "FOLDER|synthetic:SEED[:N]", conflicts_with = "image")]
     pub data: Option<String>,
     /// An image or stack to train on.
@@ -37,9 +45,9 @@ pub struct Train {
     /// Its labels.
     #[arg(long, requires = "image")]
     pub label: Option<PathBuf>,
-    /// What the labels' values mean; unlisted values count nowhere.
-    #[arg(long, default_value = "0=membrane,255=cell")]
-    pub label_map: String,
+    /// What the labels' values mean; unlisted values count nowhere [default: 0=membrane,255=cell, or what the recipe says]
+    #[arg(long)]
+    pub label_map: Option<String>,
     /// Slices of --image (or images of a folder) to use, from 0: 0-23 or 7. All by default.
     #[arg(long)]
     pub slices: Option<String>,
@@ -53,8 +61,12 @@ pub struct Train {
     #[arg(long, value_enum, default_value_t)]
     pub device: TrainingDevice,
     /// Weights to write (.safetensors), with a card (.toml) and a checkpoint (.checkpoint) beside them.
-    #[arg(long, required_unless_present = "evaluate")]
+    #[arg(long, required_unless_present_any = ["evaluate", "preview"])]
     pub out: Option<PathBuf>,
+    /// Do not train: write the crops of the first step, adversarial ones included, as PNG files into this folder, each with its
+    /// target beside it.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["evaluate", "out", "resume"])]
+    pub preview: Option<PathBuf>,
     /// Go on from the checkpoint beside --out, with the same data. Options that are given must be those of then.
     #[arg(long)]
     pub resume: bool,
@@ -73,6 +85,9 @@ impl Train {
             TrainingDevice::Cpu => Device::flex(),
             TrainingDevice::Gpu => Device::wgpu(DeviceKind::DefaultDevice),
         };
+        if let Some(folder) = &self.preview {
+            return self.write_preview(folder, &device);
+        }
         match (&self.evaluate, &self.out) {
             (Some(weights), _) => self.print_figures(weights, &device),
             (None, Some(out)) => {
@@ -113,71 +128,117 @@ impl Train {
             bail!("{}: the folder is missing. Make it first", folder.display());
         }
         let checkpoint = out.with_extension("checkpoint");
-        let mut trainer = if self.resume {
-            let trainer = Trainer::resume(&checkpoint, self.training_data()?, device)?;
-            self.recipe.check_resumed(&checkpoint, trainer.recipe())?;
+        let file = self.recipe_file.as_deref().map(RecipeFile::read).transpose()?;
+        let base = file.as_ref().map(RecipeFile::recipe).transpose()?;
+        let trainer = if self.resume {
+            let header = Checkpoint::read(&checkpoint)?.header;
+            let trainer = Trainer::resume(&checkpoint, self.training_data(file.as_ref(), &header.recipe)?, device)?;
+            self.recipe.check_resumed(&checkpoint, base, trainer.recipe())?;
             trainer
         } else {
-            let recipe = self.recipe.recipe()?;
-            Trainer::new(recipe, self.training_data()?, device)?
+            let recipe = self.recipe.recipe(base)?;
+            let data = self.training_data(file.as_ref(), &recipe)?;
+            Trainer::new(recipe, data, device)?
         };
         let about = trainer.data().to_owned();
-        eprintln!("training on {about}; checkpoint in {}", checkpoint.display());
-        let terminal = std::io::stderr().is_terminal();
-        let (mut loss, mut last) = (0f32, None);
-        while !trainer.finished() {
-            let report = trainer.step()?;
-            loss = if last.is_none() { report.loss } else { 0.95 * loss + 0.05 * report.loss };
-            if terminal {
-                eprint!("\r{} ", progress_line(&report, loss));
-                std::io::stderr().flush().ok();
-            }
-            if report.epoch_ended {
-                let best = if report.improved { ", the best so far" } else { "" };
-                let validation = report.validation.as_ref().map_or_else(String::new, |v| {
-                    format!(
-                        "; validation (chooses the epoch): Dice {:.4}, wrong {:.2} %, V_rand {:.4}{best}",
-                        v.dice,
-                        100.0 * v.wrong,
-                        v.rand.score
-                    )
-                });
-                eprintln!("{}{}{validation}", if terminal { "\r" } else { "" }, progress_line(&report, loss));
-                trainer.save_checkpoint(&checkpoint)?;
-                if report.improved || trainer.finished() {
-                    self.save(&trainer, out, &about, report.validation.as_ref())?;
-                }
-            }
-            last = Some(report);
-        }
-        if last.is_none() {
+        let flops = trainer.recipe().step_flops() * (trainer.progress().1 - trainer.progress().0) as f64;
+        eprintln!(
+            "training on {about}; {} steps, about {} of arithmetic; checkpoint in {}",
+            trainer.progress().1 - trainer.progress().0,
+            operations(flops),
+            checkpoint.display()
+        );
+        if trainer.finished() {
             eprintln!("the training was finished already");
-            self.save(&trainer, out, &about, None)?;
+            self.save(&trainer, out, &about)?;
+            println!("{}", out.display());
+            return Ok(());
         }
+        let terminal = std::io::stderr().is_terminal();
+        let (mut loss, mut line) = (f32::NAN, String::new());
+        let mut job = TrainingJob::new(trainer, &checkpoint);
+        let ending = job.run(&Control::default(), &mut |trainer, event| {
+            match event {
+                TrainEvent::Step(report) => {
+                    loss = if loss.is_nan() { report.loss } else { 0.95 * loss + 0.05 * report.loss };
+                    line = progress_line(&report, loss);
+                    if terminal {
+                        eprint!("\r{line} ");
+                        std::io::stderr().flush().ok();
+                    }
+                }
+                TrainEvent::Epoch { record, .. } => {
+                    let best = if record.improved { ", the best so far" } else { "" };
+                    let validation = record.validation.as_ref().map_or_else(String::new, |v| {
+                        let wrong = 100.0 * v.wrong;
+                        format!(
+                            "; validation (chooses the epoch): Dice {:.4}, IoU {:.4}, wrong {wrong:.2} %{best}",
+                            v.dice, v.iou
+                        )
+                    });
+                    eprintln!("{}{line}{validation}", if terminal { "\r" } else { "" });
+                    if record.improved {
+                        self.save(trainer, out, &about)?;
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if ending == Ending::StoppedEarly {
+            eprintln!("stopped: the validation did not improve any more");
+        }
+        self.save(job.trainer(), out, &about)?;
         println!("{}", out.display());
         Ok(())
     }
 
-    fn save(&self, trainer: &Trainer, out: &Path, about: &str, last: Option<&Evaluation>) -> anyhow::Result<()> {
+    fn write_preview(&self, folder: &Path, device: &Device) -> anyhow::Result<()> {
+        let file = self.recipe_file.as_deref().map(RecipeFile::read).transpose()?;
+        let recipe = self.recipe.recipe(file.as_ref().map(RecipeFile::recipe).transpose()?)?;
+        let data = self.training_data(file.as_ref(), &recipe)?;
+        let trainer = Trainer::new(recipe.clone(), data.clone(), device)?;
+        for path in write_preview(&trainer, &recipe, &data.train, device, folder)? {
+            println!("{}", path.display());
+        }
+        Ok(())
+    }
+
+    fn save(&self, trainer: &Trainer, out: &Path, about: &str) -> Result<(), TrainError> {
         // At the end the best weights need not be the last: what is written is what was measured.
         let network = trainer.network();
         let name = out.file_stem().map_or_else(|| "model".into(), |s| s.to_string_lossy().into_owned());
-        let rand = match last {
-            Some(v) if Some(v.dice) == trainer.best_dice() => format!(", V_rand {:.4} at threshold ½", v.rand.score),
-            _ => String::new(),
-        };
+        let recipe = trainer.recipe();
+        let positive = recipe.classes.get(1).map_or("positive", String::as_str);
         // Not held out: the epoch is the one that does best there.
         let validation = trainer
             .best_dice()
-            .map_or_else(String::new, |d| format!(" Validation (chose the epoch): membrane Dice {d:.4}{rand}."));
-        let recipe = trainer.recipe();
+            .map_or_else(String::new, |d| format!(" Validation (chose the epoch): {positive} Dice {d:.4}."));
+        let adversarial: Vec<String> = recipe.adversarial.iter().map(|a| format!("; {}", a.describe())).collect();
         let description = format!(
-            "U-Net of base {} and depth {} for cell membranes, trained on {about} (seed {}, {}² crops in batches of {}, at most {} epochs).{validation}",
-            recipe.network.base, recipe.network.depth, recipe.seed, recipe.crop, recipe.batch, recipe.epochs,
+            "U-Net of base {} and depth {} for {positive}, trained on {about} (seed {}, {}² crops in batches of {}, at most {} epochs; {}; {}{}).{validation}",
+            recipe.network.base,
+            recipe.network.depth,
+            recipe.seed,
+            recipe.crop,
+            recipe.batch,
+            recipe.epochs,
+            recipe.loss.describe(),
+            recipe.optimizer.describe(),
+            adversarial.concat(),
         );
         BuiltIn::save(out, &trainer.card(&name, &description), &network)?;
         Ok(())
     }
+}
+
+/// `2.5 PFLOP`.
+fn operations(flops: f64) -> String {
+    let (unit, name) = [(1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP")]
+        .into_iter()
+        .find(|(unit, _)| flops >= *unit)
+        .unwrap_or((1e6, "MFLOP"));
+    format!("{:.1} {name}", flops / unit)
 }
 
 fn progress_line(report: &StepReport, loss: f32) -> String {

@@ -2,7 +2,7 @@
 
 use crate::model::SizeRule;
 use crate::model::unet::{Downsampling, UNetConfig};
-use crate::train::{Augmentation, Recipe};
+use crate::train::{Augmentation, Loss, Recipe};
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::Path;
@@ -42,12 +42,18 @@ pub struct RecipeOptions {
     /// Height and width of a crop in pixels [default: 128, of advu-net its 224]
     #[arg(long)]
     pub crop: Option<usize>,
-    /// Learning rate of Adam at its highest; it falls along a cosine [default: 0.001]
+    /// Learning rate at its highest; without a recipe it falls along a cosine [default: 0.001]
     #[arg(long = "lr")]
     pub learning_rate: Option<f64>,
     /// Weight of the Dice loss beside binary cross-entropy [default: 1]
     #[arg(long)]
     pub dice_weight: Option<f64>,
+    /// Stop after so many epochs without a better validation.
+    #[arg(long)]
+    pub patience: Option<usize>,
+    /// Memory in MiB that a step may take, about: the batch goes through the network in parts.
+    #[arg(long, value_name = "MIB")]
+    pub memory_mib: Option<u64>,
     /// Leave crops as they are: no flips, rotations or changes of grey values.
     #[arg(long)]
     pub no_augmentation: bool,
@@ -61,17 +67,24 @@ pub struct RecipeOptions {
 }
 
 impl RecipeOptions {
-    /// The recipe of a new training.
+    /// The recipe of a new training: that of a file, if there is one, with what was said here.
     ///
     /// # Errors
     /// If there is no such preset, or a setting is out of its range.
-    pub fn recipe(&self) -> anyhow::Result<Recipe> {
-        let network = self.preset()?.unwrap_or_else(|| UNetConfig::new(16, 4));
-        let mut recipe = Recipe::new(network, 20);
-        if let SizeRule::Tile([size, _]) = recipe.network.size_rule() {
-            recipe.crop = size;
-        }
-        let recipe = self.over(recipe)?;
+    pub fn recipe(&self, file: Option<Recipe>) -> anyhow::Result<Recipe> {
+        let mut recipe = match (self.preset()?, file) {
+            (None, Some(recipe)) => recipe,
+            (network, file) => {
+                let network = network.unwrap_or_else(|| UNetConfig::new(16, 4));
+                let recipe = file.unwrap_or_else(|| Recipe::new(network.clone(), 20));
+                let crop = match network.size_rule() {
+                    SizeRule::Tile([size, _]) => size,
+                    _ => recipe.crop,
+                };
+                Recipe { network, crop, ..recipe }
+            }
+        };
+        recipe = self.over(recipe)?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -80,8 +93,9 @@ impl RecipeOptions {
     ///
     /// # Errors
     /// If one does, naming all that do with what they were.
-    pub fn check_resumed(&self, checkpoint: &Path, trained: &Recipe) -> anyhow::Result<()> {
-        let wanted = self.over(trained.clone())?;
+    pub fn check_resumed(&self, checkpoint: &Path, file: Option<Recipe>, trained: &Recipe) -> anyhow::Result<()> {
+        let from_file = file.is_some();
+        let wanted = self.over(file.unwrap_or_else(|| trained.clone()))?;
         if wanted == *trained {
             return Ok(());
         }
@@ -106,7 +120,9 @@ impl RecipeOptions {
             value("--batch", wanted.batch.to_string(), trained.batch.to_string()),
             value("--crop", wanted.crop.to_string(), trained.crop.to_string()),
             value("--lr", wanted.learning_rate.to_string(), trained.learning_rate.to_string()),
-            value("--dice-weight", wanted.dice_weight.to_string(), trained.dice_weight.to_string()),
+            value("--dice-weight", dice_weight(&wanted), dice_weight(trained)),
+            value("--patience", of(&wanted.patience), of(&trained.patience)),
+            value("--memory-mib", of(&wanted.memory_mib), of(&trained.memory_mib)),
             value("--seed", wanted.seed.to_string(), trained.seed.to_string()),
             if self.no_augmentation {
                 flag("--no-augmentation", new != old)
@@ -115,6 +131,12 @@ impl RecipeOptions {
             },
         ];
         let differ: Vec<String> = network.into_iter().chain(others).flatten().collect();
+        if differ.is_empty() && from_file {
+            bail!(
+                "{}: was begun with another recipe. Leave --recipe’s changes out, or start anew without --resume",
+                checkpoint.display()
+            );
+        }
         let longer = if wanted.epochs > trained.epochs {
             " More epochs cannot be added: the learning rate falls along one cosine over all of them."
         } else {
@@ -152,15 +174,30 @@ impl RecipeOptions {
             batch: self.batch.unwrap_or(recipe.batch),
             crop: self.crop.unwrap_or(recipe.crop),
             learning_rate: self.learning_rate.unwrap_or(recipe.learning_rate),
-            dice_weight: self.dice_weight.unwrap_or(recipe.dice_weight),
+            loss: self.dice_weight.map_or(recipe.loss, |dice_weight| Loss::BceDice { dice_weight }),
+            patience: self.patience.or(recipe.patience),
+            memory_mib: self.memory_mib.or(recipe.memory_mib),
             seed: self.seed.unwrap_or(recipe.seed),
             augmentation: if self.no_augmentation {
                 Augmentation::NONE
             } else {
                 Augmentation { noise: self.noise.unwrap_or(recipe.augmentation.noise), ..recipe.augmentation }
             },
+            ..recipe
         })
     }
+}
+
+/// The Dice weight of a recipe's loss; its name where it has none.
+fn dice_weight(recipe: &Recipe) -> String {
+    match recipe.loss {
+        Loss::BceDice { dice_weight } => dice_weight.to_string(),
+        other => other.describe(),
+    }
+}
+
+fn of<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "none".to_owned(), T::to_string)
 }
 
 fn downsampling(name: &str) -> Downsampling {
@@ -188,21 +225,21 @@ mod tests {
 
     #[test]
     fn defaults_and_presets() {
-        let plain = options("").recipe().expect("a recipe");
+        let plain = options("").recipe(None).expect("a recipe");
         assert_eq!(plain, Recipe::new(UNetConfig::new(16, 4), 20));
         assert_eq!((plain.crop, plain.batch, plain.learning_rate, plain.seed), (128, 8, 1e-3, 0));
         // AdvU-Net is trained at the size that it is tiled by.
-        let advu = options("--preset advu-net").recipe().expect("a recipe");
+        let advu = options("--preset advu-net").recipe(None).expect("a recipe");
         assert_eq!((advu.crop, advu.network.size_rule()), (224, SizeRule::tile(224)));
-        assert_eq!(options("--preset advu-net --crop 96").recipe().expect("a recipe").crop, 96);
-        assert_eq!(options("--preset ronneberger").recipe().expect("a recipe").crop, 128);
-        assert!(options("--preset unet++").recipe().is_err());
-        assert!(options("--base 300").recipe().is_err());
+        assert_eq!(options("--preset advu-net --crop 96").recipe(None).expect("a recipe").crop, 96);
+        assert_eq!(options("--preset ronneberger").recipe(None).expect("a recipe").crop, 128);
+        assert!(options("--preset unet++").recipe(None).is_err());
+        assert!(options("--base 300").recipe(None).is_err());
     }
 
     #[test]
     fn networks_are_put_together_from_options() {
-        let network = options("--base 8 --depth 2 --channels 3 --no-batch-norm --downsampling strided").recipe();
+        let network = options("--base 8 --depth 2 --channels 3 --no-batch-norm --downsampling strided").recipe(None);
         let expected =
             UNetConfig { channels: 3, batch_norm: false, downsampling: Downsampling::Strided, ..UNetConfig::new(8, 2) };
         assert_eq!(network.expect("a recipe").network, expected);
@@ -217,8 +254,8 @@ mod tests {
 
     #[test]
     fn what_contradicts_a_checkpoint_is_named() {
-        let trained = options("--base 8 --depth 3 --lr 0.01 --seed 4 --epochs 6").recipe().expect("a recipe");
-        let check = |line: &str| options(line).check_resumed("a.checkpoint".as_ref(), &trained);
+        let trained = options("--base 8 --depth 3 --lr 0.01 --seed 4 --epochs 6").recipe(None).expect("a recipe");
+        let check = |line: &str| options(line).check_resumed("a.checkpoint".as_ref(), None, &trained);
         // Nothing said, the same said, and a part of it.
         for line in ["", "--base 8 --depth 3 --lr 0.01 --seed 4 --epochs 6", "--lr 1e-2", "--noise 0.04"] {
             assert!(check(line).is_ok(), "{line}");

@@ -1,0 +1,422 @@
+//! Recipes: losses are PyTorch's, adversarial samples stay in their balls and leave the weights alone, parts of a batch add
+//! up, a killed training goes on as if nothing had been, and files are refused by line.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use epsiloscope::attack::Attack;
+use epsiloscope::data::Case;
+use epsiloscope::data::synthetic::MembranesConfig;
+use epsiloscope::model::unet::UNetConfig;
+use epsiloscope::train::{
+    Adversarial, Augmentation, Control, Ending, Loss, OptimizerSettings, Recipe, Role, Schedule, Source, TrainEvent,
+    Trainer, TrainingData, TrainingJob,
+};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn case(size: usize, seed: u64) -> Case {
+    MembranesConfig::sized(size).section(seed).case(format!("section {seed}"))
+}
+
+fn recipe(epochs: usize) -> Recipe {
+    Recipe {
+        batch: 4,
+        crop: 16,
+        learning_rate: 1e-2,
+        seed: 5,
+        augmentation: Augmentation::NONE,
+        schedule: Schedule::Constant,
+        ..Recipe::new(UNetConfig { batch_norm: false, ..UNetConfig::new(3, 2) }, epochs)
+    }
+}
+
+fn data() -> TrainingData {
+    TrainingData { train: Source::Cases(vec![case(32, 1), case(32, 2)].into()), validate: vec![case(32, 3)].into() }
+}
+
+/// The weights after `steps`.
+fn trained(recipe: Recipe, steps: usize) -> Vec<f32> {
+    let mut trainer = Trainer::new(recipe, data(), &Device::flex()).unwrap();
+    for _ in 0..steps {
+        assert!(trainer.step().unwrap().loss.is_finite());
+    }
+    weights(&trainer)
+}
+
+fn weights(trainer: &Trainer) -> Vec<f32> {
+    use burn::module::Module;
+    use burn_store::{ModuleSnapshot, SafetensorsStore};
+    let mut store = SafetensorsStore::from_bytes(None);
+    trainer.current().valid().save_into(&mut store).unwrap();
+    let bytes = store.get_bytes().unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut all: Vec<_> = tensors.tensors();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let values = |data: &[u8]| data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect::<Vec<f32>>();
+    all.iter().flat_map(|(_, view)| values(view.data())).collect()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn losses_and_their_gradients_are_pytorchs() {
+    let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/losses.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let device = Device::flex();
+    let values = |name: &str| -> Vec<f32> {
+        let data = file.tensor(name).unwrap();
+        data.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let tensor = |name: &str| -> Tensor<4> {
+        let shape: [usize; 4] = file.tensor(name).unwrap().shape().try_into().unwrap();
+        Tensor::from_data(TensorData::new(values(name), shape), &device)
+    };
+    let table: &[(&str, &str, Loss)] = &[
+        ("sigmoid", "bce", Loss::Bce),
+        ("sigmoid", "bce", Loss::CrossEntropy),
+        ("sigmoid", "dice", Loss::Dice),
+        ("sigmoid", "dice", Loss::Tversky { alpha: 0.5, beta: 0.5 }),
+        ("sigmoid", "bce-dice", Loss::BceDice { dice_weight: 0.5 }),
+        ("sigmoid", "tversky", Loss::Tversky { alpha: 0.3, beta: 0.7 }),
+        ("sigmoid", "focal", Loss::Focal { gamma: 2.0, alpha: None }),
+        ("sigmoid", "focal-alpha", Loss::Focal { gamma: 2.0, alpha: Some(0.25) }),
+        ("sigmoid", "bce", Loss::Focal { gamma: 0.0, alpha: None }),
+        ("softmax", "cross-entropy", Loss::CrossEntropy),
+        ("softmax", "dice", Loss::Dice),
+        ("softmax", "tversky", Loss::Tversky { alpha: 0.3, beta: 0.7 }),
+        ("softmax", "focal", Loss::Focal { gamma: 2.0, alpha: None }),
+    ];
+    for (head, name, loss) in table {
+        let z = tensor(&format!("{head}.logits")).autodiff().require_grad();
+        let (y, w) = (tensor(&format!("{head}.target")).autodiff(), tensor(&format!("{head}.weight")).autodiff());
+        let value = loss.value(z.clone(), y, w);
+        let gradient = z.grad(&value.backward()).unwrap().try_into_vec_as::<f32>().unwrap();
+        let value = value.inner().into_scalar::<f32>();
+        let expected = values(&format!("{head}.{name}"))[0];
+        assert!((value - expected).abs() < 2e-6, "{head}, {loss:?}: {value}, PyTorch {expected}");
+        let difference = largest_difference(&gradient, &values(&format!("{head}.{name}.grad")));
+        assert!(difference < 2e-6, "{head}, {loss:?}: gradients differ by {difference}");
+    }
+}
+
+#[test]
+fn parts_of_a_batch_add_up_to_the_batch() {
+    let whole = Recipe { loss: Loss::Bce, ..recipe(4) };
+    let one = whole.crop_bytes().div_ceil(1 << 20);
+    // A budget below a MiB cannot be said: at this size one part is one crop.
+    let parts = Recipe { memory_mib: Some(one), batch: 64, ..whole.clone() };
+    let whole = Recipe { batch: 64, ..whole };
+    assert!(parts.micro_batch() < 64, "{}", parts.micro_batch());
+    let difference = largest_difference(&trained(whole, 1), &trained(parts, 1));
+    assert!(difference < 2e-4, "{difference}");
+}
+
+#[test]
+fn optimisers_take_their_steps() {
+    let plain = |optimizer| Recipe { optimizer, learning_rate: 0.01, ..recipe(3) };
+    let start = trained(plain(OptimizerSettings::default()), 0);
+    let sgd = |momentum, steps| trained(plain(OptimizerSettings::Sgd { momentum, weight_decay: 0.0 }), steps);
+    // The first step does not know momentum; the second does.
+    assert_eq!(sgd(0.99, 1), sgd(0.0, 1));
+    assert!(sgd(0.99, 2) != sgd(0.0, 2));
+    // Adam's first step is the rate, wherever the gradient is not tiny.
+    let adam = trained(plain(OptimizerSettings::default()), 1);
+    let moved: Vec<f32> = adam.iter().zip(&start).map(|(a, b)| (a - b).abs()).collect();
+    assert!(moved.iter().all(|&m| m < 0.010_01) && moved.iter().filter(|&&m| m > 0.009_9).count() > moved.len() / 2);
+    // Decoupled decay: the weights shrink by rate × decay before the same step.
+    let decayed = trained(plain(OptimizerSettings::AdamW { beta_1: 0.9, beta_2: 0.999, weight_decay: 0.5 }), 1);
+    let expected: Vec<f32> = adam.iter().zip(&start).map(|(a, b)| a - b * 0.01 * 0.5).collect();
+    assert!(largest_difference(&decayed, &expected) < 1e-6);
+}
+
+#[test]
+fn state_of_every_optimiser_survives_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.checkpoint");
+    let device = Device::flex();
+    for optimizer in [
+        OptimizerSettings::Sgd { momentum: 0.9, weight_decay: 1e-4 },
+        OptimizerSettings::AdamW { beta_1: 0.9, beta_2: 0.99, weight_decay: 0.01 },
+    ] {
+        let adversarial = vec![fgsm("inverse-fgsm", Role::Append)];
+        let recipe =
+            Recipe { optimizer, adversarial, schedule: Schedule::Step { epochs: 1, factor: 0.5 }, ..recipe(4) };
+        let mut whole = Trainer::new(recipe, data(), &device).unwrap();
+        (0..3).for_each(|_| drop(whole.step().unwrap()));
+        whole.save_checkpoint(&path).unwrap();
+        let mut resumed = Trainer::resume(&path, data(), &device).unwrap();
+        while !whole.finished() {
+            let (a, b) = (whole.step().unwrap(), resumed.step().unwrap());
+            assert_eq!((a.loss.to_bits(), a.learning_rate.to_bits()), (b.loss.to_bits(), b.learning_rate.to_bits()));
+        }
+        assert_eq!(weights(&whole), weights(&resumed));
+        assert_eq!(whole.history(), resumed.history());
+        assert_eq!(whole.history().len(), 4);
+    }
+}
+
+fn fgsm(name: &str, role: Role) -> Adversarial {
+    Adversarial { attack: Attack::named(name).unwrap(), epsilon: 0.1, draw: true, share: 0.5, role }
+}
+
+/// `preview` shows the very parts that a step learns from: originals and samples as PNG files.
+fn pictures(recipe: &Recipe) -> Vec<(String, Vec<u8>, usize)> {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    let trainer = Trainer::new(recipe.clone(), data(), &device).unwrap();
+    let before = weights(&trainer);
+    let files = epsiloscope::train::write_preview(&trainer, recipe, &data().train, &device, folder.path()).unwrap();
+    assert_eq!(weights(&trainer), before, "making samples has changed the weights");
+    files
+        .iter()
+        .map(|path| {
+            let picture = image::open(path).unwrap().to_luma8();
+            let side = picture.height() as usize;
+            let crop = image::imageops::crop_imm(&picture, 0, 0, side as u32, side as u32).to_image();
+            (path.file_stem().unwrap().to_string_lossy().into_owned(), crop.into_raw(), side)
+        })
+        .collect()
+}
+
+#[test]
+fn samples_are_in_their_ball_and_leave_the_weights_alone() {
+    let clean = pictures(&recipe(1));
+    assert_eq!(clean.len(), 4);
+    let change =
+        |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| (i32::from(a) - i32::from(b)).abs()).max().unwrap();
+    for (name, role, rows) in [
+        ("fgsm", Role::Append, 6),
+        ("inverse-fgsm", Role::Replace, 4),
+        ("r-fgsm", Role::Mix { alpha: 0.5 }, 6),
+        ("pgd", Role::Trades { beta: 6.0 }, 6),
+    ] {
+        let entry = Adversarial { epsilon: 0.5, ..fgsm(name, role) };
+        let made = pictures(&Recipe { adversarial: vec![entry], ..recipe(1) });
+        assert_eq!(made.len(), rows, "{name}");
+        // Half of the batch, from its first crop on.
+        let samples: Vec<&Vec<u8>> = match role {
+            Role::Replace => vec![&made[0].1, &made[1].1],
+            _ => vec![&made[4].1, &made[5].1],
+        };
+        let moved: Vec<i32> = samples.iter().zip(&clean).map(|(s, c)| change(s, &c.1)).collect();
+        assert!(moved.iter().all(|&m| (1..=128).contains(&m)), "{name}: {moved:?}");
+        assert!(moved[0] != moved[1] || name == "pgd", "each has its own σ: {moved:?}");
+        if role == Role::Replace {
+            assert_eq!((&made[2].1, &made[3].1), (&clean[2].1, &clean[3].1));
+        }
+    }
+}
+
+#[test]
+fn inverse_samples_lower_the_loss_and_roles_weigh_it() {
+    let device = Device::flex();
+    let first_loss = |adversarial: Vec<Adversarial>| {
+        let recipe = Recipe { adversarial, loss: Loss::Bce, ..recipe(1) };
+        f64::from(Trainer::new(recipe, data(), &device).unwrap().step().unwrap().loss)
+    };
+    let with = |name: &str, role| Adversarial { draw: false, share: 1.0, epsilon: 0.02, ..fgsm(name, role) };
+    let clean = first_loss(Vec::new());
+    let raised = first_loss(vec![with("fgsm", Role::Replace)]);
+    let lowered = first_loss(vec![with("inverse-fgsm", Role::Replace)]);
+    assert!(lowered < clean && clean < raised, "{lowered} {clean} {raised}");
+    // α·J(x) + (1 − α)·J(x′), and the mean over a batch twice as large.
+    let mixed = first_loss(vec![with("fgsm", Role::Mix { alpha: 0.3 })]);
+    assert!((mixed - (0.3 * clean + 0.7 * raised)).abs() < 1e-5, "{mixed}");
+    let appended = first_loss(vec![with("fgsm", Role::Append)]);
+    assert!((appended - 0.5 * (clean + raised)).abs() < 1e-5, "{appended}");
+    // The divergence is not negative, and grows with β.
+    let trades = |beta| first_loss(vec![with("pgd", Role::Trades { beta })]);
+    let (one, three) = (trades(1.0), trades(3.0));
+    assert!(one > clean && ((three - clean) - 3.0 * (one - clean)).abs() < 1e-5, "{clean} {one} {three}");
+}
+
+#[test]
+fn a_job_pauses_cancels_and_stops_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.checkpoint");
+    let device = Device::flex();
+    let recipe = Recipe { learning_rate: 1e-6, patience: Some(2), ..recipe(50) };
+    let mut trainer = Trainer::new(recipe.clone(), data(), &device).unwrap();
+    trainer.keep_samples(1);
+    let mut job = TrainingJob::new(trainer, &path);
+    let control = Control::default();
+    control.pause(true);
+    let other = control.clone();
+    let (mut paused, mut samples) = (Vec::new(), 0);
+    let ending = job
+        .run(&control, &mut |_, event| {
+            match event {
+                TrainEvent::Paused(is) => {
+                    paused.push(is);
+                    other.pause(false);
+                }
+                TrainEvent::Step(report) if report.step == 3 => other.cancel(),
+                TrainEvent::Epoch { samples: kept, .. } => samples += kept.len(),
+                _ => {}
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((ending, paused, samples), (Ending::Cancelled, vec![true, false], 1));
+    let trainer = Trainer::resume(&path, data(), &device).unwrap();
+    assert_eq!(trainer.progress().0, 3);
+    // Next to no learning: the first epochs are the best there will be.
+    let mut job = TrainingJob::new(trainer, &path);
+    assert_eq!(job.run(&Control::default(), &mut |_, _| Ok(())).unwrap(), Ending::StoppedEarly);
+    assert!(job.trainer().history().len() < 50);
+    assert!(Trainer::resume(&path, data(), &device).unwrap().finished());
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epsiloscope"));
+    command.args(arguments);
+    command
+}
+
+fn said(arguments: &[&str]) -> (bool, String) {
+    let output = program(arguments).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+const RECIPE: &str = r#"
+[data]
+path = "data"
+label-map = "0=membrane,255=cell"
+split = { kind = "hold-out", share = 0.34, seed = 1 }
+
+[network]
+base = 3
+depth = 2
+dropout = 0.3
+
+[training]
+epochs = 12
+batch = 2
+crop = 32
+loss = { kind = "focal" }
+
+[optimizer]
+kind = "sgd"
+
+[augmentation]
+flips = true
+rotation = 15
+zoom = 0.7
+elastic = 3
+noise = 0.02
+
+[[adversarial]]
+attack = { method = "r-fgsm" }
+epsilon = 0.05
+draw = true
+share = 0.5
+"#;
+
+#[test]
+fn a_killed_training_goes_on_as_if_nothing_had_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    assert!(said(&["synth", "--size", "96", "--count", "3", "--seed", "5", "--out", &at("data")]).0);
+    std::fs::write(at("recipe.toml"), RECIPE).unwrap();
+    let train = |out: &str, more: &[&str]| {
+        program(&[&["train", "--recipe", &at("recipe.toml"), "--out", &at(out)], more].concat())
+    };
+    assert!(train("whole.safetensors", &[]).output().unwrap().status.success());
+    // Killed once its first checkpoint is there, and again somewhat later.
+    let checkpoint = folder.path().join("killed.checkpoint");
+    for (round, more) in [&[][..], &["--resume"]].iter().enumerate() {
+        let mut child = train("killed.safetensors", more).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        while !checkpoint.exists() && started.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(150 * (round as u64 + 1)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let step = epsiloscope::train::Checkpoint::read(&checkpoint).unwrap().header.step;
+    println!("killed at step {step} of its checkpoint");
+    let resumed = train("killed.safetensors", &["--resume"]).output().unwrap();
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let tensors = |name: &str| {
+        let bytes = std::fs::read(at(name)).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let mut all: Vec<(String, Vec<u8>)> =
+            file.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec())).collect();
+        all.sort();
+        all
+    };
+    assert!(tensors("whole.safetensors") == tensors("killed.safetensors"), "the weights differ");
+    let state = |name: &str| {
+        let checkpoint = epsiloscope::train::Checkpoint::read(&folder.path().join(name)).unwrap();
+        (checkpoint.header, checkpoint.network)
+    };
+    assert!(state("whole.checkpoint") == state("killed.checkpoint"));
+    // No half-written file is left behind.
+    let left = std::fs::read_dir(folder.path()).unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
+    assert!(
+        left.filter(|name| name.starts_with(".writing")).count() <= 2,
+        "temporary files of the killed processes only"
+    );
+}
+
+#[test]
+fn recipes_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    assert!(said(&["synth", "--size", "64", "--count", "3", "--seed", "5", "--out", &at("data")]).0);
+    std::fs::write(at("recipe.toml"), RECIPE).unwrap();
+    let train = |more: &[&str]| said(&[&["train", "--recipe", &at("recipe.toml")], more].concat());
+    // Flags replace what the file says; a preview shows crops and samples.
+    let (fine, text) = train(&["--batch", "3", "--preview", &at("seen")]);
+    assert!(fine, "{text}");
+    let names = |start: &str| {
+        let all = std::fs::read_dir(at("seen")).unwrap().flatten();
+        all.filter(|e| e.file_name().to_string_lossy().starts_with(start)).count()
+    };
+    assert_eq!((names("crop"), names("appended")), (3, 2));
+    let (fine, text) = train(&["--epochs", "1", "--out", &at("m.safetensors")]);
+    assert!(fine && text.contains("epoch 1/1"), "{text}");
+    let (fine, text) = train(&["--out", &at("m.safetensors"), "--resume"]);
+    assert!(!fine && text.contains("--epochs 12 (it was 1)"), "{text}");
+    let (fine, text) = train(&["--epochs", "1", "--slices", "0-1", "--out", &at("n.safetensors")]);
+    assert!(!fine && text.contains("split"), "{text}");
+    for (from, to, says) in [
+        ("batch = 2", "batch = 0", "recipe.toml: line 14: training.batch: a batch of 0"),
+        ("share = 0.34", "share = 34", "data.split.share"),
+        ("hold-out\", share = 0.34", "k-fold\", folds = 9", "has 3 groups"),
+        ("path = \"data\"", "path = \"nowhere\"", "nowhere"),
+        ("zoom = 0.7", "zoom = 7", "line 24: augmentation.zoom"),
+    ] {
+        std::fs::write(at("recipe.toml"), RECIPE.replace(from, to)).unwrap();
+        let (fine, text) = train(&["--epochs", "1", "--out", &at("n.safetensors")]);
+        let says = says.replace("has 3 groups", "the data have 3 groups");
+        assert!(!fine && text.contains(&says) && text.trim().lines().count() == 1, "{to}: {text}");
+    }
+}
+
+#[test]
+fn warped_crops_keep_image_and_target_together() {
+    // The image is its own label: bilinear values and nearest classes must agree away from edges.
+    let mut section = MembranesConfig::sized(96).section(3);
+    section.image = section.label.clone();
+    let case = section.case("self");
+    let augmentation = Augmentation { rotation: 40.0, zoom: 0.6, elastic: 8.0, ..Augmentation::NONE };
+    let recipe = Recipe { batch: 8, crop: 64, augmentation, ..recipe(1) };
+    let batch = epsiloscope::train::Batch::assemble(&recipe, &Source::Cases(vec![case].into()), 0);
+    let same = batch.images.iter().zip(&batch.targets).filter(|(v, t)| (**v < 0.5) == (**t > 0.5)).count();
+    let share = same as f64 / batch.images.len() as f64;
+    assert!(share > 0.97, "{share}");
+    let flat = Recipe { augmentation: Augmentation::NONE, ..recipe };
+    let plain = epsiloscope::train::Batch::assemble(&flat, &Source::Cases(vec![section_case()].into()), 0);
+    assert!(plain.images != batch.images);
+}
+
+fn section_case() -> Case {
+    let mut section = MembranesConfig::sized(96).section(3);
+    section.image = section.label.clone();
+    section.case("self")
+}
