@@ -28,7 +28,6 @@ pub fn plot_ui(
     dragging: &mut bool,
     commands: &CommandSender,
 ) {
-    let shares = quantities.iter().all(|q| q.is_share());
     let position = |epsilon: f64| state.scale.position(epsilon);
     let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
     let ends = ends(all, quantities);
@@ -76,7 +75,7 @@ pub fn plot_ui(
 fn over_epsilon<'a>(
     ui: &Ui,
     state: &State,
-    id: impl std::hash::Hash,
+    id: (&'static str, &'static str),
     vertical: &'a str,
     ends: [f64; 2],
     size: Vec2,
@@ -162,7 +161,7 @@ pub fn several_ui(
     let clean_measure = &compared.start.clean;
     let all = compared.curves.iter().flat_map(|c| &c.points).chain(&compared.control).map(|p| &p.measure);
     let ends = ends(all.chain(std::iter::once(clean_measure)), &[quantity]);
-    let plot = over_epsilon(ui, state, ("several", quantity.is_share()), vertical(&[quantity]), ends, size);
+    let plot = over_epsilon(ui, state, ("several", vertical(&[quantity])), vertical(&[quantity]), ends, size);
     let palette = *theme::of(ui);
     let looks: Vec<Series> = (0..compared.curves.len()).map(|i| several::series(ui, i)).collect();
     let response = plot.show(ui, |plot| {
