@@ -277,7 +277,8 @@ pub const CATALOG: &[Entry] = &[
         name: "deepfool",
         title: "DeepFool",
         description: "Steps to the nearest boundary as if the model were linear, r = |f_k − f_0|/‖w‖²·w, until it is \
-                      crossed: a small L2 perturbation. For masks DeepFool-style, over the summed margins of the unflipped pixels.",
+                      crossed: a small L2 perturbation. For masks DeepFool-style, over \
+                      the margins of the pixels that are cheapest to flip.",
         source: "Moosavi-Dezfooli et al. 2016, algorithm 2",
         parameters: &[
             steps(50.0),
@@ -292,7 +293,7 @@ pub const CATALOG: &[Entry] = &[
         name: "carlini-wagner",
         title: "Carlini–Wagner L2",
         description: "The smallest L2 perturbation by optimisation: ‖δ‖² + c·max(margin + κ, 0) in tanh space, with a binary \
-                      search over c. Takes searches × steps gradients. For masks the mean hinge over pixels.",
+                      search over c. Takes searches × steps gradients. For masks the mean hinge over the share of pixels that is cheapest to flip.",
         source: "Carlini and Wagner 2017, section VI.A",
         parameters: &[
             steps(1000.0),

@@ -8,15 +8,32 @@ use burn::tensor::Tensor;
 pub struct Direction {
     /// `[batch, channels, height, width]`; entries in [−1, 1] where ε bounds every pixel.
     pub direction: Tensor<4>,
+    /// ε bounds every pixel.
+    pub held: bool,
     /// ∇J, where the method computed one.
     pub gradient: Option<Tensor<4>>,
     /// J of the clean image, where the method computed it (summed over the batch).
     pub loss: Option<f32>,
 }
 
+/// A little more than the distance of two neighbouring numbers of 32 bits, as a share of them.
+const ULP: f64 = 1.2e-7;
+
 impl Direction {
-    /// The adversarial images at `epsilon`, clipped to the bounds `[0, 1]`.
+    /// The adversarial images at `epsilon`, clipped to the bounds `[0, 1]`. Where ε bounds every pixel, what rounding has added
+    /// is taken back, so that they are within it in exact arithmetic.
     pub fn adversarial(&self, x: &Tensor<4>, epsilon: f64) -> Tensor<4> {
-        (x.clone() + self.direction.clone() * epsilon).clamp(0.0, 1.0)
+        if !self.held {
+            return (x.clone() + self.direction.clone() * epsilon).clamp(0.0, 1.0);
+        }
+        let near = epsilon as f32;
+        let step = self.direction.clone() * if f64::from(near) > epsilon { near.next_down() } else { near };
+        let sum = x.clone() + step.clone();
+        // What rounding took from x + step (Knuth's two-sum); where the sign of that is not the step's, the sum is too far.
+        let part = sum.clone() - x.clone();
+        let lost = (x.clone() - (sum.clone() - part.clone())) + (step.clone() - part);
+        let inwards = lost.clone().sign() * (sum.clone().abs() * ULP);
+        let too_far = (lost.sign() * step).lower_elem(0.0);
+        sum.clone().mask_where(too_far, sum + inwards).clamp(0.0, 1.0)
     }
 }

@@ -1,5 +1,5 @@
-//! Random numbers that come from a seed and belong to a row, so that they do not depend on what else is in its batch or on
-//! the device.
+//! Random numbers that come from a seed and belong to an image, so that they do not depend on what else is in its batch, on
+//! ε, on memory or on the device.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,11 +7,14 @@ use rand_chacha::ChaCha8Rng;
 /// The numbers of one image, restart and seed.
 pub(super) struct Random(ChaCha8Rng);
 
+/// Spreads restarts over the streams: 2⁶⁴ over the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Random {
-    /// For image `image` of a run and its restart `restart`.
-    pub fn new(seed: u64, image: usize, restart: usize) -> Self {
+    /// For the image of stream `stream` (see [`stream_of`]) and its restart `restart`.
+    pub fn new(seed: u64, stream: u64, restart: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(((restart as u64) << 32) ^ image as u64);
+        rng.set_stream(stream.wrapping_add((restart as u64).wrapping_mul(SPREAD)));
         Self(rng)
     }
 
@@ -35,4 +38,13 @@ impl Random {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         (radius * (std::f64::consts::TAU * self.unit()).cos()) as f32
     }
+}
+
+/// The stream of an image: a hash of its values (FNV-1a over their bits, 0 and −0 being one). The same image has the same
+/// random numbers wherever it stands.
+pub(super) fn stream_of(values: &[f32]) -> u64 {
+    let mix = |hash: u64, v: &f32| (hash ^ u64::from((v + 0.0).to_bits())).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = values.iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    // The last values must reach the high bits too.
+    (hash ^ (hash >> 32)).wrapping_mul(SPREAD)
 }

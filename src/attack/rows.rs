@@ -4,7 +4,7 @@ use super::ball::Ball;
 use super::objective::{Judged, Judgement, Weighting, judged_gradient};
 use super::random::Random;
 use super::{AttackError, Direction, Norm, Objective};
-use crate::model::{Logits, Model, ModelError};
+use crate::model::{Logits, Model, ModelError, Task};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::ops::ControlFlow;
 
@@ -101,6 +101,11 @@ impl Rows<'_> {
     pub fn is_done(&self, judged: &Judgement) -> bool {
         self.stop_at.is_some_and(|share| judged.hits >= share)
     }
+
+    /// Whether a row that stands so is a success, where it is known what that is.
+    pub fn succeeds(&self, judged: &Judgement) -> bool {
+        goal(&self.objective, self.stop_at).is_some_and(|goal| judged.hits >= goal)
+    }
 }
 
 /// What a method found, and how.
@@ -115,12 +120,22 @@ pub(super) struct Found {
     pub stopped: bool,
     /// For attacks that move pixels: `[rows, 2, height, width]`, displacement down and to the right in pixels.
     pub flow: Option<Tensor<4>>,
+    /// For steps along the gradient itself: the share of each row's values that ball or bounds cut at its last step.
+    pub clipped: Option<Vec<f32>>,
+}
+
+/// The share of hits that makes a success: all of a class's one, of a mask what is asked for; `None` where nothing is.
+pub(super) fn goal(objective: &Objective, stop_at: Option<f32>) -> Option<f32> {
+    match objective.task() {
+        Task::Classification => Some(1.0),
+        Task::Segmentation => stop_at,
+    }
 }
 
 impl Found {
     /// Without gradients.
     pub fn without_gradient(adversarial: Tensor<4>) -> Self {
-        Self { adversarial, gradients: 0, zero_share: None, stopped: false, flow: None }
+        Self { adversarial, gradients: 0, zero_share: None, stopped: false, flow: None, clipped: None }
     }
 }
 

@@ -3,10 +3,9 @@
 
 use super::ball::Ball;
 use super::objective::{Aim, Judgement, Objective};
-use super::random::Random;
-use super::rows::{Found, Method, Observer, Rows, Step, index_of};
+use super::random::{Random, stream_of};
+use super::rows::{Found, Method, Observer, Rows, Step, goal, index_of};
 use super::{Attack, AttackError, Direction};
-use crate::data::Mask;
 use crate::model::{Model, ModelError, Task};
 use crate::tensor::to_host;
 use burn::tensor::Tensor;
@@ -25,8 +24,8 @@ pub struct Options {
     pub limits: Option<(Tensor<4>, Tensor<4>)>,
     /// Images to start from, of the shape of the images, in place of the method's own start.
     pub start: Option<Tensor<4>>,
-    /// An image is done once this share of its counted pixels is as the attack wants it (1 for a class). `None`: every
-    /// step is taken, as the papers do.
+    /// An image is done once this share of its counted pixels is as the attack wants it (1 for a class), and of restarts one
+    /// that gets so far is better than any that does not. `None`: every step is taken, as the papers do.
     pub stop_at: Option<f32>,
     /// Memory that the gradients of one batch may take, in bytes: what picks how many images are attacked at once.
     pub budget_bytes: u64,
@@ -53,6 +52,9 @@ pub struct Outcome {
     pub stopped: bool,
     /// For attacks that move pixels: displacement down and to the right in pixels, `[batch, 2, height, width]`.
     pub flow: Option<Tensor<4>>,
+    /// For steps along the gradient itself (FGNM and its kin): the share of each image's values that ball or bounds cut at its
+    /// last step.
+    pub clipped: Option<Vec<f32>>,
 }
 
 impl Outcome {
@@ -61,28 +63,7 @@ impl Outcome {
     /// # Errors
     /// If the device fails.
     pub fn largest_displacement(&self) -> Result<Option<Vec<f32>>, ModelError> {
-        let largest = |flow: &Tensor<4>| to_host(flow.clone().square().sum_dim(1).sqrt().max_dims(&[1, 2, 3]));
-        self.flow.as_ref().map(largest).transpose()
-    }
-
-    /// For attacks that move pixels: where the label of image `image` has gone, the nearest pixel's class. Anatomy that has
-    /// moved is no error of the model that follows it.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn moved_label(&self, image: usize, label: &Mask) -> Result<Option<Mask>, ModelError> {
-        let Some(flow) = &self.flow else { return Ok(None) };
-        let (height, width) = (label.height, label.width);
-        let flow = to_host(flow.clone().narrow(0, image, 1))?;
-        let near = |i: usize, by: f32, n: usize| (i as f32 + by).round().clamp(0.0, n as f32 - 1.0) as usize;
-        let classes = (0..height * width)
-            .map(|i| {
-                let (row, column) =
-                    (near(i / width, flow[i], height), near(i % width, flow[height * width + i], width));
-                label.classes[row * width + column]
-            })
-            .collect();
-        Ok(Some(Mask { height, width, classes }))
+        self.flow.as_ref().map(super::largest_displacement).transpose()
     }
 }
 
@@ -107,6 +88,7 @@ impl Attack {
         let restarts = self.count("restarts").max(1);
         let all: Vec<(usize, usize)> = (0..batch).flat_map(|image| (0..restarts).map(move |r| (image, r))).collect();
         let at_once = (options.budget_bytes / model.working_bytes(height, width).max(1)).clamp(1, 4096) as usize;
+        let streams = self.streams(x)?;
         let mut best: Vec<Option<Best>> = (0..batch).map(|_| None).collect();
         let (mut gradients, mut stopped) = (0, false);
         let chunks = all.len().div_ceil(at_once);
@@ -115,18 +97,19 @@ impl Attack {
             let mut counted = |step: &Step<'_>| {
                 observer(&Step { index: number * step.of + step.index, of: chunks * step.of, ..*step })
             };
-            let found = self.chunk(model, x, objective, epsilons, options, chunk, &mut counted)?;
+            let found = self.chunk(model, x, objective, epsilons, options, (chunk, &streams), &mut counted)?;
             gradients = gradients.max(found.gradients);
             let chunk_objective = objective.select(&index_of(&images(chunk), &x.device()));
             let judged = chunk_objective.judge(model, found.adversarial.clone())?;
             for (row, &(image, _)) in chunk.iter().enumerate() {
                 let one = |t: &Tensor<4>| t.clone().narrow(0, row, 1);
-                if best[image].as_ref().is_none_or(|b| better(&judged[row], &b.judged, objective)) {
+                if best[image].as_ref().is_none_or(|b| better(&judged[row], &b.judged, objective, options.stop_at)) {
                     best[image] = Some(Best {
                         adversarial: one(&found.adversarial),
                         judged: judged[row],
                         zero_share: found.zero_share.as_ref().and_then(|z| z.get(row).copied()),
                         flow: found.flow.as_ref().map(one),
+                        clipped: found.clipped.as_ref().and_then(|c| c.get(row).copied()),
                     });
                 }
             }
@@ -145,7 +128,7 @@ impl Attack {
                     let of_image = objective.select(&index_of(&[image], &x.device()));
                     let judged = of_image.judge(model, adversarial.clone())?;
                     let judged = judged.first().copied().unwrap_or(Judgement { loss: 0.0, hits: 0.0 });
-                    Best { adversarial, judged, zero_share: None, flow: None }
+                    Best { adversarial, judged, zero_share: None, flow: None, clipped: None }
                 }
             });
         }
@@ -155,6 +138,7 @@ impl Attack {
             gradients,
             zero_share: outcome.iter().map(|b| b.zero_share).collect(),
             flow: outcome.iter().map(|b| b.flow.clone()).collect::<Option<Vec<_>>>().map(|flows| Tensor::cat(flows, 0)),
+            clipped: outcome.iter().map(|b| b.clipped).collect(),
             stopped,
         })
     }
@@ -192,7 +176,15 @@ impl Attack {
         let ones = vec![1.0; x.dims()[0]];
         let rows: Vec<(usize, usize)> = (0..ones.len()).map(|image| (image, 0)).collect();
         let method = self.method();
-        method.direction(&mut self.rows(method.as_ref(), model, x, objective, &ones, options, &rows)?)
+        method.direction(&mut self.rows(
+            method.as_ref(),
+            model,
+            x,
+            objective,
+            &ones,
+            options,
+            (&rows, &self.streams(x)?),
+        )?)
     }
 
     /// The norm whose ball of radius ε the result lies in, or `None` where ε is no such radius.
@@ -223,6 +215,16 @@ impl Attack {
         Err(AttackError::Undefined { attack: entry.title, cause: cause.to_owned() })
     }
 
+    /// The stream of random numbers of each image, where the attack draws any.
+    fn streams(&self, x: &Tensor<4>) -> Result<Vec<u64>, ModelError> {
+        let count = x.dims()[0];
+        if self.get("seed").is_none() {
+            return Ok(vec![0; count]);
+        }
+        let values = to_host(x.clone())?;
+        Ok(values.chunks((values.len() / count.max(1)).max(1)).map(stream_of).collect())
+    }
+
     fn check_input(&self, x: &Tensor<4>, epsilons: &[f64]) -> Result<(), AttackError> {
         let fault = |cause: String| Err(AttackError::Parameter { attack: self.name().to_owned(), cause });
         if epsilons.len() != x.dims()[0] {
@@ -248,7 +250,7 @@ impl Attack {
         objective: &Objective,
         epsilons: &[f64],
         options: &Options,
-        chunk: &[(usize, usize)],
+        chunk: (&[(usize, usize)], &[u64]),
         observer: &mut Observer<'_>,
     ) -> Result<Found, AttackError> {
         let method = self.method();
@@ -267,7 +269,7 @@ impl Attack {
         objective: &Objective,
         epsilons: &[f64],
         options: &Options,
-        chunk: &[(usize, usize)],
+        (chunk, streams): (&[(usize, usize)], &[u64]),
     ) -> Result<Rows<'a>, ModelError> {
         let index = index_of(&images(chunk), &x.device());
         let of = |t: &Tensor<4>| t.clone().select(0, index.clone());
@@ -281,7 +283,7 @@ impl Attack {
             objective: objective.select(&index),
             epsilons,
             region: options.region.clone(),
-            random: chunk.iter().map(|&(image, restart)| Random::new(seed, image, restart)).collect(),
+            random: chunk.iter().map(|&(image, restart)| Random::new(seed, streams[image], restart)).collect(),
             start: options.start.as_ref().map(of),
             stop_at: options.stop_at,
             x,
@@ -295,14 +297,17 @@ struct Best {
     judged: Judgement,
     zero_share: Option<f32>,
     flow: Option<Tensor<4>>,
+    clipped: Option<f32>,
 }
 
-/// Whether `a` is a better result of an attack than `b`: for a class first whether it succeeds, then its loss.
-pub(super) fn better(a: &Judgement, b: &Judgement, objective: &Objective) -> bool {
-    let first =
-        if objective.task() == Task::Classification { a.hits.total_cmp(&b.hits) } else { std::cmp::Ordering::Equal };
-    let loss = |j: &Judgement| objective.sign() * j.loss;
-    first.then(loss(a).total_cmp(&loss(b))).is_gt()
+/// Whether `a` is a better result of an attack than `b`: first whether it succeeds (a class, or the share `stop_at` of a mask),
+/// then its loss.
+pub(super) fn better(a: &Judgement, b: &Judgement, objective: &Objective, stop_at: Option<f32>) -> bool {
+    let goal = goal(objective, stop_at);
+    let reached = |j: &Judgement| goal.is_some_and(|goal| j.hits >= goal);
+    // A loss that is no number is no gain.
+    let gain = |j: &Judgement| if j.loss.is_nan() { f32::NEG_INFINITY } else { objective.sign() * j.loss };
+    reached(a).cmp(&reached(b)).then(gain(a).total_cmp(&gain(b))).is_gt()
 }
 
 fn images(rows: &[(usize, usize)]) -> Vec<usize> {

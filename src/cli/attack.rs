@@ -96,6 +96,7 @@ impl AttackCommand {
         let (count, width) = (images.shape[0], images.bounds.width());
         let (mut adversarial, mut gradients, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         let mut beside = Beside::default();
+        let mut clipped = Vec::new();
         let mut first = 0;
         while first < count {
             let batch = images.at_once(model.as_ref()).min(count - first);
@@ -112,6 +113,7 @@ impl AttackCommand {
             beside.add(self, attack, model.as_ref(), &x, &objective, epsilon, &found)?;
             adversarial.extend(self.in_units(&images, first, &x, found.adversarial)?);
             judged.extend(before.into_iter().zip(found.judged));
+            clipped.extend(found.clipped.unwrap_or_default());
             first += batch;
         }
         let broken = adversarial.iter().chain(&gradients).filter(|v| !v.is_finite()).count();
@@ -123,9 +125,8 @@ impl AttackCommand {
         if let Some(path) = &self.save_gradient {
             write_npy(path, &images.axes, &gradients)?;
         }
-        print(
-            &(self.words(out, &attack, &images, &judged, &adversarial) + &beside.words(&judged, self.target.is_some())),
-        )
+        let words = self.words(out, &attack, &images, &judged, &adversarial);
+        print(&(words + &cut_words(&clipped) + &beside.words(&judged, self.target.is_some())))
     }
 
     /// The model that takes numbers as they are, and ε as a share of the bounds that hold them.
@@ -267,6 +268,15 @@ impl Beside {
         }
         notes.into_iter().fold(text + "\n", |text, note| text + "note: " + &note + "\n")
     }
+}
+
+/// What is to be said of an attack that steps along the gradient itself: how much of its steps ball and bounds have cut.
+fn cut_words(clipped: &[f32]) -> String {
+    if clipped.is_empty() {
+        return String::new();
+    }
+    let mean = clipped.iter().map(|&share| f64::from(share)).sum::<f64>() / clipped.len() as f64;
+    format!("cut at the last step: {:.2} % of the values\n", 100.0 * mean)
 }
 
 /// `model` fed with numbers as they are: what is scaled to [0, 1] of `bounds` is scaled back, and its card does nothing else.

@@ -23,7 +23,8 @@ const UNIT: Bounds = Bounds { lower: 0.0, upper: 1.0 };
 pub(super) struct BatchOptions {
     /// Attack many cases: a table with the columns input, label and epsilon, and, for a box, lower and upper (arrays of the
     /// input's shape that bound each pixel). Paths are relative to the table; a row may leave epsilon or the box empty. Written
-    /// is a row for each: whether the array that was kept succeeds inside its ball and box, norm, loss, seconds.
+    /// is a row for each: whether the array that was kept succeeds inside its ball and box (an original that is wrong already
+    /// does, with norm 0), norm, loss, seconds.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
     /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.
@@ -56,9 +57,10 @@ pub(super) struct Batch<'a> {
     model: Arc<dyn Model>,
     attack: Attack,
     waiting: Vec<Waiting>,
-    /// Rows that are done, and how many of them succeeded.
+    /// Rows that are done, how many of them succeeded, and how many of those were wrong before.
     done: usize,
     successes: usize,
+    wrong_before: usize,
     table: csv::Writer<Vec<u8>>,
 }
 
@@ -73,7 +75,18 @@ impl<'a> Batch<'a> {
         attack.check_reference(Reference::Label)?;
         let table = csv::Writer::from_writer(Vec::new());
         let model = options.open_model()?;
-        Ok(Self { options, label_map, save, model, attack, waiting: Vec::new(), done: 0, successes: 0, table })
+        Ok(Self {
+            options,
+            label_map,
+            save,
+            model,
+            attack,
+            waiting: Vec::new(),
+            done: 0,
+            successes: 0,
+            wrong_before: 0,
+            table,
+        })
     }
 
     /// Attacks every case of `cases` and prints a row each, or writes them to `out`.
@@ -100,7 +113,11 @@ impl<'a> Batch<'a> {
         match out {
             Some(path) => {
                 write_bytes_atomic(path, &table)?;
-                print(&format!("{} of {} succeeded: {}\n", self.successes, rows.len(), path.display()))
+                let before = match self.wrong_before {
+                    0 => String::new(),
+                    n => format!(" ({n} of these were wrong before the attack)"),
+                };
+                print(&format!("{} of {} succeeded{before}: {}\n", self.successes, rows.len(), path.display()))
             }
             None => print(&String::from_utf8(table)?),
         }
@@ -122,6 +139,7 @@ impl<'a> Batch<'a> {
                 write_npy(&folder.join(format!("{}.npy", self.done)), &axes, &result.adversarial)?;
             }
             self.successes += usize::from(result.success);
+            self.wrong_before += usize::from(result.success && result.wrong_before);
             self.table.write_record([
                 self.done.to_string(),
                 u8::from(result.success).to_string(),

@@ -83,7 +83,7 @@ impl Prepared {
         let judged = if self.is_original(tick.epsilon) {
             self.subject.clean.clone()
         } else {
-            self.subject.judge(&attempt.image).map_err(text)?
+            self.subject.judge_moved(&attempt.image, attempt.flow.as_ref()).map_err(text)?
         };
         let frame = self.frame_of(tick, &attempt.image, &judged)?;
         let frame = Frame { unfinished, displacement: attempt.displacement, ..frame };

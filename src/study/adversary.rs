@@ -19,6 +19,8 @@ pub struct Attempt {
     pub stopped: bool,
     /// For attacks that move pixels: the largest displacement, in pixels.
     pub displacement: Option<f32>,
+    /// And the flow that moved them, `[1, 2, h, w]`.
+    pub flow: Option<Tensor<4>>,
 }
 
 /// What was stopped: what it is remembered by, what it had, and after how many of its steps.
@@ -93,7 +95,7 @@ impl Adversary {
     /// # Errors
     /// If the device fails.
     pub fn attempt(&self, epsilon: f64, observer: &mut Observer<'_>) -> Result<Attempt, AttackError> {
-        let plain = |image| Attempt { image, stopped: false, displacement: None };
+        let plain = |image| Attempt { image, stopped: false, displacement: None, flow: None };
         if let Some(direction) = &self.direction {
             return Ok(plain(direction.adversarial(&self.subject.x, epsilon)));
         }
@@ -107,7 +109,8 @@ impl Adversary {
         let (model, x) = (self.subject.model.as_ref(), &self.subject.x);
         let outcome = self.attack.run(model, x, &self.objective, &[epsilon], &self.subject.options(), observer)?;
         let displacement = outcome.largest_displacement()?.and_then(|all| all.first().copied());
-        let attempt = Attempt { image: outcome.adversarial, stopped: outcome.stopped, displacement };
+        let attempt =
+            Attempt { image: outcome.adversarial, stopped: outcome.stopped, displacement, flow: outcome.flow };
         if attempt.stopped {
             return Ok(attempt);
         }
@@ -154,6 +157,14 @@ impl Adversary {
     pub fn at_last(&self, epsilon: f64) -> Result<Tensor<4>, AttackError> {
         let image = self.at(epsilon, &mut |_| ControlFlow::Continue(()))?;
         Ok(image.unwrap_or_else(|| self.subject.x.clone()))
+    }
+
+    /// [`Adversary::attempt`] that nobody stops.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attempt_last(&self, epsilon: f64) -> Result<Attempt, AttackError> {
+        self.attempt(epsilon, &mut |_| ControlFlow::Continue(()))
     }
 
     fn remembered(&self, key: u64) -> Option<Attempt> {

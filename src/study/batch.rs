@@ -39,6 +39,8 @@ pub struct BatchCase {
 pub struct BatchResult {
     /// The array below fools the model, and is inside its ball, its limits and the bounds.
     pub success: bool,
+    /// The model is wrong on the original already: a success here is none of the attack.
+    pub wrong_before: bool,
     /// The perturbation's norm as a fraction of the bounds' width, in the norm that ε is in.
     pub norm: f64,
     /// The loss J of the array below.
@@ -85,7 +87,16 @@ pub fn attack_cases(
         .iter()
         .any(|case| case.limits.is_some())
         .then(|| (tensor(&|case| edge(case, false)), tensor(&|case| edge(case, true))));
+    if attack.norm().is_none()
+        && attack.entry().epsilon != EpsilonMeaning::Found
+        && cases.iter().any(|case| case.epsilon.is_some())
+    {
+        let cause = "its ε bounds no pixel, so that it cannot be judged inside a ball of ε; choose clip=box where it has that, \
+                     or give the cases a box in place of an epsilon";
+        return Err(AttackError::Undefined { attack: attack.title(), cause: cause.to_owned() });
+    }
     let objective = objective(model, attack, cases)?;
+    let clean = objective.judge(model, x.clone())?;
     // A ball as wide as the bounds holds nothing back.
     let norm = measured_norm(attack);
     let whole = if norm == Norm::L2 { (first.values.len() as f64).sqrt() } else { 1.0 };
@@ -109,8 +120,9 @@ pub fn attack_cases(
     Ok(kept
         .into_iter()
         .zip(cases)
-        .zip(judged)
-        .map(|((adversarial, case), judged)| BatchResult {
+        .zip(judged.into_iter().zip(clean))
+        .map(|((adversarial, case), (judged, clean))| BatchResult {
+            wrong_before: clean.hits >= share,
             success: judged.hits >= share && is_inside(&adversarial, case, norm),
             norm: size_of(&adversarial, case, norm),
             loss: judged.loss,

@@ -7,6 +7,7 @@ mod curve;
 mod decision;
 mod epsilon_window;
 mod masking;
+mod moved;
 pub mod paper;
 pub mod report;
 mod seen;

@@ -294,9 +294,19 @@ impl Subject {
     /// # Errors
     /// As there.
     pub fn judge_logits(&self, image: &Tensor<4>, logits: Logits) -> Result<Judged, ModelError> {
+        self.judge_against(image, logits, &self.reference)
+    }
+
+    /// [`Subject::judge_logits`] by another mask.
+    pub(super) fn judge_against(
+        &self,
+        image: &Tensor<4>,
+        logits: Logits,
+        reference: &Mask,
+    ) -> Result<Judged, ModelError> {
         let output = Output::of_logits(self.model.card(), logits)?;
         let changed = tensor::to_host(image.clone())?.into();
-        Ok(Judged::new(output, &self.compared(), changed, &self.x))
+        Ok(Judged::new(output, &Compared { reference, ..self.compared() }, changed, &self.x))
     }
 
     /// [`Subject::judge`] of several subjects of one model and size, each with its image of `images`.

@@ -1,7 +1,7 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
 use super::{Adversary, Curve, CurvePoint, Measure, SeenPlan};
-use crate::attack::{Attack, AttackError, Direction, EpsilonMeaning, Norm};
+use crate::attack::{Attack, AttackError, Direction, EpsilonMeaning, Norm, random_flow, warped};
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -50,7 +50,7 @@ impl SweepPlan {
 pub struct Step {
     /// The attack's point.
     pub attack: CurvePoint,
-    /// The point of random sign noise.
+    /// The point of random sign noise; for an attack that moves pixels, of a smooth random flow.
     pub control: CurvePoint,
 }
 
@@ -58,6 +58,7 @@ pub struct Step {
 pub struct Sweep {
     adversary: Arc<Adversary>,
     control: Direction,
+    control_seed: u64,
     pending: VecDeque<f64>,
     most_points: usize,
     seen: SeenPlan,
@@ -100,7 +101,8 @@ impl Sweep {
             pending = [0.0, FOUND].into();
             most_points = 2;
         }
-        Ok(Self { adversary, control, pending, most_points, seen: plan.seen.clone(), curve })
+        let control_seed = plan.control_seed;
+        Ok(Self { adversary, control, control_seed, pending, most_points, seen: plan.seen.clone(), curve })
     }
 
     /// What was found so far.
@@ -132,16 +134,22 @@ impl Sweep {
         let start = Instant::now();
         let mut observer =
             |_: &crate::attack::Step<'_>| if go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        let Some(mut attack) = self.measure(epsilon, &mut observer)? else {
+        let Some((mut attack, displacement)) = self.measure(epsilon, &mut observer)? else {
             self.pending.push_front(epsilon);
             return Ok(None);
         };
         attack.seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        // The control has the L∞ norm of the attack, where ε is not that.
-        let strength = if self.is_linf() { attack.epsilon } else { attack.measure.distortion.linf.min(1.0) };
-        let image = self.control.adversarial(&self.adversary.subject().x, strength);
-        let measure = self.judged(strength, &image)?;
+        let measure = match displacement {
+            // Moved pixels are compared with pixels that are moved as far.
+            Some(pixels) if attack.epsilon > 0.0 => self.randomly_moved(pixels)?,
+            // The control has the L∞ norm of the attack, where ε is not that.
+            _ => {
+                let strength = if self.is_linf() { attack.epsilon } else { attack.measure.distortion.linf.min(1.0) };
+                let image = self.control.adversarial(&self.adversary.subject().x, strength);
+                self.judged(strength, &image, None)?
+            }
+        };
         let control = CurvePoint { epsilon: attack.epsilon, measure, seconds: start.elapsed().as_secs_f64() };
         Curve::insert(&mut self.curve.points, attack);
         Curve::insert(&mut self.curve.control, control);
@@ -157,23 +165,33 @@ impl Sweep {
         &self,
         epsilon: f64,
         observer: &mut crate::attack::Observer<'_>,
-    ) -> Result<Option<CurvePoint>, AttackError> {
+    ) -> Result<Option<(CurvePoint, Option<f32>)>, AttackError> {
         if epsilon == 0.0 {
             let measure = self.curve.clean;
-            return Ok(Some(CurvePoint { epsilon, measure, seconds: 0.0 }));
+            return Ok(Some((CurvePoint { epsilon, measure, seconds: 0.0 }, None)));
         }
-        let Some(image) = self.adversary.at(epsilon.max(0.0), observer)? else { return Ok(None) };
-        let measure = self.judged(epsilon, &image)?;
+        let found = self.adversary.attempt(epsilon.max(0.0), observer)?;
+        if found.stopped {
+            return Ok(None);
+        }
+        let measure = self.judged(epsilon, &found.image, found.flow.as_ref())?;
         let epsilon = if epsilon < 0.0 { measure.distortion.linf } else { epsilon };
-        Ok(Some(CurvePoint { epsilon, measure, seconds: 0.0 }))
+        Ok(Some((CurvePoint { epsilon, measure, seconds: 0.0 }, found.displacement)))
     }
 
-    fn judged(&self, epsilon: f64, image: &Tensor<4>) -> Result<Measure, AttackError> {
+    /// The control of an attack that has moved pixels by up to `pixels`.
+    fn randomly_moved(&self, pixels: f32) -> Result<Measure, AttackError> {
+        let subject = self.adversary.subject();
+        let flow = random_flow(&subject.x, &[pixels], self.control_seed, subject.options().region.as_ref())?;
+        self.judged(1.0, &warped(&subject.x, flow.clone()), Some(&flow))
+    }
+
+    fn judged(&self, epsilon: f64, image: &Tensor<4>, flow: Option<&Tensor<4>>) -> Result<Measure, AttackError> {
         if epsilon == 0.0 {
             return Ok(self.curve.clean);
         }
         let subject = self.adversary.subject();
-        Ok(subject.judge(image)?.measure_seen(subject, &self.seen))
+        Ok(subject.judge_moved(image, flow)?.measure_seen(subject, &self.seen))
     }
 
     /// The ε that halves (on a logarithmic axis) the gap over which the score changes most.

@@ -8,20 +8,20 @@ use epsiloscope::attack::{Attack, Objective, Options};
 use epsiloscope::model::{Head, Model};
 
 const EPSILON: f64 = 8.0 / 255.0;
-const L2_EPSILON: f64 = 0.5;
+pub const L2_EPSILON: f64 = 0.5;
 const COMPARED: usize = 10;
 
 /// Steps along a sign differ by rounding only, or by a whole step where |g| is so near 0 that rounding decides its sign.
-const SIGN: f32 = 1e-6;
+pub const SIGN: f32 = 1e-6;
 /// Steps along the gradient itself carry its rounding: 1 − p of a confident softmax has few digits left.
-const GRADIENT: f32 = 2e-5;
+pub const GRADIENT: f32 = 2e-5;
 
 /// The share of values that may differ by more.
 const MOST_APART: f64 = 0.002;
 
 /// Compares all values with those of a library, and prints what was found.
 #[track_caller]
-fn compare(what: &str, ours: &Tensor<4>, theirs: &[f32], tolerance: f32) {
+pub fn compare(what: &str, ours: &Tensor<4>, theirs: &[f32], tolerance: f32) {
     let ours = host(ours.clone());
     assert_eq!(ours.len(), theirs.len(), "{what}");
     let (near, apart): (Vec<f32>, Vec<f32>) =

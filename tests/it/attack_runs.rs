@@ -4,7 +4,7 @@
 use crate::fixture::{Fixture, host, max_difference};
 use crate::toys::{Attacks, Cnn, Plain};
 use burn::tensor::{Device, Tensor, TensorData};
-use epsiloscope::attack::{Attack, Norm, Objective, Options};
+use epsiloscope::attack::{Attack, Norm, Objective, Options, moved_label};
 use epsiloscope::data::{IGNORE, Mask};
 use epsiloscope::model::{Head, Logits, Model};
 use std::ops::ControlFlow;
@@ -168,7 +168,7 @@ fn minimum_norms_of_a_1x1_segmenter_are_near_the_optimum() {
     let mut margins: Vec<f64> = z.iter().map(|z| f64::from(z.abs())).collect();
     margins.sort_by(f64::total_cmp);
     let length = f64::from(weight.iter().map(|w| w * w).sum::<f32>()).sqrt();
-    for (share, most) in [(1.0, 1.05), (0.5, f64::INFINITY)] {
+    for share in [1.0, 0.5] {
         let flipped = (share * 16.0) as usize;
         let optimum = margins[..flipped].iter().map(|m| m * m).sum::<f64>().sqrt() / length;
         for name in ["carlini-wagner", "deepfool"] {
@@ -181,7 +181,7 @@ fn minimum_norms_of_a_1x1_segmenter_are_near_the_optimum() {
             println!("{name}, share {share}: {:.2} flipped, norm / optimum {ratio:.4}", outcome.judged[0].hits);
             assert!(f64::from(outcome.judged[0].hits) >= share, "{name} flips what was wished");
             assert!(ratio > 0.9999, "nothing beats the optimum");
-            assert!(name == "deepfool" || ratio <= most, "{name}, share {share}: {ratio}");
+            assert!(ratio <= 1.05, "{name}, share {share}: {ratio}");
         }
     }
 }
@@ -196,7 +196,8 @@ fn moving_pixels_breaks_the_classifier_and_labels_move_along() {
     println!("stAdv: {broken} of 6 broken, largest displacements {displaced:.2?} px");
     assert!(broken >= 4 && displaced.iter().all(|d| d.is_finite() && *d > 0.0));
     let label = Mask { height: 12, width: 12, classes: (0..144).map(|i| (i % 12) as u8).collect() };
-    let moved = outcome.moved_label(0, &label).unwrap().unwrap();
+    let flow = outcome.flow.unwrap().narrow(0, 0, 1);
+    let moved = moved_label(&flow, &label).unwrap();
     assert_eq!(moved.classes.len(), 144);
     let off = moved.classes.iter().zip(label.classes.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
     assert!(f32::from(off) <= displaced[0] + 0.5, "a label moves as far as its pixels");

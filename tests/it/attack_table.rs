@@ -101,7 +101,7 @@ fn toys(device: &Device) -> Vec<Toy> {
 }
 
 /// The rows of the table: every attack with settings that take no longer than a test may, in each of its norms.
-fn attacks() -> Vec<Attack> {
+pub fn attacks() -> Vec<Attack> {
     let mut rows = Vec::new();
     for entry in CATALOG {
         let mut attack = Attack::new(entry);
@@ -138,7 +138,10 @@ fn every_attack_keeps_its_promises() {
             let epsilons = vec![epsilon; IMAGES];
             attack.run_through(toy.model.as_ref(), &toy.x, &toy.objective, &epsilons, &Options::default())
         };
-        let random = mean(&run(Attack::random_sign(5).unwrap(), EPSILON).unwrap().judged);
+        // The most that random signs of any of these seeds change, for better or worse.
+        let random = |seed| mean(&run(Attack::random_sign(seed).unwrap(), EPSILON).unwrap().judged);
+        let chance = (0..5).map(|seed| (random(seed) - clean).abs()).fold(0.0, f64::max);
+        assert!(chance > 0.0, "{}: random signs do nothing", toy.name);
         let originals = host(toy.x.clone());
         for attack in attacks() {
             let (entry, what) = (attack.entry(), format!("{attack} on {}", toy.name));
@@ -171,10 +174,7 @@ fn every_attack_keeps_its_promises() {
             if entry.lowers_the_loss {
                 assert!(reached < clean, "{what}: {clean} became {reached}");
             } else if entry.gradient && entry.epsilon == EpsilonMeaning::Radius {
-                assert!(
-                    reached - clean > 3.0 * (random - clean).max(0.0),
-                    "{what}: {clean}, random {random}, reached {reached}"
-                );
+                assert!(reached - clean > 3.0 * chance, "{what}: {clean}, by chance {chance}, reached {reached}");
             }
             if let Some(first) = attack.one_step() {
                 let first = run(first, epsilon).unwrap().judged;
@@ -188,7 +188,7 @@ fn every_attack_keeps_its_promises() {
                     continue;
                 }
                 let first = mean(&first);
-                println!("{what}: {clean:.4}, random signs {random:.4}, one step {first:.4}, reached {reached:.4}");
+                println!("{what}: {clean:.4}, by chance {chance:.4}, one step {first:.4}, reached {reached:.4}");
                 // A random start in an L2 ball is forgotten by halves, not at once.
                 assert!(reached >= first - 1e-3 * first.abs(), "{what}: one step reaches {first}, all {reached}");
             }

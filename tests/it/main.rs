@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod app;
+mod attack_formulas;
 mod attack_libraries;
 mod attack_panel;
 mod attack_progress;
+mod attack_rows;
 mod attack_runs;
 mod attack_table;
 mod attacks;

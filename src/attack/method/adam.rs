@@ -1,5 +1,6 @@
 //! Adam on tensors of rows, for attacks that minimise.
 
+use crate::attack::live::chosen;
 use burn::tensor::Tensor;
 
 /// Adam (Kingma and Ba 2015) with β₁ .9, β₂ .999.
@@ -13,6 +14,13 @@ pub(super) struct Adam {
 impl Adam {
     pub fn new(rate: f64) -> Self {
         Self { rate, first: None, second: None, steps: 0 }
+    }
+
+    /// Goes on with the rows `places` only.
+    pub fn select(&mut self, places: &[usize]) {
+        for moment in [&mut self.first, &mut self.second] {
+            *moment = moment.take().map(|m| chosen(&m, places));
+        }
     }
 
     /// `x` after a step against `gradient`.

@@ -1,6 +1,7 @@
 //! APGD on the cross-entropy: steps with momentum whose length is halved where the loss stops rising.
 
-use crate::attack::objective::Judged;
+use crate::attack::live::{Live, chosen, kept};
+use crate::attack::objective::{Judged, Judgement};
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
 use crate::attack::{Attack, AttackError, Norm, Weighting};
 use crate::tensor::to_host;
@@ -72,6 +73,104 @@ fn choose(yes: &[bool], like: &Tensor<4>) -> Tensor<4, Bool> {
     Tensor::<4>::from_data(data, &like.device()).expand(like.dims()).greater_elem(0.5)
 }
 
+/// What is known of one row.
+#[derive(Clone)]
+struct Row {
+    length: f32,
+    /// The gain (the loss, or less it for a target) of the best place so far, and that at the last checkpoint.
+    best: f32,
+    at_check: f32,
+    halved: bool,
+    /// The gain after each step.
+    history: Vec<f32>,
+    /// Whether the image that is handed back is a success, and its gain.
+    found: (bool, f32),
+}
+
+impl Row {
+    /// Whether its step is to be halved after step `t`, the last of a window of `window`.
+    fn is_stuck(&self, t: usize, window: usize, rho: f64) -> bool {
+        // The authors' code compares the first step with the last of the array, which is 0 until then.
+        let gain = |step: usize| self.history[step];
+        let rises = (0..window)
+            .filter(|back| {
+                let step = t - back;
+                gain(step) > if step > 0 { gain(step - 1) } else { 0.0 }
+            })
+            .count();
+        rises as f64 <= window as f64 * rho || (!self.halved && self.at_check >= self.best)
+    }
+}
+
+/// The rows that are still attacked.
+struct Run {
+    x: Tensor<4>,
+    before: Tensor<4>,
+    gradient: Tensor<4>,
+    best_x: Tensor<4>,
+    best_gradient: Tensor<4>,
+    /// What is handed back: successes before others, then by the loss. The authors keep two, `x_best` and `x_best_adv`.
+    found: Tensor<4>,
+    rows: Vec<Row>,
+}
+
+impl Run {
+    fn select(&mut self, places: &[usize]) {
+        for t in [
+            &mut self.x,
+            &mut self.before,
+            &mut self.gradient,
+            &mut self.best_x,
+            &mut self.best_gradient,
+            &mut self.found,
+        ] {
+            *t = chosen(t, places);
+        }
+        self.rows = kept(&self.rows, places);
+    }
+
+    /// Notes where `x` is better than what was known.
+    fn note(&mut self, gains: &[f32], successes: &[bool]) {
+        let risen: Vec<bool> = gains.iter().zip(&self.rows).map(|(gain, row)| *gain > row.best).collect();
+        let better = |((&gain, &success), row): ((&f32, &bool), &Row)| (success, gain) > row.found;
+        let found: Vec<bool> = gains.iter().zip(successes).zip(&self.rows).map(better).collect();
+        if risen.contains(&true) {
+            let here = choose(&risen, &self.x);
+            self.best_x = self.best_x.clone().mask_where(here.clone(), self.x.clone());
+            self.best_gradient = self.best_gradient.clone().mask_where(here, self.gradient.clone());
+        }
+        if found.contains(&true) {
+            self.found = self.found.clone().mask_where(choose(&found, &self.x), self.x.clone());
+        }
+        for (i, row) in self.rows.iter_mut().enumerate() {
+            row.history.push(gains[i]);
+            if risen[i] {
+                row.best = gains[i];
+            }
+            if found[i] {
+                row.found = (successes[i], gains[i]);
+            }
+        }
+    }
+
+    /// Halves the steps of rows that are stuck, and takes them back to their best place.
+    fn check(&mut self, t: usize, window: usize, rho: f64) {
+        let stuck: Vec<bool> = self.rows.iter().map(|row| row.is_stuck(t, window, rho)).collect();
+        for (row, &stuck) in self.rows.iter_mut().zip(&stuck) {
+            row.at_check = row.best;
+            row.halved = stuck;
+            if stuck {
+                row.length /= 2.0;
+            }
+        }
+        if stuck.contains(&true) {
+            let back = choose(&stuck, &self.x);
+            self.x = self.x.clone().mask_where(back.clone(), self.best_x.clone());
+            self.gradient = self.gradient.clone().mask_where(back, self.best_gradient.clone());
+        }
+    }
+}
+
 impl Method for Apgd {
     fn norm(&self) -> Option<Norm> {
         Some(self.norm)
@@ -79,68 +178,53 @@ impl Method for Apgd {
 
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
         let sign = rows.objective.sign();
-        let mut x = self.start(rows);
-        let mut before = x.clone();
-        let Judged { judged, mut gradient, .. } = rows.gradient(&x, &rows.objective, Weighting::Plain)?;
+        let start = self.start(rows);
+        let Judged { judged, gradient, .. } = rows.gradient(&start, &rows.objective, Weighting::Plain)?;
         let zeros = zero_share(&gradient)?;
-        let gain = |loss: f32| sign * loss;
-        let mut best: Vec<f32> = judged.iter().map(|j| gain(j.loss)).collect();
-        let (mut best_x, mut best_gradient) = (x.clone(), gradient.clone());
-        let count = best.len();
-        let mut length = to_host(rows.ball.epsilon.clone())?;
-        length.iter_mut().for_each(|l| *l *= 2.0);
-        let mut history: Vec<Vec<f32>> = Vec::with_capacity(self.steps);
-        let mut at_check = best.clone();
-        let mut halved = vec![true; count];
+        let first = |(judged, epsilon): (&Judgement, f32)| {
+            let gain = sign * judged.loss;
+            let found = (rows.succeeds(judged), gain);
+            Row { length: 2.0 * epsilon, best: gain, at_check: gain, halved: true, history: Vec::new(), found }
+        };
+        let mut run = Run {
+            before: start.clone(),
+            best_x: start.clone(),
+            best_gradient: gradient.clone(),
+            found: start.clone(),
+            rows: judged.iter().zip(to_host(rows.ball.epsilon.clone())?).map(first).collect(),
+            x: start,
+            gradient,
+        };
+        let (mut live, mut subset) = (Live::new(rows.len()), None::<Rows<'_>>);
         let mut checkpoints = Checkpoints::new(self.steps);
         let (mut gradients, mut stopped) = (1, false);
+        let mut done: Vec<bool> = judged.iter().map(|j| rows.is_done(j)).collect();
         for t in 0..self.steps {
-            let momentum = x.clone() - before;
-            before = x.clone();
-            let mix = if t > 0 { MIX } else { 1.0 };
-            let step: Tensor<4> = Tensor::from_data(TensorData::new(length.clone(), [count, 1, 1, 1]), &x.device());
-            let ahead = rows.ball.project(x.clone() + self.norm.steepest(gradient.clone() * sign) * step);
-            x = rows.ball.project(x.clone() + (ahead - x) * mix + momentum * (1.0 - mix));
-            let here = rows.gradient(&x, &rows.objective, Weighting::Plain)?;
-            let (seen, judged, logits) = (x.clone(), here.judged, here.logits);
-            gradient = here.gradient;
-            gradients += 1;
-            let now: Vec<f32> = judged.iter().map(|j| gain(j.loss)).collect();
-            let risen: Vec<bool> = now.iter().zip(&best).map(|(now, best)| now > best).collect();
-            if risen.contains(&true) {
-                let chosen = choose(&risen, &x);
-                best_x = best_x.mask_where(chosen.clone(), x.clone());
-                best_gradient = best_gradient.mask_where(chosen, gradient.clone());
-                for (best, &now) in best.iter_mut().zip(&now).filter(|(best, now)| **now > **best) {
-                    *best = now;
+            if let Some(left) = live.retire(&done, &run.found) {
+                if left.is_empty() {
+                    break;
                 }
+                run.select(&left);
+                subset = Some(subset.as_ref().unwrap_or(rows).select(&left));
             }
-            history.push(now);
+            let here = subset.as_ref().unwrap_or(rows);
+            let momentum = run.x.clone() - run.before.clone();
+            run.before = run.x.clone();
+            let mix = if t > 0 { MIX } else { 1.0 };
+            let lengths: Vec<f32> = run.rows.iter().map(|row| row.length).collect();
+            let step = Tensor::<4>::from_data(TensorData::new(lengths, [here.len(), 1, 1, 1]), &here.device());
+            let uphill = self.norm.steepest(run.gradient.clone() * sign) * step;
+            let ahead = here.ball.project(run.x.clone() + uphill);
+            run.x = here.ball.project(run.x.clone() + (ahead - run.x.clone()) * mix + momentum * (1.0 - mix));
+            let Judged { judged, gradient, logits } = here.gradient(&run.x, &here.objective, Weighting::Plain)?;
+            let seen = run.x.clone();
+            run.gradient = gradient;
+            gradients += 1;
+            let gains: Vec<f32> = judged.iter().map(|j| sign * j.loss).collect();
+            let successes: Vec<bool> = judged.iter().map(|j| here.succeeds(j)).collect();
+            run.note(&gains, &successes);
             if let Some(window) = checkpoints.reached() {
-                let reduce: Vec<bool> = (0..count)
-                    .map(|i| {
-                        // The authors' code compares the first step with the last of the array, which is 0 until then.
-                        let loss = |step: usize| history[step][i];
-                        let rises = (0..window)
-                            .filter(|back| {
-                                let step = t - back;
-                                loss(step) > if step > 0 { loss(step - 1) } else { 0.0 }
-                            })
-                            .count();
-                        let oscillates = rises as f64 <= window as f64 * self.rho;
-                        oscillates || (!halved[i] && at_check[i] >= best[i])
-                    })
-                    .collect();
-                at_check.clone_from(&best);
-                if reduce.contains(&true) {
-                    let chosen = choose(&reduce, &x);
-                    x = x.mask_where(chosen.clone(), best_x.clone());
-                    gradient = gradient.mask_where(chosen, best_gradient.clone());
-                    for (length, _) in length.iter_mut().zip(&reduce).filter(|(_, reduce)| **reduce) {
-                        *length /= 2.0;
-                    }
-                }
-                halved = reduce;
+                run.check(t, window, self.rho);
             }
             let told = Step {
                 index: t + 1,
@@ -148,17 +232,15 @@ impl Method for Apgd {
                 judged: &judged,
                 seen: &seen,
                 logits: &logits,
-                adversarial: &best_x,
+                adversarial: &run.found,
             };
-            let all_done = rows.stop_at.is_some() && judged.iter().all(|j| rows.is_done(j));
-            if observer(&told).is_break() || all_done {
-                stopped = !all_done && t + 1 < self.steps;
-                if all_done {
-                    best_x = x;
-                }
+            if observer(&told).is_break() {
+                stopped = t + 1 < self.steps;
                 break;
             }
+            done = judged.iter().map(|j| here.is_done(j)).collect();
         }
-        Ok(Found { adversarial: best_x, gradients, zero_share: Some(zeros), stopped, flow: None })
+        let adversarial = live.whole(run.found);
+        Ok(Found { adversarial, gradients, zero_share: Some(zeros), stopped, flow: None, clipped: None })
     }
 }

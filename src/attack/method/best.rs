@@ -1,8 +1,8 @@
 //! The best images that a run has met, for when it is stopped before its end.
 
 use crate::attack::Objective;
+use crate::attack::live::{chosen, kept};
 use crate::attack::objective::Judgement;
-use crate::attack::rows::index_of;
 use crate::attack::run::better;
 use burn::tensor::{Tensor, TensorData};
 
@@ -13,30 +13,30 @@ pub(super) struct BestSoFar(Option<(Vec<Judgement>, Tensor<4>)>);
 
 impl BestSoFar {
     /// Takes those of `images` that are better than what was met before.
-    pub fn offer(&mut self, judged: &[Judgement], images: &Tensor<4>, objective: &Objective) {
-        let Some((known, kept)) = self.0.take() else {
+    pub fn offer(&mut self, judged: &[Judgement], images: &Tensor<4>, objective: &Objective, stop_at: Option<f32>) {
+        let Some((known, before)) = self.0.take() else {
             self.0 = Some((judged.to_vec(), images.clone()));
             return;
         };
-        let risen: Vec<bool> = judged.iter().zip(&known).map(|(new, old)| better(new, old, objective)).collect();
-        let kept = if risen.iter().all(|&r| r) {
+        let risen: Vec<bool> =
+            judged.iter().zip(&known).map(|(new, old)| better(new, old, objective, stop_at)).collect();
+        let images = if risen.iter().all(|&r| r) {
             images.clone()
         } else if risen.contains(&true) {
             let values: Vec<f32> = risen.iter().map(|&r| f32::from(u8::from(r))).collect();
             let rows = Tensor::<4>::from_data(TensorData::new(values, [risen.len(), 1, 1, 1]), &images.device());
-            kept.mask_where(rows.expand(images.dims()).greater_elem(0.5), images.clone())
+            before.mask_where(rows.expand(images.dims()).greater_elem(0.5), images.clone())
         } else {
-            kept
+            before
         };
         let merged = judged.iter().zip(&known).zip(&risen).map(|((new, old), &r)| if r { *new } else { *old });
-        self.0 = Some((merged.collect(), kept));
+        self.0 = Some((merged.collect(), images));
     }
 
     /// Goes on with the rows `left` only.
     pub fn select(&mut self, left: &[usize]) {
         if let Some((judged, images)) = self.0.take() {
-            let index = index_of(left, &images.device());
-            self.0 = Some((left.iter().map(|&i| judged[i]).collect(), images.select(0, index)));
+            self.0 = Some((kept(&judged, left), chosen(&images, left)));
         }
     }
 

@@ -1,15 +1,17 @@
 //! Carlini and Wagner's L2 attack: the smallest perturbation found by a search over how much success counts.
 
 use super::adam::Adam;
+use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judgement, gradient_of};
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
-use crate::attack::{Attack, AttackError};
-use crate::model::Task;
+use crate::attack::{Attack, AttackError, Weighting};
+use crate::model::{Logits, ModelError, Task};
 use crate::tensor::to_host;
 use burn::tensor::{Bool, Tensor, TensorData};
 
 /// min ‖δ‖₂² + c·max(margin + κ, 0) in tanh space (Carlini and Wagner 2017, section VI.A), by Adam, with a binary search over c
-/// for each image and an early abort. Masks: the mean hinge over pixels; success is that the wished share has flipped.
+/// and an early abort for each image. A success is wrong by a margin of κ. Masks: the hinge over the wished share of pixels,
+/// those that are nearest to being flipped; success is that this share is wrong by κ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::attack) struct CarliniWagner {
     steps: usize,
@@ -41,7 +43,7 @@ fn column(values: &[f32], like: &Tensor<4>) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1, 1, 1]), &like.device())
 }
 
-fn chosen(yes: &[bool], like: &Tensor<4>) -> Tensor<4, Bool> {
+fn mask_of(yes: &[bool], like: &Tensor<4>) -> Tensor<4, Bool> {
     let values: Vec<f32> = yes.iter().map(|&y| f32::from(u8::from(y))).collect();
     column(&values, like).expand(like.dims()).greater_elem(0.5)
 }
@@ -64,6 +66,66 @@ impl Search {
     }
 }
 
+/// What does not change during the search, for the rows that are still in it: tanh space, and the weight of success.
+struct Space {
+    half: Tensor<4>,
+    middle: Tensor<4>,
+    c: Tensor<4>,
+}
+
+impl Space {
+    fn select(&self, places: &[usize]) -> Self {
+        let [half, middle, c] = [&self.half, &self.middle, &self.c].map(|t| chosen(t, places));
+        Self { half, middle, c }
+    }
+}
+
+/// How the rows stand at one step.
+struct Standing {
+    /// ∂loss/∂w.
+    gradient: Tensor<4>,
+    image: Tensor<4>,
+    logits: Logits,
+    /// ‖δ‖₂², the share that is wrong by κ, J, the share that is wrong, and the whole loss: one of each a row.
+    distance: Vec<f32>,
+    confident: Vec<f32>,
+    judged: Vec<Judgement>,
+    loss: Vec<f32>,
+}
+
+impl CarliniWagner {
+    /// ‖δ‖² + c·hinge at `w`, and its gradient.
+    fn stand(&self, rows: &Rows<'_>, space: &Space, w: &Tensor<4>, share: f32) -> Result<Standing, ModelError> {
+        let count = rows.len();
+        let tracked = w.clone().autodiff().require_grad();
+        let image = tracked.clone().tanh() * space.half.clone() + space.middle.clone();
+        let logits = rows.model.logits(image.clone())?;
+        let plain = logits.clone().without_autodiff();
+        let confident = rows.objective.hits_by(plain.clone(), self.kappa)?;
+        let margins = rows.objective.margins(logits)?;
+        let wanted = rows.objective.nearest(margins.clone().inner(), confident.clone(), share)?;
+        let hinge = (margins + self.kappa).clamp_min(0.0) * (wanted * rows.objective.weights());
+        let squares = (image.clone() - rows.x.clone()).square().sum_dims(&[1, 2, 3]);
+        let loss = squares.clone() + hinge.sum_dims(&[1, 2, 3]) * space.c.clone();
+        let gradient = gradient_of(&tracked, &loss.clone().sum());
+        let hits = rows.objective.hits(plain.clone())?;
+        let losses = rows.objective.losses(plain.clone(), Weighting::Plain)?;
+        let (squares, loss) = (squares.inner().reshape([count]), loss.inner().reshape([count]));
+        let read = to_host(Tensor::cat(vec![squares, confident, losses, hits, loss], 0))?;
+        let part = |i: usize| read[i * count..(i + 1) * count].to_vec();
+        let judged = part(2).into_iter().zip(part(3)).map(|(loss, hits)| Judgement { loss, hits }).collect();
+        Ok(Standing {
+            gradient,
+            image: image.inner(),
+            logits: plain,
+            distance: part(0),
+            confident: part(1),
+            judged,
+            loss: part(4),
+        })
+    }
+}
+
 impl Method for CarliniWagner {
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
         let share = if rows.objective.task() == Task::Classification { 1.0 } else { self.share };
@@ -83,67 +145,68 @@ impl Method for CarliniWagner {
         let of = self.searches * self.steps;
         for number in 0..self.searches {
             let c: Vec<f32> = search.iter().map(|s| s.c as f32).collect();
-            let c = column(&c, &rows.x);
+            let mut space = Space { half: half.clone(), middle: middle.clone(), c: column(&c, &rows.x) };
             let (mut w, mut adam) = (origin.clone(), Adam::new(self.rate));
+            let (mut live, mut subset) = (Live::new(count), None::<Rows<'_>>);
             let mut succeeded = vec![false; count];
-            let mut last = f32::INFINITY;
+            let mut last = vec![f32::INFINITY; count];
             for t in 0..self.steps {
-                let tracked = w.clone().autodiff().require_grad();
-                let image = tracked.clone().tanh() * half.clone() + middle.clone();
-                let logits = rows.model.logits(image.clone())?;
-                let hinge = (rows.objective.margins(logits.clone())? + self.kappa).clamp_min(0.0);
-                let hinge = (hinge * rows.objective.weights()).sum_dims(&[1, 2, 3]);
-                let squares = (image.clone() - rows.x.clone()).square().sum_dims(&[1, 2, 3]);
-                let loss = (squares.clone() + hinge * c.clone()).sum();
-                let g = gradient_of(&tracked, &loss);
+                let here = subset.as_ref().unwrap_or(rows);
+                let now = self.stand(here, &space, &w, share)?;
                 gradients += 1;
                 if zeros.is_none() {
-                    zeros = Some(zero_share(&g)?);
+                    zeros = Some(zero_share(&now.gradient)?);
                 }
-                w = adam.step(w, g);
-                let (image, logits) = (image.inner(), logits.without_autodiff());
-                let hits = rows.objective.hits(logits.clone())?;
-                let losses = rows.objective.losses(logits.clone(), crate::attack::Weighting::Plain)?;
-                let read = to_host(Tensor::cat(vec![squares.inner().reshape([count]), hits, losses, loss.inner()], 0))?;
-                let (distance, hits, losses) = (&read[..count], &read[count..2 * count], &read[2 * count..3 * count]);
-                let better: Vec<bool> = (0..count)
-                    .map(|i| {
-                        let success = hits[i] >= share;
-                        succeeded[i] |= success;
-                        let none_yet = best[i].is_infinite();
-                        if success { distance[i] < best[i] } else { none_yet && hits[i] > nearest[i] }
-                    })
-                    .collect();
+                w = adam.step(w, now.gradient);
+                let mut better = Vec::with_capacity(live.index.len());
+                for (i, &row) in live.index.iter().enumerate() {
+                    let (success, distance) = (now.confident[i] >= share, now.distance[i]);
+                    succeeded[row] |= success;
+                    let nearer = best[row].is_infinite() && now.confident[i] > nearest[row];
+                    better.push(if success { distance < best[row] } else { nearer });
+                    if success {
+                        best[row] = best[row].min(distance);
+                    } else if nearer {
+                        nearest[row] = now.confident[i];
+                    }
+                }
                 if better.contains(&true) {
-                    best_image = best_image.mask_where(chosen(&better, &image), image.clone());
-                    for i in (0..count).filter(|&i| better[i]) {
-                        if hits[i] >= share {
-                            best[i] = distance[i];
-                        } else {
-                            nearest[i] = hits[i];
-                        }
-                    }
+                    best_image = best_image.mask_where(mask_of(&better, &now.image), now.image.clone());
                 }
-                let judged: Vec<Judgement> = (0..count).map(|i| Judgement { loss: losses[i], hits: hits[i] }).collect();
                 let index = number * self.steps + t + 1;
-                let told = Step { index, of, judged: &judged, seen: &image, logits: &logits, adversarial: &best_image };
+                let told = Step {
+                    index,
+                    of,
+                    judged: &now.judged,
+                    seen: &now.image,
+                    logits: &now.logits,
+                    adversarial: &best_image,
+                };
                 if observer(&told).is_break() {
-                    let stopped = index < of;
-                    return Ok(Found { adversarial: best_image, gradients, zero_share: zeros, stopped, flow: None });
+                    let (stopped, adversarial) = (index < of, live.whole(best_image));
+                    return Ok(Found { adversarial, gradients, zero_share: zeros, stopped, flow: None, clipped: None });
                 }
-                // Early abort, as in the authors' code: ten times a run.
+                // Early abort, as in the authors' code ten times a run, but of each image by itself.
                 if t % (self.steps / 10).max(1) == 0 {
-                    let total = read[3 * count];
-                    if total > last * 0.9999 {
-                        break;
+                    let stuck: Vec<bool> =
+                        now.loss.iter().zip(&last).map(|(loss, last)| *loss > last * 0.9999).collect();
+                    last = now.loss;
+                    if let Some(left) = live.retire(&stuck, &best_image) {
+                        if left.is_empty() {
+                            break;
+                        }
+                        (w, best_image, last) = (chosen(&w, &left), chosen(&best_image, &left), kept(&last, &left));
+                        adam.select(&left);
+                        space = space.select(&left);
+                        subset = Some(here.select(&left));
                     }
-                    last = total;
                 }
             }
+            best_image = live.whole(best_image);
             for (search, &success) in search.iter_mut().zip(&succeeded) {
                 *search = search.next(success);
             }
         }
-        Ok(Found { adversarial: best_image, gradients, zero_share: zeros, stopped: false, flow: None })
+        Ok(Found { adversarial: best_image, gradients, zero_share: zeros, stopped: false, flow: None, clipped: None })
     }
 }

@@ -58,7 +58,8 @@ impl Corruption {
                 Ok(())
             }
             Self::Blur { largest } => {
-                blur(plane, strength * largest);
+                let [_, height, width] = plane.shape;
+                blur(plane.values, [height, width], strength * largest);
                 Ok(())
             }
             Self::Jpeg => jpeg(plane, (100.0 * (1.0 - strength)).round().clamp(1.0, 100.0) as u8),
@@ -74,16 +75,15 @@ impl Corruption {
     }
 }
 
-/// A Gaussian of deviation `sigma`, cut off at 4σ, the border repeated.
-fn blur(plane: &mut Plane<'_>, sigma: f64) {
+/// A Gaussian of deviation `sigma` over each plane of `values`, `[planes, height, width]`, cut off at 4σ, the border repeated.
+pub(in crate::attack) fn blur(values: &mut [f32], [height, width]: [usize; 2], sigma: f64) {
     let radius = (4.0 * sigma).round() as isize;
     if radius == 0 {
         return;
     }
     let kernel: Vec<f64> = (-radius..=radius).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
     let sum: f64 = kernel.iter().sum();
-    let [_, height, width] = plane.shape;
-    for channel in plane.values.chunks_mut((height * width).max(1)) {
+    for channel in values.chunks_mut((height * width).max(1)) {
         for (n, stride, lines, line_stride) in [(width, 1, height, width), (height, width, width, 1)] {
             for line in 0..lines {
                 let start = line * line_stride;

@@ -1,5 +1,6 @@
 //! DeepFool: steps to the nearest boundary of the model as if it were linear.
 
+use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::gradient_of;
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
 use crate::attack::{Attack, AttackError, Norm, Objective};
@@ -7,8 +8,10 @@ use crate::model::{Head, Logits, ModelError, Task};
 use crate::tensor::to_host;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Classes (Moosavi-Dezfooli et al. 2016, algorithm 2): r = |f_k − f_0|/‖w‖²·w to the nearest boundary k. Masks
-/// ("DeepFool-style"): F = Σ margins of the unflipped pixels, r = −F·∇F/‖∇F‖², until the wished share has flipped.
+/// Classes (Moosavi-Dezfooli et al. 2016, algorithm 2): r = |f_k − f_0|/‖w‖²·w to the nearest boundary k; with a target, to the
+/// boundary between it and the class that leads at that step. Masks ("DeepFool-style"): r = −F·∇F/‖∇F‖² with F = √Σ margin²
+/// over the unflipped pixels of the wished share, the cheapest by their margins, until that share has flipped. Where pixels are
+/// independent and have gradients of one length this is the smallest perturbation; the plain sum Σ margin is not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::attack) struct DeepFool {
     steps: usize,
@@ -19,6 +22,8 @@ pub(in crate::attack) struct DeepFool {
 
 /// At most so many of the likeliest classes are looked at, as in the authors' code.
 const MOST_CLASSES: usize = 10;
+/// A step goes so far beyond a boundary, in units of the logits.
+const BEYOND: f64 = 1e-4;
 
 impl DeepFool {
     pub fn l2(attack: &Attack) -> Box<dyn Method> {
@@ -41,17 +46,23 @@ struct Boundary {
 }
 
 impl DeepFool {
-    /// The margins of a mask summed over its unflipped pixels, or the one margin of a model with a single class logit.
-    fn of_margins(rows: &Rows<'_>, x: &Tensor<4>) -> Result<Boundary, ModelError> {
+    /// The root of the summed squares of the unflipped margins of a mask's cheapest pixels, or the one margin of a model with a
+    /// single class logit.
+    fn of_margins(rows: &Rows<'_>, x: &Tensor<4>, share: f32) -> Result<Boundary, ModelError> {
         let x = x.clone().autodiff().require_grad();
         let logits = rows.model.logits(x.clone())?;
-        let hits = to_host(rows.objective.hits(logits.clone().without_autodiff())?)?;
-        let count = x.dims()[0];
-        // Pixels that do not count have no boundary to cross.
-        let counted = rows.objective.weights().greater_elem(0.0).float();
-        let sum = (rows.objective.margins(logits)?.clamp_min(0.0) * counted).sum_dims(&[1, 2, 3]).reshape([count]);
-        let distance = to_host(sum.clone().inner())?;
-        Ok(Boundary { distance, gradient: rows.inside(gradient_of(&x, &sum.sum())), hits })
+        let hits = rows.objective.hits(logits.clone().without_autodiff())?;
+        let margins = rows.objective.margins(logits)?;
+        let wanted = rows.objective.nearest(margins.clone().inner(), hits.clone(), share)?;
+        let open = wanted * margins.clone().inner().greater_equal_elem(0.0).float();
+        // A little more than the margin, so that a boundary on which a pixel lies already is left too.
+        let beyond = (margins + BEYOND) * open;
+        let half = beyond.square().sum_dims(&[1, 2, 3]) * 0.5;
+        let size = (half.clone().inner() * 2.0).sqrt();
+        // ∇F = ∇(F²/2)/F.
+        let none = size.clone().lower_equal_elem(0.0);
+        let gradient = gradient_of(&x, &half.sum()) / size.clone().mask_fill(none, 1.0);
+        Ok(Boundary { distance: to_host(size)?, gradient: rows.inside(gradient), hits: to_host(hits)? })
     }
 
     /// The nearest of the boundaries to other classes (or that to the target), every class a row of its own batch.
@@ -88,15 +99,15 @@ impl DeepFool {
             let far = |k: usize| margin(k).abs() / norms[row * candidates + k].max(1e-20);
             let best = (1..candidates).min_by(|&a, &b| far(a).total_cmp(&far(b))).unwrap_or(0);
             nearest.push((row * candidates + best) as i64);
-            distance.push(margin(best).max(0.0));
+            distance.push(margin(best).max(0.0) + BEYOND as f32);
         }
         let nearest = Tensor::<1, Int>::from_data(TensorData::new(nearest, [count]), &device);
         Ok(Boundary { distance, gradient: w.select(0, nearest), hits })
     }
 
-    /// The classes whose boundaries are looked at, the row's own first.
-    fn candidates(rows: &Rows<'_>) -> Result<Vec<Vec<usize>>, ModelError> {
-        let Logits::Class(z) = rows.model.logits(rows.x.clone())? else { return Err(ModelError::NotClassification) };
+    /// The classes whose boundaries are looked at, the row's own at `x` first.
+    fn candidates(rows: &Rows<'_>, x: &Tensor<4>) -> Result<Vec<Vec<usize>>, ModelError> {
+        let Logits::Class(z) = rows.model.logits(x.clone())? else { return Err(ModelError::NotClassification) };
         let [count, classes] = z.dims();
         let values = to_host(z)?;
         let wished = to_host(rows.objective.targets(count))?;
@@ -121,40 +132,56 @@ impl DeepFool {
     fn boundary(&self, rows: &Rows<'_>, x: &Tensor<4>, classes: Option<&[Vec<usize>]>) -> Result<Boundary, ModelError> {
         match classes {
             Some(classes) => Self::of_classes(rows, x, classes),
-            None => Self::of_margins(rows, x),
+            None => Self::of_margins(rows, x, self.wished(rows)),
         }
+    }
+
+    /// The share of elements that must be as wished.
+    fn wished(&self, rows: &Rows<'_>) -> f32 {
+        if rows.objective.task() == Task::Classification { 1.0 } else { self.share }
     }
 }
 
 impl Method for DeepFool {
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
-        let whole = rows.objective.task() == Task::Classification;
-        let classes =
-            if whole && rows.objective.head() == Head::Softmax { Some(Self::candidates(rows)?) } else { None };
-        let share = if whole { 1.0 } else { self.share };
-        let count = rows.len();
+        let of_classes = rows.objective.task() == Task::Classification && rows.objective.head() == Head::Softmax;
+        let targeted = rows.objective.sign() < 0.0;
+        let mut classes = if of_classes { Some(Self::candidates(rows, &rows.x)?) } else { None };
+        let share = self.wished(rows);
+        let (mut live, mut subset) = (Live::new(rows.len()), None::<Rows<'_>>);
         let mut total = rows.x.zeros_like();
         let mut image = rows.x.clone();
         let (mut zeros, mut gradients, mut stopped) = (None, 0, false);
         for t in 0..self.steps {
-            let here = self.boundary(rows, &image, classes.as_deref())?;
+            let here = subset.as_ref().unwrap_or(rows);
+            if t > 0 && targeted && of_classes {
+                // The class that leads changes on the way to the target.
+                classes = Some(Self::candidates(here, &image)?);
+            }
+            let Boundary { mut distance, mut gradient, hits } = self.boundary(here, &image, classes.as_deref())?;
             gradients += 1;
             if zeros.is_none() {
-                zeros = Some(zero_share(&here.gradient)?);
+                zeros = Some(zero_share(&gradient)?);
             }
-            let open: Vec<f32> = here.hits.iter().map(|&hits| f32::from(u8::from(hits < share))).collect();
-            if !open.contains(&1.0) {
-                break;
+            let done: Vec<bool> = hits.iter().map(|&hits| hits >= share).collect();
+            if let Some(left) = live.retire(&done, &image) {
+                if left.is_empty() {
+                    break;
+                }
+                (image, total, gradient) = (chosen(&image, &left), chosen(&total, &left), chosen(&gradient, &left));
+                distance = kept(&distance, &left);
+                classes = classes.map(|classes| kept(&classes, &left));
+                subset = Some(here.select(&left));
             }
-            // r = −f·w/‖w‖², a little more than f, so that a boundary on which the image lies already is left too.
-            let norm = Norm::L2.of(here.gradient.clone());
+            let here = subset.as_ref().unwrap_or(rows);
+            let norm = Norm::L2.of(gradient.clone());
             let none = norm.clone().lower_equal_elem(0.0);
-            let ahead: Vec<f32> = here.distance.iter().zip(&open).map(|(f, open)| (f + 1e-4) * open).collect();
-            let ahead: Tensor<4> = Tensor::from_data(TensorData::new(ahead, [count, 1, 1, 1]), &image.device());
-            total = total - here.gradient * ahead / norm.square().mask_fill(none, 1.0);
-            image = rows.ball.project(rows.x.clone() + total.clone() * (1.0 + self.overshoot));
-            let logits = rows.model.logits(image.clone())?;
-            let judged = rows.objective.judge_logits(logits.clone())?;
+            let count = distance.len();
+            let ahead: Tensor<4> = Tensor::from_data(TensorData::new(distance, [count, 1, 1, 1]), &image.device());
+            total = total - gradient * ahead / norm.square().mask_fill(none, 1.0);
+            image = here.ball.project(here.x.clone() + total.clone() * (1.0 + self.overshoot));
+            let logits = here.model.logits(image.clone())?;
+            let judged = here.objective.judge_logits(logits.clone())?;
             let told = Step {
                 index: t + 1,
                 of: self.steps,
@@ -168,7 +195,8 @@ impl Method for DeepFool {
                 break;
             }
         }
-        Ok(Found { adversarial: image, gradients, zero_share: zeros, stopped, flow: None })
+        let adversarial = live.whole(image);
+        Ok(Found { adversarial, gradients, zero_share: zeros, stopped, flow: None, clipped: None })
     }
 }
 

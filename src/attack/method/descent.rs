@@ -2,10 +2,12 @@
 //! segmentation are one method with other settings.
 
 use super::best::BestSoFar;
+use crate::attack::live::{Live, chosen, kept};
 use crate::attack::norm::rescaled;
-use crate::attack::objective::{Judged, Judgement};
+use crate::attack::objective::Judged;
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, index_of, zero_share};
 use crate::attack::{Attack, AttackError, Direction, Norm, Weighting};
+use crate::tensor::to_host;
 use burn::tensor::Tensor;
 
 /// Where the first step starts.
@@ -179,83 +181,35 @@ impl Descent {
     }
 }
 
-/// The rows that are still moving, and those that are done.
-struct Live {
-    adversarial: Tensor<4>,
-    momentum: Option<Tensor<4>>,
-    /// Which rows of the batch these are.
-    index: Vec<usize>,
-    done: Vec<(Vec<usize>, Tensor<4>)>,
-}
-
-impl Live {
-    /// Retires the rows that are done; what is left of `gradient` and `judged`, and whether any were retired.
-    fn retire(&mut self, judged: &mut Vec<Judgement>, gradient: &mut Tensor<4>, rows: &Rows<'_>) -> Option<Vec<usize>> {
-        let (done, left): (Vec<usize>, Vec<usize>) = (0..judged.len()).partition(|&i| rows.is_done(&judged[i]));
-        if done.is_empty() {
-            return None;
-        }
-        let device = rows.device();
-        let of = |index: &[usize]| index.iter().map(|&i| self.index[i]).collect::<Vec<_>>();
-        let finished = self.adversarial.clone().select(0, index_of(&done, &device));
-        self.done.push((of(&done), finished));
-        self.index = of(&left);
-        if !left.is_empty() {
-            let index = index_of(&left, &device);
-            self.adversarial = self.adversarial.clone().select(0, index.clone());
-            self.momentum = self.momentum.take().map(|m| m.select(0, index.clone()));
-            *gradient = gradient.clone().select(0, index);
-            *judged = left.iter().map(|&i| judged[i]).collect();
-        }
-        Some(left)
-    }
-
-    /// All rows in their order.
-    fn whole(mut self) -> Tensor<4> {
-        if self.done.is_empty() {
-            return self.adversarial;
-        }
-        if !self.index.is_empty() {
-            self.done.push((self.index, self.adversarial));
-        }
-        let order: Vec<usize> = self.done.iter().flat_map(|(index, _)| index.iter().copied()).collect();
-        let mut place = vec![0; order.len()];
-        for (at, row) in order.into_iter().enumerate() {
-            place[row] = at;
-        }
-        let all = Tensor::cat(self.done.into_iter().map(|(_, images)| images).collect(), 0);
-        let place = index_of(&place, &all.device());
-        all.select(0, place)
-    }
-}
-
 impl Method for Descent {
     fn norm(&self) -> Option<Norm> {
         self.held.then_some(self.norm)
     }
 
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
-        let start = self.start(rows);
-        let mut live = Live { adversarial: start, momentum: None, index: (0..rows.len()).collect(), done: Vec::new() };
+        let mut x = self.start(rows);
+        let (mut live, mut momentum) = (Live::new(rows.len()), None::<Tensor<4>>);
         let mut best = BestSoFar::default();
         let sign = self.sign(rows);
         let mut subset: Option<Rows<'_>> = None;
         let (mut gradients, mut zeros, mut stopped) = (0, None, false);
+        let mut clipped = (self.way == Way::Scaled).then(|| vec![0.0; rows.len()]);
         for t in 0..self.steps {
             let here = subset.as_ref().unwrap_or(rows);
-            let weighting = self.scheme.at(t, self.steps);
             let Judged { mut judged, gradient: mut g, mut logits } =
-                here.gradient(&live.adversarial, &here.objective, weighting)?;
+                here.gradient(&x, &here.objective, self.scheme.at(t, self.steps))?;
             gradients += 1;
             if t == 0 {
                 zeros = Some(zero_share(&g)?);
             }
-            if let Some(left) = live.retire(&mut judged, &mut g, here) {
+            let done: Vec<bool> = judged.iter().map(|j| here.is_done(j)).collect();
+            if let Some(left) = live.retire(&done, &x) {
                 if left.is_empty() {
                     break;
                 }
-                let index = index_of(&left, &here.device());
-                logits = logits.select(&index);
+                (x, g, judged) = (chosen(&x, &left), chosen(&g, &left), kept(&judged, &left));
+                momentum = momentum.map(|m| chosen(&m, &left));
+                logits = logits.select(&index_of(&left, &here.device()));
                 best.select(&left);
                 subset = Some(here.select(&left));
             }
@@ -265,34 +219,32 @@ impl Method for Descent {
                 let mean = g.clone().abs().mean_dims(&[1, 2, 3]);
                 let none = mean.clone().lower_equal_elem(0.0);
                 g = g / mean.mask_fill(none, 1.0);
-                if let Some(before) = live.momentum.take() {
+                if let Some(before) = momentum.take() {
                     g = g + before * decay;
                 }
-                live.momentum = Some(g.clone());
+                momentum = Some(g.clone());
             }
-            let step = here.ball.epsilon.clone() * self.step;
-            let seen = live.adversarial.clone();
-            best.offer(&judged, &seen, &here.objective);
-            live.adversarial = here.ball.project(seen.clone() + self.way(g) * step);
-            let told = Step {
-                index: t + 1,
-                of: self.steps,
-                judged: &judged,
-                seen: &seen,
-                logits: &logits,
-                adversarial: &live.adversarial,
-            };
+            let seen = x;
+            best.offer(&judged, &seen, &here.objective, here.stop_at);
+            let moved = seen.clone() + self.way(g) * (here.ball.epsilon.clone() * self.step);
+            x = here.ball.project(moved.clone());
+            if let Some(clipped) = &mut clipped {
+                let cut = to_host(moved.not_equal(x.clone()).float().mean_dims(&[1, 2, 3]))?;
+                live.index.iter().zip(cut).for_each(|(&row, cut)| clipped[row] = cut);
+            }
+            let told =
+                Step { index: t + 1, of: self.steps, judged: &judged, seen: &seen, logits: &logits, adversarial: &x };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;
                 if stopped {
-                    let newest = here.objective.judge(here.model, live.adversarial.clone())?;
-                    best.offer(&newest, &live.adversarial, &here.objective);
-                    live.adversarial = best.take().unwrap_or(live.adversarial);
+                    let newest = here.objective.judge(here.model, x.clone())?;
+                    best.offer(&newest, &x, &here.objective, here.stop_at);
+                    x = best.take().unwrap_or(x);
                 }
                 break;
             }
         }
-        Ok(Found { adversarial: live.whole(), gradients, zero_share: zeros, stopped, flow: None })
+        Ok(Found { adversarial: live.whole(x), gradients, zero_share: zeros, stopped, flow: None, clipped })
     }
 
     fn direction(&self, rows: &mut Rows<'_>) -> Result<Option<Direction>, AttackError> {
@@ -304,6 +256,6 @@ impl Method for Descent {
         let direction = self.way(g.clone() * self.sign(rows));
         let direction = if self.held { direction.clamp(-1.0, 1.0) } else { direction };
         let loss = judged.iter().map(|j| j.loss).sum();
-        Ok(Some(Direction { direction, gradient: Some(g), loss: Some(loss) }))
+        Ok(Some(Direction { direction, held: self.held, gradient: Some(g), loss: Some(loss) }))
     }
 }

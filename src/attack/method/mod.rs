@@ -13,7 +13,7 @@ mod st_adv;
 
 pub(super) use apgd::Apgd;
 pub(super) use carlini_wagner::CarliniWagner;
-pub(super) use corruption::Corruption;
+pub(super) use corruption::{Corruption, blur};
 pub(super) use deepfool::DeepFool;
 pub(super) use descent::Descent;
 pub(super) use noise::Noise;

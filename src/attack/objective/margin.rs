@@ -1,8 +1,9 @@
 //! How far each pixel or class is from being as an attack wants it.
 
 use super::{Aim, Objective};
-use crate::model::{Head, Logits, ModelError};
-use burn::tensor::{Bool, Int, Tensor};
+use crate::model::{Head, Logits, ModelError, Task};
+use crate::tensor::to_host;
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 /// Below any logit that a finite network gives.
 const LOWEST: f32 = -1e30;
@@ -70,5 +71,55 @@ impl Objective {
             (Aim::Targeted, Head::Softmax) => self.lead(z).greater_elem(0.0),
         };
         Ok((hit.float() * self.weight.clone()).sum_dims(&[1, 2, 3]).reshape([batch]))
+    }
+
+    /// [`Objective::hits`] by a margin: the weighted share of each image's elements whose margin is −`kappa` or less, `[batch]`.
+    ///
+    /// # Errors
+    /// If the logits are those of another task.
+    pub(in crate::attack) fn hits_by(&self, logits: Logits, kappa: f64) -> Result<Tensor<1>, ModelError> {
+        if kappa <= 0.0 {
+            return self.hits(logits);
+        }
+        let hit = self.margins(logits)?.lower_equal_elem(-kappa).float();
+        let batch = hit.dims()[0];
+        Ok((hit * self.weight.clone()).sum_dims(&[1, 2, 3]).reshape([batch]))
+    }
+
+    /// 1 at the share `share` of each image's counted elements that are nearest to being as the attack wants them, 0 elsewhere, of
+    /// the shape of `margins` (`[batch, 1, height, width]`). `hits` is the share of each image that is so already: while it is
+    /// too small, at least one element more is wanted.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(in crate::attack) fn nearest(
+        &self,
+        margins: Tensor<4>,
+        hits: Tensor<1>,
+        share: f32,
+    ) -> Result<Tensor<4>, ModelError> {
+        let shape = margins.dims();
+        let weight = self.weight.clone().expand(shape);
+        if share >= 1.0 || self.task == Task::Classification {
+            return Ok(weight.greater_elem(0.0).float());
+        }
+        let device = margins.device();
+        let (margins, weight, hits) = (to_host(margins)?, to_host(weight)?, to_host(hits)?);
+        let size = shape[2] * shape[3];
+        let mut wanted = vec![0.0; margins.len()];
+        for (image, hits) in hits.into_iter().enumerate() {
+            let from = image * size;
+            let mut counted: Vec<usize> = (from..from + size).filter(|&i| weight[i] > 0.0).collect();
+            let done = (f64::from(hits) * counted.len() as f64).round() as usize;
+            let least = (f64::from(share) * counted.len() as f64 - 1e-3).ceil().max(1.0) as usize;
+            let many = if hits < share { least.max(done + 1) } else { least };
+            if many < counted.len() {
+                let nearer = |a: &usize, b: &usize| margins[*a].total_cmp(&margins[*b]).then(a.cmp(b));
+                counted.select_nth_unstable_by(many, nearer);
+                counted.truncate(many);
+            }
+            counted.into_iter().for_each(|i| wanted[i] = 1.0);
+        }
+        Ok(Tensor::from_data(TensorData::new(wanted, shape), &device))
     }
 }

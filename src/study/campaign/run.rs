@@ -3,7 +3,9 @@
 use super::images::{Opened, Reader};
 use super::row::{Found, RowKey};
 use super::{CampaignModel, CampaignPlan, CampaignSet, Table, TableError};
-use crate::attack::{Attack, EpsilonMeaning, Norm, Objective, Options, Reference};
+use crate::attack::{
+    Attack, EpsilonMeaning, Norm, Objective, Options, Reference, largest_displacement, random_flow, warped,
+};
 use crate::data::LabelMap;
 use crate::model::Task;
 use crate::study::report::{Criterion, ReportError};
@@ -100,6 +102,8 @@ struct Made {
     /// The cell of the key; empty where the attack finds its own.
     epsilon: String,
     adversarial: Tensor<4>,
+    /// For attacks that move pixels.
+    flow: Option<Tensor<4>>,
     gradients: usize,
     zero_share: Option<Vec<f32>>,
 }
@@ -241,6 +245,7 @@ impl Chunk<'_> {
             let made = |(cell, epsilon): (String, f64)| Made {
                 epsilon: cell,
                 adversarial: direction.adversarial(&x, epsilon),
+                flow: None,
                 gradients: usize::from(direction.gradient.is_some()),
                 zero_share: zero_share.clone(),
             };
@@ -258,13 +263,14 @@ impl Chunk<'_> {
             .map(|(i, (epsilon, _))| Made {
                 epsilon,
                 adversarial: outcome.adversarial.clone().narrow(0, i * n, n),
+                flow: outcome.flow.as_ref().map(|flow| flow.clone().narrow(0, i * n, n)),
                 gradients: outcome.gradients,
                 zero_share: outcome.zero_share.as_ref().map(|all| all[i * n..(i + 1) * n].to_vec()),
             })
             .collect())
     }
 
-    /// Judges what was made, and random signs of the same L∞ norm, on every model.
+    /// Judges what was made, and random signs of the same L∞ norm (a random flow, where pixels were moved), on every model.
     fn judge(
         &self,
         attack: Attack,
@@ -285,10 +291,18 @@ impl Chunk<'_> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut keys = keys.iter();
         for made in made {
-            let control = self.control(attack, made, &x, &signs).map_err(model_failed)?;
+            let (control, moved) = match &made.flow {
+                Some(flow) => {
+                    let pixels = largest_displacement(flow).map_err(model_failed)?;
+                    let flow = random_flow(&x, &pixels, seed, None).map_err(model_failed)?;
+                    (warped(&x, flow.clone()), Some(flow))
+                }
+                None => (self.control(attack, made, &x, &signs).map_err(model_failed)?, None),
+            };
             for judges in ready {
-                let attacked = Subject::judge_all(judges, &made.adversarial).map_err(model_failed)?;
-                let controls = Subject::judge_all(judges, &control).map_err(model_failed)?;
+                let attacked =
+                    Subject::judge_all_moved(judges, &made.adversarial, made.flow.as_ref()).map_err(model_failed)?;
+                let controls = Subject::judge_all_moved(judges, &control, moved.as_ref()).map_err(model_failed)?;
                 for (i, ((subject, attacked), control)) in judges.iter().zip(&attacked).zip(&controls).enumerate() {
                     let Some(key) = keys.next() else { continue };
                     let zero_share = made.zero_share.as_ref().and_then(|all| all.get(i).copied());

@@ -138,8 +138,12 @@ impl Painter<'_> {
     fn paint(&self, index: usize, verdict: Verdict) -> Result<Painted, ReportError> {
         let point = &self.curve.points[index];
         let subject = self.subject;
-        let adversarial = self.adversary.at_last(point.epsilon)?;
-        let judged = if point.epsilon == 0.0 { subject.clean.clone() } else { subject.judge(&adversarial)? };
+        let attempt = self.adversary.attempt_last(point.epsilon)?;
+        let adversarial = attempt.image;
+        let judged = match point.epsilon {
+            0.0 => subject.clean.clone(),
+            _ => subject.judge_moved(&adversarial, attempt.flow.as_ref())?,
+        };
         let (changed, probability) = (judged.image.clone(), judged.on_host.clone());
         let image = &subject.case.image;
         let pictures = PanelPictures {
