@@ -4,6 +4,7 @@
 
 mod app;
 mod attack_formulas;
+mod attack_judging;
 mod attack_libraries;
 mod attack_panel;
 mod attack_progress;
