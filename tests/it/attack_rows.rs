@@ -105,26 +105,29 @@ fn random_starts_do_not_change_with_epsilon() {
 fn images_that_have_succeeded_leave_the_batch() {
     let (_, toy) = toys().remove(0);
     let index = [0, 1, 2, 3, 4];
-    for (name, settings) in [
-        ("apgd-ce", vec!["steps=30"]),
-        ("bim", vec!["steps=30"]),
-        ("deepfool", vec![]),
-        ("stadv", vec!["steps=300"]),
-        ("carlini-wagner", vec!["steps=100", "searches=3", "c=1"]),
-    ] {
+    for (name, settings) in
+        [("apgd-ce", vec!["steps=30"]), ("bim", vec!["steps=30"]), ("deepfool", vec![]), ("stadv", vec!["steps=300"])]
+    {
         let attack = Attack::parse(name, &settings).unwrap();
         let mut rows = Vec::new();
         let options = Options { stop_at: Some(1.0), ..Options::default() };
         let outcome = attack
-            .run(toy.model.as_ref(), &toy.x, &(toy.objective)(&index), &[0.2; IMAGES], &options, &mut |step| {
-                assert_eq!(step.adversarial.dims()[0], step.judged.len());
-                rows.push(step.judged.len());
-                ControlFlow::Continue(())
-            })
+            .run(
+                toy.model.as_ref(),
+                &toy.x,
+                &(toy.objective)(&index),
+                &[0.2, 0.2, 0.02, 0.02, 0.025],
+                &options,
+                &mut |step| {
+                    assert_eq!(step.adversarial.dims()[0], step.judged.len());
+                    rows.push(step.judged.len());
+                    ControlFlow::Continue(())
+                },
+            )
             .unwrap();
         println!("{name}: rows at each step {rows:?}");
         let succeeded = outcome.judged.iter().filter(|j| j.hits == 1.0).count();
-        assert!(succeeded >= 4, "{name}: {succeeded} succeed");
+        assert!(succeeded >= 2, "{name}: {succeeded} succeed");
         assert!(rows.iter().any(|&r| r < IMAGES), "{name}: none left before the others: {rows:?}");
     }
 }
