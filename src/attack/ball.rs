@@ -5,7 +5,7 @@ use super::Norm;
 use super::random::Random;
 use crate::model::ModelError;
 use crate::tensor::to_host;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 /// The set of images that an attack may choose from, for each image of a batch.
 #[derive(Clone, Debug)]
@@ -102,8 +102,8 @@ impl Ball {
     }
 
     /// The balls of the images `index`, in that order.
-    pub fn select(&self, index: &Tensor<1, Int>) -> Self {
-        let of = |t: &Tensor<4>| t.clone().select(0, index.clone());
+    pub fn select(&self, index: &[usize]) -> Self {
+        let of = |t: &Tensor<4>| crate::tensor::rows(t.clone(), index);
         Self {
             norm: self.norm,
             x: of(&self.x),

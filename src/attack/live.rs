@@ -1,6 +1,5 @@
 //! Rows that are retired from a batch once nothing is left to do for them.
 
-use super::rows::index_of;
 use burn::tensor::Tensor;
 
 /// Which rows of a batch are still attacked, and what became of those that are not.
@@ -48,7 +47,7 @@ impl Live {
 
 /// The rows `places` of `images`.
 pub(super) fn chosen(images: &Tensor<4>, places: &[usize]) -> Tensor<4> {
-    images.clone().select(0, index_of(places, &images.device()))
+    crate::tensor::rows(images.clone(), places)
 }
 
 /// The entries `places` of `values`.

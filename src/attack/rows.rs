@@ -5,7 +5,7 @@ use super::objective::{Judged, Judgement, Weighting, judged_gradient};
 use super::random::Random;
 use super::{AttackError, Direction, Norm, Objective};
 use crate::model::{Logits, Model, ModelError, Task};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::ops::ControlFlow;
 
 /// What an iterative attack says after each step. What it holds was computed for the step itself, so that listening costs
@@ -83,12 +83,11 @@ impl Rows<'_> {
 
     /// The rows `keep`, without their random numbers.
     pub fn select(&self, keep: &[usize]) -> Self {
-        let index = index_of(keep, &self.device());
         Self {
             model: self.model,
-            x: self.x.clone().select(0, index.clone()),
-            objective: self.objective.select(&index),
-            ball: self.ball.select(&index),
+            x: crate::tensor::rows(self.x.clone(), keep),
+            objective: self.objective.select(keep),
+            ball: self.ball.select(keep),
             epsilons: keep.iter().map(|&i| self.epsilons[i]).collect(),
             region: self.region.clone(),
             random: Vec::new(),
@@ -153,12 +152,6 @@ pub(super) trait Method {
     fn direction(&self, _rows: &mut Rows<'_>) -> Result<Option<Direction>, AttackError> {
         Ok(None)
     }
-}
-
-/// A choice of rows, on the device.
-pub(super) fn index_of(rows: &[usize], device: &Device) -> Tensor<1, Int> {
-    let index: Vec<i64> = rows.iter().map(|&i| i as i64).collect();
-    Tensor::from_data(TensorData::new(index, [rows.len()]), device)
 }
 
 /// The share of zero entries of each row of `gradient`.

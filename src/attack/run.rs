@@ -4,7 +4,7 @@
 use super::ball::Ball;
 use super::objective::{Aim, Judgement, Objective};
 use super::random::{Random, stream_of};
-use super::rows::{Found, Method, Observer, Rows, Step, goal, index_of};
+use super::rows::{Found, Method, Observer, Rows, Step, goal};
 use super::{Attack, AttackError, Direction};
 use crate::model::{Model, ModelError, Task};
 use crate::tensor::to_host;
@@ -99,7 +99,7 @@ impl Attack {
             };
             let found = self.chunk(model, x, objective, epsilons, options, (chunk, &streams), &mut counted)?;
             gradients = gradients.max(found.gradients);
-            let chunk_objective = objective.select(&index_of(&images(chunk), &x.device()));
+            let chunk_objective = objective.select(&images(chunk));
             let judged = chunk_objective.judge(model, found.adversarial.clone())?;
             for (row, &(image, _)) in chunk.iter().enumerate() {
                 let one = |t: &Tensor<4>| t.clone().narrow(0, row, 1);
@@ -125,7 +125,7 @@ impl Attack {
                 // Stopped before this image's turn: it is as it was.
                 None => {
                     let adversarial = x.clone().narrow(0, image, 1);
-                    let of_image = objective.select(&index_of(&[image], &x.device()));
+                    let of_image = objective.select(&[image]);
                     let judged = of_image.judge(model, adversarial.clone())?;
                     let judged = judged.first().copied().unwrap_or(Judgement { loss: 0.0, hits: 0.0 });
                     Best { adversarial, judged, zero_share: None, flow: None, clipped: None }
@@ -271,8 +271,8 @@ impl Attack {
         options: &Options,
         (chunk, streams): (&[(usize, usize)], &[u64]),
     ) -> Result<Rows<'a>, ModelError> {
-        let index = index_of(&images(chunk), &x.device());
-        let of = |t: &Tensor<4>| t.clone().select(0, index.clone());
+        let index = images(chunk);
+        let of = |t: &Tensor<4>| crate::tensor::rows(t.clone(), &index);
         let x = of(x);
         let limits = options.limits.as_ref().map(|(lower, upper)| (of(lower), of(upper)));
         let epsilons: Vec<f64> = chunk.iter().map(|&(image, _)| epsilons[image]).collect();

@@ -39,6 +39,7 @@ pub struct ComparisonNews {
 
 /// What is new of one attack.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few a second")]
 pub enum ComparedWhat {
     /// A point, with the control's at the same ε where ε is its L∞ radius.
     Point(CurvePoint, Option<CurvePoint>),

@@ -181,6 +181,7 @@ impl UpOptions {
     ///
     /// # Errors
     /// `x`, for burn's own operation.
+    #[expect(clippy::result_large_err, reason = "not an error: the tensor handed back for the other way")]
     pub fn apply(
         &self,
         x: Tensor<4>,
@@ -248,6 +249,7 @@ impl Pool {
     ///
     /// # Errors
     /// `x`, for burn's own operation.
+    #[expect(clippy::result_large_err, reason = "not an error: the tensor handed back for the other way")]
     pub fn apply(self, x: Tensor<4>) -> Result<Tensor<4>, Tensor<4>> {
         let empty = x.shape().num_elements() == 0 || self.output.contains(&0);
         if empty || !is_cpu(&x.device()) {
@@ -262,6 +264,7 @@ impl Mix {
     ///
     /// # Errors
     /// `x`, for burn's own operations.
+    #[expect(clippy::result_large_err, reason = "not an error: the tensor handed back for the other way")]
     pub fn apply(self, x: Tensor<4>) -> Result<Tensor<4>, Tensor<4>> {
         let [_, _, height, width] = x.dims();
         let [from, to] = self.sizes();

@@ -52,7 +52,7 @@ fn with_zeros<B: Backend>(x: FloatTensor<B>, stride: [usize; 2]) -> FloatTensor<
     }
     let zeros = PadMode::Constant(0.0);
     let x = B::float_reshape(x, [batch * channels, height, width, 1].into());
-    let x = B::float_pad(x, &[(0, 0), (0, 0), (0, 0), (0, stride[1] - 1)], zeros.clone());
+    let x = B::float_pad(x, &[(0, 0), (0, 0), (0, 0), (0, stride[1] - 1)], zeros);
     let x = B::float_reshape(x, [batch * channels, height, 1, width * stride[1]].into());
     let x = B::float_pad(x, &[(0, 0), (0, 0), (0, stride[0] - 1), (0, 0)], zeros);
     B::float_reshape(x, [batch, channels, height * stride[0], width * stride[1]].into())

@@ -33,7 +33,7 @@ pub use open::{open, open_watched};
 pub use predict::{Classified, Prediction, class_probabilities, classified, classify, predict, prediction};
 pub use watch::Watch;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
 
 /// What a model puts out before its final activation.
@@ -57,10 +57,10 @@ impl Logits {
 
     /// Those of the images `index`, in that order.
     #[must_use]
-    pub fn select(&self, index: &Tensor<1, Int>) -> Self {
+    pub fn select(&self, index: &[usize]) -> Self {
         match self {
-            Self::Dense(z) => Self::Dense(z.clone().select(0, index.clone())),
-            Self::Class(z) => Self::Class(z.clone().select(0, index.clone())),
+            Self::Dense(z) => Self::Dense(crate::tensor::rows(z.clone(), index)),
+            Self::Class(z) => Self::Class(crate::tensor::rows(z.clone(), index)),
         }
     }
 }

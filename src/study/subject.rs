@@ -54,6 +54,7 @@ pub struct Judged {
 }
 
 /// What a model says, whatever its task.
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
 enum Output {
     Mask(Prediction),
     Class(Classified),

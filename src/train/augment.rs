@@ -137,7 +137,8 @@ impl Warp {
         let (mut scale, mut shift) = (1.0, [0.0; 2]);
         if augmentation.zoom < 1.0 {
             scale = 1.0 - (1.0 - augmentation.zoom) * unit(rng);
-            let room = (1.0 - scale) * side as f32 / 2.0;
+            // Between the centres of the outermost pixels, so that nothing is read from beyond them.
+            let room = (1.0 - scale) * (side as f32 - 1.0) / 2.0;
             shift = [0; 2].map(|_| room * (2.0 * unit(rng) - 1.0));
         }
         let turned = angle != 0.0 || scale != 1.0;

@@ -112,7 +112,7 @@ impl RecipeFile {
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let fail = |cause: String| DataError::new(path, cause, "");
         let text = std::fs::read_to_string(path).map_err(|e| fail(format!("cannot be read ({e})")))?;
-        let mut file = Self::parse(&text).map_err(|cause| fail(cause))?;
+        let mut file = Self::parse(&text).map_err(fail)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for place in [&mut file.data.path, &mut file.data.image, &mut file.data.label].into_iter().flatten() {
             *place = folder.join(&*place);

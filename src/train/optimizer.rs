@@ -116,6 +116,7 @@ enum Rule {
 
 /// What a rule remembers of a parameter, flattened.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "all of a network are of one kind")]
 enum State {
     Moments(AdaptiveMomentumState<1>),
     Velocity(Tensor<1>),

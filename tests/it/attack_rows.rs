@@ -14,11 +14,14 @@ fn tensor(values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
+/// The objective of a choice of images.
+type ObjectiveOf = Box<dyn Fn(&[usize]) -> Objective>;
+
 /// A model, images, and the objective of a choice of them.
 struct Toy {
     model: Box<dyn Model>,
     x: Tensor<4>,
-    objective: Box<dyn Fn(&[usize]) -> Objective>,
+    objective: ObjectiveOf,
 }
 
 const IMAGES: usize = 5;

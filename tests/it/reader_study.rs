@@ -110,7 +110,7 @@ fn a_whole_session_finds_the_observers_threshold() {
     harness.run_steps(3);
     let found = harness.state().state.seen.thresholds.clone();
     assert_eq!(found.len(), 1);
-    let threshold = found[0].fit.threshold.clone();
+    let threshold = found[0].fit.threshold;
     let level = threshold.median * 255.0;
     println!("threshold {level:.2}/255, 95 % {:?}", threshold.interval.map(|e| e * 255.0));
     assert!((2.7..6.0).contains(&level), "the observer's is 4/255, found {level}");

@@ -70,39 +70,32 @@ impl DeepFool {
         let (count, device) = (x.dims()[0], x.device());
         let candidates = classes.first().map_or(0, Vec::len);
         // Row by row: its own class, then each of the others.
-        let repeated = |times: usize| {
-            let index: Vec<i64> = (0..count).flat_map(|row| std::iter::repeat_n(row as i64, times)).collect();
-            Tensor::<1, Int>::from_data(TensorData::new(index, [count * times]), &device)
-        };
-        let many = x.clone().select(0, repeated(candidates)).autodiff().require_grad();
+        let repeated: Vec<usize> = (0..count).flat_map(|row| std::iter::repeat_n(row, candidates)).collect();
+        let many = crate::tensor::rows(x.clone(), &repeated).autodiff().require_grad();
         let Logits::Class(z) = rows.model.logits(many.clone())? else { return Err(ModelError::NotClassification) };
         let chosen: Vec<i64> = classes.iter().flatten().map(|&c| c as i64).collect();
         let chosen = Tensor::<2, Int>::from_data(TensorData::new(chosen, [count * candidates, 1]), &device);
         let at = z.clone().gather(1, chosen);
         let of_each = gradient_of(&many, &at.clone().sum());
         let hits = {
-            let first: Vec<i64> = (0..count).map(|row| (row * candidates) as i64).collect();
-            let first = Tensor::<1, Int>::from_data(TensorData::new(first, [count]), &device);
-            to_host(rows.objective.hits(Logits::Class(z.inner().select(0, first)))?)?
+            let first: Vec<usize> = (0..count).map(|row| row * candidates).collect();
+            to_host(rows.objective.hits(Logits::Class(crate::tensor::rows(z.inner(), &first)))?)?
         };
         let of_each = rows.inside(of_each);
         let values = to_host(at.inner())?;
-        let own: Vec<i64> =
-            (0..count).flat_map(|row| std::iter::repeat_n((row * candidates) as i64, candidates)).collect();
-        let own = Tensor::<1, Int>::from_data(TensorData::new(own, [count * candidates]), &device);
+        let own: Vec<usize> = repeated.iter().map(|row| row * candidates).collect();
         // w = ∇z_own − ∇z_k and f = z_own − z_k: the margin, and its gradient.
-        let w = of_each.clone().select(0, own) - of_each;
+        let w = crate::tensor::rows(of_each.clone(), &own) - of_each;
         let norms = to_host(Norm::L2.of(w.clone()))?;
         let (mut nearest, mut distance) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for row in 0..count {
             let margin = |k: usize| values[row * candidates] - values[row * candidates + k];
             let far = |k: usize| margin(k).abs() / norms[row * candidates + k].max(1e-20);
             let best = (1..candidates).min_by(|&a, &b| far(a).total_cmp(&far(b))).unwrap_or(0);
-            nearest.push((row * candidates + best) as i64);
+            nearest.push(row * candidates + best);
             distance.push(margin(best).max(0.0) + BEYOND as f32);
         }
-        let nearest = Tensor::<1, Int>::from_data(TensorData::new(nearest, [count]), &device);
-        Ok(Boundary { distance, gradient: w.select(0, nearest), hits })
+        Ok(Boundary { distance, gradient: crate::tensor::rows(w, &nearest), hits })
     }
 
     /// The classes whose boundaries are looked at, the row's own at `x` first.

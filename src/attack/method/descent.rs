@@ -5,7 +5,7 @@ use super::best::BestSoFar;
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::norm::rescaled;
 use crate::attack::objective::Judged;
-use crate::attack::rows::{Found, Method, Observer, Rows, Step, index_of, zero_share};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
 use crate::attack::{Attack, AttackError, Direction, Norm, Weighting};
 use crate::tensor::to_host;
 use burn::tensor::Tensor;
@@ -209,7 +209,7 @@ impl Method for Descent {
                 }
                 (x, g, judged) = (chosen(&x, &left), chosen(&g, &left), kept(&judged, &left));
                 momentum = momentum.map(|m| chosen(&m, &left));
-                logits = logits.select(&index_of(&left, &here.device()));
+                logits = logits.select(&left);
                 best.select(&left);
                 subset = Some(here.select(&left));
             }

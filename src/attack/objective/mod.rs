@@ -8,7 +8,7 @@ pub use loss::Weighting;
 
 use crate::data::{IGNORE, Mask};
 use crate::model::{Head, Logits, Model, ModelError, Task};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 /// Whose word the loss takes for the truth.
@@ -144,14 +144,14 @@ impl Objective {
     }
 
     /// The objective of the images `index` of the batch, in that order.
-    pub(super) fn select(&self, index: &Tensor<1, Int>) -> Self {
+    pub(super) fn select(&self, index: &[usize]) -> Self {
         // One target for all images serves any choice of them.
         if self.target.dims()[0] == 1 {
             return self.clone();
         }
         Self {
-            target: self.target.clone().select(0, index.clone()),
-            weight: self.weight.clone().select(0, index.clone()),
+            target: crate::tensor::rows(self.target.clone(), index),
+            weight: crate::tensor::rows(self.weight.clone(), index),
             ..self.clone()
         }
     }

@@ -124,8 +124,11 @@ fn measure(
     Ok(Found { image: case.name.clone(), fold, trained_on, curve })
 }
 
+/// A number of a measure.
+type Of = fn(&Measure) -> f64;
+
 /// The columns of the table along ε, each with what is averaged.
-const MEASURES: [(&str, fn(&Measure) -> f64); 4] = [
+const MEASURES: [(&str, Of); 4] = [
     ("soft L2", |m| m.error.l2),
     ("hard L2", |m| (m.error.wrong * m.error.pixels as f64).sqrt()),
     ("wrong pixels", |m| m.error.wrong),

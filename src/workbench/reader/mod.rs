@@ -247,12 +247,12 @@ impl Reader {
         match self.screen {
             Screen::Calibration(_) => self.screen = Screen::Setup,
             Screen::Setup => commands.send(Command::Leave),
-            _ => self.to_setup(commands),
+            _ => self.back_to_setup(commands),
         }
     }
 
     /// Back to the form. What was answered is on disk.
-    fn to_setup(&mut self, commands: &CommandSender) {
+    fn back_to_setup(&mut self, commands: &CommandSender) {
         commands.request(Request::Reader(ReaderRequest::Close));
         commands.request(Request::Stimuli(None));
         commands.request(Request::Reader(ReaderRequest::List(self.draft.folder())));
@@ -311,7 +311,7 @@ impl Reader {
                     ui.label(theme::weak(ui, text));
                 }
                 if ui.button("Back").clicked() {
-                    self.to_setup(commands);
+                    self.back_to_setup(commands);
                 }
             });
         });

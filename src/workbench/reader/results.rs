@@ -21,7 +21,7 @@ impl Reader {
                 commands.send(Command::Leave);
             }
             if ui.button("Another session").clicked() {
-                self.to_setup(commands);
+                self.back_to_setup(commands);
             }
             let folder = session.path.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
             let table = folder.join("trials.csv");
