@@ -333,8 +333,8 @@ impl eframe::App for App {
         self.limit_scale(&context);
         if !staged {
             self.bars_ui(ui);
+            self.tour_ui(ui);
             self.center_ui(ui);
-            self.tour_ui(&context);
         }
         self.sheets_ui(&context);
         self.apply_commands(&context);

@@ -106,11 +106,10 @@ impl App {
         false
     }
 
-    /// The card of the tour, over everything.
-    pub(super) fn tour_ui(&mut self, context: &egui::Context) {
-        let bottom = self.bottom;
+    /// The words of the tour, under the panels: they cover nothing of what they speak of.
+    pub(super) fn tour_ui(&mut self, ui: &mut Ui) {
         if let Some(tour) = &mut self.stages.tour {
-            tour.ui(context, bottom, &self.state, &self.commands);
+            tour.ui(ui, &self.state, &self.commands);
         }
     }
 }

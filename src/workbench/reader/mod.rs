@@ -160,8 +160,12 @@ impl Reader {
     fn finish(&mut self, commands: &CommandSender) {
         self.screen = Screen::Results;
         commands.request(Request::Stimuli(None));
-        if let Some(Ok(found)) = self.session.as_ref().and_then(|s| s.result.as_ref()).map(|r| r.thresholds.clone()) {
-            commands.send(Command::Seen(super::seen::SeenCommand::Thresholds(found)));
+        let Some(session) = &self.session else { return };
+        if let Some(Ok(found)) = session.result.as_ref().map(|r| r.thresholds.clone()) {
+            // One that the study did not reach is no limit.
+            let [_, last] = session.header.plan.range;
+            let reached = found.into_iter().filter(|t| results::is_reached(t, last)).collect();
+            commands.send(Command::Seen(super::seen::SeenCommand::Thresholds(reached)));
         }
     }
 

@@ -5,7 +5,7 @@ use crate::engine::{ReaderRequest, Request, SessionResult, SessionView};
 use crate::observer::Thresholds;
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{Color32, Grid, RichText, Ui};
-use egui_plot::{HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
+use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
 
 /// Points of a drawn ψ.
 const POINTS: usize = 160;
@@ -40,6 +40,12 @@ impl Reader {
             }
             Ok(found) => {
                 table_ui(ui, state, found);
+                let [_, last] = session.header.plan.range;
+                if found.iter().any(|t| !is_reached(t, last)) {
+                    let text = "A threshold beyond the largest ε of the study, or without an upper end, is none: it is no line on the plot. \
+                                More trials, or a larger ε, may find one.";
+                    ui.label(RichText::new(text).color(theme::of(ui).warning));
+                }
                 ui.add_space(8.0);
                 plot_ui(ui, state, &session, result, found);
             }
@@ -59,6 +65,12 @@ impl Reader {
         ui.label(RichText::new(text).color(colour));
         ui.label(theme::weak(ui, format!("Written to {}", session.path.display())));
     }
+}
+
+/// Whether the study has found the threshold: within the ε up to `last` that it could show, and with an upper end.
+pub(super) fn is_reached(found: &Thresholds, last: f64) -> bool {
+    let threshold = &found.fit.threshold;
+    threshold.median <= last && threshold.interval[1].is_finite()
 }
 
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
@@ -110,6 +122,11 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
     };
     let (unit, levels) = (state.unit, state.grey_levels());
     let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
+    // Powers of two of a grey level.
+    let marks: Vec<GridMark> = (-4..=8)
+        .map(|power| GridMark { value: (2f64.powi(power) / 255.0).log10(), step_size: 0.3 })
+        .filter(|mark| (first.log10()..=last.log10() + 1e-9).contains(&mark.value))
+        .collect();
     let plot = Plot::new("psi")
         .height(240.0)
         .width(ui.available_width().min(640.0))
@@ -117,6 +134,8 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
         .allow_zoom(false)
         .allow_scroll(false)
         .allow_boxed_zoom(false)
+        .grid_color(theme::of(ui).line)
+        .x_grid_spacer(move |_| marks.clone())
         .show_x(false)
         .show_y(false)
         .default_x_bounds(first.log10() - 0.05, last.log10() + 0.05)

@@ -36,7 +36,7 @@ pub struct Draft {
 
 impl Draft {
     pub(super) fn new(folder: PathBuf) -> Self {
-        let plan = Plan::new(Task::TwoAlternative, Vec::new(), 60, 0);
+        let plan = Plan::new(Task::TwoAlternative, Vec::new(), 150, 0);
         Self {
             observer: String::new(),
             task: plan.task,
@@ -153,7 +153,7 @@ impl Reader {
             });
             ui.end_row();
             for (i, (text, tip, range)) in [
-                ("Trials", "For each attack. 60 give an interval of about a factor of 2.5, 150 one of 1.8 (observer simulate).", 1..=2000),
+                ("Trials", "For each attack. After 150 the upper end of the interval is about twice its lower one, after 60 eight times (observer simulate).", 1..=2000),
                 ("Catch trials", "Of the largest ε (which of two) or unaltered (altered or not), strewn among the others.", 0..=500),
                 ("Practice trials", "First, with feedback; they do not count.", 0..=50),
                 ("Break after", "So many trials; 0: none.", 0..=1000),

@@ -9,7 +9,7 @@ pub use steps::STEPS;
 use super::state::{Look, State};
 use super::{Command, CommandSender, theme};
 use crate::engine::Request;
-use eframe::egui::{self, Align2, Context, Key, Modifiers, RichText, vec2};
+use eframe::egui::{self, Context, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
 use steps::Step;
 
 /// A tour under way.
@@ -99,53 +99,40 @@ impl Tour {
         }
     }
 
-    /// The card with the step's words.
-    pub(super) fn ui(&mut self, context: &Context, bottom: f32, state: &State, commands: &CommandSender) {
+    /// The bar with the step's words.
+    pub(super) fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
         let step = self.step();
         let large = theme::type_size(&state.look);
         let mut go = 0;
-        let place = vec2(0.0, -bottom - 12.0);
-        egui::Window::new("Guided tour")
-            .title_bar(false)
-            .resizable(false)
-            .collapsible(false)
-            .anchor(Align2::CENTER_BOTTOM, place)
-            .show(context, |ui| {
-                ui.set_width((520.0 * large).min(context.content_rect().width() - 80.0));
-                ui.horizontal(|ui| {
-                    ui.label(theme::semibold(step.title).size(16.0 * large));
-                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                        ui.label(theme::weak(ui, format!("{} of {}", self.at + 1, STEPS.len())));
-                    });
-                });
-                ui.label(RichText::new((step.words)(state)).size(13.0 * large));
-                ui.add_space(4.0);
-                ui.horizontal(|ui| {
-                    if ui.add_enabled(self.at > 0, egui::Button::new("← Back")).clicked() {
-                        go = -1;
+        let fill = theme::of(ui).accent_wash;
+        let frame = Frame::NONE.fill(fill).inner_margin(Margin::symmetric(16, 8));
+        Panel::bottom("guided tour").frame(frame).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.label(theme::semibold(step.title).size(16.0 * large));
+                ui.label(theme::weak(ui, format!("{} of {}", self.at + 1, STEPS.len())));
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    if ui.button("End").on_hover_text("Esc").clicked() {
+                        commands.send(Command::Leave);
+                    }
+                    if ui.button("Full screen").on_hover_text("F11").clicked() {
+                        commands.send(Command::FullScreen);
+                    }
+                    let presenter = state.look.presenter;
+                    let tip = "Large type, only pictures and ε. P";
+                    if ui.add(egui::Button::selectable(presenter, "Presenter")).on_hover_text(tip).clicked() {
+                        commands.send(Command::Look(Look { presenter: !presenter, ..state.look }));
                     }
                     let name = if self.at + 1 == STEPS.len() { "Finish" } else { "Next →" };
                     if ui.button(name).clicked() {
                         go = 1;
                     }
-                    let presenter = state.look.presenter;
-                    if ui
-                        .selectable_label(presenter, "Presenter")
-                        .on_hover_text("Large type, only pictures and ε. P")
-                        .clicked()
-                    {
-                        commands.send(Command::Look(Look { presenter: !presenter, ..state.look }));
+                    if ui.add_enabled(self.at > 0, egui::Button::new("← Back")).clicked() {
+                        go = -1;
                     }
-                    if ui.button("Full screen").on_hover_text("F11").clicked() {
-                        commands.send(Command::FullScreen);
-                    }
-                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                        if ui.button("End").on_hover_text("Esc").clicked() {
-                            commands.send(Command::Leave);
-                        }
-                    });
                 });
             });
+            ui.label(RichText::new((step.words)(state)).size(13.0 * large));
+        });
         if go != 0 {
             self.go(go, commands);
         }

@@ -114,7 +114,7 @@ pub const STEPS: [Step; 7] = [
                 focus: None,
                 pictures: vec![Picture::Original, Picture::Adversarial],
                 comparison: Comparison::SideBySide,
-                window: [0.4, 0.7],
+                window: [0.2, 0.7],
                 ..state.view.clone()
             };
             commands.send(Command::View(Box::new(view)));
