@@ -81,8 +81,9 @@ def of_tiff(path):
         if page.photometric == 0:
             values = (2**page.bitspersample - 1) - values
         if page.photometric == 3:
-            table = np.array(page.colormap)
-            return planes(np.moveaxis(table[:, values], 0, -1), True), "scaled"
+            # Colour maps have 16 bits; a picture of 8 takes the upper ones, as libtiff does.
+            table = np.array(page.colormap) >> 8
+            return planes(np.moveaxis(table[:, values], 0, -1), True), "exact"
         lossy = page.compression in (6, 7) or page.photometric == 6
         few = page.bitspersample < 8 or page.bitspersample in (10, 12, 14)
         return planes(values, colour), "lossy" if lossy else "scaled" if few else "exact"
