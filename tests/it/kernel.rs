@@ -218,8 +218,8 @@ fn pooling_equals_burns() {
 #[test]
 fn resampling_is_the_product_with_its_matrices() {
     // Of each output: the inputs that it reads, and their shares.
-    type Axis = Vec<Vec<(usize, f32)>>;
-    let (rows, columns): (Axis, Axis) = (
+    type Taps = Vec<Vec<(usize, f32)>>;
+    let (rows, columns): (Taps, Taps) = (
         (0..9).map(|i| vec![(i / 2, 0.75), ((i / 2 + 1).min(4), 0.25)]).collect(),
         (0..4).map(|i| vec![(i, 1.0), (i + 2, -0.5), (i, 0.25)]).collect(),
     );
