@@ -249,6 +249,9 @@ impl Graph {
         if !value.is_float() {
             return Err(self.error(format!("gives {} where floats are needed", value.element().name())));
         }
+        if shape.contains(&0) {
+            return Err(self.error(format!("gives an empty output of shape {shape:?}")));
+        }
         let tensor = value.into_float(&self.device);
         Ok(match shape[..] {
             // Global pooling without a Flatten behind it.
