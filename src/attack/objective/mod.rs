@@ -272,5 +272,14 @@ pub(super) fn judged_gradient(
 /// ∂loss/∂x; zeros where the loss does not depend on x.
 pub(super) fn gradient_of(x: &Tensor<4>, loss: &Tensor<1>) -> Tensor<4> {
     let gradients = loss.backward();
-    x.grad(&gradients).unwrap_or_else(|| x.clone().inner().zeros_like())
+    x.grad(&gradients).map_or_else(|| x.clone().inner().zeros_like(), in_order)
+}
+
+/// A gradient whose strides are those of its shape. On a GPU that of a convolution of one channel may come with the channel as what
+/// varies fastest; burn 0.22 then takes this for the order of all that a fused operation reads, and x + ε·sign(g) comes out as
+/// if x were 0. Two other shapes give it the plain order; on the CPU they cost nothing.
+fn in_order(gradient: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = gradient.dims();
+    let rows: Tensor<2> = gradient.reshape([batch, channels * height * width]);
+    rows.reshape([batch, channels, height, width])
 }
