@@ -1,7 +1,7 @@
 //! Attacks are numerically those of Foolbox, torchattacks and ART where these agree, and those of the papers' formulas run
 //! in PyTorch where no library has them; `tests/fixtures/attacks.py` computed the values.
 
-use crate::fixture::{Fixture, host};
+use crate::fixture::{Fixture, devices, host};
 use crate::toys::{Attacks, Cnn};
 use burn::tensor::{Device, Tensor};
 use epsiloscope::attack::{Attack, Objective, Options};
@@ -19,11 +19,6 @@ pub const GRADIENT: f32 = 2e-5;
 /// The same, on a device that sums in an order of its own.
 fn gradient_tolerance(device_name: &str) -> f32 {
     if device_name == "Flex" { GRADIENT } else { 5.0 * GRADIENT }
-}
-
-/// On the CPU alone: on a GPU in software, burn 0.22's fused kernels give wrong images here (README, "What it cannot do").
-fn cpu() -> [(&'static str, Device); 1] {
-    [("Flex", Device::flex())]
 }
 
 /// The share of values that may differ by more.
@@ -50,7 +45,7 @@ fn run(attack: Attack, model: &dyn Model, x: &Tensor<4>, objective: &Objective, 
 #[test]
 fn classifiers_are_attacked_as_by_foolbox_torchattacks_and_art() {
     let attacks = Attacks::open();
-    for (device_name, device) in cpu() {
+    for (device_name, device) in devices() {
         let model = Cnn::new(&attacks, &device);
         let x = attacks.tensor("x", &device).narrow(0, 0, COMPARED);
         let objective = Objective::classes(Head::Softmax, 1, &attacks.labels(COMPARED), &device);
@@ -85,7 +80,7 @@ fn classifiers_are_attacked_as_by_foolbox_torchattacks_and_art() {
 #[test]
 fn without_the_sign_as_cheng_et_al() {
     let attacks = Attacks::open();
-    for (device_name, device) in cpu() {
+    for (device_name, device) in devices() {
         let model = Cnn::new(&attacks, &device);
         let x = attacks.tensor("x", &device).narrow(0, 0, COMPARED);
         let objective = Objective::classes(Head::Softmax, 1, &attacks.labels(COMPARED), &device);
