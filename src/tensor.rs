@@ -32,28 +32,7 @@ pub fn to_host<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>, ModelError> {
     x.without_autodiff().try_into_vec_as::<f32>().map_err(ModelError::device)
 }
 
-/// `x`, which nobody tracks, as an array of its own.
-///
-/// On GPUs burn 0.22 fuses `narrow` and `select` with the operations after them; on one in software the fused kernel was seen to
-/// read the first elements over and over. So attacks and the choice of rows start from arrays of their own, by way of the host.
-/// That is not the whole of it: attacks of many steps are still wrong there (README, "What it cannot do").
-///
-/// # Errors
-/// If the device fails.
-pub fn plain<const D: usize>(x: &Tensor<D>) -> Result<Tensor<D>, ModelError> {
-    if on_cpu(x) {
-        return Ok(x.clone());
-    }
-    Ok(Tensor::from_data(TensorData::new(to_host(x.clone())?, x.dims()), &x.device().without_autodiff()))
-}
-
-fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
-    x.device().without_autodiff() == Device::flex()
-}
-
 /// The rows `index` of `x`, which nobody tracks, along its first axis, in that order, any of them any number of times.
-///
-/// Instead of `Tensor::select`, for the reason that [`plain`] gives.
 pub fn rows<const D: usize>(x: Tensor<D>, index: &[usize]) -> Tensor<D> {
     let count = x.dims()[0];
     if index.len() == count && index.iter().enumerate().all(|(place, &row)| place == row) {
@@ -63,9 +42,7 @@ pub fn rows<const D: usize>(x: Tensor<D>, index: &[usize]) -> Tensor<D> {
         TensorData::new(index.iter().map(|&row| row as i64).collect(), [index.len()]),
         &x.device(),
     );
-    let chosen = x.select(0, chosen);
-    // A device that fails says so at the next reading.
-    plain(&chosen).unwrap_or(chosen)
+    x.select(0, chosen)
 }
 
 #[cfg(test)]

@@ -84,7 +84,6 @@ impl Attack {
     ) -> Result<Outcome, AttackError> {
         self.check(objective)?;
         self.check_input(x, epsilons)?;
-        let x = &crate::tensor::plain(x)?;
         let [batch, _, height, width] = x.dims();
         let restarts = self.count("restarts").max(1);
         let all: Vec<(usize, usize)> = (0..batch).flat_map(|image| (0..restarts).map(move |r| (image, r))).collect();
@@ -174,7 +173,6 @@ impl Attack {
         if options.limits.is_some() || options.start.is_some() {
             return Ok(None);
         }
-        let x = &crate::tensor::plain(x)?;
         let ones = vec![1.0; x.dims()[0]];
         let rows: Vec<(usize, usize)> = (0..ones.len()).map(|image| (image, 0)).collect();
         let method = self.method();

@@ -39,7 +39,6 @@ fn assert_consistent(state: &State) {
 }
 
 #[test]
-#[ignore = "does not always end: after an attack of many steps the window may wait for a picture that is done; open"]
 fn a_new_image_is_shown_before_its_attack_is_done_and_never_under_the_name_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let volume = folder.path().join("volume.nii.gz");
@@ -49,28 +48,29 @@ fn a_new_image_is_shown_before_its_attack_is_done_and_never_under_the_name_of_an
     let sample = harness.state().state.case.clone().unwrap();
     harness.state().send(Command::Attack(slow()));
     harness.state().send(Command::Engine(Request::Open { image: volume.clone(), label: None, slice: None }));
-    let (mut early, mut seen) = (false, false);
-    wait(&mut harness, "the volume", |app| {
-        assert_consistent(&app.state);
-        app.state.early.is_some()
-    });
+    // The image alone, what the model sees in it, or a picture of the attack under way: which of them comes first depends on
+    // how fast the machine is, but not all of them may come after the attack.
+    let (mut shown, mut seen) = (false, false);
     let start = std::time::Instant::now();
-    while !current(harness.state()) {
+    loop {
+        harness.step();
         let state = &harness.state().state;
         assert_consistent(state);
-        if state.early.is_some() {
-            early = true;
-            seen |= state.early.as_ref().is_some_and(|early| early.clean.is_some());
-            assert_eq!(state.case.as_ref().unwrap().path.as_ref(), Some(&volume));
-            assert!(harness.query_all_by_label_contains("computing…").count() >= 3, "the others are on their way");
+        if state.case.as_ref().is_some_and(|case| case.path.as_ref() == Some(&volume)) {
+            if current(harness.state()) {
+                break;
+            }
+            shown |= state.early.is_some() || state.frame.is_some();
+            seen |= state.frame.is_some() || state.early.as_ref().is_some_and(|early| early.clean.is_some());
+            if state.early.is_some() {
+                let coming = harness.query_all_by_label_contains("computing…").count();
+                assert!(coming >= 3, "the others are on their way");
+            }
         }
-        // The picture of an attack under way has the model's clean opinion too.
-        let of_volume = state.case.as_ref().is_some_and(|case| case.path.as_ref() == Some(&volume));
-        seen |= of_volume && state.frame.is_some() && !current(harness.state());
         assert!(start.elapsed() < LIMIT);
-        harness.step();
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(early && seen, "the image, then what the model sees in it, come before the attack is done");
+    assert!(shown && seen, "the image, and what the model sees in it, come before the attack is done");
     let state = &harness.state().state;
     let case = state.case.clone().unwrap();
     assert_eq!((case.slice, state.slice), (1, 1), "a volume opens in its middle");
@@ -78,7 +78,6 @@ fn a_new_image_is_shown_before_its_attack_is_done_and_never_under_the_name_of_an
 }
 
 #[test]
-#[ignore = "never ends where an attack of many steps was chosen before; open"]
 fn images_back_and_forth_after_a_slow_attack() {
     let folder = tempfile::tempdir().unwrap();
     let volume = folder.path().join("volume.nii.gz");
