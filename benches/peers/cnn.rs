@@ -1,9 +1,9 @@
 //! The MNIST classifier of Wong and Kolter 2018 with weights that come from a formula, the same on both sides.
 
 use burn::tensor::activation::relu;
-use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
+use epsiloscope::kernel::{Activation, Convolution};
 use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule, Task};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,9 +21,10 @@ const WEIGHTS: [(&str, &[usize]); 8] = [
     ("fourth.bias", &[10]),
 ];
 
-/// Two 4×4 convolutions of stride 2 and two linear layers.
+/// Two 4×4 convolutions of stride 2 and two linear layers, by the kernels that run models opened from files.
 pub struct Cnn {
     card: ModelCard,
+    convolutions: [Convolution; 2],
     weights: BTreeMap<&'static str, Tensor<1>>,
     device: Device,
 }
@@ -76,6 +77,14 @@ impl Cnn {
             let count = values.len();
             (*name, Tensor::from_data(TensorData::new(values, [count]), device))
         });
+        let weights: BTreeMap<&'static str, Tensor<1>> = weights.collect();
+        let convolution = |name: &str, [outputs, inputs]: [usize; 2]| {
+            let weight = weights[&*format!("{name}.weight")].clone().reshape([outputs, inputs, 4, 4]);
+            let bias = weights[&*format!("{name}.bias")].clone();
+            let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+            Convolution::new(weight, Some(bias), options, &[inputs], Activation::Relu)
+        };
+        let convolutions = [convolution("first", [16, 1]), convolution("second", [32, 16])];
         let card = ModelCard {
             name: "cnn".into(),
             channels: 1,
@@ -85,17 +94,11 @@ impl Cnn {
             classes: (0..10).map(|i| ClassInfo::new(i.to_string())).collect(),
             ..ModelCard::default()
         };
-        Self { card, weights: weights.collect(), device: device.clone() }
+        Self { card, convolutions, weights, device: device.clone() }
     }
 
     fn weight<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
         self.weights[name].clone().reshape(shape)
-    }
-
-    fn convolution(&self, x: Tensor<4>, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<4> {
-        let weight = self.weight(&format!("{name}.weight"), [outputs, inputs, 4, 4]);
-        let bias = self.weight(&format!("{name}.bias"), [outputs]);
-        relu(conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [1, 1], [1, 1], 1)))
     }
 
     fn linear(&self, x: Tensor<2>, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<2> {
@@ -110,7 +113,8 @@ impl Model for Cnn {
     }
 
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
-        let x = self.convolution(self.convolution(x, "first", [16, 1]), "second", [32, 16]);
+        let [first, second] = &self.convolutions;
+        let x = second.forward(first.forward(x));
         let [batch, ..] = x.dims();
         let x = relu(self.linear(x.reshape([batch, 1568]), "third", [100, 1568]));
         Ok(Logits::Class(self.linear(x, "fourth", [10, 100])))

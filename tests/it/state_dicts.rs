@@ -107,7 +107,7 @@ fn pickles_that_want_to_run_something_are_refused_and_nothing_runs() {
     // The same beside weights, in a file of torch.save.
     let said = error(&copy("code.pt", folder.path()));
     assert!(said.contains("posix.system") && said.contains("nothing was run"), "{said}");
-    assert!(!Path::new("/tmp/epsiloscope-was-here").exists());
+    assert!(!Path::new("epsiloscope-was-here").exists());
 }
 
 #[test]
