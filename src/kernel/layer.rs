@@ -72,9 +72,14 @@ impl Convolution {
         Self { weight, bias, options, activation, plan }
     }
 
+    /// The plan, if it reads one tensor; that of a pair has gradients for two.
+    fn single(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref().filter(|plan| plan.parts.len() == 1)
+    }
+
     /// `[batch, outputs, h, w]` from `x`, `[batch, channels, h, w]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.plan {
+        match self.single() {
             Some(plan) => Tensor::from_dispatch(Dispatch::frozen_conv(x.into_dispatch(), plan.clone())),
             None => self.activation.apply(self.sums(x)),
         }
@@ -92,7 +97,7 @@ impl Convolution {
 
     /// The same with `summand`, `[batch, outputs, h, w]`, added before the activation.
     pub fn forward_sum(&self, x: Tensor<4>, summand: Tensor<4>) -> Tensor<4> {
-        match &self.plan {
+        match self.single() {
             // One of them tracked and not the other: burn knows what to do.
             Some(plan) if x.device() == summand.device() => Tensor::from_dispatch(Dispatch::frozen_conv_sum(
                 x.into_dispatch(),

@@ -180,6 +180,14 @@ fn a_pair_is_a_concatenation() {
     let theirs = [both(&a, |a| joined(a, b.clone())), both(&b, |b| joined(a.clone(), b))];
     let ours = [both(&a, |a| layer.forward_pair(a, b.clone())), both(&b, |b| layer.forward_pair(a.clone(), b))];
     assert_close("first", &ours[0], &theirs[0]);
+    // What is concatenated already has the gradient of all its channels.
+    let whole = Tensor::cat(vec![a.clone(), b.clone()], 1);
+    let conv = |x: Tensor<4>| conv2d(x, weight.clone(), Some(bias.clone()), options.clone());
+    assert_close("whole", &both(&whole, |x| layer.forward(x)), &both(&whole, |x| relu(conv(x))));
+    let summand = random([2, 9, 24, 40]);
+    let plus = |x: &Tensor<4>| if x.is_autodiff() { Tensor::from_inner(summand.clone()) } else { summand.clone() };
+    let theirs_sum = both(&whole, |x| relu(conv(x.clone()) + plus(&x)));
+    assert_close("whole with summand", &both(&whole, |x| layer.forward_sum(x.clone(), plus(&x))), &theirs_sum);
     assert_close("second", &ours[1], &theirs[1]);
     // Both at once, and one of them a view of something larger.
     let cut = |x: Tensor<4>| x.narrow(2, 2, 20).narrow(3, 1, 32);

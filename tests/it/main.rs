@@ -39,6 +39,7 @@ mod observer;
 mod onnx;
 mod onnx_errors;
 mod onnx_file;
+mod onnx_fusion;
 mod opening;
 mod panels;
 mod predictions;

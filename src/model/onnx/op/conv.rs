@@ -90,25 +90,24 @@ fn conv(call: &mut Call<'_>) -> Outcome {
     let (x, weight, bias) = (image(call, 0)?, image(call, 1)?, vector(call, 2)?);
     let activation = call.node.fused.activation;
     let second = if call.has(SECOND) { Some(image(call, SECOND)?) } else { None };
-    let parts: Vec<usize> = [Some(&x), second.as_ref()].into_iter().flatten().map(|t| t.dims()[1]).collect();
     let summand = if call.has(SUMMAND) { Some(call.float(SUMMAND)?) } else { None };
+    // No kernel does both: a pair that is summed to is put together first.
+    let (x, second) = match (second, &summand) {
+        (Some(second), Some(_)) => (Tensor::cat(vec![x, second], 1), None),
+        (second, _) => (x, second),
+    };
+    let parts: Vec<usize> = [Some(&x), second.as_ref()].into_iter().flatten().map(|t| t.dims()[1]).collect();
     // A summand of another shape is broadcast, and the activation comes after it.
     let equal = summand.as_ref().is_none_or(|summand| summand.shape().iter().copied().eq(output.iter().copied()));
     let layer = Convolution::new(weight, bias, options, &parts, if equal { activation } else { Activation::None });
     let y = match (second, summand) {
-        (Some(second), None) => layer.forward_pair(x, second),
+        (Some(second), _) => layer.forward_pair(x, second),
+        (None, None) => layer.forward(x),
         (None, Some(summand)) if equal => layer.forward_sum(x, Tensor::from_dispatch(summand)),
-        (second, summand) => {
-            let x = second.map_or(x.clone(), |second| Tensor::cat(vec![x, second], 1));
-            match summand {
-                Some(summand) if equal => layer.forward_sum(x, Tensor::from_dispatch(summand)),
-                Some(summand) => {
-                    let y = Value::Float(layer.forward(x).into_dispatch());
-                    let sum = sum(call, y, Value::Float(summand))?.into_float(call.device);
-                    return Ok(vec![Value::Float(clamped(sum, activation))]);
-                }
-                None => layer.forward(x),
-            }
+        (None, Some(summand)) => {
+            let y = Value::Float(layer.forward(x).into_dispatch());
+            let sum = sum(call, y, Value::Float(summand))?.into_float(call.device);
+            return Ok(vec![Value::Float(clamped(sum, activation))]);
         }
     };
     Ok(vec![Value::Float(as_given(y.into_dispatch(), axes))])

@@ -1,4 +1,4 @@
-//! Resize and Upsample: along each axis, taps and weights computed in 64 bits, then a selection of rows, so that every
+//! Resize and Upsample: along each axis taps and weights, then a selection of rows, so that every
 //! mode and coordinate rule is differentiable on every device.
 
 use super::call::{Call, axis};
@@ -47,10 +47,11 @@ fn cubic(a: f64, x: f64) -> f64 {
 }
 
 impl Rule<'_> {
-    /// The input coordinate of output `o`.
-    fn source(&self, o: usize, input: usize, output: usize, scale: f64, roi: (f64, f64)) -> f64 {
-        let (o, input, output) = (o as f64, input as f64, output as f64);
-        match self.coordinates {
+    /// The input coordinate of output `o`, computed in 32 bits as onnxruntime does: where it lies between two pixels, rounding
+    /// decides which of them is the nearest.
+    fn source(&self, o: usize, input: usize, output: usize, scale: f32, roi: (f32, f32)) -> f64 {
+        let (o, input, output) = (o as f32, input as f32, output as f32);
+        f64::from(match self.coordinates {
             "asymmetric" => o / scale,
             "pytorch_half_pixel" if output <= 1.0 => 0.0,
             "align_corners" if output <= 1.0 => 0.0,
@@ -64,7 +65,7 @@ impl Rule<'_> {
                 centre * (1.0 - adjustment) + (o + 0.5) / scale - 0.5
             }
             _ => (o + 0.5) / scale - 0.5,
-        }
+        })
     }
 
     fn nearest(&self, x: f64) -> f64 {
@@ -76,10 +77,10 @@ impl Rule<'_> {
         }
     }
 
-    fn taps(&self, input: usize, output: usize, scale: f64, roi: (f64, f64)) -> Taps {
+    fn taps(&self, input: usize, output: usize, scale: f32, roi: (f32, f32)) -> Taps {
         let last = input as i64 - 1;
         // Antialiasing widens the kernel where the image shrinks.
-        let shrink = if self.antialias && self.mode != "nearest" { scale.min(1.0) } else { 1.0 };
+        let shrink = if self.antialias && self.mode != "nearest" { f64::from(scale).min(1.0) } else { 1.0 };
         let radius = match self.mode {
             "linear" => (1.0 / shrink).ceil() as i64,
             "cubic" => (2.0 / shrink).ceil() as i64,
@@ -180,9 +181,9 @@ fn mix(shape: &[usize], taps: &[(usize, Taps)]) -> Option<Mix> {
 /// What is asked of the axes: lengths, scales, and which axes.
 struct Request {
     axes: Vec<usize>,
-    scales: Vec<f64>,
+    scales: Vec<f32>,
     lengths: Vec<usize>,
-    roi: Vec<(f64, f64)>,
+    roi: Vec<(f32, f32)>,
 }
 
 fn request(call: &mut Call<'_>, shape: &[usize]) -> Result<Request, String> {
@@ -212,9 +213,7 @@ fn request(call: &mut Call<'_>, shape: &[usize]) -> Result<Request, String> {
     let sizes = if !old && call.has(3) { Some(call.ints(3)?).filter(|s| !s.is_empty()) } else { None };
     let wrong = |n: usize| format!("{n} numbers for {} axes", axes.len());
     let roi = match roi {
-        Some(roi) if roi.len() == 2 * axes.len() => {
-            (0..axes.len()).map(|i| (f64::from(roi[i]), f64::from(roi[i + axes.len()]))).collect()
-        }
+        Some(roi) if roi.len() == 2 * axes.len() => (0..axes.len()).map(|i| (roi[i], roi[i + axes.len()])).collect(),
         _ => vec![(0.0, 1.0); axes.len()],
     };
     if let Some(sizes) = sizes {
@@ -222,18 +221,18 @@ fn request(call: &mut Call<'_>, shape: &[usize]) -> Result<Request, String> {
             return Err(wrong(sizes.len()));
         }
         let mut lengths = super::shape::sizes(&sizes)?;
-        let mut scales: Vec<f64> =
-            axes.iter().zip(&lengths).map(|(&a, &n)| n as f64 / shape[a].max(1) as f64).collect();
+        let mut scales: Vec<f32> =
+            axes.iter().zip(&lengths).map(|(&a, &n)| n as f32 / shape[a].max(1) as f32).collect();
         let policy = call.node.attributes.text("keep_aspect_ratio_policy").unwrap_or("stretch");
         if policy != "stretch" {
-            let pick = if policy == "not_larger" { f64::min } else { f64::max };
+            let pick = if policy == "not_larger" { f32::min } else { f32::max };
             let scale = scales.iter().copied().reduce(pick).unwrap_or(1.0);
             scales.fill(scale);
-            lengths = axes.iter().map(|&a| (scale * shape[a] as f64 + 0.5).floor() as usize).collect();
+            lengths = axes.iter().map(|&a| (scale * shape[a] as f32).round() as usize).collect();
         }
         return Ok(Request { axes, scales, lengths, roi });
     }
-    let scales: Vec<f64> = scales.ok_or("it has neither scales nor sizes")?.into_iter().map(f64::from).collect();
+    let scales: Vec<f32> = scales.ok_or("it has neither scales nor sizes")?;
     if scales.len() != axes.len() {
         return Err(wrong(scales.len()));
     }
@@ -243,7 +242,8 @@ fn request(call: &mut Call<'_>, shape: &[usize]) -> Result<Request, String> {
     let crop = call.node.attributes.text("coordinate_transformation_mode") == Some("tf_crop_and_resize");
     let length = |i: usize| {
         let part = if crop { roi[i].1 - roi[i].0 } else { 1.0 };
-        (shape[axes[i]] as f64 * part * scales[i]).floor().max(0.0) as usize
+        // In 32 bits: 10 pixels at a scale of 0.7 are 7.
+        (shape[axes[i]] as f32 * part * scales[i]).floor().max(0.0) as usize
     };
     let lengths = (0..axes.len()).map(length).collect();
     Ok(Request { axes, scales, lengths, roi })

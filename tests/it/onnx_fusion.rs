@@ -1,0 +1,100 @@
+//! Nodes that are computed in one pass give the values and the gradients that they give one by one.
+
+use crate::onnx_file::Model;
+use burn::tensor::{Device, Distribution, Tensor};
+use epsiloscope::model::Logits;
+use epsiloscope::model::onnx::Graph;
+
+/// A convolution with what may stand before and behind it. Where `apart`, what lies between two nodes is an output as well,
+/// so that nothing can be put together.
+fn graph(before: &str, sum: &str, after: &str, apart: bool) -> Model {
+    let values = |n: usize| (0..n).map(|i| (0.3 + i as f32 * 0.77).sin() * 0.5).collect::<Vec<_>>();
+    let channels = if before == "none" { 3 } else { 6 };
+    let mut model = Model::new(17)
+        .input("x", &[0, 3, 0, 0])
+        .weight("w", &[3, channels, 3, 3], &values(27 * channels as usize))
+        .weight("b", &[3], &values(3))
+        .weight("low", &[], &[-0.2])
+        .weight("high", &[], &[0.6])
+        .weight("constant", &[1, 3, 8, 9], &values(3 * 72))
+        .node("Tanh", &["x"], &["t"]);
+    model = match before {
+        "none" => model.node("Identity", &["x"], &["c"]),
+        "x, t" => model.node_with("Concat", &["x", "t"], &["c"], &[("axis", &[1])]),
+        "t, x" => model.node_with("Concat", &["t", "x"], &["c"], &[("axis", &[1])]),
+        "x, constant" => model.node_with("Concat", &["x", "constant"], &["c"], &[("axis", &[1])]),
+        _ => model.node_with("Concat", &["constant", "x"], &["c"], &[("axis", &[1])]),
+    };
+    model = model.node_with("Conv", &["c", "w", "b"], &["z"], &[("pads", &[1, 1, 1, 1])]);
+    model = match sum {
+        "none" => model.node("Identity", &["z"], &["s"]),
+        "x" => model.node("Add", &["z", "x"], &["s"]),
+        "t" => model.node("Add", &["t", "z"], &["s"]),
+        _ => model.node("GlobalAveragePool", &["x"], &["m"]).node("Add", &["z", "m"], &["s"]),
+    };
+    model = match after {
+        "none" => model.node("Identity", &["s"], &["y"]),
+        "Relu" => model.node("Relu", &["s"], &["y"]),
+        _ => model.node("Clip", &["s", "low", "high"], &["y"]),
+    };
+    let model = model.output("y");
+    if apart { model.output("c").output("z").output("s") } else { model }
+}
+
+/// The output, and the gradient of a weighted sum of it.
+fn both(model: &Model, x: &Tensor<4>, weights: &Tensor<4>) -> [Vec<f32>; 2] {
+    let graph = Graph::from_bytes("fused", &model.bytes(), &Device::flex()).unwrap();
+    let tracked = x.clone().autodiff().require_grad();
+    let Logits::Dense(y) = graph.forward(tracked.clone(), 0).unwrap() else { panic!("no map") };
+    let sum = (y.clone() * Tensor::from_inner(weights.clone())).sum();
+    let gradient = tracked.grad(&sum.backward()).unwrap();
+    [y.inner().into_data().to_vec().unwrap(), gradient.into_data().to_vec().unwrap()]
+}
+
+#[test]
+fn values_and_gradients_are_those_of_the_nodes_one_by_one() {
+    let device = Device::flex();
+    let x = Tensor::<4>::random([1, 3, 8, 9], Distribution::Uniform(-1.0, 1.0), &device);
+    let weights = Tensor::<4>::random([1, 3, 8, 9], Distribution::Uniform(-1.0, 1.0), &device);
+    for before in ["none", "x, t", "t, x", "x, constant", "constant, x"] {
+        for sum in ["none", "x", "t", "mean"] {
+            for after in ["none", "Relu", "Clip"] {
+                let [fused, apart] = [false, true].map(|apart| both(&graph(before, sum, after, apart), &x, &weights));
+                for (what, (fused, apart)) in ["value", "gradient"].iter().zip(fused.iter().zip(&apart)) {
+                    assert!(apart.iter().any(|v| v.abs() > 1e-3));
+                    let off = fused.iter().zip(apart).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(off <= 2e-5, "{what} of concat {before}, sum {sum}, {after}: off by {off}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn resized_lengths_and_nearest_pixels_are_those_of_onnxruntime() {
+    // Computed with onnxruntime 1.31: scales of 32 bits, of which 0.7 × 10 is 7.
+    let cases: [(f32, &[f32]); 5] = [
+        (0.7, &[0.0, 2.0, 3.0, 4.0, 6.0, 7.0, 9.0]),
+        (0.9, &[0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0, 9.0]),
+        (1.3, &[0.0, 1.0, 1.0, 2.0, 3.0, 4.0, 4.0, 5.0, 6.0, 7.0, 8.0, 8.0, 9.0]),
+        (0.6, &[0.0, 2.0, 4.0, 5.0, 7.0, 9.0]),
+        (
+            2.3,
+            &[
+                0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 4.0, 5.0, 5.0, 6.0, 6.0, 7.0, 7.0, 8.0, 8.0,
+                8.0, 9.0, 9.0,
+            ],
+        ),
+    ];
+    let x = Tensor::<4>::from_floats([[[[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]]]], &Device::flex());
+    for (scale, expected) in cases {
+        let model = Model::new(17)
+            .input("x", &[0, 1, 0, 0])
+            .weight("scales", &[4], &[1.0, 1.0, 1.0, scale])
+            .node("Resize", &["x", "", "scales"], &["y"])
+            .output("y");
+        let graph = Graph::from_bytes("resize", &model.bytes(), &Device::flex()).unwrap();
+        let Logits::Dense(y) = graph.forward(x.clone(), 0).unwrap() else { panic!("no map") };
+        assert_eq!(y.into_data().to_vec::<f32>().unwrap(), expected, "{scale}");
+    }
+}
