@@ -48,7 +48,7 @@ fn both(model: &Model, x: &Tensor<4>, weights: &Tensor<4>) -> [Vec<f32>; 2] {
     let Logits::Dense(y) = graph.forward(tracked.clone(), 0).unwrap() else { panic!("no map") };
     let sum = (y.clone() * Tensor::from_inner(weights.clone())).sum();
     let gradient = tracked.grad(&sum.backward()).unwrap();
-    [y.inner().into_data().to_vec().unwrap(), gradient.into_data().to_vec().unwrap()]
+    [y.inner().into_data().try_to_vec().unwrap(), gradient.into_data().try_to_vec().unwrap()]
 }
 
 #[test]
@@ -95,6 +95,6 @@ fn resized_lengths_and_nearest_pixels_are_those_of_onnxruntime() {
             .output("y");
         let graph = Graph::from_bytes("resize", &model.bytes(), &Device::flex()).unwrap();
         let Logits::Dense(y) = graph.forward(x.clone(), 0).unwrap() else { panic!("no map") };
-        assert_eq!(y.into_data().to_vec::<f32>().unwrap(), expected, "{scale}");
+        assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), expected, "{scale}");
     }
 }
