@@ -19,6 +19,8 @@ pub(super) struct CurveJob {
     pub generation: u64,
     /// Makes the sweep (which may compute).
     pub prepare: Prepare,
+    /// It adds a point to a curve that is done, and is no news as a job.
+    pub single: bool,
 }
 
 /// A volume to be attacked and written.
@@ -60,6 +62,10 @@ struct State {
     cancel: bool,
     closed: bool,
     curve: Option<(u64, Curve)>,
+    /// The generation of the curve that is being measured.
+    measuring: Option<u64>,
+    /// An ε that is looked at and is to be measured next, on the curve of this generation.
+    looked_at: Option<(u64, f64)>,
 }
 
 impl State {
@@ -150,6 +156,24 @@ impl JobLane {
         }
     }
 
+    /// Wishes for a point at `epsilon` on the curve of `generation` if that has none and is being measured; whether somebody
+    /// else has to see to it.
+    pub(super) fn look_at(&self, generation: u64, epsilon: f64) -> bool {
+        let mut state = self.shared.lock();
+        let measured = |curve: &Curve| curve.control.iter().any(|point| (point.epsilon - epsilon).abs() < 1e-9);
+        let known = state.curve.as_ref().filter(|(known, _)| *known == generation).map(|(_, curve)| curve);
+        if known.is_some_and(measured) {
+            return false;
+        }
+        let waits = matches!(&state.next, Some(Job::Curve(job)) if job.generation == generation);
+        if waits || state.measuring == Some(generation) {
+            state.looked_at = Some((generation, epsilon));
+            return false;
+        }
+        // A curve that was never begun, or is to wait, is not begun for one point.
+        known.is_some() && state.next.is_none() && state.later.is_none() && !state.asked_for
+    }
+
     /// The curve of `generation`, as far as it is measured.
     pub(super) fn curve(&self, generation: u64) -> Option<Curve> {
         self.shared.lock().curve.as_ref().filter(|(g, _)| *g == generation).map(|(_, c)| c.clone())
@@ -193,7 +217,7 @@ fn run(shared: &Shared, outbox: &Outbox) {
     loop {
         let job = {
             let mut state = shared.lock();
-            (state.writes_volume, state.asked_for) = (false, false);
+            (state.writes_volume, state.asked_for, state.measuring) = (false, false, None);
             loop {
                 if state.closed {
                     return;
@@ -202,6 +226,9 @@ fn run(shared: &Shared, outbox: &Outbox) {
                     state.cancel = false;
                     state.writes_volume = matches!(job, Job::Volume(_));
                     state.asked_for = job.is_asked_for();
+                    if let Job::Curve(job) = &job {
+                        state.measuring = Some(job.generation);
+                    }
                     break job;
                 }
                 state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -294,18 +321,29 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
     let mut sweep = (job.prepare)()?;
     let mut busy_secs = 0.0;
     loop {
+        if let Some((_, epsilon)) = shared.lock().looked_at.take_if(|(generation, _)| *generation == job.generation) {
+            sweep.measure_next(epsilon);
+        }
         let (done, total) = sweep.progress();
-        if !may_go_on(shared, outbox, CURVE, (done, total), busy_secs) {
+        let wanted = || shared.goes_on();
+        if job.single && !wanted() || !job.single && !may_go_on(shared, outbox, CURVE, (done, total), busy_secs) {
             return Ok(());
         }
         let start = Instant::now();
-        let wanted = || shared.goes_on();
         let Some(step) = sweep.step_while(&wanted).map_err(|e| e.to_string())? else {
             if !wanted() {
                 // Given up between two steps of the attack.
                 continue;
             }
-            outbox.send(Event::Job(status(CURVE, done, done, None, JobState::Finished)));
+            let mut state = shared.lock();
+            if state.looked_at.is_some_and(|(generation, _)| generation == job.generation) {
+                continue;
+            }
+            state.measuring = None;
+            drop(state);
+            if !job.single {
+                outbox.send(Event::Job(status(CURVE, done, done, None, JobState::Finished)));
+            }
             return Ok(());
         };
         busy_secs += start.elapsed().as_secs_f64();

@@ -105,6 +105,14 @@ impl Sweep {
         Ok(Self { adversary, control, control_seed, pending, most_points, seen: plan.seen.clone(), curve })
     }
 
+    /// Puts `epsilon` before all that is still to be measured, if it is not measured yet.
+    pub fn measure_next(&mut self, epsilon: f64) {
+        if self.curve.points.iter().all(|point| (point.epsilon - epsilon).abs() >= 1e-9) {
+            self.pending.retain(|pending| *pending != epsilon);
+            self.pending.push_front(epsilon);
+        }
+    }
+
     /// What was found so far.
     pub fn curve(&self) -> &Curve {
         &self.curve

@@ -137,12 +137,13 @@ impl App {
         theme::apply(&context, &state.look, setup.still);
         context.set_zoom_factor(state.look.ui_scale);
         context.options_mut(|o| o.zoom_with_keyboard = false);
-        if let Some(model) = &options.model {
+        let remembered = settings.data_set.clone().filter(|_| options.screenshot.is_none() && options.image.is_none());
+        let model = options.model.clone().or_else(|| remembered.as_ref().and(settings.model.clone()));
+        if let Some(model) = model {
             // Told before anything else, so that the image waits for it.
             state.opening_model = Some(model.clone());
-            commands.request(Request::OpenModel(model.clone()));
+            commands.request(Request::OpenModel(model));
         }
-        let remembered = settings.data_set.clone().filter(|_| options.screenshot.is_none() && options.image.is_none());
         match options.image {
             Some(image) => {
                 state.hint = false;
@@ -240,6 +241,7 @@ impl App {
             several: self.state.several.clone(),
             layout: Some(self.tree.clone()),
             data_set: self.set_to_remember().or_else(|| self.remembered.clone()),
+            model: self.state.card.file.clone(),
             thumbnail_side: Some(self.state.browse.side),
             hint_seen: self.hint_seen || !self.state.hint,
         }

@@ -160,7 +160,8 @@ impl App {
     fn snapshot(&self) -> Snapshot {
         let State { epsilon, method, view, marks, card, model, .. } = &self.state;
         let card = model.clone().map(|model| (card.file.clone(), model));
-        Snapshot { epsilon: *epsilon, method: *method, view: view.clone(), marks: marks.clone(), card }
+        let place = self.state.case.as_ref().map(|case| (case.path.clone(), case.axis));
+        Snapshot { epsilon: *epsilon, method: *method, view: view.clone(), marks: marks.clone(), place, card }
     }
 
     fn record(&mut self, change: Change, context: &egui::Context) {
@@ -207,7 +208,8 @@ impl App {
     fn go(&mut self, forward: bool) {
         let now = self.snapshot();
         let history = &mut self.state.history;
-        let Some(to) = (if forward { history.redo(now) } else { history.undo(now) }) else { return };
+        let Some(to) = (if forward { history.redo(now.clone()) } else { history.undo(now.clone()) }) else { return };
+        let (view, marks) = to.seen_from(&now);
         self.state.tuned.remember(to.method);
         // A card belongs to its model.
         if let Some((of, card)) = to.card
@@ -222,8 +224,8 @@ impl App {
         if to.epsilon != self.state.epsilon {
             self.engine.send(Request::Epsilon(to.epsilon));
         }
-        (self.state.epsilon, self.state.method, self.state.view) = (to.epsilon, to.method, to.view);
-        self.state.marks = to.marks;
+        (self.state.epsilon, self.state.method) = (to.epsilon, to.method);
+        (self.state.view, self.state.marks) = (view, marks);
     }
 
     /// Tells the engine what the attack is confined to, once it is drawn.

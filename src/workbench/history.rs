@@ -2,6 +2,7 @@
 
 use super::state::{Marks, View};
 use crate::attack::Attack;
+use crate::data::Axis;
 use crate::model::ModelCard;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +18,26 @@ pub struct Snapshot {
     pub view: View,
     /// What is drawn on them.
     pub marks: Marks,
+    /// The file and the plane that view and drawings belong to.
+    pub place: Option<(Option<PathBuf>, Axis)>,
     /// The card in use, with the file of the model that it belongs to.
     pub card: Option<(Option<PathBuf>, Arc<ModelCard>)>,
+}
+
+impl Snapshot {
+    /// The view and the drawings to go back to from `now`: how a plane is turned, and what is drawn on it, belongs to that plane,
+    /// and a window of grey values to its file. Planes and files are not gone back to.
+    pub fn seen_from(&self, now: &Self) -> (View, Marks) {
+        if self.place == now.place {
+            return (self.view.clone(), self.marks.clone());
+        }
+        let mut view = View { orientation: now.view.orientation, ..self.view.clone() };
+        let file = |snapshot: &Self| snapshot.place.as_ref().map(|(file, _)| file.clone());
+        if file(self) != file(now) {
+            view.window = now.view.window;
+        }
+        (view, now.marks.clone())
+    }
 }
 
 /// What kind of change was made; changes of one kind in quick succession are undone together.
@@ -123,9 +142,17 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::Orientation;
 
     fn at(epsilon: f64) -> Snapshot {
-        Snapshot { epsilon, method: Attack::FGSM, view: View::default(), marks: Marks::default(), card: None }
+        Snapshot {
+            epsilon,
+            method: Attack::FGSM,
+            view: View::default(),
+            marks: Marks::default(),
+            place: None,
+            card: None,
+        }
     }
 
     #[test]
@@ -175,5 +202,22 @@ mod tests {
         assert_eq!(history.undo(at(0.4)), Some(at(0.3)));
         assert_eq!(history.undo(at(0.3)), Some(at(0.1)));
         assert!(!history.can_undo());
+    }
+
+    #[test]
+    fn another_plane_keeps_how_it_is_turned_and_another_file_its_window() {
+        let turned = Orientation { transposed: true, ..Orientation::default() };
+        let of = |file: &str, axis| Some((Some(PathBuf::from(file)), axis));
+        let [axial, coronal, _] = Axis::ALL;
+        let before = Snapshot { place: of("ct", axial), ..at(0.1) };
+        let mut now = Snapshot { place: of("ct", coronal), ..at(0.2) };
+        now.view.orientation = turned;
+        now.view.window = [0.4, 0.6];
+        let (view, _) = before.seen_from(&now);
+        assert_eq!((view.orientation, view.window), (turned, before.view.window));
+        let (view, _) = before.seen_from(&Snapshot { place: of("mr", axial), ..now.clone() });
+        assert_eq!((view.orientation, view.window), (turned, [0.4, 0.6]));
+        now.place = before.place.clone();
+        assert_eq!(before.seen_from(&now).0, before.view);
     }
 }

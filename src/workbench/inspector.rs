@@ -1,11 +1,11 @@
 //! The panel of choices and numbers: attack, reference, numbers at ε, view.
 
 use super::command::{Command, CommandSender, ExportKind};
+use super::compare::gain_slider;
 use super::epsilon::{self, EpsilonUnit};
 use super::layout::section;
 use super::parameters::ParameterPanel;
 use super::state::{MaskStyle, State, View};
-use super::view::MOST_GAIN;
 use super::{Pane, PaneContext, numbers, progress, seen, theme, truth, window_level};
 use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
@@ -271,8 +271,7 @@ fn gain_ui(ui: &mut Ui, state: &State, view: &mut View) {
         "The noise is multiplied by this before it is shown. Automatic: its largest value fills the colour range.";
     let mut gain = view.gain_at(state.noise_reach());
     row(ui, "Noise gain", tip, |ui| {
-        let slider = Slider::new(&mut gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(2);
-        if ui.add(slider).accessible_name("Noise gain").changed() {
+        if gain_slider(ui, &mut gain) {
             (view.gain, view.auto_gain) = (gain, false);
         }
     });

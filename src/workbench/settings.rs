@@ -87,6 +87,8 @@ pub struct Settings {
     /// The data set that was open.
     #[serde(deserialize_with = "lenient")]
     pub data_set: Option<Remembered>,
+    /// The model that was used with it, if it came from a file.
+    pub model: Option<PathBuf>,
     /// The side of thumbnails, in points.
     pub thumbnail_side: Option<f32>,
     /// The hint for first-time users was seen.

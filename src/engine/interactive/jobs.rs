@@ -6,8 +6,8 @@ use crate::data::FileFormat;
 use crate::engine::Event;
 use crate::engine::comparison::{ComparisonJob, ComparisonStart};
 use crate::engine::job::{CurveJob, Job, VolumeJob};
-use crate::study::Sweep;
 use crate::study::report::VolumeAttack;
+use crate::study::{Sweep, SweepPlan};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +19,21 @@ impl Worker {
         self.curve_of = generation;
         self.outbox.send(Event::CurveStarted { generation, method, clean: subject.clean.measure });
         let prepare = move || Sweep::new(adversary, &plan).map_err(text);
-        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare) }));
+        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare), single: false }));
+    }
+
+    /// Has the curve measured at the ε of the present frame as well, so that the control stands beside it.
+    pub(super) fn measure_here(&mut self) {
+        let (Some(prepared), Some(good)) = (&self.prepared, &self.good) else { return };
+        let (generation, epsilon) = (prepared.generation, good.frame.epsilon);
+        let whole = good.frame.unfinished.is_none() && good.frame.generation == generation;
+        if !whole || prepared.adversary.finds_epsilon() || !self.jobs.look_at(generation, epsilon) {
+            return;
+        }
+        let plan = SweepPlan { epsilons: vec![epsilon], most_points: 1, ..self.plan.clone() };
+        let adversary = prepared.adversary.clone();
+        let prepare = move || Sweep::new(adversary, &plan).map_err(text);
+        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare), single: true }));
     }
 
     /// Measures several attacks on what is shown.

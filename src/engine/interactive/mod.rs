@@ -160,6 +160,9 @@ impl Worker {
                 self.curve_due = false;
                 self.start_curve();
             }
+            if !self.mailbox.is_waiting() {
+                self.measure_here();
+            }
         }
     }
 

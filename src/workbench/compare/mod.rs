@@ -19,6 +19,7 @@ pub mod viewport;
 
 pub use caption::gain_text;
 pub use toolbar::change;
+pub(super) use toolbar::gain_slider;
 
 use super::state::{Comparison, Picture, Tool};
 use super::{Command, CommandSender, Pane, PaneContext, State, probe, seen, theme};

@@ -134,6 +134,14 @@ pub fn change(state: &State, commands: &CommandSender, change: impl FnOnce(&mut 
     commands.send(Command::View(Box::new(view)));
 }
 
+/// The slider of the noise's gain; whether a person moved it. It shows all digits that a gain has: one that it had to round
+/// would count as moved, and end the automatic gain.
+pub fn gain_slider(ui: &mut Ui, gain: &mut f32) -> bool {
+    let before = *gain;
+    let slider = egui::Slider::new(gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(3);
+    ui.add(slider).accessible_name("Noise gain").changed() && *gain != before
+}
+
 /// The menu of the noise's gain, in its title.
 pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, reach: f64) {
     let response = ui.menu_button(RichText::new("Gain").small(), |ui| {
@@ -150,8 +158,7 @@ pub fn gain_ui(ui: &mut Ui, state: &State, commands: &CommandSender, reach: f64)
             });
         }
         let mut gain = state.view.gain_at(reach);
-        let slider = egui::Slider::new(&mut gain, 1.0..=MOST_GAIN).logarithmic(true).prefix("×").max_decimals(2);
-        if ui.add_enabled(!auto, slider).accessible_name("Noise gain").changed() {
+        if ui.add_enabled_ui(!auto, |ui| gain_slider(ui, &mut gain)).inner {
             change(state, commands, |view| view.gain = gain);
         }
         ui.horizontal(|ui| {

@@ -6,6 +6,8 @@ mod steps;
 pub use challenge::{Challenge, score};
 pub use steps::STEPS;
 
+use super::seen::SeenCommand;
+use super::seen::closely::BlindStep;
 use super::state::{Look, State};
 use super::{Command, CommandSender, theme};
 use crate::engine::Request;
@@ -27,6 +29,21 @@ struct Before {
     view: super::state::View,
     look: Look,
     images_only: bool,
+    /// Opens what was open, if it was not the sample on the bundled model.
+    open: Vec<Request>,
+}
+
+/// What opens the image that is open, and its model; nothing where it is the bundled one.
+fn opens(state: &State, is_sample: bool) -> Vec<Request> {
+    let model = state.card.file.clone().map(Request::OpenModel);
+    let browse = &state.browse;
+    let entry = browse.set.clone().zip(browse.chosen).map(|(set, index)| Request::OpenEntry { set, index });
+    let file = state.case.as_ref().and_then(|case| {
+        let (label, slice) = (case.label_path.clone(), Some(case.slice));
+        case.path.clone().map(|image| Request::Open { image, label, slice })
+    });
+    let image = if is_sample { None } else { entry.or(file) };
+    model.into_iter().chain(image).collect()
 }
 
 impl Tour {
@@ -34,10 +51,14 @@ impl Tour {
     pub fn new(state: &State, commands: &CommandSender) -> Self {
         let is_sample =
             state.case.as_ref().is_some_and(|c| c.path.is_none() && c.name == crate::data::BUNDLED_SAMPLE_NAME);
-        if !is_sample {
-            commands.request(Request::OpenSample);
+        let open = opens(state, is_sample);
+        if state.card.file.is_some() {
             commands.request(Request::OpenBundledModel);
         }
+        if !is_sample {
+            commands.request(Request::OpenSample);
+        }
+        commands.send(Command::Seen(SeenCommand::Blind(BlindStep::End)));
         commands.send(Command::Attack(crate::attack::Attack::FGSM));
         let before = Before {
             epsilon: state.epsilon,
@@ -45,6 +66,7 @@ impl Tour {
             view: state.view.clone(),
             look: state.look,
             images_only: state.images_only,
+            open,
         };
         Self { at: 0, before: Box::new(before), shown: false }
     }
@@ -58,8 +80,9 @@ impl Tour {
         &STEPS[self.at.min(STEPS.len() - 1)]
     }
 
-    /// Puts ε, view and look back.
+    /// Puts model and image, ε, view and look back.
     pub(super) fn end(&self, state: &State, commands: &CommandSender) {
+        self.before.open.iter().for_each(|request| commands.request(request.clone()));
         commands.send(Command::Attack(self.before.method));
         commands.send(Command::Epsilon(self.before.epsilon));
         commands.send(Command::View(Box::new(self.before.view.clone())));

@@ -17,7 +17,7 @@ pub struct Step {
 const LEVEL: f64 = 1.0 / 255.0;
 
 fn see(state: &State, commands: &CommandSender, epsilon: f64, pictures: &[Picture], comparison: Comparison) {
-    let view = View { focus: None, pictures: pictures.to_vec(), comparison, ..state.view.clone() };
+    let view = View { focus: None, pictures: pictures.to_vec(), comparison, auto_gain: true, ..state.view.clone() };
     commands.send(Command::View(Box::new(view)));
     commands.send(Command::Epsilon(epsilon));
 }
