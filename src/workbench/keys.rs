@@ -76,6 +76,9 @@ pub const SHEET: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+/// The part of the sheet that begins its second column.
+const SECOND_COLUMN: usize = 3;
+
 /// What the keys act on that the state does not hold.
 pub struct Open {
     /// The sheet of keys, or what this program is, is shown.
@@ -348,22 +351,24 @@ pub fn sheet_ui(context: &Context) -> bool {
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
         .show(context, |ui| {
-            ui.columns(2, |columns| {
-                for (i, (title, keys)) in SHEET.iter().enumerate() {
-                    let ui = &mut columns[usize::from(i >= 2)];
-                    ui.add_space(if i == 0 || i == 2 { 0.0 } else { 12.0 });
-                    ui.label(theme::semibold(*title));
-                    egui::Grid::new(("keys", i)).num_columns(2).min_col_width(140.0).spacing(vec2(16.0, 4.0)).show(
-                        ui,
-                        |ui| {
+            // In a small window it scrolls.
+            let most = context.content_rect().height() - 80.0;
+            egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
+                ui.columns(2, |columns| {
+                    for (i, (title, keys)) in SHEET.iter().enumerate() {
+                        let ui = &mut columns[usize::from(i >= SECOND_COLUMN)];
+                        ui.add_space(if i == 0 || i == SECOND_COLUMN { 0.0 } else { 12.0 });
+                        ui.label(theme::semibold(*title));
+                        let grid = egui::Grid::new(("keys", i)).num_columns(2).min_col_width(140.0);
+                        grid.spacing(vec2(16.0, 4.0)).show(ui, |ui| {
                             for (key, what) in *keys {
                                 ui.label(*key);
                                 ui.label(theme::weak(ui, *what));
                                 ui.end_row();
                             }
-                        },
-                    );
-                }
+                        });
+                    }
+                });
             });
         });
     open

@@ -8,6 +8,9 @@ use super::{theme, tuning};
 use crate::attack::{Attack, EpsilonMeaning, Kind, Norm, Parameter, Preset};
 use eframe::egui::{self, Align2, ComboBox, Grid, Key, RichText, TextEdit, Ui, vec2};
 
+/// The width of a field for a number, in points.
+const FIELD: f32 = 76.0;
+
 /// The panel: what is being typed, and what was refused.
 #[derive(Default)]
 pub struct ParameterPanel {
@@ -36,7 +39,8 @@ impl ParameterPanel {
             self.draft = None;
         }
         ui.add_space(4.0);
-        Grid::new("parameters").num_columns(4).spacing([8.0, 4.0]).min_col_width(0.0).show(ui, |ui| {
+        // Columns remember their width: those of another attack may be too narrow for a number.
+        Grid::new(("parameters", attack.name())).num_columns(4).spacing([8.0, 4.0]).min_col_width(0.0).show(ui, |ui| {
             for (parameter, value) in attack.parameters() {
                 self.row_ui(ui, &attack, parameter, value, commands);
             }
@@ -138,7 +142,8 @@ impl ParameterPanel {
         let mut text = self.draft.as_ref().filter(|_| own).map_or_else(|| shown.clone(), |d| d.text.clone());
         let bad = own && self.error().is_some();
         let field = TextEdit::singleline(&mut text)
-            .desired_width(76.0)
+            .desired_width(FIELD)
+            .min_size(vec2(FIELD, 0.0))
             .align(Align2::RIGHT_CENTER)
             .margin(vec2(6.0, 2.0))
             .text_color_opt(bad.then(|| theme::of(ui).bad));
