@@ -83,6 +83,7 @@ impl Attack {
         observer: &mut Observer<'_>,
     ) -> Result<Outcome, AttackError> {
         self.check(objective)?;
+        self.check_model(model)?;
         self.check_input(x, epsilons)?;
         let [batch, _, height, width] = x.dims();
         let restarts = self.count("restarts").max(1);
@@ -170,6 +171,7 @@ impl Attack {
         options: &Options,
     ) -> Result<Option<Direction>, AttackError> {
         self.check(objective)?;
+        self.check_model(model)?;
         if options.limits.is_some() || options.start.is_some() {
             return Ok(None);
         }
@@ -213,6 +215,14 @@ impl Attack {
             _ => return Ok(()),
         };
         Err(AttackError::Undefined { attack: entry.title, cause: cause.to_owned() })
+    }
+
+    /// Whether `model` has the gradient that the attack needs.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub fn check_model(&self, model: &dyn Model) -> Result<(), ModelError> {
+        if self.entry().gradient { ModelError::check_gradient(model) } else { Ok(()) }
     }
 
     /// The stream of random numbers of each image, where the attack draws any.

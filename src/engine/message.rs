@@ -225,6 +225,10 @@ pub enum Event {
     CardSaved(PathBuf),
     /// The model changed.
     Model(Arc<ModelCard>, Arc<model::About>),
+    /// The model was read, and looks at the image for the first time: this takes as long as the model is large.
+    TryingModel,
+    /// The attack changed without a wish: the model has no gradient.
+    Attack(Attack),
     /// The device changed.
     Device(DeviceInfo),
     /// New pictures and numbers.

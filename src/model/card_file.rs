@@ -84,6 +84,15 @@ pub(super) fn head(path: &Path) -> Result<Vec<u8>, ModelError> {
     Ok(head)
 }
 
+/// As [`name`], after the folder for files that are called alike wherever they lie: `weights.onnx`.
+pub(super) fn telling_name(path: &Path) -> String {
+    let (own, folder) = (name(path), path.parent().and_then(Path::file_name));
+    match folder.filter(|_| matches!(own.as_str(), "model" | "weights")) {
+        Some(folder) => format!("{}/{own}", folder.to_string_lossy()),
+        None => own,
+    }
+}
+
 /// A model's short name, after its file.
 pub(super) fn name(path: &Path) -> String {
     path.file_stem().map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())

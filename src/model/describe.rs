@@ -45,8 +45,10 @@ impl ModelCard {
             ("sizes", self.size_words()),
             ("head", self.head_words()),
             ("classes", self.class_words()),
-            ("measured", self.class_name(self.positive_class.into()).into_owned()),
         ]);
+        if self.task == Task::Segmentation {
+            lines.push(("measured", self.class_name(self.positive_class.into()).into_owned()));
+        }
         lines
     }
 

@@ -62,6 +62,14 @@ pub enum ModelError {
         /// Bytes.
         free: u64,
     },
+    /// It predicts, and nothing can be differentiated.
+    #[error("{model}: {cause}. Choose an attack that needs no gradient, as random signs, or a model whose scores are an output")]
+    NoGradient {
+        /// The model's name.
+        model: String,
+        /// Where the gradient ends.
+        cause: String,
+    },
     /// The prediction is no number somewhere.
     #[error(
         "{model} predicts values that are not numbers at {pixels} of {of} pixels: its weights overflow on this image. \
@@ -108,6 +116,17 @@ impl ModelError {
     /// An error about a file.
     pub fn file(path: impl AsRef<Path>, cause: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::File { path: path.as_ref().to_owned(), cause: cause.into(), hint: hint.into() }
+    }
+
+    /// Refuses a model that has no gradient.
+    ///
+    /// # Errors
+    /// That it has none, and why.
+    pub fn check_gradient(model: &dyn super::Model) -> Result<(), Self> {
+        match model.lacks_gradient() {
+            None => Ok(()),
+            Some(cause) => Err(Self::NoGradient { model: model.card().name.clone(), cause: cause.to_owned() }),
+        }
     }
 
     /// An error of the device.

@@ -2,7 +2,7 @@
 
 use super::about::{About, Facts};
 use super::fit::{any_size, whole};
-use super::onnx::{Dim, FinalActivation, Graph, Port};
+use super::onnx::{Dim, FinalActivation, GradientFlow, Graph, Port};
 use super::prepare::{finish, prepare};
 use super::resize::{Corners, resize};
 use super::{
@@ -24,12 +24,31 @@ const MULTIPLES: [usize; 4] = [USUAL_MULTIPLE, 64, 128, 256];
 const CLAMPED: &str = "the final activation cannot be taken off: logits are log-odds of clamped probabilities, and gradients \
                        vanish where the model is certain";
 
+/// How a note on an output without gradient begins, and one on a gradient that misses something.
+const NO_GRADIENT: &str = "forward works, gradient does not: ";
+const LESS_GRADIENT: &str = "the gradient is not all of it: ";
+
+/// Why an output called `name` has no gradient, if it has none; or what its gradient misses.
+fn gradient_words(flow: &GradientFlow, name: &str) -> (Option<String>, Option<String>) {
+    let cuts = flow.words();
+    match (flow.reaches, flow.depends) {
+        (true, _) if flow.cuts.is_empty() => (None, None),
+        (true, _) => {
+            (None, Some(format!("{LESS_GRADIENT}on some ways from the input to {name} it ends, which counts as 0, at {cuts}")))
+        }
+        (false, true) => (Some(format!("{NO_GRADIENT}on every way from the input to {name} it ends at {cuts}")), None),
+        (false, false) => (Some(format!("{NO_GRADIENT}{name} does not depend on the values of the input")), None),
+    }
+}
+
 /// An ONNX graph with its card.
 pub struct OnnxModel {
     card: ModelCard,
     graph: Arc<Graph>,
     /// The number of the output that the card names.
     output: usize,
+    /// Why that has no gradient, if it has none.
+    no_gradient: Option<String>,
     facts: Arc<Facts>,
 }
 
@@ -40,7 +59,7 @@ impl OnnxModel {
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
     pub fn open(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
         let graph = Graph::open_watched(path, device, watch)?;
-        let mut facts = Facts { path: Some(path.to_owned()), format: "ONNX".to_owned(), ..Facts::default() };
+        let mut facts = Facts { path: Some(path.to_owned()), format: format!("ONNX, opset {}", graph.opset()), ..Facts::default() };
         let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
         if !lacking.is_empty() {
             facts.notes.push(format!("outputs that need these nodes cannot be computed: {}", lacking.join(", ")));
@@ -63,7 +82,7 @@ impl OnnxModel {
                 let names: Vec<&str> = graph.outputs().map(|port| port.name.as_str()).collect();
                 fault(format!("it names the output {name}, and the graph has {}", names.join(", ")))
             })?,
-            None => (0..graph.outputs().len()).find(|&output| graph.is_supported(output)).unwrap_or(0),
+            None => graph.preferred_output(),
         };
         if !graph.is_supported(output) {
             return Err(fault("the output that it names needs operators that are not supported".to_owned()));
@@ -73,12 +92,15 @@ impl OnnxModel {
         {
             return Err(fault(format!("it says {} channels and the graph takes {channels}", card.channels)));
         }
-        // It depends on the card: another one may have said it before.
-        facts.notes.retain(|note| note != CLAMPED);
+        // They depend on the card: another one may have said them before.
+        facts.notes.retain(|note| note != CLAMPED && !note.starts_with(NO_GRADIENT) && !note.starts_with(LESS_GRADIENT));
+        let port = graph.outputs().nth(output).map_or_else(String::new, |port| port.name.clone());
+        let (no_gradient, note) = gradient_words(&graph.gradient_flow(output), &port);
+        facts.notes.extend(no_gradient.clone().or(note));
         if card.output.activation != Activation::None && graph.final_activation(output).is_none() {
             facts.notes.push(CLAMPED.to_owned());
         }
-        Ok(Self { card, graph, output, facts: facts.into() })
+        Ok(Self { card, graph, output, no_gradient, facts: facts.into() })
     }
 
     /// Whether the final activation is one that is taken off.
@@ -118,6 +140,10 @@ impl Model for OnnxModel {
 
     fn raw(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         self.graph.forward(x, self.output)
+    }
+
+    fn lacks_gradient(&self) -> Option<&str> {
+        self.no_gradient.as_deref()
     }
 
     fn facts(&self) -> Facts {
@@ -173,7 +199,8 @@ impl Model for OnnxModel {
 
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
         let graph = Arc::new(self.graph.to_device(device));
-        Arc::new(Self { card: self.card.clone(), graph, output: self.output, facts: self.facts.clone() })
+        let (card, facts, no_gradient) = (self.card.clone(), self.facts.clone(), self.no_gradient.clone());
+        Arc::new(Self { card, graph, output: self.output, no_gradient, facts })
     }
 }
 
@@ -207,7 +234,11 @@ fn probed(graph: &Graph, channels: usize) -> Result<(usize, Vec<usize>), ModelEr
 
 /// The card of a graph that came without one, with a line for each thing that the graph does not say.
 fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Result<ModelCard, ModelError> {
-    let output = (0..graph.outputs().len()).find(|&output| graph.is_supported(output)).unwrap_or(0);
+    let output = graph.preferred_output();
+    if let Some(port) = graph.outputs().nth(output).filter(|_| graph.outputs().len() > 1) {
+        let why = if output == 0 { "" } else { ": those before it cannot be computed or have no gradient" };
+        lines.push(format!("the output {}{why}", port.name));
+    }
     let input = graph.inputs().next();
     let channels = input.and_then(|port| fixed(port, 1)).unwrap_or_else(|| graph.channels());
     let sides = input.and_then(|port| Some([fixed(port, 2)?, fixed(port, 3)?]));
@@ -275,7 +306,7 @@ fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Result<ModelC
     };
     lines.push("the names of the classes".to_owned());
     Ok(ModelCard {
-        name: card_file::name(path),
+        name: card_file::telling_name(path),
         task,
         channels,
         head,

@@ -91,6 +91,11 @@ pub trait Model: Send + Sync {
     /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about.
     fn working_bytes(&self, height: usize, width: usize) -> u64;
 
+    /// Why it has no gradient with respect to the image, if it predicts and has none.
+    fn lacks_gradient(&self) -> Option<&str> {
+        None
+    }
+
     /// Where it came from, and what a person should look at.
     fn facts(&self) -> Facts {
         Facts::default()

@@ -277,7 +277,7 @@ impl App {
         match &request {
             Request::OpenModel(path) => {
                 self.state.opening_model = Some(path.clone());
-                self.state.model_share = None;
+                (self.state.model_share, self.state.trying_model) = (None, false);
             }
             Request::OpenBundledModel | Request::CancelModel => self.state.opening_model = None,
             Request::CancelOpen => self.state.opening = None,

@@ -72,9 +72,11 @@ impl App {
                 self.new_model(card, about);
                 self.take_label_map();
             }
+            Event::TryingModel => self.state.trying_model = true,
+            Event::Attack(method) => self.state.method = method,
             Event::OpeningModel(path) => {
                 self.state.opening_model = Some(path);
-                self.state.model_share = None;
+                (self.state.model_share, self.state.trying_model) = (None, false);
             }
             Event::ModelRead(share) => self.state.model_share = Some(share),
             Event::CardSaved(path) => self.card_saved(&path, context),

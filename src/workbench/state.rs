@@ -58,6 +58,8 @@ pub struct State {
     pub opening_model: Option<PathBuf>,
     /// The share of it that is read, where the reader tells.
     pub model_share: Option<f32>,
+    /// It is read, and looks at the image for the first time.
+    pub trying_model: bool,
     /// The card in use beside its model: saved, or guessed.
     pub card: CardState,
     /// The newest failure, until it is dismissed or the same thing works.
@@ -219,6 +221,7 @@ impl Default for State {
             read_share: None,
             opening_model: None,
             model_share: None,
+            trying_model: false,
             card: CardState::default(),
             problem: None,
             exported: None,

@@ -40,6 +40,8 @@ mod onnx;
 mod onnx_errors;
 mod onnx_file;
 mod onnx_fusion;
+mod onnx_gradients;
+mod onnx_values;
 mod opening;
 mod panels;
 mod predictions;

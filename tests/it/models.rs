@@ -2,6 +2,7 @@
 
 use super::engine::{engine, failure, frame_at, wait};
 use super::onnx_file::Model;
+use epsiloscope::attack::Attack;
 use epsiloscope::engine::{Engine, Event, Request};
 use epsiloscope::model::{About, ModelCard, SizeRule, read_card};
 use std::path::{Path, PathBuf};
@@ -58,6 +59,45 @@ fn a_model_is_read_beside_the_ticks_and_can_be_cancelled() {
     assert!(about.facts.guessed.len() >= 2 && about.operators == [("Conv".to_owned(), 1)], "{about:?}");
     let frame = frame_at(&engine, 0.02);
     assert!(frame.clean.overlap.dice < 0.9, "another model sees something else");
+}
+
+#[test]
+fn a_model_without_gradient_is_shown_with_random_signs_and_says_why() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = super::onnx_gradients::thresholded(folder.path());
+    model(&engine);
+    frame_at(&engine, FOUR);
+    engine.send(Request::OpenModel(path));
+    let (mut method, mut why, mut tried) = (None, None, false);
+    let about = wait(&engine, |event| match event {
+        Event::TryingModel => {
+            tried = true;
+            None
+        }
+        Event::Model(_, about) => Some(about),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    assert!(tried && about.facts.notes.iter().any(|note| note.contains("Greater (node the Greater)")), "{about:?}");
+    let frame = wait(&engine, |event| match event {
+        Event::Attack(changed) => {
+            method = Some(changed);
+            None
+        }
+        Event::Failed(problem) => {
+            why = Some(problem);
+            None
+        }
+        Event::Frame(frame) => (Some(frame.method) == method).then_some(frame),
+        _ => None,
+    });
+    assert!(!frame.method.entry().gradient, "{:?}", frame.method);
+    let why = why.unwrap();
+    assert!(why.what == "FGSM" && why.why.contains("gradient does not") && why.why.contains("Random signs"), "{why:?}");
+    // Who chooses it again hears why not, and what was shown stays.
+    engine.send(Request::Attack(Attack::FGSM));
+    assert!(failure(&engine).contains("the Greater"));
 }
 
 #[test]

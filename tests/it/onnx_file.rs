@@ -42,17 +42,37 @@ impl Model {
     }
 
     /// A node with settings that are lists of whole numbers.
-    pub fn node_with(mut self, op: &str, inputs: &[&str], outputs: &[&str], settings: &[(&str, &[i64])]) -> Self {
+    pub fn node_with(self, op: &str, inputs: &[&str], outputs: &[&str], settings: &[(&str, &[i64])]) -> Self {
+        let list = |value: &[i64]| [value.iter().flat_map(|v| number(8, *v)).collect(), number(20, 7)].concat();
+        self.node_of(op, inputs, outputs, settings.iter().map(|(name, value)| (*name, list(value))))
+    }
+
+    /// A node with settings that are whole numbers.
+    pub fn node_number(self, op: &str, inputs: &[&str], outputs: &[&str], settings: &[(&str, i64)]) -> Self {
+        let fields = settings.iter().map(|(name, value)| (*name, [number(3, *value), number(20, 2)].concat()));
+        self.node_of(op, inputs, outputs, fields)
+    }
+
+    /// A node with settings that are texts.
+    pub fn node_text(self, op: &str, inputs: &[&str], outputs: &[&str], settings: &[(&str, &str)]) -> Self {
+        let fields = settings.iter().map(|(name, value)| (*name, [bytes(4, value.as_bytes()), number(20, 3)].concat()));
+        self.node_of(op, inputs, outputs, fields)
+    }
+
+    fn node_of<'a>(
+        mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        settings: impl Iterator<Item = (&'a str, Vec<u8>)>,
+    ) -> Self {
         let mut node = Vec::new();
         inputs.iter().for_each(|i| node.extend(bytes(1, i.as_bytes())));
         outputs.iter().for_each(|o| node.extend(bytes(2, o.as_bytes())));
         node.extend(bytes(3, format!("the {op}").as_bytes()));
         node.extend(bytes(4, op.as_bytes()));
         for (name, value) in settings {
-            let mut attribute = bytes(1, name.as_bytes());
-            value.iter().for_each(|v| attribute.extend(number(8, *v)));
-            attribute.extend(number(20, 7));
-            node.extend(bytes(5, &attribute));
+            node.extend(bytes(5, &[bytes(1, name.as_bytes()), value].concat()));
         }
         self.graph.extend(bytes(1, &node));
         self

@@ -226,8 +226,9 @@ fn read(losses: Tensor<1>, hits: Tensor<1>) -> Result<Vec<Judgement>, ModelError
 /// The loss at `x` (summed over the batch) and its gradient with respect to `x`, both in the scale of `x`.
 ///
 /// # Errors
-/// If the model is of another task than the objective, or the device fails.
+/// If the model has no gradient or is of another task than the objective, or the device fails.
 pub fn input_gradient(model: &dyn Model, x: &Tensor<4>, objective: &Objective) -> Result<(f32, Tensor<4>), ModelError> {
+    ModelError::check_gradient(model)?;
     let x = x.clone().autodiff().require_grad();
     let loss = objective.loss(model.logits(x.clone())?)?;
     let gradient = gradient_of(&x, &loss);
@@ -271,6 +272,9 @@ pub(super) fn judged_gradient(
 
 /// ∂loss/∂x; zeros where the loss does not depend on x.
 pub(super) fn gradient_of(x: &Tensor<4>, loss: &Tensor<1>) -> Tensor<4> {
+    if !loss.is_tracked() {
+        return x.clone().inner().zeros_like();
+    }
     let gradients = loss.backward();
     x.grad(&gradients).map_or_else(|| x.clone().inner().zeros_like(), in_order)
 }

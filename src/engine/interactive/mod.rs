@@ -266,6 +266,7 @@ impl Worker {
         if let Some(scene) = &mut self.scene {
             (scene.truth, scene.target) = (None, None);
         }
+        self.outbox.send(Event::TryingModel);
         self.use_model(model)
     }
 

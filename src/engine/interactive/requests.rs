@@ -1,11 +1,12 @@
 //! What each wish changes.
 
 use super::{Stale, Worker, text};
+use crate::attack::{Attack, AttackError};
 use crate::data::dataset::MaskSource;
 use crate::data::{Axis, DataError, Dataset, LabelMap, LabelStack};
 use crate::engine::files::{self, Content, Opened};
 use crate::engine::scene::Scene;
-use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Request, TargetWish};
+use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Problem, Request, TargetWish};
 use crate::model::{self, About, BuiltIn, Model, ModelCard};
 use crate::study::{Subject, SweepPlan};
 use std::path::{Path, PathBuf};
@@ -342,6 +343,17 @@ impl Worker {
             return Err(why);
         }
         self.describe(&model);
+        self.do_without_gradient(model.as_ref()).map_err(text)
+    }
+
+    /// Puts random signs in the place of an attack that looks at a gradient which `model` has not: what it predicts can be
+    /// looked at all the same.
+    fn do_without_gradient(&mut self, model: &dyn Model) -> Result<(), AttackError> {
+        let Err(why) = self.method.check_model(model) else { return Ok(()) };
+        let wished = std::mem::replace(&mut self.method, Attack::random_sign(0)?);
+        self.outbox.send(Event::Attack(self.method));
+        let why = format!("{why}. Random signs are shown");
+        self.outbox.send(Event::Failed(Problem { what: wished.title().to_owned(), why }));
         Ok(())
     }
 

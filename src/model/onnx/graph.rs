@@ -1,12 +1,13 @@
 //! A loaded graph, and running it.
 
 use super::build::{Unsupported, build};
+use super::ending::Ending;
 use super::fold::fold;
 use super::fuse::fuse;
 use super::host::{ElementType, HostTensor};
 use super::program::{Constant, Dim, Node, Port, Program, Slot};
 use super::proto::Reader;
-use super::run::{Observer, Run};
+use super::run::{Observer, Run, Swap};
 use super::summary::Growth;
 use super::value::Value;
 use super::weight::{Weight, Weights};
@@ -24,17 +25,6 @@ const MOST_FILE_BYTES: u64 = 2 << 30;
 /// What would help with a file that is not understood.
 const HINT: &str = "Open an ONNX model of a network for 2-D images, exported in evaluation mode";
 
-/// The activation that a network ends in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FinalActivation {
-    /// Of each output on its own.
-    Sigmoid,
-    /// Over the classes.
-    Softmax,
-    /// Its logarithm; log-probabilities are logits too.
-    LogSoftmax,
-}
-
 /// An ONNX model, ready to run on one device.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -45,6 +35,8 @@ pub struct Graph {
     unsupported: Vec<Unsupported>,
     /// Measured when it is first asked for.
     growth: Arc<OnceLock<Option<Growth>>>,
+    /// For each output, found when it is first asked for.
+    endings: Arc<[OnceLock<Option<Ending>>]>,
 }
 
 impl Graph {
@@ -91,6 +83,7 @@ impl Graph {
         fold(&mut program);
         fuse(&mut program);
         let weights = upload_weights(&mut program, device);
+        let endings = program.outputs.iter().map(|_| OnceLock::new()).collect();
         let graph = Self {
             path: path.to_owned(),
             program: Arc::new(program),
@@ -98,6 +91,7 @@ impl Graph {
             device: device.clone(),
             unsupported,
             growth: Arc::default(),
+            endings,
         };
         if (0..graph.program.outputs.len()).all(|output| !graph.is_supported(output)) {
             return Err(ModelError::file(path, graph.unsupported_words(), super::supported_words()));
@@ -113,6 +107,11 @@ impl Graph {
     /// What it gives.
     pub fn outputs(&self) -> impl ExactSizeIterator<Item = &Port> {
         self.program.outputs.iter().map(|(_, port)| port)
+    }
+
+    /// The version of ONNX's operators that it is written in.
+    pub fn opset(&self) -> i64 {
+        self.program.opset
     }
 
     /// The file that it was read from.
@@ -155,6 +154,13 @@ impl Graph {
         !self.program.nodes.iter().zip(needed).any(|(node, needed)| needed && lacking(node))
     }
 
+    /// The output that is taken where nobody says which: the first that can be computed and differentiated, else the first
+    /// that can be computed.
+    pub fn preferred_output(&self) -> usize {
+        let supported = || (0..self.outputs().len()).filter(|&output| self.is_supported(output));
+        supported().find(|&output| self.gradient_flow(output).reaches).or_else(|| supported().next()).unwrap_or(0)
+    }
+
     /// All operators that are missing, with the nodes that want them.
     fn unsupported_words(&self) -> String {
         let mut operators: Vec<&str> = self.unsupported.iter().map(|u| u.operator.as_str()).collect();
@@ -163,9 +169,8 @@ impl Graph {
         let words: Vec<String> = operators
             .into_iter()
             .map(|operator| {
-                let nodes: Vec<&str> =
-                    self.unsupported.iter().filter(|u| u.operator == operator).map(|u| u.node.as_str()).collect();
-                format!("{operator} (node{} {})", if nodes.len() == 1 { "" } else { "s" }, nodes.join(", "))
+                let nodes = self.unsupported.iter().filter(|u| u.operator == operator).map(|u| u.node.as_str());
+                super::with_nodes(operator, &nodes.collect::<Vec<_>>())
             })
             .collect();
         format!("needs operators that are not supported: {}", words.join("; "))
@@ -178,7 +183,7 @@ impl Graph {
     /// If `x` does not fit the graph, or the output is neither a map, `[batch, classes, height, width]` (or without the
     /// dimension of classes), nor `[batch, classes]`.
     pub fn forward(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
-        self.forward_to(x, output, None)
+        self.forward_to(x, output, Swap::default())
     }
 
     /// As [`Graph::forward`], without the final activation, if there is one: logits.
@@ -186,10 +191,10 @@ impl Graph {
     /// # Errors
     /// As [`Graph::forward`].
     pub fn logits(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
-        self.forward_to(x, output, self.final_node(output).map(|(node, _)| node))
+        self.forward_to(x, output, self.ending(output).map_or_else(Swap::default, |ending| Swap::pass(ending.node)))
     }
 
-    fn forward_to(&self, x: Tensor<4>, output: usize, skip: Option<usize>) -> Result<Logits, ModelError> {
+    fn forward_to(&self, x: Tensor<4>, output: usize, swap: Swap) -> Result<Logits, ModelError> {
         let (slot, _) =
             self.program.outputs.get(output).ok_or_else(|| self.error(format!("has no output {output}")))?;
         // A graph for so many images at once takes more of them in turns.
@@ -199,11 +204,11 @@ impl Graph {
             && batch > size
             && batch.is_multiple_of(size)
         {
-            let part = |first: usize| self.forward_to(x.clone().narrow(0, first, size), output, skip);
+            let part = |first: usize| self.forward_to(x.clone().narrow(0, first, size), output, swap.clone());
             return self.joined((0..batch).step_by(size).map(part).collect::<Result<_, _>>()?);
         }
         let feeds = self.image_feeds(x)?;
-        let mut values = self.execute(feeds, &[*slot], skip, None)?;
+        let mut values = self.execute(feeds, &[*slot], swap, None)?;
         let value = values.pop().ok_or_else(|| self.error("gave no output".to_owned()))?;
         self.as_logits(value)
     }
@@ -284,55 +289,30 @@ impl Graph {
                 output.map(|(slot, _)| *slot).ok_or_else(|| self.error(format!("has no output {name:?}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        self.execute(feeds, &targets, None, None)
+        self.execute(feeds, &targets, Swap::default(), None)
     }
 
     pub(super) fn execute<'a>(
         &'a self,
         feeds: Vec<(Slot, Value)>,
         targets: &[Slot],
-        skip: Option<usize>,
+        swap: Swap,
         observer: Option<&'a mut (dyn Observer + 'a)>,
     ) -> Result<Vec<Value>, ModelError> {
-        let run = Run { program: &self.program, weights: &self.weights, device: &self.device, skip, observer };
+        let run = Run { program: &self.program, weights: &self.weights, device: &self.device, swap, observer };
         run.run(feeds, targets).map_err(|cause| self.error(format!("cannot be run: {cause}")))
-    }
-
-    /// The activation that output number `output` ends in, if it is one that can be taken off.
-    pub fn final_activation(&self, output: usize) -> Option<FinalActivation> {
-        self.final_node(output).map(|(_, activation)| activation)
-    }
-
-    /// The node of the final activation, seen through nodes that only move values.
-    fn final_node(&self, output: usize) -> Option<(usize, FinalActivation)> {
-        let (mut slot, rank) = self.program.outputs.get(output).map(|(s, p)| (*s, p.dims.as_ref().map(Vec::len)))?;
-        let mut moved = false;
-        loop {
-            let i = self.program.nodes.iter().rposition(|node| node.outputs.first() == Some(&Some(slot)))?;
-            let node = &self.program.nodes[i];
-            // Whether anything else reads what comes out is no matter: only what this output needs is run.
-            match node.op_type.as_str() {
-                "Sigmoid" => return Some((i, FinalActivation::Sigmoid)),
-                "Softmax" | "LogSoftmax" => {
-                    let over_classes = moved || is_over_classes(node, rank);
-                    let kind =
-                        if node.op_type == "Softmax" { FinalActivation::Softmax } else { FinalActivation::LogSoftmax };
-                    return over_classes.then_some((i, kind));
-                }
-                "Identity" | "Cast" | "Dropout" => {}
-                "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" | "Transpose" => moved = true,
-                _ => return None,
-            }
-            slot = node.inputs.first().copied().flatten()?;
-        }
     }
 
     pub(super) fn growth(&self) -> &OnceLock<Option<Growth>> {
         &self.growth
     }
 
-    pub(super) fn nodes(&self) -> &[Node] {
-        &self.program.nodes
+    pub(super) fn endings(&self) -> &[OnceLock<Option<Ending>>] {
+        &self.endings
+    }
+
+    pub(super) fn program(&self) -> &Program {
+        &self.program
     }
 
     pub(super) fn output_slot(&self, output: usize) -> Slot {
@@ -351,15 +331,6 @@ impl Graph {
 
     pub(super) fn error(&self, cause: String) -> ModelError {
         ModelError::file(&self.path, cause, HINT)
-    }
-}
-
-/// Whether a softmax normalises over dimension 1, where classes are, of an output of `rank` dimensions.
-fn is_over_classes(node: &Node, rank: Option<usize>) -> bool {
-    let axis = node.attributes.int("axis").unwrap_or(if node.opset < 13 { 1 } else { -1 });
-    match rank {
-        Some(rank) => axis == 1 || axis + rank as i64 == 1,
-        None => matches!(axis, 1 | -1 | -3),
     }
 }
 

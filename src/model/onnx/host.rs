@@ -46,6 +46,11 @@ impl ElementType {
         matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
     }
 
+    /// Whether its values are integers below 0 and above.
+    pub fn is_signed(self) -> bool {
+        matches!(self, Self::I8 | Self::I16 | Self::I32 | Self::I64)
+    }
+
     /// Bytes of an element in a file.
     pub fn bytes(self) -> usize {
         match self {

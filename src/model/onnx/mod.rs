@@ -3,12 +3,14 @@
 //! knows model cards, preprocessing or tasks.
 //!
 //! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` and `fuse` shorten it, `run` executes it,
-//! `op` holds the operators.
+//! `op` holds the operators. `gradient` finds where gradients end, `ending` the final activation.
 
 mod attribute;
 mod build;
+mod ending;
 mod fold;
 mod fuse;
+mod gradient;
 mod graph;
 mod host;
 mod messages;
@@ -24,7 +26,9 @@ mod weight;
 mod wire;
 
 pub use build::Unsupported;
-pub use graph::{FinalActivation, Graph};
+pub use ending::FinalActivation;
+pub use gradient::{Cut, GradientFlow};
+pub use graph::Graph;
 pub use host::{ElementType, HostTensor, Values};
 pub use op::names as operators;
 pub use program::{Dim, Port};
@@ -41,6 +45,11 @@ pub fn tensor_from_bytes(bytes: &[u8]) -> Result<(String, HostTensor), String> {
     let proto = reader.whole_tensor()?;
     let name = proto.name.clone();
     Ok((name, tensor_file::read_tensor(proto, &mut reader, None)?))
+}
+
+/// An operator and the nodes that have it: `Round (nodes a, b)`.
+fn with_nodes(operator: &str, nodes: &[&str]) -> String {
+    format!("{operator} (node{} {})", if nodes.len() == 1 { "" } else { "s" }, nodes.join(", "))
 }
 
 /// What can be computed, for those whose model cannot.

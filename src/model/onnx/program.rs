@@ -122,6 +122,8 @@ impl Node {
 /// All of a graph but the weights' values.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
+    /// The version of the operator set that the file is written in.
+    pub opset: i64,
     /// In order.
     pub nodes: Vec<Node>,
     /// The name of each slot.

@@ -13,6 +13,22 @@ pub trait Observer {
     fn ran(&mut self, node: &Node, inputs: &[Option<Vec<usize>>], outputs: &[Value], live: u64);
 }
 
+/// What some nodes do in a run in place of what they are there for.
+#[derive(Clone, Debug, Default)]
+pub struct Swap {
+    /// These pass their first input on as it is.
+    pub pass: Vec<usize>,
+    /// This one, a softmax, gives numbers that tell where each element stands: see `op::softmax_places`.
+    pub places: Option<usize>,
+}
+
+impl Swap {
+    /// `node` passes on what it gets.
+    pub fn pass(node: usize) -> Self {
+        Self { pass: vec![node], places: None }
+    }
+}
+
 /// All that a run needs.
 pub struct Run<'a> {
     /// What to compute.
@@ -21,8 +37,8 @@ pub struct Run<'a> {
     pub weights: &'a Weights,
     /// Where to compute.
     pub device: &'a Device,
-    /// A node whose first input is passed on as it is.
-    pub skip: Option<usize>,
+    /// What is done otherwise.
+    pub swap: Swap,
     /// Who watches.
     pub observer: Option<&'a mut dyn Observer>,
 }
@@ -74,7 +90,7 @@ impl Run<'_> {
             edges.set(slot, value);
         }
         for (i, node) in program.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
-            self.node(node, self.skip == Some(i), &mut edges)?;
+            self.node(node, Some(i), &mut edges)?;
         }
         targets
             .iter()
@@ -92,7 +108,7 @@ impl Run<'_> {
         }
     }
 
-    fn node(&mut self, node: &Node, skipped: bool, edges: &mut Edges) -> Result<(), String> {
+    fn node(&mut self, node: &Node, number: Option<usize>, edges: &mut Edges) -> Result<(), String> {
         let inputs = node
             .inputs
             .iter()
@@ -104,8 +120,10 @@ impl Run<'_> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let shapes: Vec<Option<Vec<usize>>> = inputs.iter().map(|v| v.as_ref().map(Value::shape)).collect();
-        let outputs = if skipped {
+        let outputs = if number.is_some_and(|i| self.swap.pass.contains(&i)) {
             inputs.into_iter().flatten().take(1).collect()
+        } else if number.is_some() && number == self.swap.places {
+            vec![Value::Host(super::op::softmax_places(node, shapes.first().cloned().flatten().unwrap_or_default())?)]
         } else if node.branches.is_empty() {
             call(node, inputs, self.device)
                 .map_err(|cause| format!("{} on {} failed: {cause}", node.label(), words(&shapes)))?
@@ -131,7 +149,7 @@ impl Run<'_> {
         let [condition] = condition[..] else { return Err(fail("its condition is not a single value")) };
         let block = node.branches.get(usize::from(!condition)).ok_or_else(|| fail("it lacks a branch"))?;
         for inner in &block.nodes {
-            self.node(inner, false, edges)?;
+            self.node(inner, None, edges)?;
         }
         let outputs = block
             .outputs

@@ -2,13 +2,16 @@
 
 use super::graph::Graph;
 use super::program::{Dim, Node};
-use super::run::Observer;
+use super::run::{Observer, Swap};
 use super::value::Value;
 use crate::model::ModelError;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// Sides of the images on which a graph is tried.
+pub(super) const SIDES: [usize; 5] = [64, 128, 224, 256, 299];
 
 /// What a graph is made of, and what one forward pass of an input costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub struct Summary {
     pub parameters: usize,
     /// The input, `[batch, channels, height, width]`.
     pub input: [usize; 4],
-    /// The first supported output.
+    /// The preferred output.
     pub output: Vec<usize>,
     /// Floating-point operations of a forward pass; a multiplication with an addition counts as two.
     pub flops: u64,
@@ -124,7 +127,7 @@ impl Graph {
     pub fn summary(&self, input: [usize; 4]) -> Result<Summary, ModelError> {
         let (trace, output) = self.trace(input)?;
         let mut operators = BTreeMap::new();
-        for node in self.nodes() {
+        for node in &self.program().nodes {
             for operator in node.fused.operators.iter().chain([&node.op_type]) {
                 *operators.entry(operator.clone()).or_insert(0) += 1;
             }
@@ -145,12 +148,11 @@ impl Graph {
     /// # Errors
     /// If the graph does not take `x`.
     pub fn times(&self, x: Tensor<4>) -> Result<Vec<(String, f64, usize)>, ModelError> {
-        let output = (0..self.outputs().len()).find(|&i| self.is_supported(i)).unwrap_or(0);
-        let target = self.output_slot(output);
+        let target = self.output_slot(self.preferred_output());
         let mut found = BTreeMap::new();
         for _ in 0..2 {
             let mut clock = Clock { last: Instant::now(), found: BTreeMap::new() };
-            self.execute(self.image_feeds(x.clone())?, &[target], None, Some(&mut clock))?;
+            self.execute(self.image_feeds(x.clone())?, &[target], Swap::default(), Some(&mut clock))?;
             found = clock.found;
         }
         let mut times: Vec<_> = found.into_iter().map(|(name, (seconds, nodes))| (name, seconds, nodes)).collect();
@@ -159,11 +161,10 @@ impl Graph {
     }
 
     fn trace(&self, input: [usize; 4]) -> Result<(Trace, Vec<usize>), ModelError> {
-        let output = (0..self.outputs().len()).find(|&i| self.is_supported(i)).unwrap_or(0);
         let mut trace = Trace::default();
         let feeds = self.image_feeds(Tensor::zeros(input, self.device()))?;
-        let target = self.output_slot(output);
-        let values = self.execute(feeds, &[target], None, Some(&mut trace))?;
+        let target = self.output_slot(self.preferred_output());
+        let values = self.execute(feeds, &[target], Swap::default(), Some(&mut trace))?;
         Ok((trace, values.first().map(Value::shape).unwrap_or_default()))
     }
 
@@ -182,7 +183,7 @@ impl Graph {
     /// three times more, for what comes back. 0 if the graph cannot be run at any size that was tried.
     pub fn working_bytes(&self, height: usize, width: usize) -> u64 {
         let growth = self.growth().get_or_init(|| {
-            [64, 128, 224, 256, 299].iter().find_map(|&side| {
+            SIDES.iter().find_map(|&side| {
                 let (a, b) = (self.input_near(side), self.input_near(2 * side));
                 let (first, _) = self.trace(a).ok()?;
                 let second = if a == b { None } else { Some(self.trace(b).ok()?.0) };

@@ -185,6 +185,7 @@ pub fn reading_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
 /// `Reading resnet.onnx 43 %`.
 pub fn reading_text(state: &State, path: &Path) -> String {
     match state.model_share {
+        _ if state.trying_model => format!("First prediction of {}", file_name(path)),
         Some(share) if share < 0.995 => format!("Reading {} {:.0} %", file_name(path), share * 100.0),
         Some(_) => format!("Building {}", file_name(path)),
         None => format!("Reading {}", file_name(path)),

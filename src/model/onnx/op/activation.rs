@@ -4,7 +4,8 @@ use super::arithmetic::{to_rank, unary};
 use super::call::{Call, axis};
 use super::{Operator, Outcome};
 use crate::kernel::Activation;
-use crate::model::onnx::host::broadcast_shapes;
+use crate::model::onnx::host::{HostTensor, broadcast_shapes};
+use crate::model::onnx::program::Node;
 use crate::model::onnx::value::{Value, reshape};
 use burn::backend::ops::{ActivationOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
@@ -22,7 +23,7 @@ pub(super) fn clamped(x: DispatchTensor, activation: Activation) -> DispatchTens
 }
 
 pub(super) static OPERATORS: &[Operator] = &[
-    Operator::new("Relu", |call| unary(call, Dispatch::relu, |v| v.max(0.0))),
+    Operator::new("Relu", |call| unary(call, Dispatch::relu, |v| if v < 0.0 { 0.0 } else { v })),
     Operator::new("Sigmoid", |call| on_device(call, |_, x| Dispatch::sigmoid(x))),
     Operator::new("LeakyRelu", |call| {
         on_device(call, |call, x| Dispatch::leaky_relu(x, call.attribute("alpha", 0.01).into()))
@@ -85,6 +86,15 @@ pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("Hardmax", |call| along_axis(call, hardmax)),
 ];
 
+/// The `p`-th root. Its gradient at 0 is 0, as that of a norm is taken to be there; the derivative is infinite, and infinity times
+/// the 0 that goes on from there would be no number.
+pub(super) fn root(x: Float, p: f32) -> Float {
+    let safe = masked(x.clone(), |flat| flat.equal_elem(0.0), x.clone(), 1.0);
+    let root =
+        if p == 2.0 { Dispatch::float_sqrt(safe) } else { Dispatch::float_powf_scalar(safe, (1.0 / p).into()) };
+    masked(x, |flat| flat.equal_elem(0.0), root, 0.0)
+}
+
 /// An activation of one input.
 fn on_device(call: &mut Call<'_>, f: fn(&Call<'_>, Float) -> Float) -> Outcome {
     let x = call.float(0)?;
@@ -92,7 +102,7 @@ fn on_device(call: &mut Call<'_>, f: fn(&Call<'_>, Float) -> Float) -> Outcome {
 }
 
 /// `value`, and `fill` where `test` holds of `x`.
-fn masked(x: Float, test: impl Fn(Tensor<1>) -> Tensor<1, Bool>, value: Float, fill: f32) -> Float {
+pub(super) fn masked(x: Float, test: impl Fn(Tensor<1>) -> Tensor<1, Bool>, value: Float, fill: f32) -> Float {
     let shape = value.shape();
     let flat = |t: Float| Tensor::<1>::from_dispatch(reshape(t, [shape.num_elements()].into()));
     let mask = test(flat(x).detach());
@@ -166,11 +176,38 @@ fn prelu(call: &mut Call<'_>) -> Outcome {
     Ok(vec![Value::Float(Dispatch::float_add(Dispatch::relu(x), below))])
 }
 
+/// The dimension that a softmax of `node` begins at, and whether all behind it are one with it, as before version 13.
+fn softmax_axis(node: &Node, rank: usize) -> Result<(usize, bool), String> {
+    let old = node.opset < 13;
+    let given = node.attributes.int("axis").unwrap_or(if old { 1 } else { -1 });
+    Ok((axis(given, rank.max(1))?, old))
+}
+
+/// How far apart [`softmax_places`] are from sum to sum.
+pub const APART: i64 = 1 << 24;
+
+/// For each element of a softmax of `shape`: the number of the sum that it is divided by, times [`APART`], plus its own number
+/// in it.
+///
+/// # Errors
+/// If there is no such axis, or the sums are longer than that.
+pub fn softmax_places(node: &Node, shape: Vec<usize>) -> Result<HostTensor, String> {
+    let (dim, old) = softmax_axis(node, shape.len())?;
+    let inner: usize = if old { 1 } else { shape[dim + 1..].iter().product() };
+    let count: usize = shape.iter().product();
+    let length = count / (shape[..dim].iter().product::<usize>() * inner).max(1);
+    if length as i64 >= APART {
+        return Err(format!("it normalises over {length} elements"));
+    }
+    let place = |i: usize| (i / (inner * length) * inner + i % inner) as i64 * APART + (i / inner % length) as i64;
+    let places = (0..count).map(place).collect();
+    Ok(HostTensor::ints(shape, places))
+}
+
 /// Along `axis`; before version 13 along all from it on, as one.
 fn along_axis(call: &mut Call<'_>, f: fn(Float, usize) -> Float) -> Outcome {
     let shape = call.shape(0)?;
-    let old = call.node.opset < 13;
-    let dim = axis(call.int("axis", if old { 1 } else { -1 }), shape.len().max(1))?;
+    let (dim, old) = softmax_axis(call.node, shape.len())?;
     let x = call.float(0)?;
     if !old || shape.len() == dim + 1 || shape[dim + 1..].iter().all(|&d| d == 1) {
         return Ok(vec![Value::Float(f(x, dim))]);

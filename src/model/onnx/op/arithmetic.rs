@@ -58,13 +58,15 @@ pub(super) static OPERATORS: &[Operator] = &[
     }),
     Operator::new("BitShift", |call| {
         let left = call.node.attributes.text("direction") == Some("LEFT");
-        bits(call, if left { |a, b| a.checked_shl(b as u32).unwrap_or(0) } else { shift_right })
+        let signed = call.input(0)?.element().is_signed();
+        bits(call, match (left, signed) {
+            (true, _) => |a, b| a.checked_shl(b as u32).unwrap_or(0),
+            // The sign moves in.
+            (false, true) => |a, b| a >> if (0..64).contains(&b) { b } else { 63 },
+            (false, false) => |a, b| (a as u64).checked_shr(b as u32).unwrap_or(0) as i64,
+        })
     }),
 ];
-
-fn shift_right(a: i64, b: i64) -> i64 {
-    (a as u64).checked_shr(b as u32).unwrap_or(0) as i64
-}
 
 /// A tensor and a number.
 type WithScalar = fn(Float, f32) -> Float;
@@ -145,13 +147,15 @@ const MIN: Binary = Binary {
     unsigned: |a, b| Some(a.min(b)),
 };
 
-/// The larger of each pair, or the smaller; the gradient goes to the one that was taken, to the first of equals.
+/// The larger of each pair, or the smaller, or what is no number; the gradient goes to the one that was taken, to the first of
+/// equals.
 fn larger(a: Float, b: Float, smaller: bool) -> Float {
     use burn::tensor::Tensor;
     let shape = a.shape();
     let flat = |t: Float| Tensor::<1>::from_dispatch(reshape(t, [shape.num_elements()].into()));
     let (a, b) = (flat(a), flat(b));
     let take_b = if smaller { b.clone().lower(a.clone()) } else { b.clone().greater(a.clone()) };
+    let take_b = take_b.bool_or(b.clone().is_nan());
     reshape(a.mask_where(take_b, b).into_dispatch(), shape)
 }
 
@@ -333,6 +337,12 @@ fn modulo(call: &mut Call<'_>) -> Outcome {
     Ok(vec![Value::Float(Dispatch::float_sub(a, Dispatch::float_mul(b, whole)))])
 }
 
+/// The upper bound wins over the lower one; what is no number stays so.
+fn clipped(v: f32, low: f32, high: f32) -> f32 {
+    let v = if v < low { low } else { v };
+    if v > high { high } else { v }
+}
+
 fn clip(call: &mut Call<'_>) -> Outcome {
     let bound = |call: &mut Call<'_>, name: &str, i: usize| match call.node.attributes.float(name) {
         Some(value) => Ok(Some(value)),
@@ -343,7 +353,7 @@ fn clip(call: &mut Call<'_>) -> Outcome {
         Value::Host(x) => {
             let (low, high) = (low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
             let values = match &x.values {
-                Values::Float(v) => Values::Float(v.iter().map(|v| v.max(low).min(high)).collect()),
+                Values::Float(v) => Values::Float(v.iter().map(|&v| clipped(v, low, high)).collect()),
                 Values::Int(v) => Values::Int(v.iter().map(|&v| v.max(low as i64).min(high as i64)).collect()),
                 Values::Bool(_) => return Err("its input is bool".to_owned()),
             };

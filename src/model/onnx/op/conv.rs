@@ -148,7 +148,8 @@ fn conv_transpose(call: &mut Call<'_>) -> Outcome {
             (Some(wanted), _) => *wanted.get(i).ok_or("output_shape is too short")?,
             (None, "SAME_UPPER" | "SAME_LOWER") => (x[i + 2] * strides[i]) as i64,
             (None, "VALID") => full[i] + extra[i],
-            (None, _) => full[i] + extra[i] - pads[i].0 - pads[i].1,
+            (None, "NOTSET") => full[i] + extra[i] - pads[i].0 - pads[i].1,
+            (None, other) => return Err(format!("auto_pad is {other:?}")),
         };
         if wanted.is_some() || auto.starts_with("SAME") {
             let total = full[i] + extra[i] - length;

@@ -1,10 +1,12 @@
 //! Elements by index, and indices of elements.
 
 use super::call::{Call, axis};
+use super::shape::sizes;
 use super::slice::pick;
+use super::window::{kernel, pads, strides_and_dilations};
 use super::{Operator, Outcome};
 use crate::model::onnx::host::{HostTensor, Values, strides};
-use crate::model::onnx::value::{Value, check_size, reshape, upload_index};
+use crate::model::onnx::value::{Value, check_size, reshape, upload, upload_index};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{Int, Slice, Tensor};
@@ -16,6 +18,7 @@ pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("ScatterElements", scatter_elements).with_settings(&[1]),
     Operator::new("Scatter", scatter_elements).with_settings(&[1]),
     Operator::new("ScatterND", scatter_nd).with_settings(&[1]),
+    Operator::new("MaxUnpool", max_unpool).with_settings(&[1, 2]),
     Operator::new("NonZero", non_zero),
     Operator::new("Compress", compress),
     Operator::new("TopK", top_k).with_settings(&[1]),
@@ -199,7 +202,7 @@ fn scatter_floats(
         }
         let mut keep = vec![1.0; count];
         places.iter().for_each(|&p| keep[p] = 0.0);
-        data = Dispatch::float_mul(data, crate::model::onnx::value::upload(keep, &[count], call.device));
+        data = Dispatch::float_mul(data, upload(keep, &[count], call.device));
     }
     let index = upload_index(places.into_iter().map(|p| p as i64).collect(), call.device);
     let data = Dispatch::float_select_assign(data, 0, index, updates, IndexingUpdateOp::Add);
@@ -220,6 +223,39 @@ fn scatter_nd(call: &mut Call<'_>) -> Outcome {
     let (starts, length, _) = slice_places(&shape, 0, &indices)?;
     let places = starts.into_iter().flat_map(|s| s..s + length).collect();
     scatter(call, places, &shape)
+}
+
+/// Each value where a MaxPool took it from, zeros elsewhere; a larger output is filled up behind.
+fn max_unpool(call: &mut Call<'_>) -> Outcome {
+    let shape = call.shape(0)?;
+    let axes = shape.len().saturating_sub(2);
+    let attributes = &call.node.attributes;
+    let (kernel, pads) = (kernel(attributes, axes)?, pads(attributes, axes)?);
+    let (strides, _) = strides_and_dilations(attributes, axes)?;
+    let mut pooled = shape.clone();
+    for i in 0..axes {
+        let length = (shape[i + 2].max(1) - 1) * strides[i] + kernel[i];
+        pooled[i + 2] = length.checked_sub(pads[i].0 + pads[i].1).ok_or("its pads leave nothing")?;
+    }
+    let count = check_size(&pooled)?;
+    let places = wrapped(&call.ints(1)?, count)?;
+    let output = if call.has(2) { sizes(&call.ints(2)?)? } else { pooled.clone() };
+    if output.len() != pooled.len() || output.iter().zip(&pooled).any(|(o, p)| o < p) || places.is_empty() {
+        return Err(format!("it fills {pooled:?} and should make {output:?}"));
+    }
+    check_size(&output)?;
+    let updates = call.take(0)?;
+    if updates.shape().iter().product::<usize>() != places.len() {
+        return Err("its values and indices differ in number".to_owned());
+    }
+    let zeros = Value::Float(upload(vec![0.0; count], &[count], call.device));
+    let filled = scatter_floats(call, zeros, updates, places, &pooled, false);
+    let fill: Vec<(usize, usize)> = output.iter().zip(&pooled).map(|(o, p)| (0, o - p)).collect();
+    if fill.iter().all(|&f| f == (0, 0)) {
+        return Ok(vec![filled]);
+    }
+    let y = filled.into_float(call.device);
+    Ok(vec![Value::Float(Dispatch::float_pad(y, &fill, burn::tensor::ops::PadMode::Constant(0.0)))])
 }
 
 fn non_zero(call: &mut Call<'_>) -> Outcome {

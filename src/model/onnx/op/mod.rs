@@ -21,6 +21,7 @@ mod shape;
 mod slice;
 mod window;
 
+pub use activation::{APART, softmax_places};
 pub use call::Call;
 
 use super::value::Value;

@@ -1,6 +1,6 @@
 //! Normalisations.
 
-use super::activation::clamped;
+use super::activation::{clamped, masked, root};
 use super::call::{Call, axis};
 use super::{Operator, Outcome};
 use crate::kernel::scaled as scaled_by_kernel;
@@ -175,13 +175,13 @@ fn local_response_norm(call: &mut Call<'_>) -> Outcome {
 fn lp_norm(call: &mut Call<'_>) -> Outcome {
     let dim = axis(call.int("axis", -1), call.shape(0)?.len())?;
     let x = call.float(0)?;
-    let norm = if call.int("p", 2) == 1 {
-        Dispatch::float_sum_dim(Dispatch::float_abs(x.clone()), dim)
-    } else {
-        Dispatch::float_sqrt(Dispatch::float_sum_dim(Dispatch::float_mul(x.clone(), x.clone()), dim))
+    let norm = match call.int("p", 2) {
+        1 => Dispatch::float_sum_dim(Dispatch::float_abs(x.clone()), dim),
+        2 => root(Dispatch::float_sum_dim(Dispatch::float_mul(x.clone(), x.clone()), dim), 2.0),
+        p => return Err(format!("p is {p}, and 1 and 2 are defined")),
     };
     // 0/0 is 0 here.
-    let norm = Dispatch::float_clamp_min(norm, f32::MIN_POSITIVE.into());
+    let norm = masked(norm.clone(), |flat| flat.equal_elem(0.0), norm, 1.0);
     Ok(vec![Value::Float(Dispatch::float_div(x, norm))])
 }
 
@@ -194,6 +194,6 @@ fn mean_variance_norm(call: &mut Call<'_>) -> Outcome {
     let centred = Dispatch::float_sub(x.clone(), mean(x));
     let variance = mean(Dispatch::float_mul(centred.clone(), centred.clone()));
     // The definition's own guard against division by zero.
-    let deviation = Dispatch::float_add_scalar(Dispatch::float_sqrt(variance), 1e-9.into());
+    let deviation = Dispatch::float_add_scalar(root(variance, 2.0), 1e-9.into());
     Ok(vec![Value::Float(Dispatch::float_div(centred, deviation))])
 }

@@ -1,5 +1,6 @@
 //! Pools over images and, as images of height 1, over sequences.
 
+use super::activation::root;
 use super::call::Call;
 use super::window::{Window, kernel, windows};
 use super::{Operator, Outcome};
@@ -148,7 +149,7 @@ fn lp_pool(call: &mut Call<'_>) -> Outcome {
     let x = padded(x, h, w, 0.0);
     let powers = Dispatch::float_powf_scalar(Dispatch::float_abs(x), p.into());
     let sums = Dispatch::float_mul_scalar(window_means(powers, h, w, call)?, ((h.kernel * w.kernel) as f32).into());
-    Ok(vec![as_given(Dispatch::float_powf_scalar(sums, (1.0 / p).into()), axes)])
+    Ok(vec![as_given(root(sums, p), axes)])
 }
 
 fn global(call: &mut Call<'_>, reduce: fn(DispatchTensor, usize) -> DispatchTensor) -> Outcome {
@@ -170,7 +171,7 @@ fn global_lp_pool(call: &mut Call<'_>) -> Outcome {
     call.inputs[0] = Some(Value::Float(powers));
     let sums = global(call, Dispatch::float_sum_dim)?;
     let root = |v: Value| match v {
-        Value::Float(t) => Value::Float(Dispatch::float_powf_scalar(t, (1.0 / p).into())),
+        Value::Float(t) => Value::Float(root(t, p)),
         other => other,
     };
     Ok(sums.into_iter().map(root).collect())

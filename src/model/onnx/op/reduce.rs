@@ -1,5 +1,6 @@
 //! Reductions.
 
+use super::activation::root;
 use super::call::{Call, axis};
 use super::gather::arg_extreme;
 use super::{Operator, Outcome};
@@ -39,15 +40,20 @@ const MEAN: Reduction = Reduction {
         sum / count
     },
 };
-const MAX: Reduction =
-    Reduction { device: |x| Dispatch::float_max_dim(x, 1), host: |v| v.fold(f64::NEG_INFINITY, f64::max) };
-const MIN: Reduction =
-    Reduction { device: |x| Dispatch::float_min_dim(x, 1), host: |v| v.fold(f64::INFINITY, f64::min) };
+// One that is no number is the result.
+const MAX: Reduction = Reduction {
+    device: |x| Dispatch::float_max_dim(x, 1),
+    host: |v| v.fold(f64::NEG_INFINITY, |a, b| if a.is_nan() || a > b { a } else { b }),
+};
+const MIN: Reduction = Reduction {
+    device: |x| Dispatch::float_min_dim(x, 1),
+    host: |v| v.fold(f64::INFINITY, |a, b| if a.is_nan() || a < b { a } else { b }),
+};
 const PROD: Reduction = Reduction { device: |x| Dispatch::float_prod_dim(x, 1), host: |v| v.product() };
 const L1: Reduction =
     Reduction { device: |x| Dispatch::float_sum_dim(Dispatch::float_abs(x), 1), host: |v| v.map(f64::abs).sum() };
 const L2: Reduction = Reduction {
-    device: |x| Dispatch::float_sqrt((SUM_SQUARE.device)(x)),
+    device: |x| root((SUM_SQUARE.device)(x), 2.0),
     host: |v| v.map(|v| v * v).sum::<f64>().sqrt(),
 };
 const SUM_SQUARE: Reduction = Reduction {

@@ -13,6 +13,19 @@ use burn::tensor::{Device, Tensor};
 pub(super) static OPERATORS: &[Operator] =
     &[Operator::new("Resize", resize).with_settings(&[1, 2, 3]), Operator::new("Upsample", resize).with_settings(&[1])];
 
+/// The rules by which an output coordinate becomes an input coordinate.
+const COORDINATES: [&str; 7] = [
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
+    "tf_crop_and_resize",
+];
+/// The rules by which a coordinate becomes that of the nearest pixel.
+const ROUNDINGS: [&str; 4] = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"];
+
 /// How an output coordinate becomes an input coordinate.
 struct Rule<'a> {
     mode: &'a str,
@@ -212,8 +225,11 @@ fn request(call: &mut Call<'_>, shape: &[usize]) -> Result<Request, String> {
     };
     let sizes = if !old && call.has(3) { Some(call.ints(3)?).filter(|s| !s.is_empty()) } else { None };
     let wrong = |n: usize| format!("{n} numbers for {} axes", axes.len());
+    let crop = call.node.attributes.text("coordinate_transformation_mode") == Some("tf_crop_and_resize");
     let roi = match roi {
         Some(roi) if roi.len() == 2 * axes.len() => (0..axes.len()).map(|i| (roi[i], roi[i + axes.len()])).collect(),
+        Some(roi) if crop => return Err(wrong(roi.len())),
+        None if crop => return Err("it crops, and has no roi".to_owned()),
         _ => vec![(0.0, 1.0); axes.len()],
     };
     if let Some(sizes) = sizes {
@@ -239,7 +255,6 @@ fn request(call: &mut Call<'_>, shape: &[usize]) -> Result<Request, String> {
     if scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
         return Err(format!("its scales are {scales:?}"));
     }
-    let crop = call.node.attributes.text("coordinate_transformation_mode") == Some("tf_crop_and_resize");
     let length = |i: usize| {
         let part = if crop { roi[i].1 - roi[i].0 } else { 1.0 };
         // In 32 bits: 10 pixels at a scale of 0.7 are 7.
@@ -267,6 +282,9 @@ fn resize(call: &mut Call<'_>) -> Outcome {
     let mode = if mode == "bilinear" { "linear" } else { mode.as_str() };
     if !matches!(mode, "nearest" | "linear" | "cubic") {
         return Err(format!("mode is {mode:?}"));
+    }
+    if !COORDINATES.contains(&coordinates.as_str()) || !ROUNDINGS.contains(&rounding.as_str()) {
+        return Err(format!("coordinate_transformation_mode is {coordinates:?} and nearest_mode {rounding:?}"));
     }
     let rule = Rule {
         mode,

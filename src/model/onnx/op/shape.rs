@@ -100,6 +100,13 @@ fn into_shape(call: &mut Call<'_>, shape: Vec<usize>) -> Outcome {
 }
 
 fn dropout(call: &mut Call<'_>) -> Outcome {
+    let ratio = match call.optional_scalar(1)? {
+        Some(ratio) => ratio,
+        None => call.attribute("ratio", 0.5),
+    };
+    if call.has(2) && ratio != 0.0 && call.host(2)?.to_bools().contains(&true) {
+        return Err("it is in training mode and drops values at random; export the model in evaluation mode".to_owned());
+    }
     let value = call.take(0)?;
     // In inference nothing is dropped, whatever the ratio.
     let mask = HostTensor::bools(value.shape(), vec![true; check_size(&value.shape())?]);
