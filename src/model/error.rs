@@ -63,7 +63,9 @@ pub enum ModelError {
         free: u64,
     },
     /// It predicts, and nothing can be differentiated.
-    #[error("{model}: {cause}. Choose an attack that needs no gradient, as random signs, or a model whose scores are an output")]
+    #[error(
+        "{model}: {cause}. Choose an attack that needs no gradient, as random signs, or a model whose scores are an output"
+    )]
     NoGradient {
         /// The model's name.
         model: String,

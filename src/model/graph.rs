@@ -33,9 +33,10 @@ fn gradient_words(flow: &GradientFlow, name: &str) -> (Option<String>, Option<St
     let cuts = flow.words();
     match (flow.reaches, flow.depends) {
         (true, _) if flow.cuts.is_empty() => (None, None),
-        (true, _) => {
-            (None, Some(format!("{LESS_GRADIENT}on some ways from the input to {name} it ends, which counts as 0, at {cuts}")))
-        }
+        (true, _) => (
+            None,
+            Some(format!("{LESS_GRADIENT}on some ways from the input to {name} it ends, which counts as 0, at {cuts}")),
+        ),
         (false, true) => (Some(format!("{NO_GRADIENT}on every way from the input to {name} it ends at {cuts}")), None),
         (false, false) => (Some(format!("{NO_GRADIENT}{name} does not depend on the values of the input")), None),
     }
@@ -59,7 +60,8 @@ impl OnnxModel {
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
     pub fn open(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
         let graph = Graph::open_watched(path, device, watch)?;
-        let mut facts = Facts { path: Some(path.to_owned()), format: format!("ONNX, opset {}", graph.opset()), ..Facts::default() };
+        let mut facts =
+            Facts { path: Some(path.to_owned()), format: format!("ONNX, opset {}", graph.opset()), ..Facts::default() };
         let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
         if !lacking.is_empty() {
             facts.notes.push(format!("outputs that need these nodes cannot be computed: {}", lacking.join(", ")));
@@ -93,7 +95,9 @@ impl OnnxModel {
             return Err(fault(format!("it says {} channels and the graph takes {channels}", card.channels)));
         }
         // They depend on the card: another one may have said them before.
-        facts.notes.retain(|note| note != CLAMPED && !note.starts_with(NO_GRADIENT) && !note.starts_with(LESS_GRADIENT));
+        facts
+            .notes
+            .retain(|note| note != CLAMPED && !note.starts_with(NO_GRADIENT) && !note.starts_with(LESS_GRADIENT));
         let port = graph.outputs().nth(output).map_or_else(String::new, |port| port.name.clone());
         let (no_gradient, note) = gradient_words(&graph.gradient_flow(output), &port);
         facts.notes.extend(no_gradient.clone().or(note));

@@ -68,7 +68,11 @@ fn cut() -> Vec<(&'static str, Model)> {
         // The second of two cuts on one way is behind the first.
         (
             "Floor (node the Floor)",
-            from_x().node("Floor", &["x"], &["a"]).node("Relu", &["a"], &["b"]).node("Round", &["b"], &["y"]).output("y"),
+            from_x()
+                .node("Floor", &["x"], &["a"])
+                .node("Relu", &["a"], &["b"])
+                .node("Round", &["b"], &["y"])
+                .output("y"),
         ),
         (
             "ScatterElements (node the ScatterElements)",
@@ -79,13 +83,7 @@ fn cut() -> Vec<(&'static str, Model)> {
                 .output("y"),
         ),
         // Only the shape of the input matters.
-        (
-            "",
-            from_x()
-                .node("Shape", &["x"], &["s"])
-                .node("ConstantOfShape", &["s"], &["y"])
-                .output("y"),
-        ),
+        ("", from_x().node("Shape", &["x"], &["s"]).node("ConstantOfShape", &["s"], &["y"]).output("y")),
     ]
 }
 
@@ -114,10 +112,7 @@ fn uncut() -> Vec<(&'static str, Model)> {
         ),
         ("", from_x().node("Clip", &["x"], &["y"]).output("y")),
         ("", from_x().node_number("Cast", &["x"], &["y"], &[("to", 10)]).output("y")),
-        (
-            "Round (node the Round)",
-            from_x().node("Round", &["x"], &["r"]).node("Add", &["x", "r"], &["y"]).output("y"),
-        ),
+        ("Round (node the Round)", from_x().node("Round", &["x"], &["r"]).node("Add", &["x", "r"], &["y"]).output("y")),
         (
             "Greater (node the Greater)",
             from_x()
@@ -233,7 +228,10 @@ fn an_attack_that_needs_a_gradient_is_refused_where_there_is_none() {
     assert!(said(&with(&["predict"])).status.success());
     std::fs::remove_file(folder.path().join("a.npy")).unwrap();
     let refused = complaint(&said(&with(&["attack", "--epsilon", "4/255"])));
-    assert!(refused.contains("forward works, gradient does not") && refused.contains("Round (node the Round)"), "{refused}");
+    assert!(
+        refused.contains("forward works, gradient does not") && refused.contains("Round (node the Round)"),
+        "{refused}"
+    );
     assert!(!folder.path().join("a.npy").exists());
     assert!(said(&with(&["attack", "--attack", "random-sign", "--epsilon", "4/255"])).status.success());
 }

@@ -118,12 +118,11 @@ fn a_softmax_is_taken_off_where_it_is_over_the_classes_and_only_there() {
         ended(17, |m| axis(m, "x", 1).node_number("ArgMax", &["y"], &["a"], &[("axis", 1)])),
         ended(17, |m| {
             let m = m.node_number("Softmax", &["x"], &["s"], &[("axis", 1)]).node("Log", &["s"], &["l"]);
-            m.node_number("Cast", &["s"], &["h"], &[("to", 10)]).node("Add", &["l", "s"], &["o"]).output("o2").node(
-                "Identity",
-                &["l"],
-                &["o2"],
-            )
-            .node_number("Cast", &["h"], &["y"], &[("to", 1)])
+            m.node_number("Cast", &["s"], &["h"], &[("to", 10)])
+                .node("Add", &["l", "s"], &["o"])
+                .output("o2")
+                .node("Identity", &["l"], &["o2"])
+                .node_number("Cast", &["h"], &["y"], &[("to", 1)])
         }),
     ];
     for (i, graph) in over.iter().enumerate() {

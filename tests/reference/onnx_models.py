@@ -281,7 +281,9 @@ FIXTURE = """conv_with_autopad_same conv_with_strides_and_asymmetric_padding bas
     reshape_negative_extended_dims transpose_all_permutations_3 squeeze_negative_axes unsqueeze_unsorted_axes expand_dim_changed
     tile where_example reduce_log_sum_exp_do_not_keepdims_example argmax_keepdims_random_select_last_index
     depthtospace_crd_mode_example scatternd_add top_k_smallest cumsum_2d_axis_0 einsum_batch_matmul gridsample
-    gridsample_bicubic triu_pos onehot_negative_indices range_int32_type_negative_delta mod_mixed_sign_int32 if""".split()
+    gridsample_bicubic triu_pos onehot_negative_indices range_int32_type_negative_delta mod_mixed_sign_int32 if
+    affine_grid_2d_align_corners center_crop_pad_crop_and_pad center_crop_pad_crop_axes_hwc col2im_pads col2im_strides col2im_dilations
+    maxunpool_export_with_output_shape bitshift_right_int8_negative_shift""".split()
 
 
 def write_fixture():

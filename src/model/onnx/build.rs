@@ -46,8 +46,14 @@ pub fn build(reader: Reader<'_>, folder: Option<&Path>) -> Result<(Program, Vec<
         let function = Function { inputs, outputs, defaults, nodes: sorted(f.node)?, opset: own };
         functions.insert((f.domain, f.name), function);
     }
-    let mut builder =
-        Builder { program: Program { opset, ..Program::default() }, functions, reader, folder, unsupported: Vec::new(), nodes: 0 };
+    let mut builder = Builder {
+        program: Program { opset, ..Program::default() },
+        functions,
+        reader,
+        folder,
+        unsupported: Vec::new(),
+        nodes: 0,
+    };
     let mut graph = proto.graph.take().unwrap_or_default();
     let mut scope = Scope { slots: HashMap::new(), parent: None };
     builder.initializers(&mut graph, &mut scope)?;

@@ -69,8 +69,8 @@ fn way(program: &Program, node: &Node, i: usize, o: usize) -> Way {
         ("CastLike", ..) => keeps(like(program, node).is_none_or(ElementType::is_float)),
         (
             "ArgMax" | "ArgMin" | "NonZero" | "Floor" | "Ceil" | "Round" | "Sign" | "Hardmax" | "OneHot" | "Range"
-            | "ConstantOfShape" | "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "And" | "Or" | "Xor"
-            | "Not" | "IsNaN" | "IsInf" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "BitwiseNot" | "BitShift",
+            | "ConstantOfShape" | "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "And" | "Or"
+            | "Xor" | "Not" | "IsNaN" | "IsInf" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "BitwiseNot" | "BitShift",
             ..,
         )
         | ("TopK" | "MaxPool", _, 1) => Way::Cuts,

@@ -90,8 +90,7 @@ pub(super) static OPERATORS: &[Operator] = &[
 /// the 0 that goes on from there would be no number.
 pub(super) fn root(x: Float, p: f32) -> Float {
     let safe = masked(x.clone(), |flat| flat.equal_elem(0.0), x.clone(), 1.0);
-    let root =
-        if p == 2.0 { Dispatch::float_sqrt(safe) } else { Dispatch::float_powf_scalar(safe, (1.0 / p).into()) };
+    let root = if p == 2.0 { Dispatch::float_sqrt(safe) } else { Dispatch::float_powf_scalar(safe, (1.0 / p).into()) };
     masked(x, |flat| flat.equal_elem(0.0), root, 0.0)
 }
 

@@ -59,12 +59,15 @@ pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("BitShift", |call| {
         let left = call.node.attributes.text("direction") == Some("LEFT");
         let signed = call.input(0)?.element().is_signed();
-        bits(call, match (left, signed) {
-            (true, _) => |a, b| a.checked_shl(b as u32).unwrap_or(0),
-            // The sign moves in.
-            (false, true) => |a, b| a >> if (0..64).contains(&b) { b } else { 63 },
-            (false, false) => |a, b| (a as u64).checked_shr(b as u32).unwrap_or(0) as i64,
-        })
+        bits(
+            call,
+            match (left, signed) {
+                (true, _) => |a, b| a.checked_shl(b as u32).unwrap_or(0),
+                // The sign moves in.
+                (false, true) => |a, b| a >> if (0..64).contains(&b) { b } else { 63 },
+                (false, false) => |a, b| (a as u64).checked_shr(b as u32).unwrap_or(0) as i64,
+            },
+        )
     }),
 ];
 

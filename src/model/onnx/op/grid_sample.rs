@@ -3,10 +3,39 @@
 
 use super::call::Call;
 use super::{Operator, Outcome};
-use crate::model::onnx::value::{Value, check_size};
+use crate::model::onnx::value::{Value, check_size, upload};
 use burn::tensor::Tensor;
 
-pub(super) static OPERATORS: &[Operator] = &[Operator::new("GridSample", grid_sample)];
+pub(super) static OPERATORS: &[Operator] =
+    &[Operator::new("GridSample", grid_sample), Operator::new("AffineGrid", affine_grid).with_settings(&[1])];
+
+/// Where the pixels of an image of a given size lie in another, by an affine map θ of each, `[batch, 2, 3]`.
+fn affine_grid(call: &mut Call<'_>) -> Outcome {
+    let [n, two, three] = call.dims::<3>(0)?;
+    let size = super::shape::sizes(&call.ints(1)?)?;
+    let [batch, _, rows, columns] = size[..] else {
+        return Err(format!("it is computed for images, and the size is {size:?}"));
+    };
+    if (batch, two, three) != (n, 2, 3) || rows * columns == 0 {
+        return Err(format!("maps of shape [{n}, {two}, {three}] for images of {size:?}"));
+    }
+    check_size(&[n, rows, columns, 3])?;
+    let align = call.node.attributes.flag("align_corners");
+    let place = |i: usize, length: usize| {
+        let (i, length) = (i as f32, length as f32);
+        match align {
+            // A single pixel has no far corner.
+            true if length == 1.0 => -1.0,
+            true => 2.0 * i / (length - 1.0) - 1.0,
+            false => (2.0 * i + 1.0) / length - 1.0,
+        }
+    };
+    let points = (0..rows * columns).flat_map(|i| [place(i % columns, columns), place(i / columns, rows), 1.0]);
+    let points = Tensor::<3>::from_dispatch(upload(points.collect(), &[1, rows * columns, 3], call.device));
+    let maps = Tensor::<3>::from_dispatch(call.float(0)?);
+    let grid = points.expand([n, rows * columns, 3]).matmul(maps.swap_dims(1, 2));
+    Ok(vec![Value::Float(grid.reshape([n, rows, columns, 2]).into_dispatch())])
+}
 
 /// What lies outside the image.
 #[derive(Clone, Copy, PartialEq)]

@@ -14,6 +14,7 @@ mod grid_sample;
 mod linear;
 mod norm;
 mod pad;
+mod patch;
 mod pool;
 mod reduce;
 mod resize;
@@ -72,6 +73,7 @@ static FAMILIES: &[&[Operator]] = &[
     linear::OPERATORS,
     norm::OPERATORS,
     pad::OPERATORS,
+    patch::OPERATORS,
     pool::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,

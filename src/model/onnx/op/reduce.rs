@@ -52,10 +52,8 @@ const MIN: Reduction = Reduction {
 const PROD: Reduction = Reduction { device: |x| Dispatch::float_prod_dim(x, 1), host: |v| v.product() };
 const L1: Reduction =
     Reduction { device: |x| Dispatch::float_sum_dim(Dispatch::float_abs(x), 1), host: |v| v.map(f64::abs).sum() };
-const L2: Reduction = Reduction {
-    device: |x| root((SUM_SQUARE.device)(x), 2.0),
-    host: |v| v.map(|v| v * v).sum::<f64>().sqrt(),
-};
+const L2: Reduction =
+    Reduction { device: |x| root((SUM_SQUARE.device)(x), 2.0), host: |v| v.map(|v| v * v).sum::<f64>().sqrt() };
 const SUM_SQUARE: Reduction = Reduction {
     device: |x| Dispatch::float_sum_dim(Dispatch::float_mul(x.clone(), x), 1),
     host: |v| v.map(|v| v * v).sum(),
