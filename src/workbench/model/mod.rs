@@ -67,7 +67,7 @@ impl Pane for ModelPanel {
                 ui.label(theme::weak(ui, &card.description));
             }
             for note in &about.facts.notes {
-                ui.label(RichText::new(note).color(theme::of(ui).warning));
+                ui.label(RichText::new(sentence(note)).color(theme::of(ui).warning));
             }
             if about.facts.path.is_some() {
                 self.card_ui(ui, card, about, state, commands);
@@ -190,6 +190,12 @@ pub fn reading_text(state: &State, path: &Path) -> String {
         Some(_) => format!("Building {}", file_name(path)),
         None => format!("Reading {}", file_name(path)),
     }
+}
+
+/// With a capital letter, as what stands alone.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn lines_ui(ui: &mut Ui, id: &str, lines: impl IntoIterator<Item = (&'static str, String)>) {
