@@ -235,7 +235,7 @@ impl Model for BuiltIn {
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let x = prepare(x, &self.card)?;
         let network = |x: Tensor<4>| Ok(self.network.forward(x));
-        let z = any_size(x, self.card.size_rule, self.card.network.as_ref(), &network)?;
+        let z = any_size(x, self.card.size_rule, self.card.network.as_ref(), 0, &network)?;
         finish(Logits::Dense(z), &self.card, true)
     }
 

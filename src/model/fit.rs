@@ -10,7 +10,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 pub(super) type Dense<'a> = &'a dyn Fn(Tensor<4>) -> Result<Tensor<4>, ModelError>;
 
 /// Dense logits of the size of `x`, `[batch, channels, h, w]`, from a `network` that takes only certain sizes. `unet`
-/// knows the margins, if it is one.
+/// knows the margins, if it is one; else `lost` is by how many rows and columns the output is smaller than the input,
+/// because convolutions did not pad: half of them before the first pixel.
 ///
 /// # Errors
 /// Those of the network.
@@ -18,19 +19,26 @@ pub(super) fn any_size(
     x: Tensor<4>,
     rule: SizeRule,
     unet: Option<&UNetConfig>,
+    lost: usize,
     network: Dense,
 ) -> Result<Tensor<4>, ModelError> {
     let [_, _, height, width] = x.dims();
     match rule {
         SizeRule::Any | SizeRule::MultipleOf(_) => {
-            let margin = unet.map_or(0, UNetConfig::margin);
-            let size = |size: usize| unet.map_or_else(|| rounded_up(size, rule), |unet| unet.input_size(size));
+            let margin = unet.map_or(lost / 2, UNetConfig::margin);
+            let size = |size: usize| unet.map_or_else(|| rounded_up(size + lost, rule), |unet| unet.input_size(size));
             let x = pad_axis(x, 2, margin, size(height) - margin - height);
             let x = pad_axis(x, 3, margin, size(width) - margin - width);
             Ok(cut(network(x)?, height, width))
         }
-        SizeRule::Tile(size) => tiles(x, size, network),
-        SizeRule::Resize(_) => Ok(resize(network(whole(x, rule))?, [height, width], Corners::Edges)),
+        SizeRule::Tile(size) => tiles(x, size, lost, network),
+        SizeRule::Resize(size) => {
+            let inner = size.map(|side| side.saturating_sub(lost).max(1));
+            let x = resize(x, inner, Corners::Edges);
+            let x = pad_axis(x, 2, lost / 2, size[0] - inner[0] - lost / 2);
+            let x = pad_axis(x, 3, lost / 2, size[1] - inner[1] - lost / 2);
+            Ok(resize(network(x)?, [height, width], Corners::Edges))
+        }
     }
 }
 
@@ -61,24 +69,25 @@ fn cut(logits: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
 }
 
 /// Runs a network that takes only `[tall, wide]` over tiles that overlap by an eighth of it on each side, and keeps
-/// the middle of each.
-fn tiles(x: Tensor<4>, [tall, wide]: [usize; 2], network: Dense) -> Result<Tensor<4>, ModelError> {
+/// the middle of each; one that has `lost` its margins is kept whole.
+fn tiles(x: Tensor<4>, [tall, wide]: [usize; 2], lost: usize, network: Dense) -> Result<Tensor<4>, ModelError> {
     let [_, _, height, width] = x.dims();
     // (start of each tile, its kept part) along one axis; the axis is padded to hold them all.
     let plan = |length: usize, size: usize| {
         let overlap = if length <= size { 0 } else { size / 8 };
-        let stride = size - 2 * overlap;
+        let (overlap, stride) = if lost > 0 { (lost / 2, size - lost) } else { (overlap, size - 2 * overlap) };
         (length.div_ceil(stride), stride, overlap)
     };
     let (rows, down, above) = plan(height, tall);
     let (columns, right, left) = plan(width, wide);
-    let x = pad_axis(x, 2, above, rows * down + above - height);
-    let x = pad_axis(x, 3, left, columns * right + left - width);
+    // The last tile reads as far behind its kept part as the tile goes.
+    let x = pad_axis(x, 2, above, (rows - 1) * down + tall - above - height);
+    let x = pad_axis(x, 3, left, (columns - 1) * right + wide - left - width);
     let band = |row: usize| -> Result<Tensor<4>, ModelError> {
         let band = x.clone().narrow(2, row * down, tall);
         let tile = |column: usize| -> Result<Tensor<4>, ModelError> {
             let tile = network(band.clone().narrow(3, column * right, wide))?;
-            Ok(tile.narrow(2, above, down).narrow(3, left, right))
+            Ok(if lost > 0 { tile } else { tile.narrow(2, above, down).narrow(3, left, right) })
         };
         Ok(Tensor::cat((0..columns).map(tile).collect::<Result<_, _>>()?, 3))
     };
@@ -133,12 +142,28 @@ mod tests {
     fn tiles_of_an_identity_give_the_image_back() {
         let values: Vec<f32> = (0..37 * 61).map(|v| v as f32).collect();
         let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, 1, 37, 61]), &Device::flex());
-        let y = tiles(x, [16, 24], &|t: Tensor<4>| {
+        let y = tiles(x, [16, 24], 0, &|t: Tensor<4>| {
             assert_eq!(t.dims(), [1, 1, 16, 24]);
             Ok(t)
         })
         .unwrap();
         assert_eq!(y.dims(), [1, 1, 37, 61]);
         assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), values);
+    }
+
+    #[test]
+    fn a_network_that_loses_its_margins_gives_each_pixel_at_its_place() {
+        let values: Vec<f32> = (0..37 * 61).map(|v| v as f32).collect();
+        let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, 1, 37, 61]), &Device::flex());
+        // Five rows and columns: two before, three behind.
+        let inner = |t: Tensor<4>| {
+            let [_, _, h, w] = t.dims();
+            Ok(t.narrow(2, 2, h - 5).narrow(3, 2, w - 5))
+        };
+        for rule in [SizeRule::Any, SizeRule::MultipleOf(16), SizeRule::Tile([16, 24]), SizeRule::Tile([64, 80])] {
+            let y = any_size(x.clone(), rule, None, 5, &inner).unwrap();
+            assert_eq!(y.dims(), [1, 1, 37, 61]);
+            assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), values, "{rule:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! ONNX graphs as [`Model`]s: a card around an [`onnx::Graph`], read from beside it or guessed from it.
 
 use super::about::{About, Facts};
+use super::extent::{Extent, extent};
 use super::fit::{any_size, whole};
 use super::onnx::{Dim, FinalActivation, GradientFlow, Graph, Port};
 use super::prepare::{finish, prepare};
@@ -10,7 +11,7 @@ use super::{
 };
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Dense networks that go down and up again seldom halve more than five times.
 const USUAL_MULTIPLE: usize = 32;
@@ -19,6 +20,9 @@ const USUAL_MULTIPLE: usize = 32;
 const PROBED: [usize; 9] = [128, 224, 256, 299, 512, 384, 64, 32, 28];
 /// What sizes may have to be multiples of.
 const MULTIPLES: [usize; 4] = [USUAL_MULTIPLE, 64, 128, 256];
+
+/// Networks are run at most at this size to learn what they put out.
+const PROBED_AT_MOST: usize = 256;
 
 /// What a person should know of an activation that stays.
 const CLAMPED: &str = "the final activation cannot be taken off: logits are log-odds of clamped probabilities, and gradients \
@@ -51,6 +55,8 @@ pub struct OnnxModel {
     /// Why that has no gradient, if it has none.
     no_gradient: Option<String>,
     facts: Arc<Facts>,
+    /// Rows and columns that the output of a dense network lacks, once known.
+    lost: OnceLock<usize>,
 }
 
 impl OnnxModel {
@@ -60,6 +66,14 @@ impl OnnxModel {
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
     pub fn open(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
         let graph = Graph::open_watched(path, device, watch)?;
+        if let Some(channels) = graph.inputs().next().and_then(channels_last) {
+            return Err(ModelError::File {
+                path: path.to_owned(),
+                cause: format!("its input has the {channels} channels last (batch, height, width, channels)"),
+                hint: "Export it with the channels first, as tf2onnx does with --inputs-as-nchw and --outputs-as-nchw"
+                    .to_owned(),
+            });
+        }
         let mut facts =
             Facts { path: Some(path.to_owned()), format: format!("ONNX, opset {}", graph.opset()), ..Facts::default() };
         let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
@@ -104,12 +118,44 @@ impl OnnxModel {
         if card.output.activation != Activation::None && graph.final_activation(output).is_none() {
             facts.notes.push(CLAMPED.to_owned());
         }
-        Ok(Self { card, graph, output, no_gradient, facts: facts.into() })
+        Ok(Self { card, graph, output, no_gradient, facts: facts.into(), lost: OnceLock::new() })
     }
 
     /// Whether the final activation is one that is taken off.
     fn strips(&self) -> bool {
         self.card.output.activation != Activation::None && self.graph.final_activation(self.output).is_some()
+    }
+
+    /// How many rows and columns the output lacks of an input (see [`Extent::Inner`]), found by running the network on
+    /// empty images the first time.
+    fn lost(&self, image: [usize; 2]) -> Result<usize, ModelError> {
+        if let Some(lost) = self.lost.get() {
+            return Ok(*lost);
+        }
+        let multiple = match self.card.size_rule {
+            SizeRule::MultipleOf(n) => n,
+            _ => 1,
+        };
+        let size = match self.card.size_rule {
+            SizeRule::Tile(size) | SizeRule::Resize(size) => size,
+            _ => image.map(|side| side.min(PROBED_AT_MOST).div_ceil(multiple) * multiple),
+        };
+        let run = |size: [usize; 2]| {
+            let x = Tensor::zeros([1, self.card.channels, size[0], size[1]], &self.device().without_autodiff());
+            match self.graph.forward(x, self.output) {
+                Ok(Logits::Dense(z)) => Some([size, [z.dims()[2], z.dims()[3]]]),
+                _ => None,
+            }
+        };
+        // What cannot be run says why where it is meant to run.
+        let Some(one) = run(size) else { return Ok(0) };
+        let step = if multiple > 1 { multiple } else { USUAL_MULTIPLE };
+        let other = if one[0] == one[1] { None } else { run(size.map(|side| side + step)) };
+        let found = extent(one, other).map_err(|cause| ModelError::Card { name: self.card.name.clone(), cause })?;
+        Ok(*self.lost.get_or_init(|| match found {
+            Extent::Whole => 0,
+            Extent::Inner(lost) => lost,
+        }))
     }
 
     fn network(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
@@ -128,7 +174,10 @@ impl Model for OnnxModel {
         let put_out = match self.card.task {
             Task::Classification => self.network(whole(x, rule))?,
             Task::Segmentation => {
+                let [_, _, height, width] = x.dims();
+                let lost = self.lost([height, width])?;
                 let dense = |x: Tensor<4>| match self.network(x.clone())? {
+                    Logits::Dense(z) if lost > 0 => Ok(z),
                     // A map at another resolution (a stride that was not undone) is brought to the image's.
                     Logits::Dense(z) => {
                         let [_, _, height, width] = x.dims();
@@ -136,7 +185,7 @@ impl Model for OnnxModel {
                     }
                     Logits::Class(_) => Err(ModelError::NotSegmentation),
                 };
-                Logits::Dense(any_size(x, rule, None, &dense)?)
+                Logits::Dense(any_size(x, rule, None, lost, &dense)?)
             }
         };
         finish(put_out, &self.card, self.strips())
@@ -204,8 +253,17 @@ impl Model for OnnxModel {
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
         let graph = Arc::new(self.graph.to_device(device));
         let (card, facts, no_gradient) = (self.card.clone(), self.facts.clone(), self.no_gradient.clone());
-        Arc::new(Self { card, graph, output: self.output, no_gradient, facts })
+        Arc::new(Self { card, graph, output: self.output, no_gradient, facts, lost: self.lost.clone() })
     }
+}
+
+/// The channels of an input that has them last, as Keras does: 1, 3 or 4 there and something else in their usual place.
+fn channels_last(port: &Port) -> Option<usize> {
+    let image = |axis: usize| matches!(fixed(port, axis), Some(1 | 3 | 4));
+    let is_last = port.dims.as_ref()?.len() == 4 && image(3) && !image(1);
+    // An image of 4 columns, or a network of other channels whose width is that small, has its height fixed too.
+    let usual = fixed(port, 1).is_some() && fixed(port, 2) == fixed(port, 3);
+    if is_last && !usual { fixed(port, 3) } else { None }
 }
 
 /// Dimension `axis` of `port`, if the graph fixes it.
@@ -283,6 +341,27 @@ fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Result<ModelC
             }
         },
     };
+    if let ([_, _, height, width], Task::Segmentation) = (&output_shape[..], task) {
+        let input = sides.unwrap_or([side; 2]);
+        let other = input.map(|side| side + USUAL_MULTIPLE);
+        let larger = || {
+            let summary = graph.summary([1, channels, other[0], other[1]]).ok()?;
+            Some([other, [*summary.output.get(2)?, *summary.output.get(3)?]])
+        };
+        let one = [input, [*height, *width]];
+        if one[0] != one[1] {
+            match extent(one, if sides.is_none() { larger() } else { None }) {
+                Ok(Extent::Inner(lost)) => lines.push(format!(
+                    "the output is the middle of the image, {lost} rows and columns smaller: images are padded by reflection"
+                )),
+                Ok(Extent::Whole) => lines.push(format!(
+                    "the output, {height}×{width} for {}×{}, is the whole image at another resolution",
+                    input[0], input[1]
+                )),
+                Err(cause) => lines.push(cause),
+            }
+        }
+    }
     let activation = match graph.final_activation(output) {
         Some(FinalActivation::Sigmoid) => Activation::Sigmoid,
         Some(FinalActivation::Softmax) => Activation::Softmax,

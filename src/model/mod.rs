@@ -7,6 +7,7 @@ mod card;
 mod card_file;
 mod describe;
 mod error;
+mod extent;
 mod fit;
 mod frozen;
 mod graph;

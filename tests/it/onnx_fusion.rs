@@ -1,4 +1,4 @@
-//! Nodes that are computed in one pass give the values and the gradients that they give one by one.
+//! Nodes that are computed in one pass give the values and the gradients that they give one by one; sizes and places are kept.
 
 use crate::onnx_file::Model;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -97,4 +97,48 @@ fn resized_lengths_and_nearest_pixels_are_those_of_onnxruntime() {
         let Logits::Dense(y) = graph.forward(x.clone(), 0).unwrap() else { panic!("no map") };
         assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), expected, "{scale}");
     }
+}
+
+/// The logits of a whole image by a model in a file.
+fn logits(model: &Model, x: &Tensor<4>) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.onnx");
+    std::fs::write(&path, model.bytes()).unwrap();
+    let model = epsiloscope::model::open(&path, &Device::flex()).unwrap();
+    let Logits::Dense(z) = model.logits(x.clone()).unwrap() else { panic!("no map") };
+    assert_eq!(z.dims()[2..], x.dims()[2..]);
+    z.into_data().try_to_vec().unwrap()
+}
+
+#[test]
+fn convolutions_without_padding_leave_every_pixel_at_its_place() {
+    // Two convolutions of 5×5 that hand on the pixel in their middle: the output is 8 rows and columns smaller.
+    let mut middle = [0.0; 25];
+    middle[12] = 1.0;
+    for sides in [[0, 0], [48, 40]] {
+        let model = Model::new(17)
+            .input("x", &[0, 1, sides[0], sides[1]])
+            .weight("w", &[1, 1, 5, 5], &middle)
+            .node("Conv", &["x", "w"], &["a"])
+            .node("Conv", &["a", "w"], &["y"])
+            .output("y");
+        for [height, width] in [[48, 40], [97, 61]] {
+            let x = Tensor::<4>::random([1, 1, height, width], Distribution::Uniform(0.0, 1.0), &Device::flex());
+            let expected = x.clone().into_data().try_to_vec::<f32>().unwrap();
+            assert_eq!(logits(&model, &x), expected, "{sides:?}, {height}×{width}");
+        }
+    }
+}
+
+#[test]
+fn an_input_with_its_channels_last_is_refused_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keras.onnx");
+    let model = Model::new(17)
+        .input("x", &[0, 64, 64, 3])
+        .node_with("Transpose", &["x"], &["y"], &[("perm", &[0, 3, 1, 2])])
+        .output("y");
+    std::fs::write(&path, model.bytes()).unwrap();
+    let said = epsiloscope::model::open(&path, &Device::flex()).err().unwrap().to_string();
+    assert!(said.contains("3 channels last") && said.contains("--inputs-as-nchw"), "{said}");
 }
