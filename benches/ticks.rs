@@ -54,6 +54,7 @@ fn case(size: usize) -> Case {
         name: format!("{size}²"),
         image: Image::new(1, size, size, pixels).unwrap(),
         bounds: Bounds::EIGHT_BIT,
+        shown: Bounds::EIGHT_BIT,
         stored: StoredType::U8,
         label: Some(Mask { height: size, width: size, classes: classes.into() }),
         class: None,

@@ -47,6 +47,8 @@ pub struct Case {
     pub image: Image,
     /// Scaled to `[0, 1]`; adversarial images are clipped to them.
     pub bounds: Bounds,
+    /// Between these it is shown at first, in pixel units.
+    pub shown: Bounds,
     /// The type the pixels were stored in: what a saved adversarial image is quantised to.
     pub stored: StoredType,
     /// Class indices, of the image's size.
@@ -84,6 +86,7 @@ impl Case {
             name: name.into(),
             image,
             bounds,
+            shown: stack.shown,
             stored: stack.stored(),
             label: None,
             class: stack.about.class(slice),
@@ -103,8 +106,7 @@ impl Case {
         let pixels = stored_pixels(self.stored, values);
         let stack = Stack::new([1, image.channels, image.height, image.width], pixels)?;
         let about = self.about.of_slice(self.provenance.slice);
-        let shown = about.window.unwrap_or(stack.shown);
-        Ok(Stack { bounds: self.bounds, shown, about: about.into(), ..stack })
+        Ok(Stack { bounds: self.bounds, shown: self.shown, about: about.into(), ..stack })
     }
 
     /// Distance in mm between neighbouring rows and columns, where known.

@@ -10,6 +10,8 @@ mod case;
 pub mod dataset;
 mod dicom;
 mod error;
+mod first;
+mod hounsfield;
 mod idx;
 mod image;
 mod label;
@@ -36,15 +38,16 @@ pub use case::{Case, ClassLabel, Provenance};
 pub use dataset::Dataset;
 pub use dicom::{IdentifyingElement, read_identifying};
 pub use error::DataError;
+pub use first::{First, FirstWish};
 pub use image::{Bounds, Image, StoredType};
 pub use label::{IGNORE, LabelStack, MOST_LABEL_VALUES, Mask};
 pub use label_map::{LabelMap, LabelMapError};
 pub use npy::{NumberArray, read_npy};
-pub use open::{LARGEST_DECODED_BYTES, open, open_bytes, open_with_progress};
+pub use open::{LARGEST_DECODED_BYTES, open, open_bytes, open_showing_first, open_with_progress};
 pub use region::{Region, Shape};
 pub use sample::{BUNDLED_SAMPLE_NAME, Sample, bundled_sample};
 pub use stack::{Pixels, Stack};
-pub use thumbnail::Thumbnail;
+pub use thumbnail::{Placing, Thumbnail};
 pub use write::{
     FileFormat, Made, file_ending, grid_of, quantise, write_atomic, write_bytes_atomic, write_image, write_npy,
     write_png, write_stack, write_tiff,

@@ -9,11 +9,12 @@ use super::numbers::{Filler, Kind, Numbers};
 use super::open::{Decoded, Source, check_cancelled, check_size, read_error};
 use super::raster::cut_short;
 use super::stack::{deinterleave, zeros};
-use super::{Bounds, DataError, Pixels};
+use super::{Bounds, DataError, FirstWish, Pixels};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What would work instead.
 const READABLE: &str = "Save it as NIfTI with integers or with 32-bit or 64-bit floats";
@@ -227,13 +228,49 @@ pub(super) fn peek(path: &Path, version: Version, head: &[u8]) -> Result<[u64; 4
     Ok([slices, channels, height, width])
 }
 
+/// Shows one slice of the volume that begins with `head`, a file of `length` bytes, by itself.
+pub(super) fn tell_first(
+    path: &Path,
+    source: &mut (impl Read + Seek),
+    length: u64,
+    version: Version,
+    head: &[u8],
+    cancel: &AtomicBool,
+    first: &mut FirstWish<'_>,
+) {
+    if version.pair || head.len() < if version.two { HEADER } else { 348 } {
+        return;
+    }
+    let mut header = Header::parse(head, version);
+    let [slices, height, width] = header.shape();
+    let bytes = match header.voxel() {
+        Ok(Voxel::Number(kind)) => kind.bytes(),
+        Ok(Voxel::Colour(bytes)) => bytes,
+        Err(_) => return,
+    };
+    let plane = height.saturating_mul(width).saturating_mul(bytes as u64);
+    let Some(slice) = first.place(slices, plane) else { return };
+    let place = (header.offset as u64).saturating_add(plane.saturating_mul(slice as u64));
+    if place.saturating_add(plane) > length || source.seek(SeekFrom::Start(place)).is_err() {
+        return;
+    }
+    // A volume of two axes whose voxels begin here.
+    (header.dim[0], header.offset) = (2, 0.0);
+    let source = Source { path, reader: source, length: plane, cancel, progress: &mut |_| {} };
+    first.tell(path, decode_body(source, version, &header), slice, slices as usize);
+}
+
 /// Decodes the volume that begins with `head`, which is the beginning of `source` and of a `version`.
 pub(super) fn decode(source: Source, version: Version, head: &[u8]) -> Result<Decoded, DataError> {
     let path = source.path;
     if head.len() < if version.two { HEADER } else { 348 } {
         return Err(cut_short(path));
     }
-    let header = Header::parse(head, version);
+    decode_body(source, version, &Header::parse(head, version))
+}
+
+fn decode_body(source: Source, version: Version, header: &Header) -> Result<Decoded, DataError> {
+    let path = source.path;
     if (3000..3100).contains(&header.intent) {
         let cause = "is a CIFTI file of brain surfaces, not an image";
         return Err(DataError::new(path, cause, "Open a NIfTI volume"));
@@ -259,9 +296,9 @@ pub(super) fn decode(source: Source, version: Version, head: &[u8]) -> Result<De
     let body = slices * height * width * bytes as u64;
     let mut notes = Vec::new();
     let pixels = if version.pair {
-        with_voxels_of_pair(&source, |voxels| read(voxels, &header, version, voxel, len, body, &mut notes))?
+        with_voxels_of_pair(&source, |voxels| read(voxels, header, version, voxel, len, body, &mut notes))?
     } else {
-        read(source, &header, version, voxel, len, body, &mut notes)?
+        read(source, header, version, voxel, len, body, &mut notes)?
     };
     if header.dim[0] > 3 && header.shape()[0] > header.dim[3] {
         let volumes = slices / header.dim[3].max(1);

@@ -8,10 +8,11 @@ use super::numbers::{Filler, Kind, Numbers};
 use super::open::{Decoded, Source, check_cancelled, check_size, rounded_note, stream_error};
 use super::raster::cut_short;
 use super::stack::{deinterleave, zeros};
-use super::{Bounds, DataError, Pixels};
-use std::io::Read;
+use super::{Bounds, DataError, FirstWish, Pixels};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How a file begins.
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -94,6 +95,28 @@ pub(super) fn read_header(path: &Path, reader: &mut dyn Read) -> Result<Array, D
         _ => return Err(DataError::new(path, format!("stores values of type {name}, which are not read"), READABLE)),
     };
     Ok(Array { numbers: Numbers::plain(kind, order == ">"), boolean: kind_name == "b1", fortran, dims })
+}
+
+/// Shows one slice of an array in a file of `length` bytes, by itself.
+pub(super) fn tell_first(
+    path: &Path,
+    source: &mut (impl Read + Seek),
+    length: u64,
+    cancel: &AtomicBool,
+    first: &mut FirstWish<'_>,
+) {
+    let Ok(mut array) = read_header(path, source) else { return };
+    let (Some(layout), Ok(begin)) = (array.layout(), source.stream_position()) else { return };
+    let bytes = array.numbers.kind.bytes() as u64;
+    let plane = [layout.height, layout.width, layout.samples].iter().fold(bytes, |n, &size| n.saturating_mul(size));
+    let Some(slice) = first.place(layout.slices, plane).filter(|_| !array.fortran) else { return };
+    let place = begin.saturating_add(plane.saturating_mul(slice as u64));
+    if place.saturating_add(plane) > length || source.seek(SeekFrom::Start(place)).is_err() {
+        return;
+    }
+    array.dims[0] = 1;
+    let source = Source { path, reader: source, length: plane, cancel, progress: &mut |_| {} };
+    first.tell(path, array.decode(source), slice, layout.slices as usize);
 }
 
 impl Array {

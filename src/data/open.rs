@@ -2,7 +2,7 @@
 
 use super::about::About;
 use super::raster::cut_short;
-use super::{Bounds, DataError, Pixels, Stack, StoredType, dicom, idx, nifti, npy, npz, raster, tiff};
+use super::{Bounds, DataError, FirstWish, Pixels, Stack, StoredType, dicom, idx, nifti, npy, npz, raster, tiff};
 use ::image::ImageFormat;
 use flate2::read::MultiGzDecoder;
 use std::fs::{self, File};
@@ -95,17 +95,30 @@ pub fn open(path: &Path, cancel: &AtomicBool) -> Result<Stack, DataError> {
 /// # Errors
 /// As [`open`].
 pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn FnMut(f32)) -> Result<Stack, DataError> {
+    open_showing_first(path, cancel, progress, None)
+}
+
+/// As [`open_with_progress`]; `first` is shown a slice of a large file as soon as that slice is read.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_showing_first(
+    path: &Path,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
+    first: Option<FirstWish<'_>>,
+) -> Result<Stack, DataError> {
     let (file, member) = member_of_archive(path);
     // A named pipe would block and a device never end: look before opening.
     let metadata = fs::metadata(file).map_err(|error| read_error(path, &error))?;
     if metadata.is_dir() {
-        return open_folder(path, cancel, progress);
+        return open_folder(path, cancel, progress, first);
     }
     if !metadata.is_file() {
         return Err(DataError::new(path, "is not a regular file", FORMATS));
     }
     let file = File::open(file).map_err(|error| read_error(path, &error))?;
-    let mut stack = decode(path, BufReader::new(file), metadata.len(), member, cancel, progress)?;
+    let mut stack = decode(path, BufReader::new(file), metadata.len(), member, cancel, progress, first)?;
     stack.path = Some(path.to_owned());
     Ok(stack)
 }
@@ -115,16 +128,21 @@ pub fn open_with_progress(path: &Path, cancel: &AtomicBool, progress: &mut dyn F
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Stack, DataError> {
-    decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, None, &AtomicBool::new(false), &mut |_| {})
+    decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, None, &AtomicBool::new(false), &mut |_| {}, None)
 }
 
 /// Opens a folder that holds a DICOM series.
-fn open_folder(path: &Path, cancel: &AtomicBool, progress: &mut dyn FnMut(f32)) -> Result<Stack, DataError> {
+fn open_folder(
+    path: &Path,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
+    first: Option<FirstWish<'_>>,
+) -> Result<Stack, DataError> {
     let files = dicom::find_series(path)?;
     if files.is_empty() {
         return Err(DataError::new(path, "is a folder without DICOM files", "Choose a file in it"));
     }
-    let decoded = guarded(path, || dicom::decode_series(path, &files, cancel, progress))?;
+    let decoded = guarded(path, || dicom::decode_series(path, &files, cancel, progress, first))?;
     let stack = Stack::from_decoded(decoded).map_err(|error| DataError { path: path.to_owned(), ..error })?;
     progress(1.0);
     Ok(Stack { path: Some(path.to_owned()), ..stack })
@@ -152,6 +170,7 @@ fn decode(
     member: Option<&str>,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(f32),
+    mut first: Option<FirstWish<'_>>,
 ) -> Result<Stack, DataError> {
     let mut head = Vec::new();
     source.by_ref().take(HEAD).read_to_end(&mut head).map_err(|error| read_error(path, &error))?;
@@ -161,8 +180,20 @@ fn decode(
         return Err(DataError::new(path, "does not exist: what its name takes for a folder is a file", FORMATS));
     }
     check_cancelled(path, cancel)?;
+    if let Some(first) = &mut first {
+        // What is wrong with the file is said when all of it is read.
+        let _ = guarded(path, || {
+            match format {
+                Format::Nifti(version) => nifti::tell_first(path, &mut source, length, version, &head, cancel, first),
+                Format::Npy => npy::tell_first(path, &mut source, length, cancel, first),
+                _ => {}
+            }
+            Ok(())
+        });
+        source.rewind().map_err(|error| read_error(path, &error))?;
+    }
     let decoded = guarded(path, || match format {
-        Format::Tiff => tiff::decode(path, source, length, cancel, progress),
+        Format::Tiff => tiff::decode(path, source, length, cancel, progress, first),
         Format::Zip => npz::decode(path, &mut source, length, member, cancel, progress),
         Format::Raster(format) => {
             if length > LARGEST_DECODED_BYTES {

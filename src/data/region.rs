@@ -1,12 +1,14 @@
 //! A region of interest: some pixels of an image, drawn by a person or read from a mask. Plain host memory.
 
 use super::{DataError, LabelStack};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Some pixels of an image. Cheap to clone; every change makes another region.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Runs", try_from = "Runs")]
 pub struct Region {
     /// Rows.
     pub height: usize,
@@ -15,6 +17,53 @@ pub struct Region {
     /// Whether each pixel belongs to it, row-major.
     inside: Arc<[bool]>,
 }
+
+/// A region as text: how many pixels follow one another outside, then inside, then outside, row-major.
+#[derive(Serialize, Deserialize)]
+struct Runs {
+    height: usize,
+    width: usize,
+    runs: String,
+}
+
+impl From<Region> for Runs {
+    fn from(Region { height, width, inside }: Region) -> Self {
+        let (mut lengths, mut now, mut length) = (Vec::new(), false, 0usize);
+        for &pixel in inside.iter() {
+            if pixel != now {
+                lengths.push(length.to_string());
+                (now, length) = (pixel, 0);
+            }
+            length += 1;
+        }
+        // What is left of the image lies outside.
+        if now {
+            lengths.push(length.to_string());
+        }
+        Self { height, width, runs: lengths.join(" ") }
+    }
+}
+
+impl TryFrom<Runs> for Region {
+    type Error = String;
+
+    fn try_from(Runs { height, width, runs }: Runs) -> Result<Self, String> {
+        let none = || format!("is no region of {width} × {height} pixels: {runs}");
+        let pixels = height.checked_mul(width).filter(|&pixels| pixels <= MOST_PIXELS).ok_or_else(none)?;
+        let mut inside = vec![false; pixels];
+        let (mut at, mut now) = (0usize, false);
+        for length in runs.split_whitespace() {
+            let length: usize = length.parse().map_err(|_| none())?;
+            let end = at.checked_add(length).ok_or_else(none)?;
+            inside.get_mut(at..end).ok_or_else(none)?.fill(now);
+            (at, now) = (end, !now);
+        }
+        Ok(Self { height, width, inside: inside.into() })
+    }
+}
+
+/// No region that is read has more pixels.
+const MOST_PIXELS: usize = 1 << 28;
 
 /// A shape that is drawn between two corners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +260,22 @@ impl Region {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regions_come_back_from_text() {
+        let ellipse = Region::shape(20, 30, Shape::Ellipse, [[4.0, 5.0], [22.0, 20.0]]);
+        for region in [ellipse.clone(), ellipse.inverted(), Region::none(3, 4), Region::none(3, 4).inverted()] {
+            let text = serde_json::to_string(&region).unwrap();
+            assert_eq!(serde_json::from_str::<Region>(&text).unwrap(), region, "{text}");
+        }
+        let corner = Region::new(2, 3, |x, y| (x, y) == (2, 1));
+        assert_eq!(serde_json::to_string(&corner).unwrap(), r#"{"height":2,"width":3,"runs":"5 1"}"#);
+        for wrong in ["5 2", "1 x", "18446744073709551615 7"] {
+            let text = format!(r#"{{"height":2,"width":3,"runs":"{wrong}"}}"#);
+            assert!(serde_json::from_str::<Region>(&text).is_err(), "{wrong}");
+        }
+        assert!(serde_json::from_str::<Region>(r#"{"height":99999999,"width":99999999,"runs":""}"#).is_err());
+    }
 
     #[test]
     fn shapes_hold_the_pixels_whose_centres_they_hold() {

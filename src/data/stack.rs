@@ -1,19 +1,10 @@
 //! A file's slices, kept in the type that the file stores.
 
-use super::open::Decoded;
 use super::percentile::spread;
-use super::{About, Axis, Bounds, DataError, Image, StoredType, Unit};
+use super::{About, Axis, Bounds, DataError, Image, StoredType};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Bounds of CT, in Hounsfield units: 12 bits above air and what lies outside of the circle.
-pub(super) const HOUNSFIELD: Bounds = Bounds { lower: -1024.0, upper: 3071.0 };
-
-/// Whether whole numbers in `range` look like Hounsfield units: air, or what lies outside of the circle, and tissue.
-fn looks_like_hounsfield(range: Bounds) -> bool {
-    (-4096.0..=-900.0).contains(&range.lower) && range.upper > 100.0
-}
 
 /// The pixels of a [`Stack`], `[slices, channels, height, width]`, in their stored type.
 #[derive(Clone, Debug)]
@@ -71,8 +62,9 @@ pub struct Stack {
     /// Bounds of the whole stack, the same for each of its slices, so that one ε means one thing: 0–255 for 8-bit data,
     /// −1024…3071 for Hounsfield units, else the range of all its values; or what a person [set](Self::with_bounds).
     pub bounds: Bounds,
-    /// Between these it is shown at first: the window that the file wishes, else 0–255 for 8-bit data and the 0.5–99.5
-    /// percentile of all values for the others (exact, by nearest rank), which a few hot pixels do not move.
+    /// Between these it is shown at first: the window that the file wishes, else soft tissue for Hounsfield units, 0–255 for 8-bit
+    /// data and the 0.5–99.5 percentile of all values for the others (exact, by nearest rank), which a few hot pixels do not
+    /// move.
     pub shown: Bounds,
     /// What the file says of them: unit, spacing, orientation, classes.
     pub about: Arc<About>,
@@ -112,64 +104,6 @@ impl Stack {
         });
         let (about, axis) = (Arc::default(), Axis::Slices);
         Ok(Self { path: None, slices, channels, height, width, bounds, shown, about, pixels, axis })
-    }
-
-    /// A stack of what a reader found.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub(super) fn from_decoded(decoded: Decoded) -> Result<Self, DataError> {
-        let Decoded { shape, pixels, mut about, bounds, shown } = decoded;
-        let stack = Self::new(shape, pixels)?;
-        if stack.channels < shape[1] {
-            about.notes.push("Its red, green and blue are equal everywhere: it is taken as grey".to_owned());
-        }
-        let guessed = about.unit == Unit::Unknown
-            && bounds.is_none()
-            && stack.channels == 1
-            && about.numbers.starts_with("int")
-            && !about.format.starts_with("DICOM")
-            && looks_like_hounsfield(stack.bounds);
-        if guessed {
-            let least = stack.bounds.lower;
-            about
-                .notes
-                .push(format!("Its values look like Hounsfield units (the least is {least}) and are taken as such"));
-        }
-        let stack = Self {
-            bounds: bounds.unwrap_or(stack.bounds),
-            shown: shown.unwrap_or(stack.shown),
-            about: Arc::new(About { window: shown, ..about }),
-            ..stack
-        };
-        if !guessed {
-            return Ok(stack);
-        }
-        let stack = stack.in_unit(Unit::Hounsfield, stack.bounds);
-        let about = About { unit_guessed: true, ..(*stack.about).clone() };
-        Ok(Self { about: about.into(), ..stack })
-    }
-
-    /// The stack as a person says that its values are to be read, where the file does not tell: with the bounds of Hounsfield
-    /// units, widened to hold all of its values, or with the range of its values as bounds.
-    #[must_use]
-    pub fn with_unit(&self, unit: Unit) -> Self {
-        self.in_unit(unit, spread(&self.pixels).map_or(self.bounds, |spread| spread.range.with_width()))
-    }
-
-    fn in_unit(&self, unit: Unit, range: Bounds) -> Self {
-        let bounds = match unit {
-            Unit::Hounsfield => HOUNSFIELD.union(range),
-            Unit::Unknown => range,
-        };
-        let about = (*self.about).clone();
-        // Hounsfield units are those of CT; what a DICOM file says of its device stays.
-        let modality = match unit {
-            _ if about.format.starts_with("DICOM") => about.modality,
-            Unit::Hounsfield => Some("CT".to_owned()),
-            Unit::Unknown => None,
-        };
-        Self { bounds, about: Arc::new(About { unit, unit_guessed: false, modality, ..about }), ..self.clone() }
     }
 
     /// The stack with other bounds: its cases are clipped to them before anything else.
@@ -397,34 +331,6 @@ mod tests {
         let side = with([2; 3]).along(Axis::Columns);
         assert_eq!((side.slices, side.about.class(4).map(|class| class.index)), (5, Some(2)));
         assert_eq!(side.along(Axis::Slices).about.classes.as_deref(), Some(&[2; 3][..]));
-    }
-
-    #[test]
-    fn hounsfield_units_are_guessed_and_can_be_said() {
-        let decoded = |numbers: &'static str, values: [i16; 4]| Decoded {
-            shape: [1, 1, 2, 2],
-            pixels: Pixels::I16(values.into()),
-            about: About { format: "NIfTI-1".to_owned(), numbers, ..About::default() },
-            bounds: None,
-            shown: None,
-        };
-        let ct = Stack::from_decoded(decoded("int16", [-1024, 0, 40, 1500])).unwrap();
-        assert_eq!((ct.about.unit, ct.about.unit_guessed, ct.bounds), (Unit::Hounsfield, true, HOUNSFIELD));
-        assert_eq!((ct.about.modality.as_deref(), ct.about.notes.len()), (Some("CT"), 1));
-        let no = ct.with_unit(Unit::Unknown);
-        assert_eq!((no.about.unit, no.bounds), (Unit::Unknown, Bounds { lower: -1024.0, upper: 1500.0 }));
-        assert_eq!(no.about.modality, None);
-        // Metal is brighter than twelve bits hold, and what was padded darker: nothing is cut off.
-        let wide = Stack::from_decoded(decoded("int16", [-2000, 0, 40, 9000])).unwrap();
-        assert_eq!(wide.bounds, Bounds { lower: -2000.0, upper: 9000.0 });
-        for (numbers, values) in
-            [("float32", [-1024, 0, 0, 900]), ("int16", [-800, 0, 0, 900]), ("int16", [-1000, 0, 0, 1])]
-        {
-            let other = Stack::from_decoded(decoded(numbers, values)).unwrap();
-            assert_eq!((other.about.unit, other.about.unit_guessed), (Unit::Unknown, false), "{numbers} {values:?}");
-        }
-        let said = Stack::from_decoded(decoded("int16", [-800, 0, 0, 900])).unwrap().with_unit(Unit::Hounsfield);
-        assert_eq!((said.about.unit, said.about.unit_guessed, said.bounds), (Unit::Hounsfield, false, HOUNSFIELD));
     }
 
     #[test]

@@ -14,14 +14,31 @@ pub struct Thumbnail {
     pub rgba: Arc<[u8]>,
 }
 
+/// How an image is laid out on a screen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placing {
+    /// Width and height of a pixel; the smaller one is 1.
+    pub pixel: [f32; 2],
+    /// Columns run down, rows across.
+    pub transposed: bool,
+    /// Columns and rows run the other way.
+    pub flipped: [bool; 2],
+}
+
+impl Default for Placing {
+    fn default() -> Self {
+        Self { pixel: [1.0; 2], transposed: false, flipped: [false; 2] }
+    }
+}
+
 impl Thumbnail {
-    /// Slice `slice` of `stack` in its first window, at most `side` pixels wide and high; each pixel is the mean of those
-    /// that it stands for. Smaller images stay as they are. `None` past the last slice.
-    pub fn new(stack: &Stack, slice: usize, side: usize) -> Option<Self> {
+    /// Slice `slice` of `stack` in its first window, laid out by `placing`, at most `side` pixels wide and high; each pixel is
+    /// the mean of those that it stands for. Smaller images of square pixels stay as they are. `None` past the last slice.
+    pub fn new(stack: &Stack, slice: usize, side: usize, placing: Placing) -> Option<Self> {
         let image = stack.slice(slice)?;
-        let scale = (side.max(1) as f64 / image.width.max(image.height) as f64).min(1.0);
-        let size = |length: usize| ((length as f64 * scale).round() as usize).max(1);
-        let (width, height) = (size(image.width), size(image.height));
+        let shown = [image.width as f32 * placing.pixel[0], image.height as f32 * placing.pixel[1]];
+        let scale = (side.max(1) as f32 / shown[0].max(shown[1])).min(1.0);
+        let [width, height] = shown.map(|length| ((length * scale).round() as usize).max(1));
         let plane = image.width * image.height;
         let level = |value: f32| {
             let share = (value - stack.shown.lower) / stack.shown.width();
@@ -44,7 +61,23 @@ impl Thumbnail {
                 rgba.extend(colour);
             }
         }
-        Some(Self { width, height, rgba: rgba.into() })
+        Some(Self { width, height, rgba: rgba.into() }.placed(placing))
+    }
+
+    fn placed(self, Placing { transposed, flipped, .. }: Placing) -> Self {
+        if !transposed && flipped == [false; 2] {
+            return self;
+        }
+        let (width, height) = if transposed { (self.height, self.width) } else { (self.width, self.height) };
+        let from = |i: usize| {
+            let (x, y) = (i % width, i / width);
+            let (x, y) = if transposed { (y, x) } else { (x, y) };
+            let x = if flipped[0] { self.width - 1 - x } else { x };
+            let y = if flipped[1] { self.height - 1 - y } else { y };
+            &self.rgba[4 * (y * self.width + x)..][..4]
+        };
+        let rgba = (0..width * height).flat_map(from).copied().collect();
+        Self { width, height, rgba }
     }
 }
 
@@ -56,13 +89,29 @@ mod tests {
     #[test]
     fn pixels_are_means_in_the_first_window() {
         let stack = Stack::new([1, 1, 2, 4], Pixels::U8([0, 100, 10, 20, 100, 200, 30, 40].into())).unwrap();
-        let small = Thumbnail::new(&stack, 0, 2).unwrap();
+        let small = Thumbnail::new(&stack, 0, 2, Placing::default()).unwrap();
         assert_eq!((small.width, small.height), (2, 1));
         assert_eq!(&small.rgba[..], [100, 100, 100, 255, 25, 25, 25, 255]);
-        let same = Thumbnail::new(&stack, 0, 64).unwrap();
+        let same = Thumbnail::new(&stack, 0, 64, Placing::default()).unwrap();
         assert_eq!((same.width, same.height, same.rgba[4]), (4, 2, 100));
-        assert_eq!(Thumbnail::new(&stack, 1, 64), None);
+        assert_eq!(Thumbnail::new(&stack, 1, 64, Placing::default()), None);
         let colour = Stack::new([1, 3, 1, 1], Pixels::U8([1, 2, 3].into())).unwrap();
-        assert_eq!(&Thumbnail::new(&colour, 0, 64).unwrap().rgba[..], [1, 2, 3, 255]);
+        assert_eq!(&Thumbnail::new(&colour, 0, 64, Placing::default()).unwrap().rgba[..], [1, 2, 3, 255]);
+    }
+
+    #[test]
+    fn pictures_lie_as_they_are_placed() {
+        let stack = Stack::new([1, 1, 2, 3], Pixels::U8([1, 2, 3, 4, 5, 6].into())).unwrap();
+        let greys = |placing| {
+            let small = Thumbnail::new(&stack, 0, 64, placing).unwrap();
+            (small.width, small.height, small.rgba.iter().step_by(4).copied().collect::<Vec<u8>>())
+        };
+        let plain = Placing::default();
+        assert_eq!(greys(Placing { flipped: [true, true], ..plain }), (3, 2, vec![6, 5, 4, 3, 2, 1]));
+        // Rows run across, and the other way.
+        let turned = Placing { transposed: true, flipped: [false, true], ..plain };
+        assert_eq!(greys(turned), (2, 3, vec![4, 1, 5, 2, 6, 3]));
+        // Pixels twice as high as wide.
+        assert_eq!(greys(Placing { pixel: [1.0, 2.0], ..plain }), (3, 4, vec![1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6]));
     }
 }

@@ -16,6 +16,8 @@ pub struct Early {
     pub original: Plane,
     /// What the model sees in it, once it has looked.
     pub clean: Option<Clean>,
+    /// It is a slice of a file that is still being read: bounds, window and unit are guessed from this slice.
+    pub part: bool,
 }
 
 /// What the model sees in the image.
@@ -34,7 +36,7 @@ pub struct Clean {
 impl Early {
     /// An image that was read; the model has not looked at it.
     pub(super) fn read(case: &Case, info: CaseInfo) -> Self {
-        Self { case: Arc::new(info), original: unit_plane(&case.image, case.bounds), clean: None }
+        Self { case: Arc::new(info), original: unit_plane(&case.image, case.bounds), clean: None, part: false }
     }
 
     /// The same with what the model sees in it.
@@ -49,7 +51,7 @@ impl Early {
                 measure: subject.clean.measure,
             }),
         };
-        Ok(Self { case, original: self.original.clone(), clean })
+        Ok(Self { case, original: self.original.clone(), clean, part: false })
     }
 }
 

@@ -4,8 +4,8 @@ use super::{Export, ExportReport};
 use crate::attack::{Attack, Reference};
 use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
-    Bars, PanelCaption, PanelPictures, class_panel, encode_png, panel, save_and_judge, write_comparison_csv,
-    write_curve_csv, write_figure,
+    Bars, PanelCaption, PanelLook, PanelPictures, class_panel, class_values, encode_png, panel, save_and_judge,
+    write_comparison_csv, write_curve_csv, write_figure,
 };
 use crate::study::{Curve, Judged, Subject};
 use crate::tensor;
@@ -103,6 +103,8 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
     let adversarial = host(shown.adversarial)?;
     let clean_probability = host(&subject.clean.probability)?;
     let adversarial_probability = host(&shown.judged.probability)?;
+    let look = PanelLook::of(subject);
+    let classes = [&subject.clean, shown.judged].map(|judged| class_values(&judged.predicted));
     let pictures = PanelPictures {
         channels: image.channels,
         height: image.height,
@@ -111,6 +113,8 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
         adversarial: &adversarial,
         clean_probability: &clean_probability,
         adversarial_probability: &adversarial_probability,
+        classes: (!look.classes.is_empty()).then_some([&classes[0], &classes[1]]),
+        look: &look,
     };
     let control = shown
         .curve

@@ -3,7 +3,7 @@
 use super::mailbox::{Letter, Mailbox};
 use super::panic_text;
 use super::stacks::Stacks;
-use crate::data::{self, DataError, Dataset, LabelStack, Sample, Stack};
+use crate::data::{self, DataError, Dataset, First, FirstWish, LabelStack, Sample, Stack};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,29 @@ pub(super) struct Opened {
     pub ticket: u64,
     /// What was read.
     pub content: Result<Content, DataError>,
+}
+
+/// What there is of a file that is being read.
+pub(super) struct OpenedFirst {
+    /// Which wish it answers.
+    pub ticket: u64,
+    /// One slice.
+    pub first: First,
+}
+
+/// A file thread's side of a wish.
+pub(super) struct Reading {
+    ticket: u64,
+    mailbox: Arc<Mailbox>,
+    /// Set once the wish is outdated.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl Reading {
+    /// Sends a slice of a file whose rest is still being read.
+    fn show(&self, first: First) {
+        self.mailbox.push(Letter::First(OpenedFirst { ticket: self.ticket, first }));
+    }
 }
 
 /// What was read.
@@ -84,15 +107,16 @@ impl Files {
         &mut self,
         mailbox: &Arc<Mailbox>,
         path: &Path,
-        read: impl FnOnce(&AtomicBool) -> Result<Content, DataError> + Send + 'static,
+        read: impl FnOnce(&Reading) -> Result<Content, DataError> + Send + 'static,
     ) -> std::io::Result<()> {
         self.cancel();
         self.cancel = Arc::new(AtomicBool::new(false));
-        let (ticket, cancel, mailbox, path) = (self.ticket, self.cancel.clone(), mailbox.clone(), path.to_owned());
+        let reading = Reading { ticket: self.ticket, mailbox: mailbox.clone(), cancel: self.cancel.clone() };
+        let path = path.to_owned();
         std::thread::Builder::new().name("files".to_owned()).spawn(move || {
-            let content = catch_unwind(AssertUnwindSafe(|| read(&cancel)))
+            let content = catch_unwind(AssertUnwindSafe(|| read(&reading)))
                 .unwrap_or_else(|panic| Err(DataError::new(path, panic_text(panic.as_ref()), "")));
-            mailbox.push(Letter::Opened(Opened { ticket, content }));
+            reading.mailbox.push(Letter::Opened(Opened { ticket: reading.ticket, content }));
         })?;
         Ok(())
     }
@@ -129,10 +153,14 @@ pub(super) fn read_entry(
     set: &Arc<Dataset>,
     index: usize,
     stacks: &Stacks,
-    cancel: &AtomicBool,
+    reading: &Reading,
     progress: &mut dyn FnMut(f32),
 ) -> Result<Content, DataError> {
-    let entry = set.open_entry_with(index, cancel, &mut |path| stacks.open(path, cancel, progress))?;
+    let cancel = &reading.cancel;
+    let slice = set.entries.get(index).map(|entry| entry.image.slice);
+    let entry = set.open_entry_with(index, cancel, &mut |path| {
+        stacks.open(path, cancel, progress, Some(FirstWish { slice, show: &mut |first| reading.show(first) }))
+    })?;
     let file = set.entries[index].mask_file().map(Path::to_owned);
     let name = if entry.stack.slices == 1 { entry.name } else { entry.stack.name() };
     Ok(Content::Image {
@@ -151,13 +179,15 @@ pub(super) fn read_image(
     label: Option<&Path>,
     slice: Option<usize>,
     stacks: &Stacks,
-    cancel: &AtomicBool,
+    reading: &Reading,
     progress: &mut (dyn FnMut(f32) + Send),
 ) -> Result<Content, DataError> {
+    let cancel = &reading.cancel;
     if image.is_dir() && label.is_none() {
         return find_set(image, slice, cancel, progress);
     }
-    let stack = stacks.open(image, cancel, progress)?;
+    let wish = FirstWish { slice: slice.or(label.map(|_| 0)), show: &mut |first| reading.show(first) };
+    let stack = stacks.open(image, cancel, progress, Some(wish))?;
     let slice = slice.unwrap_or(if label.is_none() && stack.is_volume() { stack.slices / 2 } else { 0 });
     if slice >= stack.slices {
         let cause = format!("has {} slices, and slice {slice} was asked for", stack.slices);

@@ -2,7 +2,7 @@
 //! before it that were not read yet.
 
 use super::Request;
-use super::files::Opened;
+use super::files::{Opened, OpenedFirst};
 use super::models::ModelRead;
 use std::collections::VecDeque;
 use std::mem::discriminant;
@@ -14,6 +14,8 @@ pub(super) enum Letter {
     Request(Request),
     /// From a thread that read a file.
     Opened(Opened),
+    /// From a thread that is reading a large file.
+    First(OpenedFirst),
     /// From a thread that read a model.
     Model(ModelRead),
 }
@@ -22,7 +24,7 @@ impl Letter {
     /// What it asks for, for people.
     pub(super) fn title(&self) -> &'static str {
         match self {
-            Self::Opened(_) => "Open image",
+            Self::Opened(_) | Self::First(_) => "Open image",
             Self::Model(_) => "Open model",
             Self::Request(request) => request.title(),
         }
@@ -91,7 +93,7 @@ impl Mailbox {
         let state = self.lock();
         let matters = |letter: &Letter| match letter {
             Letter::Request(request) => matters(request),
-            Letter::Opened(_) | Letter::Model(_) => true,
+            Letter::Opened(_) | Letter::First(_) | Letter::Model(_) => true,
         };
         state.closed || state.letters.iter().any(matters)
     }
@@ -135,7 +137,7 @@ mod tests {
             .into_iter()
             .map(|l| match l {
                 Letter::Request(r) => format!("{r:?}"),
-                Letter::Opened(_) | Letter::Model(_) => unreachable!(),
+                Letter::Opened(_) | Letter::First(_) | Letter::Model(_) => unreachable!(),
             })
             .collect();
         assert_eq!(read, ["CloseLabel", "Epsilon(0.2)", "CloseLabel", "Slice(4)"]);

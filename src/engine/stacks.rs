@@ -1,6 +1,6 @@
 //! Stacks that were read, shared by what is shown and by thumbnails, so that a file of many slices is decoded once.
 
-use crate::data::{self, DataError, Stack, StoredType};
+use crate::data::{self, DataError, FirstWish, Stack, StoredType};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,8 @@ impl Stacks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stack in the file at `path`: a kept one, one that another thread is reading, or read here.
+    /// The stack in the file at `path`: a kept one, one that another thread is reading, or read here; then `first` is shown a
+    /// slice of a large one before all of it is read.
     ///
     /// # Errors
     /// As [`data::open`].
@@ -45,6 +46,7 @@ impl Stacks {
         path: &Path,
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(f32),
+        first: Option<FirstWish<'_>>,
     ) -> Result<Arc<Stack>, DataError> {
         let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         let mut state = self.lock();
@@ -68,7 +70,7 @@ impl Stacks {
         }
         state.reading.push(path.to_owned());
         drop(state);
-        let read = data::open_with_progress(path, cancel, progress).map(Arc::new);
+        let read = data::open_showing_first(path, cancel, progress, first).map(Arc::new);
         let mut state = self.lock();
         state.reading.retain(|reading| reading != path);
         self.read.notify_all();

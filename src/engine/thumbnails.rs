@@ -3,7 +3,8 @@
 
 use super::stacks::Stacks;
 use super::{Event, Outbox, panic_text};
-use crate::data::{DataError, Dataset, Thumbnail};
+use crate::data::{DataError, Dataset, Placing, Thumbnail};
+use crate::view::{Orientation, pixel_shape};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,7 +118,11 @@ fn run(shared: &Shared) {
 fn make(set: &Dataset, index: usize, stacks: &Stacks, cancel: &AtomicBool) -> Result<Thumbnail, DataError> {
     let entry = set.entries.get(index).ok_or_else(|| DataError::new(&set.path, "has no such entry", ""))?;
     let (file, slice) = (&entry.image.file, entry.image.slice);
-    let stack = stacks.open(file, cancel, &mut |_| {})?;
+    let stack = stacks.open(file, cancel, &mut |_| {}, None)?;
     let missing = || DataError::new(file, format!("has {} slices, and not slice {slice}", stack.slices), "");
-    Thumbnail::new(&stack, slice, THUMBNAIL_SIDE).ok_or_else(missing)
+    // As the window shows it at first.
+    let Orientation { transposed, flipped } = stack.about.axes().map(Orientation::radiological).unwrap_or_default();
+    let spacing = stack.about.spacing.map(|[_, rows, columns]| [rows, columns]);
+    let placing = Placing { pixel: pixel_shape(spacing), transposed, flipped };
+    Thumbnail::new(&stack, slice, THUMBNAIL_SIDE, placing).ok_or_else(missing)
 }

@@ -1,9 +1,14 @@
-//! `shaders/view.wgsl` and the pipelines that are made of it.
+//! `shaders/view` and the pipelines that are made of it.
 
 use eframe::egui_wgpu::wgpu;
 
 /// The source.
-const VIEW_SHADER: &str = include_str!("../../shaders/view.wgsl");
+const VIEW_SHADER: &str = concat!(
+    include_str!("../../shaders/view/parameters.wgsl"),
+    include_str!("../../shaders/view/sample.wgsl"),
+    include_str!("../../shaders/view/contour.wgsl"),
+    include_str!("../../shaders/view/picture.wgsl"),
+);
 
 /// The shader and what all of its variants share.
 pub(super) struct Shader {
@@ -16,7 +21,7 @@ pub(super) struct Shader {
 impl Shader {
     pub fn new(device: &wgpu::Device) -> Self {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("view.wgsl"),
+            label: Some("view shader"),
             source: wgpu::ShaderSource::Wgsl(VIEW_SHADER.into()),
         });
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {

@@ -37,6 +37,9 @@ impl ModelCard {
             Task::Classification => "classification",
         };
         let mut lines = vec![("name", self.name.clone()), ("task", task.to_owned())];
+        if !self.made_for.is_empty() {
+            lines.push(("made for", self.made_for.clone()));
+        }
         if self.network.is_some() {
             lines.push(("network", self.network_words()));
         }

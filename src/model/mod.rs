@@ -24,7 +24,8 @@ mod weights;
 pub use about::{About, Facts};
 pub use built_in::{BuiltIn, UNetFile, read_network};
 pub use card::{
-    Activation, ChannelOrder, ClassInfo, Colour, Head, InputRule, ModelCard, OutputRule, SizeRule, Task, ZScore,
+    Activation, ChannelOrder, ClassInfo, Colour, Head, ImageKind, InputRule, ModelCard, OutputRule, SizeRule, Task,
+    ZScore,
 };
 pub use card_file::{read as read_card, write as write_card};
 pub use error::ModelError;

@@ -1,5 +1,5 @@
 //! What a picture shows, independent of how it is drawn: no GPU, no egui, no tensor. [`render`] draws a [`ViewSpec`] on
-//! the CPU (reports, exports, and the reference of the tests); `shaders/view.wgsl` draws the same in the window.
+//! the CPU (reports, exports, and the reference of the tests); `shaders/view` draws the same in the window.
 //!
 //! Both start from one [`Parameters`], so colours, widths and rules are written down once. Positions are in pixels with
 //! the origin at the top-left corner, so that the first pixel's centre is at ½. Colours are sRGB bytes, blended as they are.
@@ -18,7 +18,7 @@ pub use orientation::Orientation;
 pub use palette::Rgb;
 pub use parameters::{COLOURS, Layout, Parameters};
 pub use shown::Presentation;
-pub use transform::Transform;
+pub use transform::{MOST_STRETCH, Transform, pixel_shape};
 
 use serde::{Deserialize, Serialize};
 

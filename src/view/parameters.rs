@@ -1,5 +1,5 @@
 //! A view as plain numbers: what the CPU renderer and the shader both work from. The word layout of
-//! [`Parameters::words`] is that of `struct Parameters` in `shaders/view.wgsl`.
+//! [`Parameters::words`] is that of `struct Parameters` in `shaders/view`.
 
 use super::palette::{self, Rgb};
 use super::{Content, GRID_ZOOM, Layers, MOST_PIXELS_A_SIDE, MaskKind, PlaneView, Sampling, ViewError, ViewSpec};

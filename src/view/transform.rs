@@ -15,6 +15,21 @@ pub struct Transform {
     pub transposed: bool,
 }
 
+/// Pixels longer than this many times their width are shown as if they were not: a header may say anything.
+pub const MOST_STRETCH: f32 = 40.0;
+
+/// Width and height of a pixel, the smaller one 1, from the distances in mm between rows and between columns, where known.
+pub fn pixel_shape(spacing: Option<[f32; 2]>) -> [f32; 2] {
+    match spacing {
+        Some([rows, columns]) if rows > 0.0 && columns > 0.0 && (rows / columns).is_finite() => {
+            let ratio = (rows / columns).clamp(1.0 / MOST_STRETCH, MOST_STRETCH);
+            // Rounding in a header is no reason to resample.
+            if (ratio - 1.0).abs() < 1e-3 { [1.0; 2] } else { [1.0, ratio].map(|side| side / ratio.min(1.0)) }
+        }
+        _ => [1.0; 2],
+    }
+}
+
 impl Transform {
     /// One image pixel per output pixel, from the top-left corner.
     pub const IDENTITY: Self = Self::new(1.0, [0.0, 0.0]);

@@ -4,21 +4,21 @@ use super::browse::Remembered;
 use super::command::{Command, CommandSender, PanelKind};
 use super::epsilon_bar::EpsilonBar;
 use super::layout::{self, Panels};
+use super::marks::{KeptMarks, MarksOf};
 use super::notices::Notes;
 use super::prompt::Prompt;
 use super::seen::SeenState;
 use super::settings::{self, Settings, Writer};
 use super::stages::Stages;
-use super::state::{Look, Marks, State, Tuned};
+use super::state::{Look, State, Tuned};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
-use crate::data::{Axis, Bounds, Region};
+use crate::data::{Bounds, Region};
 use crate::engine::{Backend, Early, Engine, Problem, Request};
 use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
 use anyhow::Context as _;
 use eframe::egui::{self, Ui};
 use egui_tiles::Tree;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -50,7 +50,7 @@ pub struct App {
     /// What the engine was told to confine the attack to.
     pub(super) confined: Option<Region>,
     /// What was drawn on cases that were open before, by file and axis.
-    pub(super) marks_of: HashMap<(Option<PathBuf>, Axis), Marks>,
+    pub(super) marks_of: MarksOf,
     pub(super) recent_models: Vec<PathBuf>,
     pub(super) device: DeviceChoice,
     /// The label map of the command line, until the first label is there.
@@ -183,7 +183,7 @@ impl App {
             shortcuts: false,
             about: false,
             confined: None,
-            marks_of: HashMap::new(),
+            marks_of: MarksOf::new(settings.marks.clone()),
             recent_models: settings.recent_models.clone(),
             device,
             label_map_text: options.label_map,
@@ -242,9 +242,18 @@ impl App {
             layout: Some(self.tree.clone()),
             data_set: self.set_to_remember().or_else(|| self.remembered.clone()),
             model: self.state.card.file.clone(),
+            marks: self.marks_to_remember(),
             thumbnail_side: Some(self.state.browse.side),
             hint_seen: self.hint_seen || !self.state.hint,
         }
+    }
+
+    fn marks_to_remember(&self) -> Vec<KeptMarks> {
+        let mut kept = self.marks_of.clone();
+        if let Some(case) = &self.state.case {
+            kept.keep(case.path.as_deref(), case.axis, self.state.marks.clone());
+        }
+        kept.of_files()
     }
 
     fn apply_commands(&mut self, context: &egui::Context) {

@@ -280,7 +280,10 @@ impl App {
                 (self.state.model_share, self.state.trying_model) = (None, false);
             }
             Request::OpenBundledModel | Request::CancelModel => self.state.opening_model = None,
-            Request::CancelOpen => self.state.opening = None,
+            Request::CancelOpen => {
+                self.state.opening = None;
+                self.forget_part();
+            }
             _ => {}
         }
         self.engine.send(request);

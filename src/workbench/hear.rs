@@ -27,6 +27,9 @@ impl App {
         }
         self.state.playing = false;
         self.state.browse.pending = false;
+        if problem.what == "Open image" {
+            self.forget_part();
+        }
         if problem.what == "Open image" && self.state.case.is_none() && self.remembered.take().is_some() {
             // The data set of the last session is gone: begin as at the first start.
             self.engine.send(Request::OpenSample);
@@ -199,7 +202,9 @@ impl App {
 
     /// What there is of the coming case waits a moment: mostly its frame is there by then.
     fn new_early(&mut self, early: Arc<Early>, context: &egui::Context) {
-        self.state.opening = None;
+        if !early.part {
+            self.state.opening = None;
+        }
         let since = self.waiting_early.take().map_or_else(Instant::now, |(_, since)| since);
         self.waiting_early = Some((early, since));
         self.show_early(context);
@@ -223,15 +228,22 @@ impl App {
         state.outdated = false;
     }
 
+    /// Takes a slice off the screen whose file is not read on. An image before it comes back by its frame.
+    pub(super) fn forget_part(&mut self) {
+        self.waiting_early.take_if(|(early, _)| early.part);
+        if self.state.early.take_if(|early| early.part).is_some() {
+            self.state.case = None;
+        }
+    }
+
     /// Puts what was drawn on the case before aside, and brings back what was drawn on this one.
     fn keep_marks(&mut self, info: &CaseInfo) {
-        let key = |case: &CaseInfo| (case.path.clone(), case.axis);
         let marks = std::mem::take(&mut self.state.marks);
         if let Some(case) = &self.state.case {
-            self.marks_of.insert(key(case), marks);
+            self.marks_of.keep(case.path.as_deref(), case.axis, marks);
         }
         let [_, height, width] = info.shape;
-        let mut marks = self.marks_of.get(&key(info)).cloned().unwrap_or_default();
+        let mut marks = self.marks_of.get(info.path.as_deref(), info.axis);
         marks.region = marks.region.filter(|region| region.size() == [height, width]);
         self.state.marks = marks;
         // The engine forgets it with the image.

@@ -10,6 +10,7 @@ use super::{Pane, PaneContext, numbers, progress, seen, theme, truth, window_lev
 use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
+use crate::model::ImageKind;
 use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
 
 /// The panel.
@@ -63,22 +64,16 @@ fn grid(name: &str) -> Grid {
     Grid::new(name).num_columns(2).spacing([12.0, 4.0]).min_col_width(72.0)
 }
 
-/// The bundled model sees membranes in everything: what it was made for is said where an image tells that it is something
-/// else.
+/// A model finds what it knows in everything: what it was made for is said where the image is of another kind, or may be.
 fn made_for_ui(ui: &mut Ui, state: &State) {
-    let bundled = state.model_about.as_ref().is_some_and(|about| about.facts.path.is_none());
-    let (Some(model), Some(case)) = (state.model.as_ref().filter(|_| bundled), &state.case) else { return };
-    let what = match case.about.modality.as_deref() {
-        Some("CT") => "CT",
-        Some("MR") => "MR",
-        Some("CR" | "DX" | "RG" | "XA" | "MG") => "radiographs",
-        Some(_) => "images of patients",
-        None if case.about.axes().is_some() => "scans of patients",
-        None => return,
-    };
-    let text = format!("{} was made for membranes in electron micrographs, not for {what}.", model.name);
-    ui.label(theme::weak(ui, text))
-        .on_hover_text("What it finds here means little. Open a model that was made for such images: M.");
+    let (Some(model), Some(case)) = (&state.model, &state.case) else { return };
+    if case.path.is_none() {
+        return;
+    }
+    let image = ImageKind { modality: case.about.modality.as_deref(), of_patient: case.about.axes().is_some() };
+    let Some(doubt) = model.doubt(image) else { return };
+    ui.label(theme::weak(ui, format!("{doubt}.")))
+        .on_hover_text("What it finds in other images means little. Open a model that was made for such images: M.");
 }
 
 impl Inspector {

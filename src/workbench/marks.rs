@@ -1,6 +1,8 @@
 //! What a person does with the pointer on the pictures beside zoom and pan, and what that leaves on them.
 
-use crate::data::{Region, Shape};
+use crate::data::{Axis, Region, Shape};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// What dragging with the primary button does on a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl Tool {
 }
 
 /// What is drawn on the pictures. Part of what can be undone.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Marks {
     /// The region of interest, of the image's size.
     pub region: Option<Region>,
@@ -59,6 +62,58 @@ impl Marks {
     pub fn confined_to(&self) -> Option<&Region> {
         self.region.as_ref().filter(|region| self.confine && !region.is_empty())
     }
+}
+
+/// What was drawn on the images of a file, in one plane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptMarks {
+    /// The file; none for what was made in memory, which is not remembered.
+    pub path: Option<PathBuf>,
+    /// The plane.
+    pub axis: Axis,
+    /// The marks.
+    pub marks: Marks,
+}
+
+/// What was drawn on images that were open, the last one first.
+#[derive(Clone, Debug, Default)]
+pub struct MarksOf(Vec<KeptMarks>);
+
+/// So many are remembered.
+const MOST_KEPT: usize = 32;
+
+impl MarksOf {
+    /// Those that a session before left.
+    pub fn new(kept: Vec<KeptMarks>) -> Self {
+        Self(kept)
+    }
+
+    /// What was drawn on `path`, in the plane of `axis`.
+    pub fn get(&self, path: Option<&Path>, axis: Axis) -> Marks {
+        let path = absolute(path);
+        let kept = self.0.iter().find(|kept| (&kept.path, kept.axis) == (&path, axis));
+        kept.map(|kept| kept.marks.clone()).unwrap_or_default()
+    }
+
+    /// Keeps `marks`; nothing drawn is nothing to keep.
+    pub fn keep(&mut self, path: Option<&Path>, axis: Axis, marks: Marks) {
+        let path = absolute(path);
+        self.0.retain(|kept| (&kept.path, kept.axis) != (&path, axis));
+        if marks != Marks::default() {
+            self.0.insert(0, KeptMarks { path, axis, marks });
+        }
+        self.0.truncate(MOST_KEPT);
+    }
+
+    /// What a next session is to know.
+    pub fn of_files(self) -> Vec<KeptMarks> {
+        self.0.into_iter().filter(|kept| kept.path.is_some()).collect()
+    }
+}
+
+/// The same file whatever folder the program is started in.
+fn absolute(path: Option<&Path>) -> Option<PathBuf> {
+    path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 /// The length of a line between two image points: in mm where the distances of rows and columns are known, else in pixels.
@@ -80,6 +135,26 @@ mod tests {
         assert_eq!(length_text(line, None), "5.0 px");
         assert_eq!(length_text(line, Some([0.75, 1.0])), "4.2 mm");
         assert_eq!(length_text(line, Some([2.0, 0.0001])), "8.0 mm");
+    }
+
+    #[test]
+    fn marks_are_kept_by_file_and_plane() {
+        let marks = |x: f32| Marks { ruler: Some([[x, 0.0], [1.0, 1.0]]), ..Marks::default() };
+        let mut kept = MarksOf::default();
+        let (a, b) = (Some(Path::new("/a.nii")), Some(Path::new("/b.nii")));
+        kept.keep(a, Axis::Slices, marks(1.0));
+        kept.keep(a, Axis::Rows, marks(2.0));
+        kept.keep(None, Axis::Slices, marks(3.0));
+        kept.keep(b, Axis::Slices, Marks::default());
+        assert_eq!((kept.get(a, Axis::Slices), kept.get(a, Axis::Rows)), (marks(1.0), marks(2.0)));
+        assert_eq!((kept.get(None, Axis::Slices), kept.get(b, Axis::Slices)), (marks(3.0), Marks::default()));
+        kept.keep(a, Axis::Rows, Marks::default());
+        let text = serde_json::to_string(&kept.clone().of_files()).unwrap();
+        let again = MarksOf::new(serde_json::from_str(&text).unwrap());
+        assert_eq!((again.get(a, Axis::Slices), again.get(a, Axis::Rows)), (marks(1.0), Marks::default()));
+        assert_eq!(again.get(None, Axis::Slices), Marks::default(), "it was in no file");
+        (0..40).for_each(|i| kept.keep(Some(Path::new(&format!("/{i}"))), Axis::Slices, marks(0.0)));
+        assert_eq!(kept.of_files().len(), MOST_KEPT);
     }
 
     #[test]

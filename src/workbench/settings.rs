@@ -4,6 +4,7 @@
 use super::PanelKind;
 use super::browse::{Remembered, SIDES};
 use super::epsilon::{EpsilonScale, EpsilonUnit};
+use super::marks::KeptMarks;
 use super::seen::SeenSettings;
 use super::state::{Look, Recent, Several, View};
 use crate::attack::Attack;
@@ -89,6 +90,9 @@ pub struct Settings {
     pub data_set: Option<Remembered>,
     /// The model that was used with it, if it came from a file.
     pub model: Option<PathBuf>,
+    /// What was drawn on images, the last one first.
+    #[serde(deserialize_with = "lenient_each")]
+    pub marks: Vec<KeptMarks>,
     /// The side of thumbnails, in points.
     pub thumbnail_side: Option<f32>,
     /// The hint for first-time users was seen.
@@ -110,6 +114,7 @@ impl Settings {
         self.several = self.several.sanitised();
         self.recent.truncate(MOST_RECENT);
         self.recent_models.truncate(MOST_RECENT);
+        self.marks.retain(|kept| kept.marks.ruler.is_none_or(|ends| ends.as_flattened().iter().all(|v| v.is_finite())));
         self.window_size = self.window_size.filter(|s| s.iter().all(|v| (200.0..=16_384.0).contains(v)));
         self
     }
@@ -224,12 +229,14 @@ impl Drop for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workbench::state::Theme;
+    use crate::data::{Axis, Region, Shape};
+    use crate::workbench::state::{Marks, Theme};
 
     #[test]
     fn settings_come_back() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new");
+        let region = Region::shape(12, 9, Shape::Ellipse, [[2.0, 1.0], [9.0, 12.0]]);
         let settings = Settings {
             look: Look { theme: Theme::Light, ui_scale: 1.25, presenter: false },
             view: View { opacity: 0.3, ..View::default() },
@@ -239,6 +246,11 @@ mod tests {
             epsilon: Some(0.25),
             attack: Some(Attack::INVERSE_FGSM),
             attacks: vec![Attack::parse("pgd", &["steps=7"]).unwrap()],
+            marks: vec![KeptMarks {
+                path: Some("/a.nii".into()),
+                axis: Axis::Rows,
+                marks: Marks { region: Some(region), confine: true, ruler: Some([[1.0, 2.5], [3.0, 4.0]]) },
+            }],
             layout: Some(crate::workbench::layout::first(eframe::egui::vec2(1280.0, 800.0))),
             ..Settings::default()
         };

@@ -63,6 +63,7 @@ fn case(pixels: Vec<f32>, [height, width]: [usize; 2], classes: Option<Vec<u8>>)
         name: "case".into(),
         image,
         bounds: Bounds { lower: 0.0, upper: 1.0 },
+        shown: Bounds { lower: 0.0, upper: 1.0 },
         stored: StoredType::F32,
         label,
         class: None,

@@ -119,6 +119,39 @@ fn derived_dicom_says_what_it_is_and_is_new_each_time() {
     assert_eq!(values(&read), values(&ct())[..20]);
 }
 
+/// A volume of which only the values tell that it is CT.
+#[test]
+fn what_is_taken_for_hounsfield_units_becomes_ct_and_so_does_its_attacked_slice() {
+    let folder = tempfile::tempdir().unwrap();
+    let nifti = folder.path().join("ct.nii.gz");
+    let unsaid = ct();
+    // Shifted by half the grid, as NIfTI holds them: no unit, no window.
+    let about = About { window: None, grid: None, ..(*unsaid.about).clone() };
+    write_stack(&nifti, &Stack { about: about.into(), ..unsaid }, &Made::default()).unwrap();
+    let volume = open(&nifti, &GO).unwrap();
+    assert_eq!((volume.about.unit, volume.about.unit_guessed), (Unit::Hounsfield, true));
+    assert_eq!(volume.shown, Bounds { lower: -160.0, upper: 240.0 }, "soft tissue");
+    let case = epsiloscope::data::Case::from_slice(&volume, 2, "ct").unwrap();
+    // 65.4 HU are stored as 65.
+    let pixels: Vec<f32> = case.image.pixels.iter().map(|v| v + 65.4).collect();
+    let attacked = case.as_stack(&epsiloscope::data::Image { pixels: pixels.into(), ..case.image.clone() }).unwrap();
+    for (stack, name) in [(volume.only(2).unwrap(), "plain.dcm"), (attacked, "attacked.dcm")] {
+        let path = folder.path().join(name);
+        write_stack(&path, &stack, &made()).unwrap();
+        let read = open(&path, &GO).unwrap();
+        assert_eq!((read.about.modality.as_deref(), read.about.unit), (Some("CT"), Unit::Hounsfield), "{name}");
+        assert_eq!(read.about.spacing, volume.about.spacing, "{name}");
+        assert_eq!((read.about.axes(), read.shown), (volume.about.axes(), volume.shown), "{name}");
+        let origin = |stack: &Stack| stack.about.affine.unwrap().map(|row| row[3]);
+        assert!(near(&origin(&read), &origin(&volume.only(2).unwrap()), 1e-3), "{name}");
+        let added = if name == "attacked.dcm" { 65.0 } else { 0.0 };
+        let wanted: Vec<f32> = case.image.pixels.iter().map(|v| v + added).collect();
+        assert_eq!(values(&read), wanted, "{name}");
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.windows(25).any(|found| found == b"1.2.840.10008.5.1.4.1.1.2"), "{name} is no CT image");
+    }
+}
+
 #[test]
 fn floats_and_colours_are_written_as_each_format_can() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Every shader in `shaders/` compiles on the adapter at hand.
+//! Every shader in `shaders/`, a folder each, compiles on the adapter at hand.
 
 use crate::display::render_state;
 use eframe::egui_wgpu::wgpu;
@@ -7,12 +7,18 @@ use std::path::Path;
 #[test]
 fn every_shader_compiles() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e == "wgsl"));
-    assert!(!files.is_empty(), "no shader in {}", folder.display());
-    for path in files {
-        if let Some(error) = compile(&std::fs::read_to_string(&path).unwrap()) {
-            panic!("{}: {error}", path.display());
+    let inside = |folder: &Path| -> Vec<_> {
+        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let modules = inside(&folder);
+    assert!(!modules.is_empty(), "no shader in {}", folder.display());
+    for module in modules {
+        // The order of declarations does not matter.
+        let parts = inside(&module).into_iter().map(|path| std::fs::read_to_string(path).unwrap());
+        if let Some(error) = compile(&parts.collect::<String>()) {
+            panic!("{}: {error}", module.display());
         }
     }
 }

@@ -113,7 +113,16 @@ pub(in crate::data) fn is_dicom(head: &[u8]) -> bool {
 
 /// Splits a file into its syntax and its data set. `inflated` keeps a deflated data set.
 pub(super) fn open<'a>(bytes: &'a [u8], inflated: &'a mut Vec<u8>) -> Result<(Option<String>, DataSet<'a>), Fault> {
-    open_keeping(bytes, inflated, tag::is_kept)
+    open_keeping(bytes, inflated, tag::is_kept, 0)
+}
+
+/// As [`open`], of the beginning of a file of which `missing` bytes are left out: its pixels may be cut.
+pub(super) fn open_beginning<'a>(
+    bytes: &'a [u8],
+    inflated: &'a mut Vec<u8>,
+    missing: u64,
+) -> Result<(Option<String>, DataSet<'a>), Fault> {
+    open_keeping(bytes, inflated, tag::is_kept, missing)
 }
 
 /// As [`open`], with the elements that `keep` wants in place of those that say what pixels are.
@@ -121,6 +130,7 @@ pub(super) fn open_keeping<'a>(
     bytes: &'a [u8],
     inflated: &'a mut Vec<u8>,
     keep: fn(Tag) -> bool,
+    missing: u64,
 ) -> Result<(Option<String>, DataSet<'a>), Fault> {
     let bytes = if bytes.get(128..132) == Some(b"DICM") { &bytes[132..] } else { bytes };
     let mut parser = Parser::new(bytes, true, false);
@@ -141,7 +151,7 @@ pub(super) fn open_keeping<'a>(
         Some(uid) => uid == "1.2.840.10008.1.2.2",
         None => body.first() == Some(&0),
     };
-    let set = Parser::new(body, explicit, big_endian).keeping(keep).data_set()?;
+    let set = Parser::new(body, explicit, big_endian).keeping(keep).without(missing).data_set()?;
     Ok((uid, set))
 }
 

@@ -80,7 +80,7 @@ pub fn read_identifying(path: &Path) -> Result<Vec<IdentifyingElement>, DataErro
     let bytes = series::read_file(&first)?;
     let mut inflated = Vec::new();
     let keep = |tag: Tag| tag == tag::PIXELS || ELEMENTS.iter().any(|&(known, ..)| known == tag);
-    let (_, set) = header::open_keeping(&bytes, &mut inflated, keep).map_err(to_error(&first))?;
+    let (_, set) = header::open_keeping(&bytes, &mut inflated, keep, 0).map_err(to_error(&first))?;
     let elements = ELEMENTS.iter().filter_map(|&(tag, kind, name)| {
         let bytes = set.bytes(tag)?.to_vec();
         let element = IdentifyingElement { tag, kind, name, bytes };

@@ -17,11 +17,11 @@ pub use identity::{IdentifyingElement, read_identifying};
 pub(super) use series::{decode_series, find_series};
 
 use super::about::{About, Unit};
+use super::hounsfield::HOUNSFIELD;
 use super::numbers::{Filler, Numbers};
 use super::open::{
     Decoded, LARGEST_DECODED_BYTES, Source, check_cancelled, check_size, rounded_note, stream_error, too_large,
 };
-use super::stack::HOUNSFIELD;
 use super::{Bounds, DataError};
 use frames::Frames;
 use header::{Fault, Header, Photometric, Plane};
@@ -71,14 +71,7 @@ pub(super) struct Peeked {
 
 /// What a file is, or `None` if it has no image: a directory of the disk, a report, a plan.
 pub(super) fn peek(path: &Path) -> Result<Option<Peeked>, DataError> {
-    let bytes = series::read_file(path)?;
-    let mut inflated = Vec::new();
-    let failed = to_error(path);
-    let (uid, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
-    if !set.has_pixels() {
-        return Ok(None);
-    }
-    let header = Header::new(uid.as_deref(), &set).map_err(&failed)?;
+    let Some(header) = series::read_header(path)? else { return Ok(None) };
     let layout = header.layout;
     let shape = [header.planes.len(), layout.channels(), layout.rows, layout.columns].map(|n| n as u64);
     // What decode_series asks of files that it takes together.

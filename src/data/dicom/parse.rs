@@ -200,6 +200,8 @@ pub(super) struct Parser<'a> {
     pub big_endian: bool,
     /// Which elements are kept.
     keep: fn(Tag) -> bool,
+    /// So many bytes of the file are not here: the pixels may end among them.
+    missing: u64,
 }
 
 /// The beginning of an element.
@@ -211,12 +213,17 @@ struct Start {
 
 impl<'a> Parser<'a> {
     pub fn new(bytes: &'a [u8], explicit: bool, big_endian: bool) -> Self {
-        Self { bytes, explicit, big_endian, keep: tag::is_kept }
+        Self { bytes, explicit, big_endian, keep: tag::is_kept, missing: 0 }
     }
 
     /// With other elements kept than those that say what pixels are.
     pub fn keeping(self, keep: fn(Tag) -> bool) -> Self {
         Self { keep, ..self }
+    }
+
+    /// Of the beginning of a file, of which so many bytes are left out: its pixels may be cut.
+    pub fn without(self, missing: u64) -> Self {
+        Self { missing, ..self }
     }
 
     pub fn rest(&self) -> &'a [u8] {
@@ -292,6 +299,9 @@ impl<'a> Parser<'a> {
             let is_pixels = tag == tag::PIXELS && depth == 0;
             let value = if is_pixels && length == UNDEFINED {
                 Value::Fragments(self.fragments()?)
+            } else if is_pixels && u64::from(length) <= self.bytes.len() as u64 + self.missing {
+                let here = self.bytes.len().min(length as usize);
+                Value::Bytes(self.take(here)?)
             } else if length == UNDEFINED {
                 // Of an unknown kind and length: a sequence in implicit syntax (PS3.5, 6.2.2).
                 let outer = *self;

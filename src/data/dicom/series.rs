@@ -3,9 +3,9 @@
 use super::frames::Frames;
 use super::header::{self, Header, Plane};
 use super::{BATCH, Volume, to_error};
-use crate::data::DataError;
 use crate::data::numbers::Numbers;
 use crate::data::open::{Decoded, LARGEST_DECODED_BYTES, check_cancelled, read_error, too_large};
+use crate::data::{DataError, FirstWish};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -57,6 +57,34 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
+/// Bytes at the beginning of a file that mostly hold all but its pixels.
+const BEGINNING: u64 = 1 << 16;
+
+/// What the file at `path` says of its pixels, from its beginning where that is enough; `None` if it has no image: a
+/// directory of the disk, a report, a plan.
+pub(super) fn read_header(path: &Path) -> Result<Option<Header>, DataError> {
+    let failed = |error| read_error(path, &error);
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut bytes = Vec::new();
+    file.by_ref().take(BEGINNING).read_to_end(&mut bytes).map_err(failed)?;
+    let missing = length.saturating_sub(bytes.len() as u64);
+    let mut inflated = Vec::new();
+    // Pixels that are compressed, and long tables, end later.
+    if let Ok((uid, set)) = header::open_beginning(&bytes, &mut inflated, missing)
+        && set.has_pixels()
+    {
+        return Header::new(uid.as_deref(), &set).map(Some).map_err(to_error(path));
+    }
+    file.take(LARGEST_DECODED_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    let mut inflated = Vec::new();
+    let (uid, set) = header::open(&bytes, &mut inflated).map_err(to_error(path))?;
+    if !set.has_pixels() {
+        return Ok(None);
+    }
+    Header::new(uid.as_deref(), &set).map(Some).map_err(to_error(path))
+}
+
 /// Decodes the series that `files` of `folder` make, sorted by position.
 ///
 /// # Errors
@@ -66,19 +94,11 @@ pub(in crate::data) fn decode_series(
     files: &[PathBuf],
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(f32),
+    first: Option<FirstWish<'_>>,
 ) -> Result<Decoded, DataError> {
     let read_header = |path: &PathBuf| -> Result<Option<Member>, DataError> {
         check_cancelled(folder, cancel)?;
-        let bytes = read_file(path)?;
-        let mut inflated = Vec::new();
-        let failed = to_error(path);
-        let (uid, set) = header::open(&bytes, &mut inflated).map_err(&failed)?;
-        // A directory of the disk, a report or a plan beside the images is none of them.
-        if !set.has_pixels() {
-            return Ok(None);
-        }
-        let header = Header::new(uid.as_deref(), &set).map_err(&failed)?;
-        Ok(Some(Member { path: path.clone(), header }))
+        Ok(read_header(path)?.map(|header| Member { path: path.clone(), header }))
     };
     let members: Result<Vec<Option<Member>>, DataError> = files.par_iter().map(read_header).collect();
     let mut members: Vec<Member> = members?.into_iter().flatten().collect();
@@ -86,6 +106,9 @@ pub(in crate::data) fn decode_series(
     sort(&mut members);
     let headers: Vec<&Header> = members.iter().map(|member| &member.header).collect();
     let mut volume = Volume::new(folder, &headers)?;
+    if let Some(first) = first {
+        tell_first(folder, &members, first);
+    }
     let frame_bytes = headers.iter().map(|header| header.planes.len() as u64 * header.layout.frame_bytes()).max();
     let batch = (BATCH as u64 / frame_bytes.unwrap_or(1).max(1)).clamp(1, 64) as usize;
     let mut done = 0;
@@ -104,6 +127,24 @@ pub(in crate::data) fn decode_series(
     let planes: Vec<Plane> = members.iter().flat_map(|member| member.header.planes.iter().copied()).collect();
     let Some(first) = members.first() else { return Err(DataError::new(folder, "has no images", "")) };
     volume.finish(&first.header, &planes)
+}
+
+/// Shows the slice that one file of a sorted series is.
+fn tell_first(folder: &Path, members: &[Member], mut first: FirstWish<'_>) {
+    let [Member { header, .. }, ..] = members else { return };
+    let Some(slice) = first.place(members.len() as u64, header.layout.frame_bytes()) else { return };
+    let member = &members[slice];
+    // In files of several frames it is not the slice that is asked for.
+    if members.iter().any(|member| member.header.planes.len() != 1) {
+        return;
+    }
+    let decode = || {
+        let mut volume = Volume::new(folder, &[&member.header])?;
+        let (numbers, frames) = decode_member(member)?;
+        volume.push_decoded(&member.header, numbers, 0, frames.first().map(Vec::as_slice).unwrap_or_default());
+        volume.finish(&member.header, &member.header.planes)
+    };
+    first.tell(folder, decode(), slice, members.len());
 }
 
 /// All frames of a file.

@@ -140,6 +140,7 @@ impl Section {
             name: name.into(),
             image: Image { channels: 1, height: self.size, width: self.size, pixels: pixels.into() },
             bounds: Bounds::EIGHT_BIT,
+            shown: Bounds::EIGHT_BIT,
             stored: StoredType::U8,
             label: Some(crate::data::Mask { height: self.size, width: self.size, classes: classes.into() }),
             class: None,

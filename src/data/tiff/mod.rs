@@ -11,11 +11,11 @@ mod describe;
 mod directory;
 mod page;
 
-use super::DataError;
 use super::about::About;
 use super::numbers::{Filler, Numbers};
 use super::open::{Decoded, check_cancelled, check_size, rounded_note, too_large};
 use super::raster::cut_short;
+use super::{DataError, FirstWish};
 use directory::{Broken, File};
 use page::{Compression, Page, Place};
 use rayon::prelude::*;
@@ -36,6 +36,7 @@ pub(super) fn decode(
     length: u64,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(f32),
+    first_wish: Option<FirstWish<'_>>,
 ) -> Result<Decoded, DataError> {
     let failed = |broken| page::error(path, broken);
     let (mut file, first) = File::open(source, length).map_err(failed)?;
@@ -43,15 +44,35 @@ pub(super) fn decode(
     let Some(first) = pages.first() else {
         return Err(DataError::new(path, "has thumbnails only, and no image", page::READABLE));
     };
-    let mut notes = description.notes;
-    let shape = [pages.len(), first.channels, first.height, first.width];
-    let numbers = Numbers::plain(first.decoded_kind(), false);
-    let len = check_size(path, shape.map(|n| n as u64), numbers.decoded_bytes())?;
     // Pages may share bytes, but not without measure.
     let stored = pages.iter().flat_map(|page| &page.chunks).map(|chunk| chunk.count).sum::<u64>();
     if stored > length.saturating_mul(4) {
         return Err(failed(Broken::Malformed("its pages overlap".to_owned())));
     }
+    if let Some(mut wish) = first_wish
+        && let Some(slice) = wish.place(pages.len() as u64, first.decoded_bytes() as u64)
+    {
+        let page = &pages[slice..=slice];
+        wish.tell(path, decode_pages(path, &mut file, page, &description, cancel, &mut |_| {}), slice, pages.len());
+    }
+    decode_pages(path, &mut file, &pages, &description, cancel, progress)
+}
+
+/// Decodes these pages, at least one, of one kind.
+fn decode_pages<R: Read + Seek>(
+    path: &Path,
+    file: &mut File<R>,
+    pages: &[Page],
+    description: &describe::Description,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Decoded, DataError> {
+    let failed = |broken| page::error(path, broken);
+    let Some(first) = pages.first() else { return Err(cut_short(path)) };
+    let mut notes = description.notes.clone();
+    let shape = [pages.len(), first.channels, first.height, first.width];
+    let numbers = Numbers::plain(first.decoded_kind(), false);
+    let len = check_size(path, shape.map(|n| n as u64), numbers.decoded_bytes())?;
     // Room is made when the first pages have been decoded: a header may promise what its pages do not hold.
     let mut filler: Option<Filler> = None;
     let mut done = 0;
@@ -60,7 +81,7 @@ pub(super) fn decode(
         check_cancelled(path, cancel)?;
         let mut raw = Vec::with_capacity(pages_of_batch.len());
         for page in pages_of_batch {
-            raw.push(read_chunks(&mut file, page).map_err(failed)?);
+            raw.push(read_chunks(file, page).map_err(failed)?);
         }
         let decoded: Result<Vec<Vec<u8>>, DataError> = pages_of_batch
             .par_iter()

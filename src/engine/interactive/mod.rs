@@ -1,6 +1,7 @@
 //! The interactive lane: keeps the scene (device, model, case, attack, ε) and answers every change of it with a frame.
 //! It reads all wishes that wait, applies them, and computes once: the last ε wins.
 
+mod first;
 mod jobs;
 mod requests;
 
@@ -19,6 +20,7 @@ use crate::data::Dataset;
 use crate::model::{About, Model};
 use crate::study::{Judged, Subject, SweepPlan};
 use burn::tensor::Tensor;
+use first::FirstShown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,6 +85,8 @@ pub(super) struct Worker {
     stale: Stale,
     /// Something of the next case was shown before its first frame.
     early_shown: bool,
+    /// A slice of the file that is being read is shown.
+    first: FirstShown,
     /// The frame was given up for a newer wish.
     interrupted: bool,
     /// The present generation still needs its curve.
@@ -131,6 +135,7 @@ impl Worker {
             waiting_label: None,
             stale: Stale::Nothing,
             early_shown: false,
+            first: FirstShown::default(),
             interrupted: false,
             curve_due: false,
             curve_of: 0,
@@ -145,18 +150,21 @@ impl Worker {
     }
 
     pub(super) fn run(mut self) {
-        while let Some(letters) = self.mailbox.take() {
-            for letter in letters {
+        while let Some(mut letters) = self.mailbox.take() {
+            while let Some(letter) = letters.pop_front() {
+                let Some(letter) = self.put_off(letter) else { continue };
                 if matches!(letter, Letter::Request(Request::Export(_))) {
                     // An export is of what was wished for before it.
                     self.catch_up(false);
                 }
                 let what = letter.title();
                 self.guarded(what, |worker| worker.apply(letter));
+                // What waited came before the rest.
+                self.first.due().into_iter().rev().for_each(|letter| letters.push_front(letter));
             }
             self.catch_up(true);
             // A curve is started only when nobody is waiting, so that leafing through slices stays quick.
-            if self.curve_due && !self.mailbox.is_waiting() {
+            if self.curve_due && !self.first.is_shown() && !self.mailbox.is_waiting() {
                 self.curve_due = false;
                 self.start_curve();
             }
@@ -169,7 +177,7 @@ impl Worker {
     /// Computes the frame that is wished for. If it cannot be had, everything goes back to what the last one was made of. If
     /// it is `interruptible`, an attack of many steps is given up between two of them when something new is wished for.
     fn catch_up(&mut self, interruptible: bool) {
-        if self.stale == Stale::Nothing || self.model.is_none() || self.scene.is_none() {
+        if self.stale == Stale::Nothing || self.model.is_none() || self.scene.is_none() || self.first.is_shown() {
             return;
         }
         self.outbox.send(Event::Computing(true));
@@ -226,7 +234,7 @@ impl Worker {
             Ok(Err(why)) => why,
             Err(panic) => format!("the device failed: {}", panic_text(panic.as_ref())),
         };
-        if self.early_shown && self.stale < Stale::Case {
+        if self.early_shown && self.stale < Stale::Case && !self.first.is_shown() {
             // No frame will follow.
             self.show_again();
         }
@@ -238,6 +246,10 @@ impl Worker {
         match letter {
             Letter::Request(request) => self.serve(request),
             Letter::Opened(opened) => self.opened(opened),
+            Letter::First(first) => {
+                self.show_first(first);
+                Ok(())
+            }
             Letter::Model(read) => self.model_read(read),
         }
     }

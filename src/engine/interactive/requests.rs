@@ -3,15 +3,14 @@
 use super::{Stale, Worker, text};
 use crate::attack::{Attack, AttackError};
 use crate::data::dataset::MaskSource;
-use crate::data::{Axis, DataError, Dataset, LabelMap, LabelStack};
-use crate::engine::files::{self, Content, Opened};
+use crate::data::{Axis, DataError, Dataset, LabelMap, LabelStack, Stack};
+use crate::engine::files::{self, Content, Opened, Reading};
 use crate::engine::scene::Scene;
 use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Problem, Request, TargetWish};
 use crate::model::{self, About, BuiltIn, Model, ModelCard};
 use crate::study::{Subject, SweepPlan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 impl Worker {
     pub(super) fn serve(&mut self, request: Request) -> Result<(), String> {
@@ -22,8 +21,8 @@ impl Worker {
             Request::OpenSample => self.read_image(PathBuf::from("sample"), |_| files::read_sample()),
             Request::Open { image, label, slice } => {
                 let (mut tell, stacks) = (self.told(), self.stacks.clone());
-                self.read_image(image.clone(), move |cancel| {
-                    files::read_image(&image, label.as_deref(), slice, &stacks, cancel, &mut tell)
+                self.read_image(image.clone(), move |reading| {
+                    files::read_image(&image, label.as_deref(), slice, &stacks, reading, &mut tell)
                 })
             }
             Request::OpenEntry { set, index } => self.open_entry(set, index),
@@ -44,11 +43,12 @@ impl Worker {
             }
             Request::OpenLabel(path) => {
                 let stack = self.scene.as_ref().ok_or("open an image first, then its label")?.stack.clone();
-                self.read(path.clone(), move |c| files::read_label(&path, &stack, c))
+                self.read(path.clone(), move |r| files::read_label(&path, &stack, &r.cancel))
             }
             Request::CancelOpen => {
                 self.waiting_label = None;
                 self.files.cancel();
+                self.give_first_up();
                 Ok(())
             }
             Request::CloseLabel => self.rescene(Stale::Label, |scene| {
@@ -62,7 +62,7 @@ impl Worker {
             Request::Target(wish) => self.rescene(Stale::Label, |scene| scene.target = wish),
             Request::OpenTarget(path) => {
                 let stack = self.scene.as_ref().ok_or("open an image first, then the mask to reach")?.stack.clone();
-                self.read(path.clone(), move |c| files::read_target(&path, &stack, c))
+                self.read(path.clone(), move |r| files::read_target(&path, &stack, &r.cancel))
             }
             Request::LabelMap(map) => self.rescene(Stale::Label, |scene| {
                 scene.label_map = map;
@@ -188,16 +188,17 @@ impl Worker {
             // Another slice of what is open; whatever else is being read is outdated.
             self.waiting_label = None;
             self.files.cancel();
+            self.end_first();
             return self.rescene(Stale::Case, |scene| (scene.axis, scene.slice) = (Axis::default(), slice));
         }
         let (mut tell, stacks) = (self.told(), self.stacks.clone());
-        self.read_image(path.to_path_buf(), move |cancel| files::read_entry(&set, index, &stacks, cancel, &mut tell))
+        self.read_image(path.to_path_buf(), move |reading| files::read_entry(&set, index, &stacks, reading, &mut tell))
     }
 
     fn read_image(
         &mut self,
         path: PathBuf,
-        read: impl FnOnce(&AtomicBool) -> Result<Content, DataError> + Send + 'static,
+        read: impl FnOnce(&Reading) -> Result<Content, DataError> + Send + 'static,
     ) -> Result<(), String> {
         self.waiting_label = None;
         self.read(path, read)?;
@@ -208,7 +209,7 @@ impl Worker {
     fn read(
         &mut self,
         path: PathBuf,
-        read: impl FnOnce(&AtomicBool) -> Result<Content, DataError> + Send + 'static,
+        read: impl FnOnce(&Reading) -> Result<Content, DataError> + Send + 'static,
     ) -> Result<(), String> {
         self.outbox.send(Event::Opening(path.clone()));
         self.files.start(&self.mailbox, &path, read).map_err(text)
@@ -218,6 +219,12 @@ impl Worker {
         if !self.files.is_current(opened.ticket) {
             return Ok(());
         }
+        let taken = self.take_opened(opened);
+        self.end_first();
+        taken
+    }
+
+    fn take_opened(&mut self, opened: Opened) -> Result<(), String> {
         self.files.done();
         let waiting_label = self.waiting_label.take();
         let content = match opened.content {
@@ -237,24 +244,7 @@ impl Worker {
                 } else {
                     self.set = set;
                 }
-                let scene = Scene {
-                    stack,
-                    name,
-                    label,
-                    axis: Axis::default(),
-                    slice,
-                    visited: [None; 3],
-                    region: None,
-                    truth: None,
-                    // A class that is wished of one image is wished of the next.
-                    target: self
-                        .scene
-                        .as_ref()
-                        .and_then(|scene| scene.target.clone())
-                        .filter(TargetWish::is_of_any_image),
-                    label_map: None,
-                    guess: None,
-                };
+                let scene = self.new_scene(stack, name, label, slice);
                 self.waiting_scene = None;
                 if let Err(why) = self.replace_scene(scene.clone(), Stale::Case) {
                     if !self.models.reads() {
@@ -277,6 +267,21 @@ impl Worker {
                 scene.guess = None;
             }),
         }
+    }
+
+    /// Files that were read as a scene of which nothing is chosen yet.
+    pub(super) fn new_scene(
+        &self,
+        stack: Arc<Stack>,
+        name: String,
+        label: Option<(Arc<LabelStack>, Option<PathBuf>)>,
+        slice: usize,
+    ) -> Scene {
+        // A class that is wished of one image is wished of the next.
+        let target = self.scene.as_ref().and_then(|scene| scene.target.clone()).filter(TargetWish::is_of_any_image);
+        let (axis, visited) = (Axis::default(), [None; 3]);
+        let (region, truth, label_map, guess) = (None, None, None, None);
+        Scene { stack, name, label, axis, slice, visited, region, truth, target, label_map, guess }
     }
 
     /// The present slice of a mask as what attacks are to reach: its values are mapped as the label's, else guessed by agreement

@@ -3,11 +3,13 @@
 mod class;
 mod input;
 mod output;
+mod purpose;
 mod size;
 
 pub use class::{ClassInfo, Colour};
 pub use input::{ChannelOrder, InputRule, ZScore};
 pub use output::{Activation, OutputRule};
+pub use purpose::ImageKind;
 pub use size::SizeRule;
 
 use super::ModelError;
@@ -46,6 +48,9 @@ pub struct ModelCard {
     /// One paragraph for people: what it does, what it was trained on, how good it is.
     #[serde(default)]
     pub description: String,
+    /// What images it was made for, in a few words: `the lumbar spine in CT`. Empty where nobody knows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub made_for: String,
     /// Pixels or whole images.
     #[serde(default)]
     pub task: Task,
@@ -77,6 +82,7 @@ impl Default for ModelCard {
         Self {
             name: "model".to_owned(),
             description: String::new(),
+            made_for: String::new(),
             task: Task::Segmentation,
             channels: 1,
             head: Head::Sigmoid,

@@ -6,10 +6,12 @@ use super::class_panel::class_panel;
 use super::criterion::{Criterion, Verdict, control_at, verdicts};
 use super::figure::{self, Figure};
 use super::html::{Finding, HtmlReport, Picture};
+use super::look::{PanelLook, class_values};
 use super::panel::{PanelCaption, PanelPictures, panel};
 use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_judge};
 use crate::attack::{self, AttackError, Reference};
 use crate::data::{DataError, write_bytes_atomic};
+use crate::model::ImageKind;
 use crate::study::{Adversary, Curve, Subject, masking_notes};
 use crate::tensor;
 use image::RgbaImage;
@@ -55,6 +57,7 @@ pub fn build_report(
         adversary,
         original: tensor::to_host(subject.x.clone())?,
         clean_probability: tensor::to_host(subject.clean.probability.clone())?,
+        look: PanelLook::of(subject),
     };
     let (mut files, mut findings, mut originals) = (Vec::new(), Vec::new(), None);
     for (i, verdict) in verdicts(curve, settings.criterion).into_iter().enumerate() {
@@ -88,6 +91,7 @@ pub fn build_report(
         model: card.name.clone(),
         class: class.to_owned(),
         classes: subject.clean.classified.as_ref().map(|found| (painter.names(), found.probabilities.to_vec())),
+        colours: painter.look.classes.clone(),
         reference,
         curve,
         criterion: settings.criterion,
@@ -126,6 +130,7 @@ struct Painter<'a> {
     adversary: &'a Adversary,
     original: Vec<f32>,
     clean_probability: Vec<f32>,
+    look: PanelLook,
 }
 
 struct Painted {
@@ -146,6 +151,7 @@ impl Painter<'_> {
         };
         let (changed, probability) = (judged.image.clone(), judged.on_host.clone());
         let image = &subject.case.image;
+        let classes = [&subject.clean, &judged].map(|judged| class_values(&judged.predicted));
         let pictures = PanelPictures {
             channels: image.channels,
             height: image.height,
@@ -154,6 +160,8 @@ impl Painter<'_> {
             adversarial: &changed,
             clean_probability: &self.clean_probability,
             adversarial_probability: &probability,
+            classes: (!self.look.classes.is_empty()).then_some([&classes[0], &classes[1]]),
+            look: &self.look,
         };
         let control = control_at(self.curve, point.epsilon).map(|p| p.measure);
         let attack = attack::find(&self.curve.attack).map_or(self.curve.attack.as_str(), |entry| entry.title);
@@ -228,6 +236,11 @@ fn observations(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>, Att
              the prediction moves, not how good it is."
                 .to_owned(),
         );
+    }
+    let case = &subject.case;
+    let kind = ImageKind { modality: case.about.modality.as_deref(), of_patient: case.about.axes().is_some() };
+    if let Some(doubt) = subject.model.card().doubt(kind).filter(|_| case.provenance.path.is_some()) {
+        notes.push(format!("{doubt}. What it finds in images of another kind means little."));
     }
     if attack.entry().lowers_the_loss {
         let reference = reference_name(subject.reference_kind);

@@ -7,6 +7,7 @@ use super::parts::{badge, describe, overlap, survival, three, tile, view};
 use super::{Provenance, Saved, epsilon, panel};
 use crate::attack;
 use crate::study::{Curve, Measure, SeenMetric};
+use crate::view::Rgb;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -59,6 +60,8 @@ pub struct HtmlReport<'a> {
     pub class: String,
     /// The names of the classes of a model that classifies, and their probabilities on the original.
     pub classes: Option<(Vec<String>, Vec<f32>)>,
+    /// Colour and name of each class of a mask where there are more than two; else none.
+    pub colours: Vec<(Rgb, String)>,
     /// `label` or `clean prediction`.
     pub reference: &'static str,
     /// The curve.
@@ -233,6 +236,13 @@ impl HtmlReport<'_> {
         html! {
             section #pictures {
                 h2 { "What it looks like" }
+                @if !self.colours.is_empty() {
+                    p.colours {
+                        @for (colour, name) in &self.colours {
+                            span.key { span.swatch style={ "background:" (panel::hex(*colour)) } {} (name) }
+                        }
+                    }
+                }
                 .slider hidden {
                     label for="epsilon" { "ε" }
                     input #epsilon type="range" min="0" max=(last) step="1" value=(opening);
@@ -240,7 +250,7 @@ impl HtmlReport<'_> {
                 }
                 @for finding in &self.findings {
                     @let clean = &self.curve.clean;
-                    @let titles = panel::titles(&self.class, finding.gain);
+                    @let titles = panel::titles(&self.class, finding.gain, !self.colours.is_empty());
                     @if let ([original, segmentation], [noise, adversarial, attacked, changed]) = (&self.originals[..], &finding.pictures[..]) {
                     article.epsilon data-epsilon={ "ε = " (epsilon::both(finding.epsilon)) } {
                         h3 { "ε = " (epsilon::both(finding.epsilon)) " " (badge(finding.verdict)) }
@@ -250,7 +260,7 @@ impl HtmlReport<'_> {
                             (view(adversarial, &titles[2], "", ""))
                             (view(segmentation, &titles[3], &overlap(clean), "segmentation"))
                             (view(attacked, &titles[4], &overlap(&finding.measure), ""))
-                            (view(changed, &titles[5], "plain orange: appeared; hatched blue: vanished", ""))
+                            (view(changed, &titles[5], if self.colours.is_empty() { "plain orange: appeared; hatched blue: vanished" } else { "the colour is that of the new class; hatched: no class any more" }, ""))
                         }
                     }
                     }

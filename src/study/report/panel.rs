@@ -3,11 +3,9 @@
 
 use super::plot::at;
 use super::raster::{FONT_FAMILY, rasterise};
-use super::{ReportError, epsilon};
+use super::{PanelLook, ReportError, epsilon};
 use crate::study::Measure;
-use crate::view::{
-    self, Content, Layers, MaskKind, PlaneView, Theme, Transform, ViewError, ViewSpec, Window, palette, render,
-};
+use crate::view::{self, Content, Layers, MaskKind, PlaneView, Rgb, Theme, ViewError, ViewSpec, palette, render};
 use image::{Rgba, RgbaImage, imageops};
 use maud::{Markup, html};
 
@@ -28,6 +26,11 @@ pub struct PanelPictures<'a> {
     pub clean_probability: &'a [f32],
     /// P(positive class) on the adversarial image, `[height, width]`.
     pub adversarial_probability: &'a [f32],
+    /// The classes on the original and on the adversarial image, `[height, width]`, −1 where ignored, where the model tells
+    /// more than two apart: they are shown in place of the probabilities.
+    pub classes: Option<[&'a [f32]; 2]>,
+    /// How they are shown.
+    pub look: &'a PanelLook,
 }
 
 /// What a panel says.
@@ -59,6 +62,8 @@ pub struct Tiles {
     pub pictures: [RgbaImage; 6],
     /// What the noise is multiplied by before it is shown.
     pub gain: f64,
+    /// The classes' colours and names where there are more than two; else none.
+    pub classes: Vec<(Rgb, String)>,
 }
 
 /// Images smaller than this are magnified by a whole factor, so that contours have room.
@@ -83,13 +88,21 @@ impl PanelPictures<'_> {
 
     /// Width and height of each picture.
     fn tile_size(&self) -> [usize; 2] {
-        let longest = self.width.max(self.height).max(1);
-        let scaled = |side: usize| match longest {
-            l if l < SMALL => side * (SMALL.div_ceil(l)),
-            l if l > LARGE => (side * LARGE / l).max(1),
-            _ => side,
+        let shown = self.look.shown([self.width, self.height]);
+        let longest = shown[0].max(shown[1]).max(1.0);
+        let factor = match longest.round() as usize {
+            l if l < SMALL => SMALL.div_ceil(l.max(1)) as f32,
+            l if l > LARGE => LARGE as f32 / longest,
+            _ => 1.0,
         };
-        [scaled(self.width), scaled(self.height)]
+        shown.map(|side| ((side * factor).round() as usize).clamp(1, 2 * LARGE))
+    }
+
+    fn draw(&self, content: Content, layers: &Layers<'_>) -> Result<RgbaImage, ViewError> {
+        let size = self.tile_size();
+        let transform = self.look.transform([self.width, self.height], size);
+        let spec = ViewSpec { classes: Some(self.look.colours), ..ViewSpec::new(content, transform) };
+        render(&spec.themed(Theme::Light), layers, size)
     }
 
     /// Draws the original, the noise and the adversarial image, and says what the noise is multiplied by.
@@ -99,13 +112,10 @@ impl PanelPictures<'_> {
     pub fn image_tiles(&self, epsilon: f64) -> Result<([RgbaImage; 3], f64), ViewError> {
         let noise: Vec<f32> = self.adversarial.iter().zip(self.original).map(|(a, o)| a - o).collect();
         let gain = noise_gain(epsilon);
-        let size = self.tile_size();
         let draw = |content, values| {
-            let spec = ViewSpec::new(content, Transform::fit([self.width, self.height], size)).themed(Theme::Light);
-            let layers = Layers { image: Some(self.plane(self.channels, values)), ..Layers::default() };
-            render(&spec, &layers, size)
+            self.draw(content, &Layers { image: Some(self.plane(self.channels, values)), ..Layers::default() })
         };
-        let plain = Content::Image { window: Window::FULL };
+        let plain = Content::Image { window: self.look.window };
         let pictures = [
             draw(plain, self.original)?,
             draw(Content::Noise { gain: gain as f32 }, &noise)?,
@@ -121,32 +131,30 @@ impl PanelPictures<'_> {
     pub fn tiles(&self, epsilon: f64) -> Result<Tiles, ViewError> {
         let ([first, noise, attacked], gain) = self.image_tiles(epsilon)?;
         let image = |values| Some(self.plane(self.channels, values));
-        let mask = |values| Some((self.plane(1, values), MaskKind::Probability));
-        let (clean, changed) = (mask(self.clean_probability), mask(self.adversarial_probability));
-        let size = self.tile_size();
-        let draw = |content, layers: Layers<'_>| {
-            let spec = ViewSpec::new(content, Transform::fit([self.width, self.height], size)).themed(Theme::Light);
-            render(&spec, &layers, size)
+        let (masks, kind) = match self.classes {
+            Some(classes) => (classes, MaskKind::Classes),
+            None => ([self.clean_probability, self.adversarial_probability], MaskKind::Probability),
         };
-        let overlay = Content::Overlay { window: Window::FULL, fill: 0.4, contour: true };
+        let [clean, changed] = masks.map(|values| Some((self.plane(1, values), kind)));
+        let window = self.look.window;
+        let overlay = Content::Overlay { window, fill: 0.4, contour: true };
         let (original, adversarial) = (image(self.original), image(self.adversarial));
         let pictures = [
             first,
             noise,
             attacked,
-            draw(overlay, Layers { image: original, mask: clean, second: None })?,
-            draw(overlay, Layers { image: adversarial, mask: changed, second: None })?,
-            draw(
-                Content::Difference { window: Window::FULL },
-                Layers { image: adversarial, mask: changed, second: clean },
-            )?,
+            self.draw(overlay, &Layers { image: original, mask: clean, second: None })?,
+            self.draw(overlay, &Layers { image: adversarial, mask: changed, second: None })?,
+            self.draw(Content::Difference { window }, &Layers { image: adversarial, mask: changed, second: clean })?,
         ];
-        Ok(Tiles { pictures, gain })
+        Ok(Tiles { pictures, gain, classes: self.look.classes.clone() })
     }
 }
 
 /// Titles of the six pictures, for people.
-pub(super) fn titles(class: &str, gain: f64) -> [String; 6] {
+pub(super) fn titles(class: &str, gain: f64, several: bool) -> [String; 6] {
+    // Dice is that of the one class; the colours show all.
+    let class = if several { "segmentation" } else { class };
     [
         "Original".to_owned(),
         format!("Noise ×{gain}"),
@@ -176,8 +184,11 @@ pub fn panel(tiles: &Tiles, caption: &PanelCaption) -> Result<RgbaImage, ReportE
     let left = |i: usize| MARGIN + (i % 3) * (cell + GUTTER);
     let top = |i: usize| HEADER + TITLE + (i / 3) * (TITLE + tile_height + NOTE);
     let width = 2 * MARGIN + 3 * cell + 2 * GUTTER;
-    let height = HEADER + 2 * (TITLE + tile_height + NOTE) + MARGIN / 2;
-    let titles = titles(&caption.class, tiles.gain);
+    let legend_top = HEADER + 2 * (TITLE + tile_height + NOTE) + 6;
+    let (legend, legend_height) = class_legend(&tiles.classes, width - 2 * MARGIN);
+    let height = legend_top - 6 + legend_height + MARGIN / 2;
+    let several = !tiles.classes.is_empty();
+    let titles = titles(&caption.class, tiles.gain, several);
     let text = html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) font-family=(FONT_FAMILY) {
             style { (maud::PreEscaped(STYLE)) }
@@ -185,10 +196,11 @@ pub fn panel(tiles: &Tiles, caption: &PanelCaption) -> Result<RgbaImage, ReportE
             @for i in 0..6 {
                 g transform={ "translate(" (left(i)) " " (top(i)) ")" } {
                     text class="t" y="-11" { (titles[i]) }
-                    g transform={ "translate(0 " (tile_height + 23) ")" } { (note(i, caption, cell)) }
+                    g transform={ "translate(0 " (tile_height + 23) ")" } { (note(i, caption, cell, several)) }
                     rect class="edge" x="-0.5" y="-0.5" width=(tile_width + 1) height=(tile_height + 1) {}
                 }
             }
+            g transform={ "translate(" (MARGIN) " " (legend_top) ")" } { (legend) }
         }
     };
     let captions = rasterise(&text.into_string(), 1.0)?;
@@ -240,7 +252,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 }
 
 /// What stands under picture `i`.
-fn note(i: usize, caption: &PanelCaption, cell: usize) -> Markup {
+fn note(i: usize, caption: &PanelCaption, cell: usize, several: bool) -> Markup {
     let segmentation = |m: &Measure| {
         format!("Dice {:.3}   IoU {:.3}   {:.1} % wrong", m.overlap.dice, m.overlap.iou, m.error.wrong * 100.0)
     };
@@ -255,6 +267,7 @@ fn note(i: usize, caption: &PanelCaption, cell: usize) -> Markup {
         )),
         3 => words(segmentation(&caption.clean)),
         4 => words(segmentation(&caption.adversarial)),
+        _ if several => words("the colour is that of the new class; hatched: no class any more".to_owned()),
         _ => difference_legend(cell),
     }
 }
@@ -280,6 +293,30 @@ pub(super) fn colour_bar(epsilon: f64) -> Markup {
     }
 }
 
+/// What each colour means, in as many lines as `width` needs, and their height. Names are cut, never drawn over one another.
+fn class_legend(classes: &[(Rgb, String)], width: usize) -> (Markup, usize) {
+    const LINE: usize = 28;
+    const LONGEST: usize = 32;
+    let mut at = [0, 0];
+    let mut keys = Vec::new();
+    for (colour, name) in classes {
+        let name = shortened(name, LONGEST);
+        let room = 23 + name.chars().count() * 10 + 22;
+        if at[0] > 0 && at[0] + room > width {
+            at = [0, at[1] + LINE];
+        }
+        keys.push((at, *colour, name));
+        at[0] += room;
+    }
+    let markup = html! {
+        @for ([x, y], colour, name) in &keys {
+            rect x=(x) y=(y + 3) width="15" height="15" fill=(hex(*colour)) stroke="#c4c7cc" {}
+            text class="n" x=(x + 23) y=(y + 16) { (name) }
+        }
+    };
+    (markup, if classes.is_empty() { 0 } else { at[1] + LINE })
+}
+
 fn difference_legend(cell: usize) -> Markup {
     let second = (cell / 2).min(190);
     html! {
@@ -298,6 +335,6 @@ fn difference_legend(cell: usize) -> Markup {
     }
 }
 
-fn hex([red, green, blue]: view::Rgb) -> String {
+pub(super) fn hex([red, green, blue]: view::Rgb) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }

@@ -35,6 +35,11 @@ impl Compare {
         let lines = layout::Lines::scaled(theme::type_size(&state.look));
         let cells = layout::cells(area, geometry.aspect(), chosen.len(), lines);
         let shown = most_telling(&chosen, cells.len());
+        let waits = match (early.part, state.read_share) {
+            (false, _) => COMPUTING.to_owned(),
+            (true, None) => "reading…".to_owned(),
+            (true, Some(share)) => format!("reading… {:.0} %", share * 100.0),
+        };
         let mut hovered = false;
         for (picture, cell) in shown.into_iter().zip(&cells) {
             let id = Id::unique("picture").with(picture);
@@ -45,7 +50,7 @@ impl Compare {
             let numbers = match (&shot, picture, &early.clean) {
                 (Some(_), Picture::Original, _) => caption::image_numbers(&early.case),
                 (Some(_), _, Some(clean)) => caption::overlap(&clean.measure, None),
-                _ => vec![COMPUTING.to_owned()],
+                _ => vec![waits.clone()],
             };
             let name = format!("{}: {}", picture.title(), numbers.join(", "));
             let response = canvas.interact(ui, id, &name, state, commands, true);
@@ -56,7 +61,7 @@ impl Compare {
                     paint(ui, context, id, &shot, &canvas, canvas.rect);
                     marks(ui, &canvas, state);
                 }
-                None => computing(ui, canvas.rect),
+                None => waiting(ui, canvas.rect, &waits),
             }
             let title = ui.painter().with_clip_rect(cell.title);
             let font = eframe::egui::FontId::new(TextStyle::Body.resolve(ui.style()).size, theme::semibold_family());
@@ -84,9 +89,9 @@ fn marks(ui: &Ui, canvas: &Canvas, state: &State) {
     }
 }
 
-fn computing(ui: &Ui, rect: Rect) {
+fn waiting(ui: &Ui, rect: Rect, text: &str) {
     let palette = theme::of(ui);
     ui.painter().rect_filled(rect, 0.0, palette.picture_background);
     let font = TextStyle::Body.resolve(ui.style());
-    ui.painter().text(rect.center(), Align2::CENTER_CENTER, COMPUTING, font, palette.weak);
+    ui.painter().text(rect.center(), Align2::CENTER_CENTER, text, font, palette.weak);
 }

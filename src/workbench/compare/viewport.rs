@@ -4,7 +4,7 @@
 //! Image coordinates have their origin at the top left corner of the top left pixel; pixel (i, j) covers
 //! `[i, i + 1) × [j, j + 1)`, and x goes right.
 
-use crate::view::{Orientation, Transform};
+use crate::view::{Orientation, Transform, pixel_shape};
 use crate::workbench::state::Navigation;
 use eframe::egui::{Pos2, Rect, Vec2, pos2, vec2};
 
@@ -12,8 +12,6 @@ use eframe::egui::{Pos2, Rect, Vec2, pos2, vec2};
 const LARGEST_SCALE: f32 = 64.0;
 /// The smallest magnification of a wheel turn: this share of the one that fits.
 const SMALLEST_SHARE_OF_FIT: f32 = 0.25;
-/// Pixels longer than this many times their width are shown as if they were not: a header may say anything.
-const MOST_STRETCH: f32 = 40.0;
 
 /// An image as it is laid out on the screen: how many pixels it has, their shape, and how it is turned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,14 +32,7 @@ impl Geometry {
 
     /// With pixels whose shape follows from `spacing`, the distances in mm between rows and between columns, where known.
     pub fn new(image: Vec2, spacing: Option<[f32; 2]>, orientation: Orientation) -> Self {
-        let stretch = match spacing {
-            Some([rows, columns]) if rows > 0.0 && columns > 0.0 && (rows / columns).is_finite() => {
-                let ratio = (rows / columns).clamp(1.0 / MOST_STRETCH, MOST_STRETCH);
-                // Rounding in a header is no reason to resample.
-                if (ratio - 1.0).abs() < 1e-3 { Vec2::splat(1.0) } else { vec2(1.0, ratio) / ratio.min(1.0) }
-            }
-            _ => Vec2::splat(1.0),
-        };
+        let stretch = Vec2::from(pixel_shape(spacing));
         Self { image, stretch, orientation }
     }
 
@@ -307,6 +298,6 @@ mod tests {
         assert_eq!(stretch(Some([0.7, 0.70001])), Vec2::splat(1.0));
         assert_eq!(stretch(Some([1.0, 4.0])), vec2(4.0, 1.0));
         assert_eq!(stretch(Some([0.0, 4.0])), Vec2::splat(1.0));
-        assert_eq!(stretch(Some([1e9, 1.0])), vec2(1.0, MOST_STRETCH));
+        assert_eq!(stretch(Some([1e9, 1.0])), vec2(1.0, crate::view::MOST_STRETCH));
     }
 }
