@@ -25,6 +25,24 @@ pub fn title(picture: Picture, state: &State, frame: &Frame) -> String {
     }
 }
 
+/// `title` of a picture, or a shorter one where it is wider than `room`, in points.
+pub fn fitting_title<'a>(ui: &Ui, picture: Picture, title: &'a str, state: &State, room: f32) -> &'a str {
+    let font = FontId::new(TextStyle::Body.resolve(ui.style()).size, theme::semibold_family());
+    let width = ui.painter().layout_no_wrap(title.to_owned(), font, Color32::WHITE).size().x;
+    if width <= room { title } else { short_title(picture, state).unwrap_or(title) }
+}
+
+/// What stands in place of a title that has no room.
+fn short_title(picture: Picture, state: &State) -> Option<&'static str> {
+    match (picture, state.view.difference_from) {
+        (Picture::CleanSegmentation, _) => Some("Original, segmented"),
+        (Picture::AdversarialSegmentation, _) => Some("Adversarial, segmented"),
+        (Picture::Difference, DifferenceFrom::CleanPrediction) => Some("What changed"),
+        (Picture::Difference, DifferenceFrom::Reference) => Some("What is wrong"),
+        _ => None,
+    }
+}
+
 /// A gain for people, to the four digits that it has.
 pub fn gain_text(gain: f32) -> String {
     let decimals = (3.0 - gain.max(1.0).log10().floor()).max(0.0) as usize;

@@ -66,7 +66,8 @@ impl Compare {
             let title = ui.painter().with_clip_rect(cell.title);
             let font = eframe::egui::FontId::new(TextStyle::Body.resolve(ui.style()).size, theme::semibold_family());
             let at = cell.title.left_center() + vec2(2.0, 0.0);
-            title.text(at, Align2::LEFT_CENTER, picture.title(), font, theme::of(ui).text);
+            let words = caption::fitting_title(ui, picture, picture.title(), state, cell.title.width() - 4.0);
+            title.text(at, Align2::LEFT_CENTER, words, font, theme::of(ui).text);
             let caption = ui.interact(cell.caption, id.with("caption"), Sense::hover());
             caption::caption_ui(ui, cell.caption, &numbers, &[], &caption);
         }

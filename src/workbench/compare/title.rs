@@ -1,6 +1,6 @@
 //! The line above a picture.
 
-use super::{change, toolbar};
+use super::{caption, change, toolbar};
 use crate::engine::Frame;
 use crate::workbench::state::{DifferenceFrom, Picture};
 use crate::workbench::{CommandSender, State, seen, theme, tuning};
@@ -35,7 +35,14 @@ pub(super) fn title_ui(
         }
         let text = if swiped { format!("Original | {title}") } else { title.to_owned() };
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-            ui.add(egui::Label::new(theme::semibold(text)).truncate().selectable(false));
+            let words = match swiped {
+                true => &text,
+                false => caption::fitting_title(ui, picture, &text, state, ui.available_width()),
+            };
+            let response = ui.add(egui::Label::new(theme::semibold(words)).truncate().selectable(false));
+            if words != text {
+                response.on_hover_text(&text);
+            }
         });
     });
 }

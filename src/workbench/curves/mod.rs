@@ -15,10 +15,13 @@ use super::state::LiveCurve;
 use super::{CommandSender, Pane, PaneContext, State, seen, theme};
 use crate::study::SeenMetric;
 use eframe::egui::containers::menu::{MenuButton, MenuConfig};
-use eframe::egui::{self, Align, Color32, Layout, RichText, Sense, Stroke, Ui, pos2, vec2};
+use eframe::egui::{self, Align, Color32, Layout, RichText, ScrollArea, Sense, Stroke, Ui, Vec2, pos2, vec2};
 
 /// Two plots lie side by side from this ratio of width to height on, one over the other below it.
 const SIDE_BY_SIDE: f32 = 1.5;
+
+/// A plot is no lower than this, in points.
+const LOWEST_PLOT: f32 = 120.0;
 
 /// The panel of the plots.
 #[derive(Default)]
@@ -60,10 +63,21 @@ impl Pane for Curves {
             empty_ui(ui, state);
             return;
         };
-        header_ui(ui, state, curve, commands);
-        seen::epsilon_window::window_ui(ui, state, commands);
+        let bottom = ui.available_rect_before_wrap().bottom();
+        // In a low panel of large type the words take all the room: then the plots are scrolled to.
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            header_ui(ui, state, curve, commands);
+            seen::epsilon_window::window_ui(ui, state, commands);
+            let below = ui.available_rect_before_wrap();
+            let room = vec2(below.width(), (bottom - below.top()).max(LOWEST_PLOT));
+            self.plots_ui(ui, state, curve, room, commands);
+        });
+    }
+}
+
+impl Curves {
+    fn plots_ui(&mut self, ui: &mut Ui, state: &State, curve: &LiveCurve, room: Vec2, commands: &CommandSender) {
         let groups = groups(&state.view.quantities, is_of_classes(curve));
-        let room = ui.available_size();
         let beside = room.x > SIDE_BY_SIDE * room.y;
         let gap = 8.0;
         let count = groups.len().max(1) as f32;

@@ -53,15 +53,22 @@ impl Pane for Library {
             self.files.ui(ui, state, commands);
             return;
         };
-        ui.horizontal(|ui| {
+        let mut fits = true;
+        ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             for (page, name) in [(Page::Entries, "Data set"), (Page::Files, "Files")] {
                 if ui.add(Button::selectable(self.page == page, name)).clicked() {
                     self.page = page;
                 }
             }
-            tools::window_ui(ui, state, commands);
+            fits = ui.available_width() >= tools::WINDOW_WIDTH;
+            if fits {
+                tools::window_ui(ui, state, commands);
+            }
         });
+        if !fits {
+            ui.horizontal(|ui| tools::window_ui(ui, state, commands));
+        }
         match self.page {
             Page::Files => self.files.ui(ui, state, commands),
             Page::Entries => {

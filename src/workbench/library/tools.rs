@@ -45,6 +45,9 @@ impl Summary {
     }
 }
 
+/// What [`window_ui`] needs, in points.
+pub const WINDOW_WIDTH: f32 = 60.0;
+
 /// Buttons at the right end of the panel's first line.
 pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
