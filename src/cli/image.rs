@@ -32,8 +32,9 @@ enum ImageCommand {
         /// The image: PNG, JPEG, BMP, WebP, TIFF, DICOM (a file, or a folder with a series), NIfTI, NumPy, idx, CIFAR-10.
         file: PathBuf,
         /// The file to write; its ending decides. `.npy`: the stored values after rescale, as 32-bit floats, [H,W] or [C,H,W]
-        /// for a slice, [N,…] for all. `.png`: one slice as displayed at first, 8 bits. `.tif`, `.nii`, `.nii.gz`, `.dcm`: the
-        /// values with spacing and orientation; a name that ends in `/` becomes a folder with a DICOM series.
+        /// for a slice, [N,…] for all. `.png`: one slice in the greys of its first display, rows and columns as stored, 8 bits.
+        /// `.tif`, `.nii`, `.nii.gz`, `.dcm`: the values with spacing and orientation; a name that ends in `/` becomes a
+        /// folder with a DICOM series.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Only this slice, counted from 0. Without it, all.

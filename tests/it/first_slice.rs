@@ -177,3 +177,36 @@ fn reading_that_is_cancelled_brings_the_image_before_back() {
         _ => None,
     });
 }
+
+/// How long it takes until a slice is there, and until all is: of each file in the folder that `EPSILOSCOPE_VOLUMES` names.
+#[test]
+fn measured_on_files_of_a_folder() {
+    let Some(folder) = std::env::var_os("EPSILOSCOPE_VOLUMES") else {
+        println!("skipped: EPSILOSCOPE_VOLUMES names no folder");
+        return;
+    };
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        let engine = with_sample();
+        let start = Instant::now();
+        engine.send(Request::Open { image: path.clone(), label: None, slice: None });
+        let mut first = None;
+        wait(&engine, |event| match event {
+            Event::Early(early) if early.case.path.as_ref() == Some(&path) => {
+                first.get_or_insert_with(|| (start.elapsed(), early.part));
+                (!early.part).then_some(())
+            }
+            Event::Failed(problem) => panic!("{problem:?}"),
+            _ => None,
+        });
+        let (seconds, part) = first.unwrap();
+        println!(
+            "{}: a picture after {:.2} s{}, all of it after {:.2} s",
+            path.file_name().unwrap().to_string_lossy(),
+            seconds.as_secs_f64(),
+            if part { ", of one slice" } else { "" },
+            start.elapsed().as_secs_f64()
+        );
+    }
+}

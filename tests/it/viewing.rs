@@ -318,6 +318,45 @@ fn an_attack_is_confined_to_a_region_and_undo_frees_it() {
 }
 
 #[test]
+fn a_region_is_there_again_when_its_file_is_opened_in_another_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let [image, other] = ["a.png", "b.png"].map(|name| folder.path().join(name));
+    for (path, step) in [(&image, 5), (&other, 7)] {
+        image::GrayImage::from_fn(64, 48, |x, y| image::Luma([(x * step + y * 3) as u8])).save(path).unwrap();
+    }
+    let settings = folder.path().join("settings");
+    let session = |image: &std::path::Path| {
+        let mut harness = open(Options { image: Some(image.to_owned()), ..Options::default() }, Some(&settings));
+        let path = image.to_owned();
+        let of_image = move |app: &App| app.state.case.as_ref().is_some_and(|c| c.path.as_ref() == Some(&path));
+        wait(&mut harness, "the image", |app| current(app) && of_image(app));
+        harness
+    };
+    let region = Region::shape(48, 64, Shape::Ellipse, [[10.0, 8.0], [40.0, 30.0]]);
+    let ruler = Some([[1.0, 2.0], [30.0, 40.0]]);
+    let marks = Marks { region: Some(region.clone()), confine: true, ruler };
+    let mut harness = session(&image);
+    harness.state().send(Command::Mark(Box::new(marks.clone())));
+    let told = |app: &App| app.state.case.as_ref().is_some_and(|c| c.region.is_some());
+    wait(&mut harness, "the region", |app| told(app) && current(app));
+    // At its end the window saves what it has.
+    let left = harness.state().settings();
+    assert_eq!(left.marks.len(), 1);
+    std::fs::create_dir_all(&settings).unwrap();
+    drop(harness);
+    std::fs::write(settings.join("settings.json"), serde_json::to_string(&left).unwrap()).unwrap();
+    let harness = session(&other);
+    assert_eq!(harness.state().state.marks, Marks::default(), "another file has none");
+    assert_eq!(harness.state().settings().marks, left.marks, "and they are not forgotten over it");
+    drop(harness);
+    std::fs::write(settings.join("settings.json"), serde_json::to_string(&left).unwrap()).unwrap();
+    let mut harness = session(&image);
+    wait(&mut harness, "the region again", |app| told(app) && current(app));
+    assert_eq!(harness.state().state.marks, marks);
+    assert!(is_confined(harness.state(), &region));
+}
+
+#[test]
 fn keys_turn_the_view_and_the_toolbar_fits_a_small_window() {
     let mut harness = window(Options::default());
     wait(&mut harness, "the sample", current);
