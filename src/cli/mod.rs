@@ -143,6 +143,13 @@ fn window(options: WindowOptions) -> anyhow::Result<()> {
     if let Some(path) = options.screenshot {
         anyhow::bail!("{}: {problem}. A picture of the window needs a display, for example `xvfb-run`", path.display());
     }
+    // A mistyped command is taken for the name of an image.
+    if let Some(image) = options.image.as_ref().filter(|image| !image.exists()) {
+        anyhow::bail!(
+            "{}: there is no such file or folder, and no such command. `epsiloscope --help` lists them",
+            image.display()
+        );
+    }
     let what = options.image.as_ref().map_or("the bundled sample".to_owned(), |path| path.display().to_string());
     eprintln!("{problem}: measuring {what} without a window, into the folder {DEFAULT_REPORT}");
     let WindowOptions { image, case, model, device, .. } = options;

@@ -40,6 +40,9 @@ impl FileFormat {
     /// The endings, for people.
     pub const ENDINGS: &str = ".png, .tif, .npy, .nii, .nii.gz or .dcm, or in / for a folder with a DICOM series";
 
+    /// Those that hold a volume, for people.
+    pub const VOLUME_ENDINGS: &str = ".tif, .npy, .nii or .nii.gz, or in / for a folder with a DICOM series";
+
     /// The format that the name of `path` asks for.
     ///
     /// # Errors
@@ -105,7 +108,7 @@ fn only_slice(path: &Path, stack: &Stack, what: &str) -> Result<Image, DataError
         Some(image) if stack.slices == 1 => Ok(image),
         _ => {
             let cause = format!("holds one slice as {what}, and there are {}", stack.slices);
-            let hint = format!("Choose a slice, or let the name end in {}", FileFormat::ENDINGS);
+            let hint = format!("Choose a slice, or let the name end in {}", FileFormat::VOLUME_ENDINGS);
             Err(DataError::new(path, cause, hint))
         }
     }

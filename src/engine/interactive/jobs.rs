@@ -75,7 +75,7 @@ impl Worker {
         let prepared = self.prepared.as_ref().ok_or("there is no picture yet")?;
         let scene = self.scene.as_ref().ok_or("no image is open")?;
         if scene.stack.slices > 1 && matches!(format, FileFormat::Png | FileFormat::Dicom) {
-            let all = FileFormat::ENDINGS;
+            let all = FileFormat::VOLUME_ENDINGS;
             return Err(format!("{}: holds one slice only. Let the name end in {all}", path.display()));
         }
         let stack = Arc::new(scene.stack.along(scene.axis));

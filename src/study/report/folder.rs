@@ -301,5 +301,6 @@ pub fn check_writable(folder: &Path) -> Result<(), DataError> {
 const HINT: &str = "Choose a folder that you may write to";
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> DataError {
-    DataError::new(folder, format!("cannot be written to ({error})"), HINT)
+    // The text of the error names a file that was only tried.
+    DataError::new(folder, format!("cannot be written to ({})", error.kind()), HINT)
 }
