@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 /// Between two lines where the error stream is a file or a pipe.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// Writes to the error stream. What is said there is a courtesy: a closed stream must not end the work.
+pub(super) fn note(text: &str) {
+    let _ = write!(stderr(), "{text}").and_then(|()| stderr().flush());
+}
+
 /// The progress of one job.
 pub(super) struct Progress {
     name: &'static str,

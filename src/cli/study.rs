@@ -1,9 +1,10 @@
 //! `epsiloscope study`: the papers' experiments.
 
+use super::progress::note;
 use super::train::TrainingDevice;
 use crate::study::paper::{self, Scale, StudyOptions};
 use crate::study::report::check_writable;
-use crate::train::{DataTable, Unit};
+use crate::train::{Control, DataTable, Unit};
 use anyhow::bail;
 use burn::tensor::{Device, DeviceKind};
 use clap::builder::PossibleValuesParser;
@@ -86,9 +87,10 @@ impl Study {
             device,
             device_name: device_name.to_owned(),
             command: format!("epsiloscope {}", command.join(" ")),
+            control: Control::default(),
             out: self.out,
         };
-        let report = paper::run(&self.name, &options, &mut |line| eprintln!("{line}"))?;
+        let report = paper::run(&self.name, &options, &mut |line, _| note(&format!("{line}\n")))?;
         println!("{}", report.display());
         Ok(())
     }

@@ -3,7 +3,8 @@
 
 use super::{
     AttackRun, ClassDice, ClassScores, ComparisonNews, ComparisonStart, DeviceChoice, Early, Plane, ReaderEvent,
-    ReaderRequest, SeenFound, SeenWish, StimuliWish, Stimulus, TargetWish, TruthChoice, Unfinished,
+    ReaderRequest, SeenFound, SeenWish, StimuliWish, Stimulus, TargetWish, TrainNews, TrainRequest, TruthChoice,
+    Unfinished,
 };
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail, Unit};
@@ -113,6 +114,8 @@ pub enum Request {
     Reader(ReaderRequest),
     /// Make images of the present case ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`].
     Stimuli(Option<StimuliWish>),
+    /// Train, or do what belongs to it. Answered by [`Event::Train`].
+    Train(TrainRequest),
     /// Pause or go on with the running job.
     PauseJob(bool),
     /// Cancel the running job; what it found stays.
@@ -148,6 +151,7 @@ impl Request {
             Request::Sweep(_) | Request::MeasureSeen(_) | Request::PauseJob(_) | Request::CancelJob => {
                 "Measure the curve"
             }
+            Request::Train(_) => "Train",
             Request::Compare { .. } => "Compare attacks",
             Request::Export(_) => "Export",
         }
@@ -267,6 +271,8 @@ pub enum Event {
     Reader(ReaderEvent),
     /// An image for a reader study.
     Stimulus(Stimulus),
+    /// News of a training or a study.
+    Train(Box<TrainNews>),
     /// Something was written.
     Exported(ExportReport),
     /// Something failed; what was there before still is.

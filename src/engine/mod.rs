@@ -1,5 +1,5 @@
 //! The workers: [`Request`] in, [`Event`] out. One thread serves the interactive lane (latest wins), one runs jobs
-//! in steps; files and models are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
+//! in steps, one trains; files and models are read, and thumbnails made, on threads of their own. No egui, no cubecl here: what the window shows leaves as
 //! [`Plane`]s made by a [`Publish`] that the window hands in with each device.
 
 mod comparison;
@@ -8,6 +8,7 @@ mod device;
 mod early;
 mod export;
 mod files;
+mod foreground;
 mod interactive;
 mod job;
 mod mailbox;
@@ -20,6 +21,7 @@ mod scene;
 mod seen;
 mod stacks;
 mod thumbnails;
+mod training;
 mod watch;
 
 pub use comparison::{ComparedWhat, ComparisonNews, ComparisonStart};
@@ -35,9 +37,14 @@ pub use reader::{
 };
 pub use seen::{SeenFound, SeenMap, SeenWish};
 pub use thumbnails::THUMBNAIL_SIDE;
+pub use training::{
+    Preview, PreviewPicture, StudyStop, StudyWish, TrainNews, TrainRequest, TrainSample, TrainStart, TrainSteps,
+    UnfinishedTraining,
+};
 pub use watch::{AttackRun, RunEnd, Unfinished};
 
 use burn::tensor::Device;
+use foreground::Foreground;
 use mailbox::{Letter, Mailbox};
 use reader::ReaderLane;
 use seen::SeenLane;
@@ -46,6 +53,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use thumbnails::Thumbnails;
+use training::TrainingLane;
 
 /// Where to compute, and how results reach the screen from there.
 #[derive(Clone)]
@@ -86,6 +94,7 @@ pub struct Engine {
     thumbnails: Thumbnails,
     seen: SeenLane,
     reader: ReaderLane,
+    training: TrainingLane,
     events: Receiver<Event>,
     thread: Option<JoinHandle<()>>,
 }
@@ -103,10 +112,12 @@ impl Engine {
         let thumbnails = Thumbnails::start(Arc::clone(&stacks), outbox.clone())?;
         let seen = SeenLane::start(outbox.clone())?;
         let reader = ReaderLane::start(outbox.clone())?;
-        let worker = interactive::Worker::new(choice, backends, mailbox.clone(), stacks, outbox)?;
+        let foreground = Arc::new(Foreground::default());
+        let training = TrainingLane::start(outbox.clone(), backends.clone(), foreground.clone())?;
+        let worker = interactive::Worker::new(choice, backends, mailbox.clone(), stacks, foreground, outbox)?;
         let jobs = worker.job_control();
         let thread = std::thread::Builder::new().name("interactive".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { mailbox, jobs, thumbnails, seen, reader, events, thread: Some(thread) })
+        Ok(Self { mailbox, jobs, thumbnails, seen, reader, training, events, thread: Some(thread) })
     }
 
     /// Asks for something; never waits.
@@ -120,6 +131,7 @@ impl Engine {
             Request::CancelJob => self.jobs.cancel(),
             Request::Seen(wish) => self.seen.wish(*wish),
             Request::Reader(request) => self.reader.send(request),
+            Request::Train(request) => self.training.send(request),
             request => self.mailbox.push(Letter::Request(request)),
         }
     }

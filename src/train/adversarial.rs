@@ -65,6 +65,11 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// One of each kind, with its defaults.
+    pub const KINDS: [Self; 4] = [Self::Append, Self::Replace, Self::Mix { alpha: 0.5 }, Self::Trades { beta: 6.0 }];
+}
+
 fn half() -> f64 {
     0.5
 }

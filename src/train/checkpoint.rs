@@ -7,10 +7,15 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 /// Larger files are refused unread.
 const MOST_BYTES: u64 = 8 << 30;
+/// The name under which the header is kept.
+const METADATA: &str = "epsiloscope-checkpoint";
+/// No header is larger.
+const MOST_HEADER_BYTES: u64 = 64 << 20;
 const HINT: &str = "Give the checkpoint that a training wrote, or start anew without --resume";
 
 /// All that [`super::Trainer::resume`] needs besides the data.
@@ -99,6 +104,52 @@ pub struct EpochRecord {
     pub improved: bool,
 }
 
+impl Header {
+    /// Reads the header of a checkpoint alone.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let fail = |cause: String| DataError::new(path, cause, HINT);
+        let unread = |e: std::io::Error| fail(format!("cannot be read ({e})"));
+        let mut file = std::fs::File::open(path).map_err(unread)?;
+        let mut start = [0; 8];
+        file.read_exact(&mut start).map_err(unread)?;
+        let length = u64::from_le_bytes(start);
+        if length > MOST_HEADER_BYTES {
+            return Err(fail("is no checkpoint".to_owned()).into());
+        }
+        let mut bytes = Vec::new();
+        file.take(length).read_to_end(&mut bytes).map_err(unread)?;
+        // The reader of whole files wants the whole file.
+        let table: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no checkpoint ({e})")))?;
+        Self::parse(path, table["__metadata__"][METADATA].as_str())
+    }
+
+    /// The header as a checkpoint's metadata hold it.
+    fn parse(path: &Path, text: Option<&str>) -> Result<Self, TrainError> {
+        let fail = |cause: String| DataError::new(path, cause, HINT);
+        let text =
+            text.ok_or_else(|| fail("is no checkpoint of a training (weights alone cannot be resumed)".to_owned()))?;
+        Ok(serde_json::from_str(text).map_err(|e| fail(format!("is of another version ({e})")))?)
+    }
+
+    /// Whether the training has nothing left to do.
+    pub fn is_finished(&self) -> bool {
+        let last = self.history.last().map_or(0, |record| record.epoch);
+        last >= self.recipe.epochs || stopped_early(&self.recipe, &self.history)
+    }
+}
+
+/// Whether the validation has not improved for as long as the recipe waits, before the last epoch.
+pub(super) fn stopped_early(recipe: &Recipe, history: &[EpochRecord]) -> bool {
+    let Some(patience) = recipe.patience else { return false };
+    let last = history.last().map_or(0, |record| record.epoch);
+    let best = history.iter().rev().find(|record| record.improved).map_or(0, |record| record.epoch);
+    last >= best + patience && last < recipe.epochs
+}
+
 impl Checkpoint {
     /// Writes it whole or not at all.
     ///
@@ -112,7 +163,7 @@ impl Checkpoint {
         if !self.best.is_empty() {
             tensors.push(("best", view(&self.best)?));
         }
-        let metadata = HashMap::from([("epsiloscope-checkpoint".to_owned(), header)]);
+        let metadata = HashMap::from([(METADATA.to_owned(), header)]);
         let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| fail(&e))?;
         Ok(write_bytes_atomic(path, &bytes)?)
     }
@@ -129,12 +180,8 @@ impl Checkpoint {
         }
         let bytes = std::fs::read(path).map_err(|e| fail(format!("cannot be read ({e})")))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| fail(format!("is no checkpoint ({e})")))?;
-        let header = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get("epsiloscope-checkpoint"))
-            .ok_or_else(|| fail("is no checkpoint of a training (weights alone cannot be resumed)".to_owned()))?;
-        let header = serde_json::from_str(header).map_err(|e| fail(format!("is of another version ({e})")))?;
+        let text = metadata.metadata().as_ref().and_then(|m| m.get(METADATA));
+        let header = Header::parse(path, text.map(String::as_str))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| fail(format!("is damaged ({e})")))?;
         let part = |name| tensors.tensor(name).map(|t| t.data().to_vec());
         let missing = |e| fail(format!("is damaged ({e})"));

@@ -1,15 +1,12 @@
 //! Recipes as files: TOML with the tables `data`, `network`, `training`, `optimizer`, `schedule`, `augmentation` and
 //! `adversarial`. What is refused is named with its line.
 
-use super::{
-    Adversarial, Augmentation, Collection, Loss, OptimizerSettings, Recipe, Schedule, Source, Split, TrainError,
-    TrainingData, resized,
-};
-use crate::data::{Case, DataError, LabelMap};
+use super::{Adversarial, Augmentation, DataTable, Loss, OptimizerSettings, Recipe, Schedule, TrainError};
+use crate::data::{DataError, write_bytes_atomic};
 use crate::model::SizeRule;
 use crate::model::unet::{Downsampling, Padding, UNetConfig, Upsampling};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// A recipe's file. What it leaves out is the default.
@@ -31,26 +28,6 @@ pub struct RecipeFile {
     pub augmentation: Option<Augmentation>,
     /// Adversarial samples.
     pub adversarial: Vec<Adversarial>,
-}
-
-/// The table `data`. Paths are relative to the recipe's folder.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct DataTable {
-    /// A folder, or a stack with its mask beside it.
-    pub path: Option<PathBuf>,
-    /// An image or stack, in place of a folder.
-    pub image: Option<PathBuf>,
-    /// Its mask.
-    pub label: Option<PathBuf>,
-    /// What the masks' values mean: `0=membrane,255=cell`.
-    pub label_map: Option<String>,
-    /// The names of the classes; the second is the positive one.
-    pub classes: Option<Vec<String>>,
-    /// Height and width that images are brought to.
-    pub resize: Option<[usize; 2]>,
-    /// Who is held out.
-    pub split: Option<Split>,
 }
 
 /// The table `network`.
@@ -118,6 +95,21 @@ impl RecipeFile {
             *place = folder.join(&*place);
         }
         Ok(file)
+    }
+
+    /// Writes it, whole or not at all; [`Self::read`] reads it back.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        // A recipe's paths are relative to its own folder, not to that of the process.
+        let mut file = self.clone();
+        for place in [&mut file.data.path, &mut file.data.image, &mut file.data.label].into_iter().flatten() {
+            *place = std::path::absolute(&*place).unwrap_or_else(|_| place.clone());
+        }
+        let text = toml::to_string(&file)
+            .map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), "Reset what was changed last"))?;
+        write_bytes_atomic(path, text.as_bytes())
     }
 
     /// Reads text and checks it; the error names line and field.
@@ -191,64 +183,6 @@ impl RecipeFile {
     }
 }
 
-impl DataTable {
-    fn check(&self) -> Result<(), TrainError> {
-        let fault = |field: &str, cause: &str| Err(TrainError::field(format!("data.{field}"), cause));
-        if self.path.is_some() && (self.image.is_some() || self.label.is_some()) {
-            return fault("path", "name a folder, or an image with its label, not both");
-        }
-        if self.image.is_some() != self.label.is_some() {
-            return fault(if self.image.is_some() { "image" } else { "label" }, "an image and its label go together");
-        }
-        if let Some(sides) = self.resize
-            && sides.iter().any(|side| !(8..=4096).contains(side))
-        {
-            return fault("resize", "use sides of 8 to 4096 pixels");
-        }
-        if let (Some(map), Some(classes)) = (&self.label_map, &self.classes) {
-            let names: Vec<&str> = classes.iter().map(String::as_str).collect();
-            LabelMap::parse(map, &names).map_err(|e| TrainError::field("data.label-map", e.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// Reads the labelled images, resized where that is asked for, and divides them.
-    ///
-    /// # Errors
-    /// If nothing is named, a file cannot be read, or the split cannot be made.
-    pub fn open(&self, classes: &[String]) -> Result<TrainingData, TrainError> {
-        self.check()?;
-        let collection = match (&self.path, &self.image, &self.label) {
-            (Some(path), ..) => Collection::open(path)?,
-            (None, Some(image), Some(label)) => Collection::of_files(image, label)?,
-            _ => return Err(TrainError::field("data", "name the data: a path, or an image with its label")),
-        };
-        let names: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let all = match &self.label_map {
-            Some(text) => {
-                let map =
-                    LabelMap::parse(text, &names).map_err(|e| TrainError::field("data.label-map", e.to_string()))?;
-                collection.cases(&map)?
-            }
-            None => collection.guessed(classes.len())?,
-        };
-        let (mut cases, mut members) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
-        for (case, member) in all {
-            cases.push(match self.resize {
-                Some(size) => resized(&case, size)?,
-                None => case,
-            });
-            members.push(member);
-        }
-        let (train, held) = match &self.split {
-            Some(split) => split.divide(&members)?,
-            None => ((0..cases.len()).collect(), Vec::new()),
-        };
-        let of = |chosen: &[usize]| -> Vec<Case> { chosen.iter().map(|&i| cases[i].clone()).collect() };
-        Ok(TrainingData { train: Source::Cases(of(&train).into()), validate: of(&held).into() })
-    }
-}
-
 fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|&&b| b == b'\n').count() + 1
 }
@@ -282,7 +216,7 @@ fn place(text: &str, field: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Role, Unit};
+    use crate::train::{Role, Split, SyntheticTable, Unit};
 
     const FULL: &str = r#"
 [data]
@@ -340,6 +274,33 @@ role = { kind = "mix", alpha = 0.5 }
         assert_eq!(plain, Recipe::new(UNetConfig::new(16, 4), 20));
         let table_1 = RecipeFile::parse("network = { preset = 'advu-net' }").unwrap().recipe().unwrap();
         assert_eq!((table_1.network, table_1.crop), (UNetConfig::advu_net(), 224));
+    }
+
+    #[test]
+    fn kinds_have_the_defaults_of_files() {
+        fn same<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(kinds: &[T], given: &[&str]) {
+            for kind in kinds {
+                let mut table = toml::Table::try_from(kind).unwrap();
+                table.retain(|key, _| key == "kind" || given.iter().any(|name| *name == key));
+                assert_eq!(&table.try_into::<T>().unwrap(), kind);
+            }
+        }
+        same(&crate::train::Loss::KINDS, &[]);
+        same(&OptimizerSettings::KINDS, &[]);
+        same(&Schedule::KINDS, &["epochs"]);
+        same(&Role::KINDS, &[]);
+        // What a file must say of a split.
+        same(&Split::KINDS, &["share", "folds"]);
+        let generated = RecipeFile::parse("data = { synthetic = { sections = 8 } }").unwrap();
+        assert_eq!(generated.data.synthetic, Some(SyntheticTable { sections: 8, ..SyntheticTable::default() }));
+        for (data, says) in [
+            ("synthetic = {}, path = 'x'", "name files"),
+            ("synthetic = { sections = 0 }", "1 to 10000000"),
+            ("synthetic = {}, resize = [64, 64]", "seed of their own"),
+        ] {
+            let error = RecipeFile::parse(&format!("data = {{ {data} }}")).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

@@ -41,8 +41,14 @@ pub enum Ending {
 }
 
 /// Pause and cancel, from another thread. Clones are the same control.
-#[derive(Clone, Debug, Default)]
-pub struct Control(Arc<(Mutex<Wishes>, Condvar)>);
+#[derive(Clone, Default)]
+pub struct Control {
+    shared: Arc<(Mutex<Wishes>, Condvar)>,
+    courtesy: Option<Courtesy>,
+}
+
+/// Waits before a step for whoever is to go first.
+pub type Courtesy = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Wishes {
@@ -50,7 +56,18 @@ struct Wishes {
     cancelled: bool,
 }
 
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Control").field(&self.shared.0).finish()
+    }
+}
+
 impl Control {
+    /// Calls `courtesy` before each step, which may wait there.
+    pub fn courteous(courtesy: Courtesy) -> Self {
+        Self { courtesy: Some(courtesy), ..Self::default() }
+    }
+
     /// Pauses before the next step, or goes on.
     pub fn pause(&self, paused: bool) {
         self.set(|wishes| wishes.paused = paused);
@@ -61,14 +78,22 @@ impl Control {
         self.set(|wishes| wishes.cancelled = true);
     }
 
+    /// Whether it is to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).cancelled
+    }
+
     fn set(&self, change: impl FnOnce(&mut Wishes)) {
-        change(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.1.notify_all();
+        change(&mut self.shared.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.1.notify_all();
     }
 
     /// Waits while paused; whether to go on. `told` hears of a pause.
     fn may_go_on(&self, told: &mut dyn FnMut(TrainEvent)) -> bool {
-        let (lock, changed) = &*self.0;
+        if let Some(courtesy) = self.courtesy.as_ref().filter(|_| !self.is_cancelled()) {
+            courtesy();
+        }
+        let (lock, changed) = &*self.shared;
         let mut wishes = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waited = false;
         while wishes.paused && !wishes.cancelled {

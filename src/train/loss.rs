@@ -65,6 +65,16 @@ impl Default for Loss {
 }
 
 impl Loss {
+    /// One of each kind, with its defaults.
+    pub const KINDS: [Self; 6] = [
+        Self::BceDice { dice_weight: 1.0 },
+        Self::Bce,
+        Self::CrossEntropy,
+        Self::Dice,
+        Self::Focal { gamma: 2.0, alpha: None },
+        Self::Tversky { alpha: 0.3, beta: 0.7 },
+    ];
+
     /// Says what cannot be lowered.
     ///
     /// # Errors

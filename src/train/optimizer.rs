@@ -72,6 +72,13 @@ impl Default for OptimizerSettings {
 }
 
 impl OptimizerSettings {
+    /// One of each kind, with its defaults.
+    pub const KINDS: [Self; 3] = [
+        Self::Adam { beta_1: 0.9, beta_2: 0.999 },
+        Self::AdamW { beta_1: 0.9, beta_2: 0.999, weight_decay: 0.01 },
+        Self::Sgd { momentum: 0.9, weight_decay: 0.0 },
+    ];
+
     /// Says what is out of range.
     ///
     /// # Errors

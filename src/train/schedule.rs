@@ -32,6 +32,7 @@ pub enum Schedule {
     /// Multiplied by `factor` every epoch, smoothly.
     Exponential {
         /// Above 0, at most 1.
+        #[serde(default = "nine_tenths")]
         factor: f64,
     },
     /// Multiplied by `factor` after every so many epochs.
@@ -48,6 +49,10 @@ fn hundredth() -> f64 {
     0.01
 }
 
+fn nine_tenths() -> f64 {
+    0.9
+}
+
 fn tenth() -> f64 {
     0.1
 }
@@ -59,6 +64,15 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// One of each kind, with its defaults.
+    pub const KINDS: [Self; 5] = [
+        Self::Cosine { floor: 0.01 },
+        Self::Constant,
+        Self::Linear { floor: 0.0 },
+        Self::Exponential { factor: 0.9 },
+        Self::Step { epochs: 10, factor: 0.1 },
+    ];
+
     /// Says what is out of range.
     ///
     /// # Errors

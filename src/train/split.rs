@@ -61,6 +61,13 @@ pub struct Member {
 }
 
 impl Split {
+    /// One of each kind, with its defaults.
+    pub const KINDS: [Self; 3] = [
+        Self::HoldOut { share: 0.25, seed: 0, by: Unit::Group },
+        Self::KFold { folds: 5, fold: 0, seed: 0, by: Unit::Group },
+        Self::Given,
+    ];
+
     /// Indices of `members` to train on, and those that are held out, each ascending.
     ///
     /// # Errors

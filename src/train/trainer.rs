@@ -2,15 +2,16 @@
 
 use super::adversarial::{Part, parts};
 use super::batch::{self, Batch};
-use super::checkpoint::{Checkpoint, EpochRecord, Header};
+use super::checkpoint::{Checkpoint, EpochRecord, Header, stopped_early};
 use super::loss::divergence;
 use super::optimizer::NetworkOptimizer;
 use super::schedule::Rates;
 use super::validation::validate;
+use super::weights::card;
 use super::{Recipe, SamplePrediction, Source, TrainError, TrainingData, Validation, he_normal};
 use crate::data::{Case, DataError};
 use crate::model::unet::UNet;
-use crate::model::{BuiltIn, ClassInfo, Head, ModelCard, ModelError, read_network};
+use crate::model::{BuiltIn, ModelCard, ModelError, read_network};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
@@ -174,10 +175,7 @@ impl Trainer {
 
     /// Whether it ended before its last epoch because the validation did not improve any more.
     pub fn stopped_early(&self) -> bool {
-        let Some(patience) = self.recipe.patience else { return false };
-        let last = self.history.last().map_or(0, |record| record.epoch);
-        let best = self.history.iter().rev().find(|record| record.improved).map_or(0, |record| record.epoch);
-        last >= best + patience && last < self.recipe.epochs
+        stopped_early(&self.recipe, &self.history)
     }
 
     /// The epochs that are done.
@@ -198,6 +196,11 @@ impl Trainer {
     /// What it is trained on, [`Source::describe`].
     pub fn data(&self) -> &str {
         &self.data
+    }
+
+    /// How many images are held out.
+    pub fn held_out(&self) -> usize {
+        self.validate.len()
     }
 
     /// One batch: forward, backward, a step of the optimiser; after the last of an epoch the validation. Does nothing but
@@ -388,20 +391,4 @@ impl Trainer {
 /// The sum of a part's weights: how many pixels count.
 fn total(weight: &Tensor<4>) -> Result<f32, ModelError> {
     weight.clone().sum().try_into_scalar::<f32>().map_err(ModelError::device)
-}
-
-/// Class 1 is positive.
-fn card(recipe: &Recipe, name: &str, description: &str) -> ModelCard {
-    let network = &recipe.network;
-    ModelCard {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        channels: network.channels,
-        head: if network.outputs == 1 { Head::Sigmoid } else { Head::Softmax },
-        size_rule: network.size_rule(),
-        positive_class: 1,
-        classes: recipe.classes.iter().map(|class| ClassInfo::new(class.clone())).collect(),
-        network: Some(network.clone()),
-        ..ModelCard::default()
-    }
 }

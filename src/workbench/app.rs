@@ -47,6 +47,9 @@ pub struct App {
     pub(super) question: Option<[PathBuf; 2]>,
     pub(super) shortcuts: bool,
     pub(super) about: bool,
+    /// Whether to close the window is being asked, and was agreed to.
+    pub(super) closing: bool,
+    pub(super) closing_agreed: bool,
     /// What the engine was told to confine the attack to.
     pub(super) confined: Option<Region>,
     /// What was drawn on cases that were open before, by file and axis.
@@ -127,6 +130,16 @@ impl App {
             hint: !settings.hint_seen && options.screenshot.is_none(),
             ..first
         };
+        let training = &mut state.training.draft;
+        match &settings.training {
+            Some(draft) => training.clone_from(draft),
+            // Where the program was started, in full: a relative path says little in a window.
+            None => {
+                let folder = std::env::current_dir().unwrap_or_default();
+                training.out = folder.join(&training.out);
+                training.study.out = folder.join(&training.study.out);
+            }
+        }
         if let Some(side) = settings.thumbnail_side {
             state.browse.side = side;
         }
@@ -182,6 +195,8 @@ impl App {
             question: None,
             shortcuts: false,
             about: false,
+            closing: false,
+            closing_agreed: false,
             confined: None,
             marks_of: MarksOf::new(settings.marks.clone()),
             recent_models: settings.recent_models.clone(),
@@ -244,6 +259,7 @@ impl App {
             model: self.state.card.file.clone(),
             marks: self.marks_to_remember(),
             thumbnail_side: Some(self.state.browse.side),
+            training: Some(self.state.training.draft.clone()),
             hint_seen: self.hint_seen || !self.state.hint,
         }
     }

@@ -147,6 +147,7 @@ impl App {
                 let full = context.input(|i| i.viewport().fullscreen).unwrap_or(false);
                 context.send_viewport_cmd(ViewportCommand::Fullscreen(!full));
             }
+            Command::Train(command) => self.apply_train(command, context),
             Command::Enter(mode) => self.enter(mode),
             Command::Leave => self.leave(),
             Command::Seen(command) => self.apply_seen(command),
@@ -244,7 +245,7 @@ impl App {
         }
     }
 
-    fn ask(&mut self, wanted: Wanted, context: &egui::Context) {
+    pub(super) fn ask(&mut self, wanted: Wanted, context: &egui::Context) {
         let folder = self.folder.clone();
         self.prompt = Some(Prompt::new(wanted, folder, &self.state, self.setup.native_dialogs, context));
     }

@@ -6,6 +6,7 @@ use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::seen::SeenCommand;
 use super::stages::Mode;
 use super::state::{Look, Marks, Navigation, Several, Tool, View};
+use super::train::TrainCommand;
 use crate::attack::Attack;
 use crate::engine::{Problem, Request};
 use crate::model::ModelCard;
@@ -108,6 +109,8 @@ pub enum Command {
     FullScreen,
     /// What is seen of the perturbation.
     Seen(SeenCommand),
+    /// A training, or what belongs to it.
+    Train(TrainCommand),
     /// A reader study, the challenge or the tour takes the window over.
     Enter(Mode),
     /// Back to the workbench.
@@ -138,11 +141,14 @@ pub enum PanelKind {
     Model,
     /// Gradient → sign → ×ε → sum.
     Steps,
+    /// Trainings and the papers' studies.
+    Train,
 }
 
 impl PanelKind {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 6] = [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector, Self::Model];
+    pub const ALL: [Self; 7] =
+        [Self::Library, Self::Compare, Self::Curves, Self::Steps, Self::Inspector, Self::Model, Self::Train];
 
     /// The name on its tab and in the menu.
     pub fn title(self) -> &'static str {
@@ -153,6 +159,7 @@ impl PanelKind {
             Self::Inspector => "Inspector",
             Self::Model => "Model",
             Self::Steps => "Step by step",
+            Self::Train => "Train",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::{CommandSender, Pane, PaneContext, PanelKind, theme};
-use super::{compare, curves, inspector, library, model, steps};
+use super::{compare, curves, inspector, library, model, steps, train};
 use eframe::egui::{self, Align, Layout, Ui, Vec2, WidgetText};
 use egui_tiles::{
     Container, Linear, LinearDir, SimplificationOptions, TabState, Tile, TileId, Tiles, Tree, UiResponse,
@@ -17,6 +17,7 @@ pub struct Panels {
     inspector: inspector::Inspector,
     model: model::ModelPanel,
     steps: steps::Steps,
+    train: train::TrainPanel,
 }
 
 impl Panels {
@@ -28,6 +29,7 @@ impl Panels {
             PanelKind::Inspector => &mut self.inspector,
             PanelKind::Model => &mut self.model,
             PanelKind::Steps => &mut self.steps,
+            PanelKind::Train => &mut self.train,
         }
     }
 
@@ -62,10 +64,11 @@ pub fn first(size: Vec2) -> Tree<PanelKind> {
     let compare = tiles.insert_pane(PanelKind::Compare);
     let curves = tiles.insert_pane(PanelKind::Curves);
     let steps = tiles.insert_pane(PanelKind::Steps);
+    let train = tiles.insert_pane(PanelKind::Train);
     let inspector = tiles.insert_pane(PanelKind::Inspector);
     let model = tiles.insert_pane(PanelKind::Model);
     let library = tiles.insert_tab_tile(vec![library]);
-    let compare = tiles.insert_tab_tile(vec![compare, steps]);
+    let compare = tiles.insert_tab_tile(vec![compare, steps, train]);
     let curves = tiles.insert_tab_tile(vec![curves]);
     let inspector = tiles.insert_tab_tile(vec![inspector, model]);
     let mut split = |direction, tiles_of_it, share| {

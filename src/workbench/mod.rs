@@ -46,6 +46,7 @@ pub mod steps;
 pub mod theme;
 mod timing;
 pub mod tour;
+pub mod train;
 mod truth;
 pub mod tuning;
 mod view;

@@ -5,6 +5,7 @@ use super::command::{Command, CommandSender, ExportKind};
 use super::files::{IMAGE_ENDINGS, MODEL_ENDINGS};
 use super::state::State;
 use super::theme;
+use super::train::{TrainCommand, TrainPath};
 use crate::engine::{Export, Request};
 use eframe::egui::{self, Align2, Key, TextEdit, Ui, vec2};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub enum Wanted {
     Model,
     /// A mask that attacks are to reach.
     Target,
+    /// A path that a training asks for.
+    Training(TrainPath),
     /// Where to export to.
     Export(ExportKind),
 }
@@ -36,6 +39,7 @@ impl Wanted {
             Self::Label => "Open label".to_owned(),
             Self::Model => "Open model".to_owned(),
             Self::Target => "Mask to reach".to_owned(),
+            Self::Training(path) => path.title().to_owned(),
             Self::Export(_) => "Export".to_owned(),
         }
     }
@@ -53,6 +57,7 @@ impl Wanted {
                 "ONNX, or a U-Net’s .safetensors, .bpk, .pt or .pth; a card (.toml) beside it is read, else guessed"
             }
             Self::Target => "A mask of the image’s size: what the attack is to make the model see",
+            Self::Training(path) => path.hint(),
             Self::Export(ExportKind::Adversarial) => {
                 "PNG, TIFF, .npy, .nii, .nii.gz or .dcm by its ending; rounded to the depth of the original, read back and judged again"
             }
@@ -119,6 +124,11 @@ impl Prompt {
                 dialog.add_filter("Images", &IMAGE_ENDINGS).add_filter("All files", &["*"])
             }
             Wanted::Folder => dialog,
+            Wanted::Training(path) => match path {
+                TrainPath::Image | TrainPath::Label => dialog.add_filter("Images", &IMAGE_ENDINGS),
+                TrainPath::OpenRecipe | TrainPath::SaveRecipe => dialog.add_filter("Recipes", &["toml"]),
+                _ => dialog,
+            },
             Wanted::Model => dialog.add_filter("Models", &MODEL_ENDINGS).add_filter("All files", &["*"]),
             Wanted::Export(_) => {
                 let name = Path::new(&self.text).file_name().map(|n| n.to_string_lossy().into_owned());
@@ -127,8 +137,10 @@ impl Prompt {
         };
         let ask = move || {
             let chosen = match wanted {
-                Wanted::Export(_) => dialog.save_file(),
-                Wanted::Folder => dialog.pick_folder(),
+                Wanted::Export(_) | Wanted::Training(TrainPath::SaveRecipe | TrainPath::Weights) => dialog.save_file(),
+                Wanted::Folder | Wanted::Training(TrainPath::Data | TrainPath::StudyData | TrainPath::StudyOut) => {
+                    dialog.pick_folder()
+                }
                 _ => dialog.pick_file(),
             };
             // The prompt may have been closed meanwhile.
@@ -209,7 +221,11 @@ impl Prompt {
                     ui,
                     |_| {},
                     |ui| {
-                        let verb = if matches!(self.wanted, Wanted::Export(_)) { "Export" } else { "Open" };
+                        let verb = match self.wanted {
+                            Wanted::Export(_) => "Export",
+                            Wanted::Training(path) => path.verb(),
+                            _ => "Open",
+                        };
                         let enabled = !self.text.trim().is_empty();
                         answered |= ui.add_enabled(enabled, egui::Button::new(verb)).clicked();
                         done |= ui.button("Cancel").clicked();
@@ -248,6 +264,7 @@ impl Prompt {
             Wanted::Label => Command::Engine(Request::OpenLabel(path)),
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
             Wanted::Target => Command::Engine(Request::OpenTarget(path)),
+            Wanted::Training(wanted) => Command::Train(TrainCommand::Given(wanted, path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {
                 ExportKind::Adversarial => Export::Adversarial(path),
                 ExportKind::AdversarialVolume => Export::AdversarialVolume(path),

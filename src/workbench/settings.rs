@@ -7,6 +7,7 @@ use super::epsilon::{EpsilonScale, EpsilonUnit};
 use super::marks::KeptMarks;
 use super::seen::SeenSettings;
 use super::state::{Look, Recent, Several, View};
+use super::train::TrainDraft;
 use crate::attack::Attack;
 use crate::data;
 use crate::engine::Problem;
@@ -95,6 +96,9 @@ pub struct Settings {
     pub marks: Vec<KeptMarks>,
     /// The side of thumbnails, in points.
     pub thumbnail_side: Option<f32>,
+    /// What is going to be trained.
+    #[serde(deserialize_with = "lenient")]
+    pub training: Option<TrainDraft>,
     /// The hint for first-time users was seen.
     pub hint_seen: bool,
 }

@@ -110,6 +110,7 @@ impl App {
         if self.about {
             self.about = menu::about_ui(context, &self.state);
         }
+        self.closing_ui(context);
         self.notes.ui(context, self.bottom);
         dropping_ui(context);
     }

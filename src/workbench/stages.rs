@@ -3,6 +3,7 @@
 use super::app::App;
 use super::reader::Reader;
 use super::tour::{Challenge, Tour};
+use super::train::{TrainCommand, TrainPage};
 use super::{Command, CommandSender, PaneContext, settings};
 use crate::engine::{ReaderEvent, Request, Stimulus};
 use eframe::egui::{self, Ui};
@@ -133,4 +134,18 @@ pub(super) fn menu_ui(ui: &mut Ui, ready: bool, commands: &CommandSender) {
         Command::Enter(Mode::Tour)
     });
     item("Challenge: guess the ε", "A hidden ε, a guess, a score: for a class.", &|| Command::Enter(Mode::Challenge));
+    ui.separator();
+    for (text, tip, page) in [
+        (
+            "Train a model…",
+            "A U-Net on your data or on synthetic membranes, with adversarial samples if wished.",
+            TrainPage::Training,
+        ),
+        ("Paper’s study…", "AdvU-Net or inverse FGSM on your data: tables, figures and one report.", TrainPage::Study),
+    ] {
+        if ui.button(text).on_hover_text(tip).clicked() {
+            commands.send(Command::Train(TrainCommand::Show(page)));
+            ui.close();
+        }
+    }
 }

@@ -11,6 +11,7 @@ pub use super::progress::LiveRun;
 use super::seen::SeenState;
 pub use super::several::{Compared, Several};
 use super::timing::FrameTimes;
+pub use super::train::Training;
 pub use super::tuning::Tuned;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry};
@@ -121,6 +122,8 @@ pub struct State {
     pub browse: Browse,
     /// What is seen of the perturbation.
     pub seen: SeenState,
+    /// Trainings.
+    pub training: Training,
 }
 
 /// A curve that grows. Points are only ever added.
@@ -252,6 +255,7 @@ impl Default for State {
             recent: Vec::new(),
             browse: Browse::default(),
             seen: SeenState::default(),
+            training: Training::default(),
         }
     }
 }

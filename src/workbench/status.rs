@@ -1,11 +1,12 @@
 //! The line at the bottom: times, memory, the job.
 
-use super::command::CommandSender;
+use super::command::{Command, CommandSender};
 use super::icons::{Icon, icon_button};
 use super::state::State;
 use super::theme;
+use super::train::TrainCommand;
 use crate::engine::{JobState, Request};
-use eframe::egui::{Align, Layout, ProgressBar, Ui};
+use eframe::egui::{Align, Button, Layout, ProgressBar, Ui};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,11 +35,21 @@ pub fn status_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         } else if state.computing {
             entry(ui, "computing…".to_owned(), "The model looks at the image. The last pictures stay until then.");
         }
+        training_ui(ui, state, commands);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 8.0;
             job_ui(ui, state, commands);
         });
     });
+}
+
+/// What trains, and the way to its panel.
+fn training_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let Some((text, page)) = state.training.brief() else { return };
+    let button = ui.add(Button::new(theme::weak(ui, text)).frame(false));
+    if button.on_hover_text("Shows the panel Train.").clicked() {
+        commands.send(Command::Train(TrainCommand::Show(page)));
+    }
 }
 
 fn entry(ui: &mut Ui, text: String, tip: &str) {

@@ -46,6 +46,11 @@ fn the_steps_look_as_they_did() {
 }
 
 #[test]
+fn the_panel_of_trainings_looks_as_it_did() {
+    crate::train_panel::panel([880.0, 620.0]).snapshot_options("train", &options());
+}
+
+#[test]
 fn the_library_looks_as_it_did() {
     crate::library::with_thumbnails().snapshot_options("library", &options());
 }

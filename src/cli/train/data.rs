@@ -1,22 +1,16 @@
 //! What a training is made with and judged by: the files or the synthetic sections that the command line names.
 
 use super::Train;
-use crate::data::synthetic::MembranesConfig;
 use crate::data::{Case, LabelMap, LabelStack, open};
 use crate::model::{ClassInfo, ModelCard};
-use crate::train::{Recipe, RecipeFile, Source, TrainingData, folder_cases, stack_cases};
+use crate::train::{Recipe, RecipeFile, Source, SyntheticTable, TrainingData, folder_cases, stack_cases};
 use anyhow::{Context, bail};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Seeds from here on are for validation and never trained on by a training of the same data seed.
-const VALIDATION: u64 = 1 << 40;
 /// What the masks' values mean where nothing is said.
 const MEMBRANES: &str = "0=membrane,255=cell";
-/// Synthetic sections that a training validates on or an evaluation judges by, and their size.
-pub(super) const SECTIONS: u64 = 16;
-const SECTION_SIZE: usize = 256;
 
 impl Train {
     /// What is trained on: what a recipe names, unless other data are named on the command line.
@@ -25,10 +19,8 @@ impl Train {
             if self.slices.is_some() || self.validate.is_some() {
                 bail!("--slices and --validate choose among files; synthetic data validate on seeds of their own");
             }
-            let source =
-                Source::Synthetic { config: Box::new(MembranesConfig::default()), seed, count: count.unwrap_or(512) };
-            let validate = sections(seed.wrapping_add(VALIDATION), SECTIONS);
-            return Ok(TrainingData { train: source, validate: validate.into() });
+            let table = SyntheticTable::default();
+            return Ok(SyntheticTable { seed, sections: count.unwrap_or(table.sections), ..table }.open());
         }
         if let Some(file) = file {
             if self.slices.is_some() || self.validate.is_some() {
@@ -36,9 +28,10 @@ impl Train {
             }
             let mut table = file.data.clone();
             if let Some(folder) = &self.data {
-                (table.path, table.image, table.label) = (Some(folder.into()), None, None);
+                (table.path, table.image, table.label, table.synthetic) = (Some(folder.into()), None, None, None);
             } else if self.image.is_some() {
-                (table.path, table.image, table.label) = (None, self.image.clone(), self.label.clone());
+                (table.path, table.synthetic) = (None, None);
+                (table.image, table.label) = (self.image.clone(), self.label.clone());
             }
             table.label_map = self.label_map.clone().or(table.label_map);
             return Ok(table.open(&recipe.classes)?);
@@ -100,14 +93,6 @@ pub(super) fn synthetic(data: Option<&str>) -> anyhow::Result<Option<(u64, Optio
         bail!(wrong());
     }
     Ok(Some((seed, count.transpose()?)))
-}
-
-/// Sections for validation and evaluation.
-pub(super) fn sections(seed: u64, count: u64) -> Vec<Case> {
-    let config = MembranesConfig::sized(SECTION_SIZE);
-    (0..count)
-        .map(|i| config.section(seed.wrapping_add(i)).case(format!("synthetic {}", seed.wrapping_add(i))))
-        .collect()
 }
 
 /// `3-7` as 3..8, `3` as 3..4.

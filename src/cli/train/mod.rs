@@ -5,18 +5,18 @@ mod recipe;
 
 pub use recipe::RecipeOptions;
 
+use super::progress::note;
 use crate::model::{BuiltIn, Model};
 use crate::study::report::check_writable;
 use crate::train::{
-    Checkpoint, Control, Ending, Evaluation, RecipeFile, StepReport, TrainError, TrainEvent, Trainer, TrainingJob,
-    evaluate, write_preview,
+    Checkpoint, Control, Ending, Evaluation, RecipeFile, StepReport, SyntheticTable, TrainEvent, Trainer, TrainingJob,
+    clock, evaluate, operations, save_weights, synthetic_cases, write_preview,
 };
 use anyhow::bail;
 use burn::tensor::{Device, DeviceKind};
-use data::{SECTIONS, sections, synthetic};
-use std::io::{IsTerminal, Write};
+use data::synthetic;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Where a training computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -102,18 +102,21 @@ impl Train {
     fn print_figures(&self, weights: &Path, device: &Device) -> anyhow::Result<()> {
         let model = BuiltIn::load(weights, device)?;
         let cases = match synthetic(self.data.as_deref())? {
-            Some((seed, count)) => sections(seed, count.unwrap_or(SECTIONS as usize) as u64),
+            Some((seed, count)) => {
+                let table = SyntheticTable::default();
+                synthetic_cases(seed, count.unwrap_or(table.validate), table.size)
+            }
             None => self.cases(model.card(), self.slices.as_deref())?,
         };
         let terminal = std::io::stderr().is_terminal();
         let result = evaluate(&model, &cases, &mut |done| {
             if terminal {
-                eprint!("\r{} of {} ", done + 1, cases.len());
+                note(&format!("\r{} of {} ", done + 1, cases.len()));
             }
             true
         })?;
         if terminal {
-            eprint!("\r");
+            note("\r");
         }
         print_evaluation(&result);
         Ok(())
@@ -140,17 +143,17 @@ impl Train {
             let data = self.training_data(file.as_ref(), &recipe)?;
             Trainer::new(recipe, data, device)?
         };
-        let about = trainer.data().to_owned();
         let flops = trainer.recipe().step_flops() * (trainer.progress().1 - trainer.progress().0) as f64;
-        eprintln!(
-            "training on {about}; {} steps, about {} of arithmetic; checkpoint in {}",
+        note(&format!(
+            "training on {}; {} steps, about {} of arithmetic; checkpoint in {}\n",
+            trainer.data(),
             trainer.progress().1 - trainer.progress().0,
             operations(flops),
             checkpoint.display()
-        );
+        ));
         if trainer.finished() {
-            eprintln!("the training was finished already");
-            self.save(&trainer, out, &about)?;
+            note("the training was finished already\n");
+            save_weights(&trainer, out)?;
             println!("{}", out.display());
             return Ok(());
         }
@@ -163,8 +166,7 @@ impl Train {
                     loss = if loss.is_nan() { report.loss } else { 0.95 * loss + 0.05 * report.loss };
                     line = progress_line(&report, loss);
                     if terminal {
-                        eprint!("\r{line} ");
-                        std::io::stderr().flush().ok();
+                        note(&format!("\r{line} "));
                     }
                 }
                 TrainEvent::Epoch { record, .. } => {
@@ -176,9 +178,9 @@ impl Train {
                             v.dice, v.iou
                         )
                     });
-                    eprintln!("{}{line}{validation}", if terminal { "\r" } else { "" });
+                    note(&format!("{}{line}{validation}\n", if terminal { "\r" } else { "" }));
                     if record.improved {
-                        self.save(trainer, out, &about)?;
+                        save_weights(trainer, out)?;
                     }
                 }
                 _ => {}
@@ -186,9 +188,9 @@ impl Train {
             Ok(())
         })?;
         if ending == Ending::StoppedEarly {
-            eprintln!("stopped: the validation did not improve any more");
+            note("stopped: the validation did not improve any more\n");
         }
-        self.save(job.trainer(), out, &about)?;
+        save_weights(job.trainer(), out)?;
         println!("{}", out.display());
         Ok(())
     }
@@ -203,42 +205,6 @@ impl Train {
         }
         Ok(())
     }
-
-    fn save(&self, trainer: &Trainer, out: &Path, about: &str) -> Result<(), TrainError> {
-        // At the end the best weights need not be the last: what is written is what was measured.
-        let network = trainer.network();
-        let name = out.file_stem().map_or_else(|| "model".into(), |s| s.to_string_lossy().into_owned());
-        let recipe = trainer.recipe();
-        let positive = recipe.classes.get(1).map_or("positive", String::as_str);
-        // Not held out: the epoch is the one that does best there.
-        let validation = trainer
-            .best_dice()
-            .map_or_else(String::new, |d| format!(" Validation (chose the epoch): {positive} Dice {d:.4}."));
-        let adversarial: Vec<String> = recipe.adversarial.iter().map(|a| format!("; {}", a.describe())).collect();
-        let description = format!(
-            "U-Net of base {} and depth {} for {positive}, trained on {about} (seed {}, {}² crops in batches of {}, at most {} epochs; {}; {}{}).{validation}",
-            recipe.network.base,
-            recipe.network.depth,
-            recipe.seed,
-            recipe.crop,
-            recipe.batch,
-            recipe.epochs,
-            recipe.loss.describe(),
-            recipe.optimizer.describe(),
-            adversarial.concat(),
-        );
-        BuiltIn::save(out, &trainer.card(&name, &description), &network)?;
-        Ok(())
-    }
-}
-
-/// `2.5 PFLOP`.
-fn operations(flops: f64) -> String {
-    let (unit, name) = [(1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP")]
-        .into_iter()
-        .find(|(unit, _)| flops >= *unit)
-        .unwrap_or((1e6, "MFLOP"));
-    format!("{:.1} {name}", flops / unit)
 }
 
 fn progress_line(report: &StepReport, loss: f32) -> String {
@@ -251,15 +217,6 @@ fn progress_line(report: &StepReport, loss: f32) -> String {
         report.crops_per_second,
         clock(report.remaining)
     )
-}
-
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-    }
 }
 
 fn print_evaluation(e: &Evaluation) {

@@ -6,6 +6,7 @@ mod jobs;
 mod requests;
 
 use super::files::Files;
+use super::foreground::Foreground;
 use super::job::{JobControl, JobLane};
 use super::mailbox::{Letter, Mailbox};
 use super::models::{ModelRead, Models};
@@ -54,6 +55,7 @@ enum Stale {
 pub(super) struct Worker {
     backends: Backends,
     mailbox: Arc<Mailbox>,
+    foreground: Arc<Foreground>,
     outbox: Outbox,
     jobs: JobLane,
     files: Files,
@@ -105,6 +107,7 @@ impl Worker {
         backends: Backends,
         mailbox: Arc<Mailbox>,
         stacks: Arc<Stacks>,
+        foreground: Arc<Foreground>,
         outbox: Outbox,
     ) -> std::io::Result<Self> {
         mailbox.push(Letter::Request(Request::Device(choice)));
@@ -112,6 +115,7 @@ impl Worker {
         Ok(Self {
             backends,
             mailbox,
+            foreground,
             jobs: JobLane::start(outbox.clone())?,
             outbox,
             files: Files::default(),
@@ -181,7 +185,9 @@ impl Worker {
             return;
         }
         self.outbox.send(Event::Computing(true));
+        self.foreground.set_busy(true);
         let worked = self.guarded("Compute", |worker| worker.compute(interruptible));
+        self.foreground.set_busy(false);
         if std::mem::take(&mut self.interrupted) {
             // What is newly wished for is served first; the frame is still due.
             return;

@@ -27,7 +27,7 @@ impl Worker {
             }
             Request::OpenEntry { set, index } => self.open_entry(set, index),
             // The pool serves them.
-            Request::Thumbnails { .. } | Request::Seen(_) | Request::Reader(_) => Ok(()),
+            Request::Thumbnails { .. } | Request::Seen(_) | Request::Reader(_) | Request::Train(_) => Ok(()),
             Request::Stimuli(None) => {
                 self.stimuli.stop();
                 Ok(())
@@ -413,7 +413,9 @@ impl Worker {
             return Ok(());
         };
         self.outbox.send(Event::Computing(true));
+        self.foreground.set_busy(true);
         let built = self.subject_of(&scene, model, stale);
+        self.foreground.set_busy(false);
         self.outbox.send(Event::Computing(false));
         let (subject, info, early) = built?;
         // One guess holds for all slices: a slice on which the model is wrong would turn the classes round.

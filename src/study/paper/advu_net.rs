@@ -1,21 +1,25 @@
 //! The AdvU-Net study: each image attacked on the fold model that never saw it.
 
 use super::chart::{Line, chart};
+use super::folds::{Setup, fold_data};
 use super::gallery;
 use super::page::{Page, Section, Table, plus_minus};
-use super::work::{cost, keep, kept, place, train};
-use super::{StudyError, StudyFile, StudyOptions, data_name, spread};
+use super::work::{keep, kept, place, train};
+use super::{StudyError, StudyFile, StudyOptions, Told, data_name, spread};
 use crate::attack::Attack;
 use crate::data::Case;
 use crate::model::Model;
 use crate::study::{Adversary, Curve, Measure, SeenMetric, SeenPlan, Subject, SweepPlan, sweep};
-use crate::train::{EpochRecord, Source, Split, TrainingData};
+use crate::train::{EpochRecord, Source};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Training slices that are attacked too, for the table apart.
 const SEEN_IN_TRAINING: usize = 6;
+
+/// The share of a fold's work that is its training, about.
+const TRAINING: f64 = 0.8;
 
 /// What was found on one image.
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,49 +38,24 @@ struct Fold {
     found: Vec<Found>,
 }
 
-pub(super) fn run(
-    study: &StudyFile,
-    options: &StudyOptions,
-    told: &mut dyn FnMut(&str),
-) -> Result<PathBuf, StudyError> {
-    let [asked] = options.data.as_slice() else {
-        return Err(StudyError::Asked("this study is of one data set: name one".to_owned()));
-    };
-    let (file, recipe) = study.recipe(options)?;
-    let changes = study.changes(options.scale);
-    let table = study.table(&file, asked, options.by);
-    let folds = study.folds;
-    let shown_folds = changes.folds.unwrap_or(folds).min(folds);
-    let most = changes.images.unwrap_or(usize::MAX);
-    let seed = study.seeds.first().copied().unwrap_or(0);
-    let recipe = crate::train::Recipe { seed, ..recipe };
-    let fold_data = |fold: usize| -> Result<TrainingData, StudyError> {
-        let split = match table.split {
-            Some(Split::KFold { by, .. }) => Some(Split::KFold { folds, fold, seed, by }),
-            other => other,
-        };
-        let table = crate::train::DataTable { split, ..table.clone() };
-        Ok(table.open(&recipe.classes)?)
-    };
-    let first = fold_data(0)?;
-    let attacked: usize = shown_folds * first.validate.len().min(most);
-    let pixels = first.validate.first().map_or(0, |c| c.image.height * c.image.width);
-    let forward = recipe.network.flops([recipe.input(), recipe.input()]) as f64 * pixels as f64
-        / (recipe.input() * recipe.input()) as f64;
-    let passes = attacked as f64 * (2.0 * study.epsilons.len() as f64 + 4.0);
-    let price = cost(shown_folds, &recipe, &first, forward * passes, options, told)?;
+pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
+    let setup = Setup::new(study, options)?;
+    let price = setup.price(study, options)?;
+    told(&format!("cost: {price}"), 0.0);
+    let Setup { recipe, table, folds, shown_folds, most, .. } = setup;
     let attack = Attack::named(&study.attack)?;
     let mut all = Vec::new();
     let mut pictures = None;
     for fold in 0..shown_folds {
-        let data = fold_data(fold)?;
+        let mut told = |line: &str, part: f64| told(line, (fold as f64 + part) / shown_folds as f64);
+        let data = fold_data(&table, &recipe, folds, fold)?;
         let trained_on: Vec<Case> = match &data.train {
             Source::Cases(cases) => cases.to_vec(),
             Source::Synthetic { .. } => Vec::new(),
         };
         let held = data.validate.clone();
         let name = format!("fold {} of {folds}", fold + 1);
-        let trained = train(&name, &recipe, data, options, told)?;
+        let trained = train(&name, &recipe, data, options, &mut |line, part| told(line, part * TRAINING))?;
         let model: Arc<dyn Model> = Arc::new(trained.model);
         if pictures.is_none() {
             pictures = Some(gallery::pictures(study, attack, &model, &held)?);
@@ -88,9 +67,13 @@ pub(super) fn run(
             continue;
         }
         let mut found = Vec::new();
-        for case in held.iter().take(most) {
+        for (place, case) in held.iter().take(most).enumerate() {
+            if options.control.is_cancelled() {
+                return Err(StudyError::Cancelled);
+            }
             found.push(measure(study, attack, &model, case, fold, false)?);
-            told(&format!("{name}: {} attacked", case.name));
+            let part = (place + 1) as f64 / held.len().min(most) as f64;
+            told(&format!("{name}: {} attacked", case.name), TRAINING + (1.0 - TRAINING) * part);
         }
         if fold == 0 {
             for case in trained_on.iter().take(SEEN_IN_TRAINING.min(most)) {
@@ -102,7 +85,7 @@ pub(super) fn run(
         all.push(done);
     }
     let page =
-        report(study, &all, pictures.unwrap_or_default(), &price, &recipe, &data_name(asked), [shown_folds, folds]);
+        report(study, &all, pictures.unwrap_or_default(), &price, &recipe, &data_name(&table), [shown_folds, folds]);
     page.write(study, options)
 }
 

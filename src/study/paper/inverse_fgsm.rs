@@ -4,7 +4,7 @@
 use super::chart::{Line, chart};
 use super::page::{Page, Section, Table, plus_minus};
 use super::work::{cost, keep, kept, place, train};
-use super::{StudyError, StudyFile, StudyOptions, data_name, spread};
+use super::{StudyError, StudyFile, StudyOptions, Told, data_name, spread};
 use crate::attack::{Attack, Objective, Options};
 use crate::data::Case;
 use crate::model::Model;
@@ -51,17 +51,27 @@ impl Outcome {
     }
 }
 
-pub(super) fn run(
-    study: &StudyFile,
-    options: &StudyOptions,
-    told: &mut dyn FnMut(&str),
-) -> Result<PathBuf, StudyError> {
+/// A data set of the study.
+pub(super) struct Set {
+    name: String,
+    recipe: Recipe,
+    data: TrainingData,
+    seeds: Vec<u64>,
+}
+
+impl Set {
+    pub fn price(&self, study: &StudyFile, options: &StudyOptions) -> Result<String, StudyError> {
+        let price = cost(study.rows.len() * self.seeds.len(), &self.recipe, &self.data, 0.0, options)?;
+        Ok(format!("{}: {price}", self.name))
+    }
+}
+
+/// The data sets that are asked for.
+pub(super) fn sets(study: &StudyFile, options: &StudyOptions) -> Result<Vec<Set>, StudyError> {
     let (file, recipe) = study.recipe(options)?;
     let changes = study.changes(options.scale);
     let seeds: Vec<u64> = study.seeds.iter().copied().take(changes.seeds.unwrap_or(usize::MAX)).collect();
-    let mut outcomes = Vec::new();
-    let mut prices = Vec::new();
-    let mut names = Vec::new();
+    let mut sets: Vec<Set> = Vec::new();
     for (index, asked) in options.data.iter().enumerate() {
         let table = study.table(&file, asked, options.by);
         let classes = table.classes.clone().unwrap_or_else(|| recipe.classes.clone());
@@ -70,17 +80,26 @@ pub(super) fn run(
         let recipe = Recipe { classes, network, ..recipe.clone() };
         recipe.check()?;
         let data = few(table.open(&recipe.classes)?, changes.images);
-        let mut data_name = data_name(asked);
-        if names.contains(&data_name) {
-            data_name = format!("{data_name} {}", index + 1);
+        let mut name = data_name(asked);
+        if sets.iter().any(|set| set.name == name) {
+            name = format!("{name} {}", index + 1);
         }
-        names.push(data_name.clone());
-        prices.push(format!(
-            "{data_name}: {}",
-            cost(study.rows.len() * seeds.len(), &recipe, &data, 0.0, options, told)?
-        ));
+        sets.push(Set { name, recipe, data, seeds: seeds.clone() });
+    }
+    Ok(sets)
+}
+
+pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
+    let sets = sets(study, options)?;
+    let of: usize = sets.iter().map(|set| study.rows.len() * set.seeds.len()).sum();
+    let mut outcomes = Vec::new();
+    let mut prices = Vec::new();
+    for Set { name: data_name, recipe, data, seeds } in &sets {
+        let price = cost(study.rows.len() * seeds.len(), recipe, data, 0.0, options)?;
+        told(&format!("cost: {price}"), outcomes.len() as f64 / of.max(1) as f64);
+        prices.push(format!("{data_name}: {price}"));
         for row in &study.rows {
-            for &seed in &seeds {
+            for &seed in seeds {
                 let recipe = Recipe {
                     seed,
                     augmentation: row.augmentation.clone().unwrap_or_else(|| recipe.augmentation.clone()),
@@ -93,11 +112,16 @@ pub(super) fn run(
                     outcomes.push(done);
                     continue;
                 }
-                let trained = train(&name, &recipe, data.clone(), options, told)?;
+                let before = outcomes.len();
+                let mut told = |line: &str, part: f64| told(line, (before as f64 + part) / of as f64);
+                let trained = train(&name, &recipe, data.clone(), options, &mut told)?;
                 let mut attacked = Vec::new();
                 for (attack, after) in ATTACKS {
                     if row.name == PLAIN || row.name == after {
                         for &epsilon in &study.epsilons {
+                            if options.control.is_cancelled() {
+                                return Err(StudyError::Cancelled);
+                            }
                             let miou = under(&trained.model, &data.validate, attack, epsilon)?;
                             attacked.push((attack.to_owned(), epsilon, miou));
                         }
@@ -116,7 +140,11 @@ pub(super) fn run(
             }
         }
     }
-    report(study, &outcomes, &names, &prices.join("; "), &recipe, &seeds).write(study, options)
+    let names: Vec<String> = sets.iter().map(|set| set.name.clone()).collect();
+    let Some(Set { recipe, seeds, .. }) = sets.first() else {
+        return Err(StudyError::Asked("name the data".to_owned()));
+    };
+    report(study, &outcomes, &names, &prices.join("; "), recipe, seeds).write(study, options)
 }
 
 /// At most so many images on either side.

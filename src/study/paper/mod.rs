@@ -1,10 +1,11 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
-//! `work` trains and goes on where it was, `advu_net` and `inverse_fgsm` measure and write what the papers' tables and
+//! `work` trains and goes on where it was, `advu_net` (with `folds`) and `inverse_fgsm` measure and write what the papers' tables and
 //! figures show, `gallery` the tables of pictures, `page` and `chart` make the report of it: one HTML file, with each table as CSV beside it.
 
 mod advu_net;
 mod chart;
+mod folds;
 mod gallery;
 mod inverse_fgsm;
 mod page;
@@ -14,7 +15,7 @@ use super::report::ReportError;
 use crate::attack::AttackError;
 use crate::data::DataError;
 use crate::model::ModelError;
-use crate::train::{Adversarial, Augmentation, DataTable, Recipe, RecipeFile, Split, TrainError, Unit};
+use crate::train::{Adversarial, Augmentation, Control, DataTable, Recipe, RecipeFile, Split, TrainError, Unit};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -145,7 +146,12 @@ pub struct StudyOptions {
     pub device_name: String,
     /// The command that does the same again.
     pub command: String,
+    /// Pauses and cancels it, from another thread.
+    pub control: Control,
 }
+
+/// Hears lines of progress, each with the share of the study that is done.
+pub type Told<'a> = &'a mut dyn FnMut(&str, f64);
 
 /// Why a study ended.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +159,9 @@ pub enum StudyError {
     /// What was asked for cannot be.
     #[error("{0}")]
     Asked(String),
+    /// It was cancelled.
+    #[error("the study was cancelled. What is done stays, and it can be resumed")]
+    Cancelled,
     /// A training.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -234,11 +243,8 @@ impl StudyFile {
 /// # Errors
 /// If the data cannot be used, a training diverges, the device fails or a file cannot be written; what is done stays, and
 /// `resume` goes on with it.
-pub fn run(name: &str, options: &StudyOptions, told: &mut dyn FnMut(&str)) -> Result<PathBuf, StudyError> {
-    let study = StudyFile::named(name)?;
-    if options.data.is_empty() {
-        return Err(StudyError::Asked("name the data: --data FOLDER, or --image with --label".to_owned()));
-    }
+pub fn run(name: &str, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
+    let study = asked(name, options)?;
     let work = options.out.join("work");
     if work.exists() && !options.resume {
         let cause = "holds a study already";
@@ -251,6 +257,30 @@ pub fn run(name: &str, options: &StudyOptions, told: &mut dyn FnMut(&str)) -> Re
         Kind::Folds => advu_net::run(&study, options, told),
         Kind::Augmentations => inverse_fgsm::run(&study, options, told),
     }
+}
+
+/// What a study will cost, after a trial of a step on its data. Nothing is written.
+///
+/// # Errors
+/// If the data cannot be used, or the device fails.
+pub fn price(name: &str, options: &StudyOptions) -> Result<String, StudyError> {
+    let study = asked(name, options)?;
+    match study.kind {
+        Kind::Folds => folds::Setup::new(&study, options)?.price(&study, options),
+        Kind::Augmentations => {
+            let sets = inverse_fgsm::sets(&study, options)?;
+            let prices = sets.iter().map(|set| set.price(&study, options)).collect::<Result<Vec<String>, _>>()?;
+            Ok(prices.join("; "))
+        }
+    }
+}
+
+fn asked(name: &str, options: &StudyOptions) -> Result<StudyFile, StudyError> {
+    let study = StudyFile::named(name)?;
+    if options.data.is_empty() {
+        return Err(StudyError::Asked("name the data: --data FOLDER, or --image with --label".to_owned()));
+    }
+    Ok(study)
 }
 
 /// A short name of a data set.
@@ -288,6 +318,7 @@ mod tests {
                     device: Device::flex(),
                     device_name: String::new(),
                     command: String::new(),
+                    control: Control::default(),
                 };
                 let (_, recipe) = study.recipe(&options).unwrap();
                 assert!(scale == Scale::Quick || recipe.epochs >= 30, "{name}");

@@ -1,16 +1,17 @@
 //! Trainings of a study: each has a name, goes on from its checkpoint, and is done once its weights are written. And what
 //! they will cost.
 
-use super::{StudyError, StudyOptions};
+use super::{StudyError, StudyOptions, Told};
 use crate::data::{DataError, write_bytes_atomic};
 use crate::model::BuiltIn;
 use crate::train::{
-    Checkpoint, Control, EpochRecord, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation,
+    Checkpoint, Ending, EpochRecord, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation, clock,
+    operations,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A training that is done.
 pub(super) struct Trained {
@@ -28,7 +29,7 @@ pub(super) fn train(
     recipe: &Recipe,
     data: TrainingData,
     options: &StudyOptions,
-    told: &mut dyn FnMut(&str),
+    told: Told<'_>,
 ) -> Result<Trained, StudyError> {
     let checkpoint = place(options, name, "checkpoint");
     let mut trainer = None;
@@ -54,34 +55,35 @@ pub(super) fn train(
     let mut job = TrainingJob::new(trainer, &checkpoint);
     let started = Instant::now();
     let mut said = Instant::now();
-    job.run(&Control::default(), &mut |_, event| {
+    let ending = job.run(&options.control, &mut |_, event| {
         match event {
             TrainEvent::Epoch { record, .. } => {
                 let validation = record.validation.as_ref();
                 let validation =
                     validation.map_or_else(String::new, |v| format!(", Dice {:.3}, mIoU {:.3}", v.dice, v.miou_image));
-                told(&format!(
+                let line = format!(
                     "{name}: epoch {} of {}, loss {:.4}{validation}, {:.0} s",
                     record.epoch,
                     recipe.epochs,
                     record.loss,
                     started.elapsed().as_secs_f64()
-                ));
+                );
+                told(&line, record.epoch as f64 / recipe.epochs.max(1) as f64);
                 said = Instant::now();
             }
             TrainEvent::Step(report) if said.elapsed().as_secs() > 30 => {
-                told(&format!(
-                    "{name}: step {} of {}, {:.0} s left",
-                    report.step,
-                    report.steps,
-                    report.remaining.as_secs_f64()
-                ));
+                let line =
+                    format!("{name}: step {} of {}, {} left", report.step, report.steps, clock(report.remaining));
+                told(&line, report.step as f64 / report.steps.max(1) as f64);
                 said = Instant::now();
             }
             _ => {}
         }
         Ok(())
     })?;
+    if ending == Ending::Cancelled {
+        return Err(StudyError::Cancelled);
+    }
     let trainer = job.trainer();
     let model = BuiltIn::new(trainer.card(name, ""), trainer.current(), &options.device)?;
     Ok(Trained { model, history: trainer.history().to_vec(), before: kept(&before_file)? })
@@ -114,7 +116,6 @@ pub(super) fn cost(
     data: &TrainingData,
     more: f64,
     options: &StudyOptions,
-    told: &mut dyn FnMut(&str),
 ) -> Result<String, StudyError> {
     let steps = data.train.crops(recipe.crop).div_ceil(recipe.batch) * recipe.epochs;
     let flops = recipe.step_flops() * (steps * trainings) as f64 + more;
@@ -126,13 +127,11 @@ pub(super) fn cost(
     let start = Instant::now();
     trial.step()?;
     let speed = one.step_flops() / start.elapsed().as_secs_f64().max(1e-9);
-    let hours = flops / speed / 3600.0;
-    let time = if hours < 1.0 { format!("{:.0} minutes", hours * 60.0) } else { format!("{hours:.1} hours") };
-    let text = format!(
-        "{trainings} trainings of {steps} steps, {:.3} PFLOP in all: about {time} at the speed of one crop on {}",
-        flops / 1e15,
+    let time = Duration::try_from_secs_f64(flops / speed).unwrap_or(Duration::MAX);
+    Ok(format!(
+        "{trainings} trainings of {steps} steps, {} in all: about {} at the speed of one crop on {}",
+        operations(flops),
+        clock(time),
         options.device_name
-    );
-    told(&format!("cost: {text}"));
-    Ok(text)
+    ))
 }

@@ -1,0 +1,105 @@
+//! What is going to be trained, or studied. Remembered from one start to the next.
+
+use crate::engine::{DeviceChoice, StudyWish};
+use crate::study::paper::Scale;
+use crate::train::{DataTable, RecipeFile, SyntheticTable};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What is going to be trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainDraft {
+    /// How: the same file as `epsiloscope train --recipe` takes.
+    pub recipe: RecipeFile,
+    /// The weights to write.
+    pub out: PathBuf,
+    /// Which page of the panel is shown.
+    pub page: TrainPage,
+    /// The study that is going to be run.
+    pub study: StudyDraft,
+}
+
+/// A page of the panel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrainPage {
+    /// A training.
+    #[default]
+    Training,
+    /// A paper's study.
+    Study,
+}
+
+/// A study that is going to be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StudyDraft {
+    /// Which.
+    pub name: String,
+    /// A folder with images and masks, or a stack with its mask beside it.
+    pub data: PathBuf,
+    /// How much of it.
+    pub scale: Scale,
+    /// The folder for the report.
+    pub out: PathBuf,
+}
+
+impl Default for StudyDraft {
+    fn default() -> Self {
+        Self { name: "advu-net".to_owned(), data: PathBuf::new(), scale: Scale::Quick, out: PathBuf::from("study") }
+    }
+}
+
+impl StudyDraft {
+    /// The same as a wish.
+    pub fn wish(&self, resume: bool, device: DeviceChoice) -> StudyWish {
+        let table = DataTable { path: Some(self.data.clone()), ..DataTable::default() };
+        let data = if self.data.as_os_str().is_empty() { Vec::new() } else { vec![table] };
+        StudyWish { name: self.name.clone(), data, scale: self.scale, resume, out: self.out.clone(), device }
+    }
+}
+
+impl Default for TrainDraft {
+    fn default() -> Self {
+        let synthetic = SyntheticTable { sections: 128, validate: 8, ..SyntheticTable::default() };
+        let data = DataTable { synthetic: Some(synthetic), ..DataTable::default() };
+        Self {
+            recipe: RecipeFile { data, ..RecipeFile::default() },
+            out: PathBuf::from("trained.safetensors"),
+            page: TrainPage::default(),
+            study: StudyDraft::default(),
+        }
+    }
+}
+
+/// The same path with a number after its name, or the next number: `trained.safetensors`, `trained-2.safetensors`.
+pub(super) fn next_name(out: &Path) -> PathBuf {
+    let stem = out.file_stem().map_or_else(|| "trained".into(), |stem| stem.to_string_lossy().into_owned());
+    let parted = stem.rsplit_once('-').and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));
+    let (name, number) = parted.unwrap_or((&stem, 1));
+    out.with_file_name(format!("{name}-{}.safetensors", number.saturating_add(1)))
+}
+
+/// The folder of a file that is to be written.
+pub fn folder_of(out: &Path) -> PathBuf {
+    out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted_on() {
+        for (name, next) in [("a.safetensors", "a-2.safetensors"), ("a-b-9.safetensors", "a-b-10.safetensors")] {
+            assert_eq!(next_name(&Path::new("/x").join(name)), Path::new("/x").join(next));
+        }
+    }
+
+    #[test]
+    fn a_draft_survives_settings() {
+        let draft = TrainDraft::default();
+        let text = serde_json::to_string(&draft).unwrap();
+        assert_eq!(serde_json::from_str::<TrainDraft>(&text).unwrap(), draft);
+    }
+}

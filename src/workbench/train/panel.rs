@@ -1,0 +1,232 @@
+//! The panel: on the left what is going to be trained, on the right what is.
+
+use super::draft::{TrainDraft, TrainPage};
+use super::form::{checked, form_ui};
+use super::live::live_ui;
+use super::pictures::{Tile, scrolled, tiles_ui};
+use super::rows::{line, place_ui};
+use super::study_page::study_ui;
+use super::{TrainCommand, TrainPath, folder_of};
+use crate::engine::{Preview, Request, TrainRequest};
+use crate::workbench::layout::section;
+use crate::workbench::library::file_name;
+use crate::workbench::{Command, CommandSender, Pane, PaneContext, State, theme};
+use eframe::egui::{Button, Frame, Label, RichText, Ui, vec2};
+use std::path::PathBuf;
+
+/// The width of the form, in points.
+const FORM: f32 = 340.0;
+/// The side of a crop in the preview, in points.
+const CROP: f32 = 88.0;
+
+/// The panel of trainings.
+#[derive(Default)]
+pub struct TrainPanel {
+    /// Where unfinished trainings were looked for.
+    asked: Option<PathBuf>,
+}
+
+impl Pane for TrainPanel {
+    fn title(&self) -> &str {
+        "Train"
+    }
+
+    fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, context: &mut PaneContext<'_>) {
+        let training = &state.training;
+        self.find(state, commands);
+        let mut draft = training.draft.clone();
+        ui.horizontal(|ui| {
+            for (page, name, tip) in [
+                (TrainPage::Training, "Train a model", "A U-Net on your own data, or on synthetic membranes."),
+                (TrainPage::Study, "Paper’s study", "The experiments of two papers, as one report."),
+            ] {
+                if ui.add(Button::selectable(draft.page == page, name)).on_hover_text(tip).clicked() {
+                    draft.page = page;
+                }
+            }
+        });
+        ui.add_space(4.0);
+        match draft.page {
+            TrainPage::Training => training_ui(ui, &mut draft, state, commands, context),
+            TrainPage::Study => scrolled(ui, "study", |ui| study_ui(ui, &mut draft.study, state, commands)),
+        }
+        if draft != training.draft {
+            commands.send(Command::Train(TrainCommand::Draft(Box::new(draft))));
+        }
+    }
+}
+
+impl TrainPanel {
+    /// Looks for unfinished trainings where weights are going to be written, once for each folder.
+    fn find(&mut self, state: &State, commands: &CommandSender) {
+        let folder = folder_of(&state.training.draft.out);
+        if self.asked.as_ref() != Some(&folder) {
+            self.asked = Some(folder.clone());
+            commands.request(Request::Train(TrainRequest::Find(folder)));
+        }
+    }
+}
+
+fn training_ui(
+    ui: &mut Ui,
+    draft: &mut TrainDraft,
+    state: &State,
+    commands: &CommandSender,
+    context: &mut PaneContext<'_>,
+) {
+    let room = ui.available_size();
+    if room.x < FORM + 260.0 {
+        scrolled(ui, "training", |ui| {
+            right_ui(ui, draft, state, commands, context);
+            ui.separator();
+            recipe_ui(ui, draft, state, commands);
+        });
+        return;
+    }
+    ui.horizontal_top(|ui| {
+        ui.allocate_ui(vec2(FORM, room.y), |ui| {
+            ui.vertical(|ui| {
+                ui.set_width(FORM);
+                scrolled(ui, "recipe", |ui| recipe_ui(ui, draft, state, commands));
+            });
+        });
+        ui.add_space(8.0);
+        ui.vertical(|ui| scrolled(ui, "live", |ui| right_ui(ui, draft, state, commands, context)));
+    });
+}
+
+/// The form with the files that it is kept in.
+fn recipe_ui(ui: &mut Ui, draft: &mut TrainDraft, state: &State, commands: &CommandSender) {
+    let choose = |path| commands.send(Command::Train(TrainCommand::Choose(path)));
+    ui.horizontal(|ui| {
+        if ui
+            .button("Open recipe…")
+            .on_hover_text("A TOML file, the same as `epsiloscope train --recipe` takes.")
+            .clicked()
+        {
+            choose(TrainPath::OpenRecipe);
+        }
+        if ui.button("Save recipe…").on_hover_text("As TOML, for `epsiloscope train --recipe`.").clicked() {
+            choose(TrainPath::SaveRecipe);
+        }
+        let changed = draft.recipe != TrainDraft::default().recipe;
+        let reset = ui.add_enabled(changed, Button::new("Reset all"));
+        if reset.on_hover_text("Everything as at the first start.").clicked() {
+            draft.recipe = TrainDraft::default().recipe;
+        }
+    });
+    form_ui(ui, &mut draft.recipe, state, commands);
+    ui.add_space(8.0);
+}
+
+/// What is going to be written, what runs, and what the network will see.
+fn right_ui(
+    ui: &mut Ui,
+    draft: &mut TrainDraft,
+    state: &State,
+    commands: &CommandSender,
+    context: &mut PaneContext<'_>,
+) {
+    let training = &state.training;
+    let wrong = checked(&draft.recipe).err();
+    ui.horizontal(|ui| {
+        let tip = "The file to write (.safetensors). Card, recipe and checkpoint lie beside it.";
+        ui.label(theme::weak(ui, "Weights")).on_hover_text(tip);
+        let width = (ui.available_width() - 44.0).max(80.0);
+        if place_ui(ui, line("Weights", tip), &mut draft.out, "Browse for the weights", width) {
+            commands.send(Command::Train(TrainCommand::Choose(TrainPath::Weights)));
+        }
+    });
+    ui.horizontal_wrapped(|ui| {
+        let ready = wrong.is_none() && !training.is_active() && !draft.out.as_os_str().is_empty();
+        let start = ui.add_enabled(ready, Button::new(RichText::new("Start training").strong()));
+        let tip = "Trains in the background; pictures and ε go first.";
+        let why = wrong.clone().unwrap_or_else(|| "A training or study is running.".to_owned());
+        if start.on_hover_text(tip).on_disabled_hover_text(why).clicked() {
+            commands.send(Command::Train(TrainCommand::Start));
+        }
+        let preview = ui.add_enabled(wrong.is_none() && !training.previewing, Button::new("Preview crops"));
+        let tip = "Reads the data and shows what the network will see in the first step, adversarial samples included; and what all of it costs.";
+        if preview.on_hover_text(tip).clicked() {
+            commands.send(Command::Train(TrainCommand::Preview));
+        }
+        if training.previewing {
+            ui.spinner();
+        }
+    });
+    if let Some(problem) = &training.refused {
+        let text = format!("{}: {}", problem.what, problem.why);
+        ui.add(Label::new(RichText::new(text).color(theme::of(ui).bad)).wrap());
+    } else if let Some(note) = &training.note {
+        ui.add(Label::new(theme::weak(ui, note)).wrap());
+    }
+    unfinished_ui(ui, state, commands);
+    if let Some(live) = &training.live {
+        ui.add_space(4.0);
+        live_ui(ui, live, state, commands, context);
+    } else {
+        ui.add_space(4.0);
+        ui.add(
+            Label::new(theme::weak(ui, "Loss, validation and sample predictions appear here while it trains.")).wrap(),
+        );
+    }
+    if let Some(preview) = &training.preview {
+        preview_ui(ui, preview, draft, state, context);
+    }
+    ui.add_space(8.0);
+}
+
+/// Trainings that can be gone on with.
+fn unfinished_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let training = &state.training;
+    let own = training.live.as_ref().map(|live| &live.out);
+    let others: Vec<_> = training.unfinished.iter().filter(|found| Some(&found.out) != own).collect();
+    if others.is_empty() {
+        return;
+    }
+    ui.add_space(4.0);
+    let palette = theme::of(ui);
+    Frame::NONE.stroke((1.0, palette.line)).corner_radius(4).inner_margin(8).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.label(theme::semibold("Unfinished trainings"));
+        for found in others {
+            ui.horizontal_wrapped(|ui| {
+                let name = file_name(&found.out);
+                let resume = ui.add_enabled(!training.is_active(), Button::new(format!("Resume {name}")));
+                if resume.on_hover_text(found.out.display().to_string()).clicked() {
+                    commands.send(Command::Train(TrainCommand::Resume(found.out.clone())));
+                }
+                let (done, all) = found.epochs;
+                ui.label(theme::weak(ui, format!("{done} of {all} epochs; {}", found.data)));
+            });
+        }
+    });
+}
+
+fn preview_ui(ui: &mut Ui, preview: &Preview, draft: &TrainDraft, state: &State, context: &mut PaneContext<'_>) {
+    section(ui, "What the network will see");
+    if preview.recipe != draft.recipe {
+        ui.label(RichText::new("Of the recipe before the last change").small().color(theme::of(ui).warning));
+    }
+    let parameters = preview.parameters as f64 / 1e6;
+    let text = format!(
+        "{}; {} held out; {} steps an epoch; {parameters:.2} million weights; {} in all",
+        preview.data, preview.held_out, preview.steps_per_epoch, preview.cost
+    );
+    ui.add(Label::new(theme::weak(ui, text)).wrap());
+    ui.add_space(4.0);
+    let tiles: Vec<Tile<'_>> = preview
+        .crops
+        .iter()
+        .enumerate()
+        .map(|(place, crop)| Tile {
+            caption: crop.kind.name().to_owned(),
+            name: format!("Crop {} of the first step, {}", place + 1, crop.kind.name()),
+            tip: "The crop as the network gets it, with its target over it.".to_owned(),
+            image: &crop.image,
+            mask: &crop.target,
+            second: None,
+        })
+        .collect();
+    tiles_ui(ui, "train crop", CROP, &tiles, state, context);
+}
