@@ -281,7 +281,7 @@ role = { kind = "mix", alpha = 0.5 }
         fn same<T: Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(kinds: &[T], given: &[&str]) {
             for kind in kinds {
                 let mut table = toml::Table::try_from(kind).unwrap();
-                table.retain(|key, _| key == "kind" || given.iter().any(|name| *name == key));
+                table.retain(|key, _| key == "kind" || given.contains(&key));
                 assert_eq!(&table.try_into::<T>().unwrap(), kind);
             }
         }

@@ -127,6 +127,6 @@ fn find(folder: &Path) -> Vec<Unfinished> {
             Some((time, Unfinished { out, data: header.data, epochs }))
         })
         .collect();
-    all.sort_by(|a, b| b.0.cmp(&a.0));
+    all.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
     all.into_iter().take(MOST_FOUND).map(|(_, unfinished)| unfinished).collect()
 }
