@@ -61,7 +61,7 @@ impl Pane for Library {
                     self.page = page;
                 }
             }
-            fits = ui.available_width() >= tools::WINDOW_WIDTH;
+            fits = ui.available_size_before_wrap().x >= tools::WINDOW_WIDTH;
             if fits {
                 tools::window_ui(ui, state, commands);
             }
