@@ -11,10 +11,10 @@ use crate::view::{Presentation, Window};
 #[command(next_help_heading = "What is seen")]
 pub(super) struct SeenOptions {
     /// Up to where a perturbation is not seen, to find the ε that break the model unseen: a metric with its limit (ssim:0.98,
-    /// flip:0.05) or an observer's threshold (epsilon:4/255), as `epsiloscope observer fit` finds it.
+    /// flip:0.05, butteraugli:1) or an observer's threshold (epsilon:4/255), as `epsiloscope observer fit` finds it.
     #[arg(long, value_name = "METRIC:LIMIT")]
     unseen: Option<Limit>,
-    /// Metrics to measure beside PSNR and SSIM: gmsd, haarpsi, ms-ssim, vif, flip.
+    /// Metrics to measure beside PSNR and SSIM: gmsd, haarpsi, ms-ssim, vif, flip, butteraugli.
     #[arg(long, value_name = "METRIC,…", value_delimiter = ',')]
     metrics: Vec<SeenMetric>,
     /// The pixel values that the screen shows black and white. Without it, the bounds.

@@ -2,7 +2,7 @@
 //! between two metrics.
 
 use super::{Event, Outbox, Plane};
-use crate::metric::{ImagePair, MetricError, MetricMap, ciede2000, flip, gmsd, haarpsi, ssim};
+use crate::metric::{ImagePair, MetricError, MetricMap, butteraugli, ciede2000, flip, gmsd, haarpsi, ssim, vif};
 use crate::study::{Seen, SeenPlan};
 use crate::view::{Presentation, Window};
 use serde::{Deserialize, Serialize};
@@ -22,13 +22,18 @@ pub enum SeenMap {
     Gmsd,
     /// 1 − HaarPSI's local similarity.
     HaarPsi,
+    /// 1 − the local fidelity of VIF.
+    Vif,
+    /// Butteraugli's distance.
+    Butteraugli,
     /// CIEDE2000, in units of ΔE₀₀; of colour images.
     DeltaE,
 }
 
 impl SeenMap {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Ssim, Self::Flip, Self::Gmsd, Self::HaarPsi, Self::DeltaE];
+    pub const ALL: [Self; 7] =
+        [Self::Ssim, Self::Flip, Self::Gmsd, Self::HaarPsi, Self::Vif, Self::Butteraugli, Self::DeltaE];
 
     /// For people: what the colours stand for.
     pub fn title(self) -> &'static str {
@@ -37,6 +42,8 @@ impl SeenMap {
             Self::Flip => "FLIP",
             Self::Gmsd => "1 − GMS",
             Self::HaarPsi => "1 − HaarPSI",
+            Self::Vif => "1 − VIF",
+            Self::Butteraugli => "Butteraugli",
             Self::DeltaE => "ΔE00",
         }
     }
@@ -48,9 +55,11 @@ impl SeenMap {
             Self::Flip => flip(pair, pixels_per_degree),
             Self::Gmsd => gmsd(pair),
             Self::HaarPsi => haarpsi(pair),
+            Self::Vif => vif(pair),
+            Self::Butteraugli => butteraugli(pair),
             Self::DeltaE => ciede2000(pair),
         }?;
-        if matches!(self, Self::Ssim | Self::Gmsd | Self::HaarPsi) {
+        if matches!(self, Self::Ssim | Self::Gmsd | Self::HaarPsi | Self::Vif) {
             map.map.iter_mut().for_each(|v| *v = (1.0 - *v).max(0.0));
         }
         Ok(map)
@@ -258,7 +267,7 @@ mod tests {
             }
         }
         let plane = |values: &[f32]| Plane::from_host(1, size, size, values.to_vec());
-        for kind in [SeenMap::Ssim, SeenMap::Flip, SeenMap::Gmsd, SeenMap::HaarPsi] {
+        for kind in SeenMap::ALL.into_iter().filter(|kind| *kind != SeenMap::DeltaE) {
             let plan = SeenPlan { metrics: vec![SeenMetric::Ssim], ..SeenPlan::default() };
             let wish = SeenWish { original: plane(&original), adversarial: plane(&changed), plan, map: Some(kind) };
             let found = measure(wish, &|| true).unwrap();

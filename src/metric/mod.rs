@@ -1,5 +1,6 @@
 //! Measures: of masks against masks, of an adversarial image against its original. On host arrays.
 
+mod butteraugli;
 mod ciede2000;
 mod colour;
 mod distortion;
@@ -13,6 +14,7 @@ mod segmentation;
 mod ssim;
 mod vif;
 
+pub use butteraugli::butteraugli;
 pub use ciede2000::ciede2000;
 pub use distortion::{Distortion, distortion};
 pub use flip::{flip, pixels_per_degree};

@@ -1,6 +1,6 @@
 //! Visual information fidelity, in the pixel domain.
 
-use super::pair::{ImagePair, MetricError};
+use super::pair::{ImagePair, MetricError, MetricMap};
 use super::plane::{Moments, Plane, gaussian};
 
 /// Variance of the visual noise, for images in 0–255.
@@ -18,31 +18,54 @@ const LEAST: usize = 41;
 /// locally g times the original plus noise of variance σᵥ². On luma of RGB; other channels are averaged. An original
 /// without any contrast holds no information: its fidelity is 1, whatever becomes of it.
 ///
+/// The map is the same share at each pixel: of each scale the terms of the window nearest to it, by the pixels that one stands for.
+/// No other program draws one; it is made such that where it is 1 nothing is lost, and that its parts are those of the value.
+///
 /// # Errors
 /// [`MetricError::TooSmall`] below 41×41 pixels.
-pub fn vif(pair: &ImagePair<'_>) -> Result<f64, MetricError> {
+pub fn vif(pair: &ImagePair<'_>) -> Result<MetricMap, MetricError> {
     pair.at_least("VIF", LEAST)?;
     let channels = pair.luma();
-    let sum: f64 = channels.iter().map(|[x, y]| fidelity(x.map(|v| v * 255.0), y.map(|v| v * 255.0))).sum();
-    Ok(sum / channels.len() as f64)
+    let found: Vec<(f64, Plane)> =
+        channels.iter().map(|[x, y]| fidelity(x.map(|v| v * 255.0), y.map(|v| v * 255.0))).collect();
+    let value = found.iter().map(|(value, _)| value).sum::<f64>() / found.len() as f64;
+    let maps: Vec<Plane> = found.into_iter().map(|(_, map)| map).collect();
+    Ok(MetricMap::new(value, &Plane::average(&maps)))
 }
 
-fn fidelity(mut original: Plane, mut adversarial: Plane) -> f64 {
+fn fidelity(mut original: Plane, mut adversarial: Plane) -> (f64, Plane) {
     let (mut kept, mut whole) = (TINY, TINY);
+    let [mut kept_at, mut whole_at] = [original.map(|_| TINY), original.map(|_| TINY)];
+    // Of the present scale: pixels from one to the next, and where the middle of the first lies.
+    let (mut step, mut start) = (1, 0);
     for (scale, size) in [17, 9, 5, 3].into_iter().enumerate() {
         let kernel = gaussian(size, size as f64 / 5.0);
         if scale > 0 {
             let coarser = |plane: &Plane| plane.filtered(&kernel, &kernel).every_other();
             (original, adversarial) = (coarser(&original), coarser(&adversarial));
+            start += size / 2 * step;
+            step *= 2;
         }
         let m = Moments::new(&original, &adversarial, &kernel);
-        for ((&x, &y), &xy) in m.variance_x.values.iter().zip(&m.variance_y.values).zip(&m.covariance.values) {
-            let (of_pair, of_original) = information(x, y, xy);
+        let variances = m.variance_x.values.iter().zip(&m.variance_y.values);
+        let terms: Vec<(f64, f64)> =
+            variances.zip(&m.covariance.values).map(|((&x, &y), &xy)| information(x, y, xy)).collect();
+        for &(of_pair, of_original) in &terms {
             kept += of_pair;
             whole += of_original;
         }
+        let first = start + size / 2 * step;
+        let nearest = |at: usize, count: usize| ((at + step / 2).saturating_sub(first) / step).min(count - 1);
+        let share = 1.0 / (step * step) as f64;
+        let width = kept_at.width;
+        for (i, (kept, whole)) in kept_at.values.iter_mut().zip(&mut whole_at.values).enumerate() {
+            let [row, column] = [nearest(i / width, m.mean_x.height), nearest(i % width, m.mean_x.width)];
+            let (of_pair, of_original) = terms[row * m.mean_x.width + column];
+            *kept += share * of_pair;
+            *whole += share * of_original;
+        }
     }
-    kept / whole
+    (kept / whole, kept_at.zip(&whole_at, |kept, whole| kept / whole))
 }
 
 /// What the eye takes from both images of one place, and from the original, by the original's variance, the adversarial's

@@ -1,6 +1,6 @@
 //! How visible a perturbation is on a screen, by metrics: values that stand for an observer until one was asked.
 
-use crate::metric::{ImagePair, MetricError, flip, gmsd, haarpsi, ms_ssim, ssim, vif};
+use crate::metric::{ImagePair, MetricError, butteraugli, flip, gmsd, haarpsi, ms_ssim, ssim, vif};
 use crate::view::Presentation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,11 +24,22 @@ pub enum SeenMetric {
     Gmsd,
     /// FLIP's mean.
     Flip,
+    /// Butteraugli's distance.
+    Butteraugli,
 }
 
 impl SeenMetric {
-    /// All of them, cheapest first.
-    pub const ALL: [Self; 7] = [Self::Psnr, Self::Ssim, Self::Gmsd, Self::HaarPsi, Self::MsSsim, Self::Vif, Self::Flip];
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Psnr,
+        Self::Ssim,
+        Self::Gmsd,
+        Self::HaarPsi,
+        Self::MsSsim,
+        Self::Vif,
+        Self::Flip,
+        Self::Butteraugli,
+    ];
     /// Those that every curve carries.
     pub const ALWAYS: [Self; 2] = [Self::Psnr, Self::Ssim];
 
@@ -42,6 +53,7 @@ impl SeenMetric {
             Self::HaarPsi => "haarpsi",
             Self::Gmsd => "gmsd",
             Self::Flip => "flip",
+            Self::Butteraugli => "butteraugli",
         }
     }
 
@@ -55,12 +67,13 @@ impl SeenMetric {
             Self::HaarPsi => "HaarPSI",
             Self::Gmsd => "GMSD",
             Self::Flip => "FLIP",
+            Self::Butteraugli => "Butteraugli",
         }
     }
 
     /// Whether a larger value means that more is seen.
     pub fn grows_with_visibility(self) -> bool {
-        matches!(self, Self::Gmsd | Self::Flip)
+        matches!(self, Self::Gmsd | Self::Flip | Self::Butteraugli)
     }
 
     fn of(self, pair: &ImagePair<'_>, pixels_per_degree: f64) -> Result<f64, MetricError> {
@@ -68,10 +81,11 @@ impl SeenMetric {
             Self::Psnr => Ok(pair.psnr()),
             Self::Ssim => ssim(pair).map(|map| map.value),
             Self::MsSsim => ms_ssim(pair),
-            Self::Vif => vif(pair),
+            Self::Vif => vif(pair).map(|map| map.value),
             Self::HaarPsi => haarpsi(pair).map(|map| map.value),
             Self::Gmsd => gmsd(pair).map(|map| map.value),
             Self::Flip => flip(pair, pixels_per_degree).map(|map| map.value),
+            Self::Butteraugli => butteraugli(pair).map(|map| map.value),
         }
     }
 }

@@ -13,6 +13,7 @@ mod attack_runs;
 mod attack_table;
 mod attacks;
 mod bad_input;
+mod butteraugli;
 mod campaigns;
 mod classes;
 mod command_line;

@@ -96,7 +96,7 @@ fn structural_similarity() {
 fn information_gradients_and_wavelets() {
     each_pair(|pair| {
         vec![
-            ("vif", vif(pair).unwrap(), None),
+            ("vif", vif(pair).unwrap().value, None),
             ("gmsd", gmsd(pair).unwrap().value, None),
             ("haarpsi", haarpsi(pair).unwrap().value, None),
         ]
@@ -119,6 +119,28 @@ fn the_map_of_haarpsi_is_low_where_the_image_was_changed() {
     // The coarsest wavelet reaches 4 pixels.
     assert!((at(40, 24) - 1.0).abs() < 1e-6 && (at(24, 50) - 1.0).abs() < 1e-6);
     assert!(found.map.iter().all(|v| (-1e-6..=1.0 + 1e-6).contains(v)), "of the value's range");
+}
+
+#[test]
+fn the_map_of_vif_holds_the_parts_of_the_value() {
+    let (height, width) = (96, 112);
+    let original: Vec<f32> =
+        (0..height * width).map(|i| 0.5 + 0.2 * (i as f32 * 0.7).sin() * (i as f32 * 0.11).cos()).collect();
+    let noisy: Vec<f32> =
+        original.iter().enumerate().map(|(i, v)| v + if i * 7919 % 13 < 6 { 0.02 } else { -0.02 }).collect();
+    let shape = [1, height, width];
+    let found = vif(&ImagePair::new(&original, &noisy, shape).unwrap()).unwrap();
+    let mean = found.map.iter().map(|&v| f64::from(v)).sum::<f64>() / found.map.len() as f64;
+    assert!((mean - found.value).abs() < 0.02 && found.value < 0.9, "alike everywhere: {mean} {}", found.value);
+    // Changed in one corner: that is where information is lost, as far as the coarsest window reaches.
+    let mut changed = original.clone();
+    for i in (0..height * width).filter(|i| i % width < 16 && i / width < 16) {
+        changed[i] = noisy[i];
+    }
+    let found = vif(&ImagePair::new(&original, &changed, shape).unwrap()).unwrap();
+    let at = |y: usize, x: usize| found.map[y * width + x];
+    assert!(at(4, 4) < 0.9, "{}", at(4, 4));
+    assert!((at(80, 90) - 1.0).abs() < 1e-6 && (at(8, 90) - 1.0).abs() < 1e-6 && (at(80, 8) - 1.0).abs() < 1e-6);
 }
 
 #[test]
@@ -175,7 +197,7 @@ type Similarity = (fn(&ImagePair<'_>) -> Result<f64, MetricError>, usize);
 const SIMILARITIES: [Similarity; 5] = [
     (|pair| ssim(pair).map(|found| found.value), 11),
     (ms_ssim, 161),
-    (vif, 41),
+    (|pair| vif(pair).map(|found| found.value), 41),
     (|pair| gmsd(pair).map(|found| 1.0 - found.value), 3),
     (|pair| haarpsi(pair).map(|found| found.value), 16),
 ];

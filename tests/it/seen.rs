@@ -28,7 +28,7 @@ fn column(folder: &Path, name: &str) -> Vec<String> {
 #[test]
 fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let output = sweep(folder.path(), &["--unseen", "psnr:33", "--metrics", "gmsd"]);
+    let output = sweep(folder.path(), &["--unseen", "psnr:33", "--metrics", "gmsd,butteraugli"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     // ±ε at almost every pixel: 20·log10(1/ε) dB, 36.1 at 4/255 and 30.1 at 8/255.
@@ -39,6 +39,8 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     let full: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
     assert!((full[1] - 36.1).abs() < 0.2, "{full:?}");
     assert!(column(folder.path(), "shown_gmsd").iter().all(|v| !v.is_empty()));
+    let distance: Vec<f64> = column(folder.path(), "shown_butteraugli").iter().map(|v| v.parse().unwrap()).collect();
+    assert!(distance[0] == 0.0 && distance.windows(2).all(|w| w[1] > w[0]), "{distance:?}");
     assert!(column(folder.path(), "shown_flip").iter().all(String::is_empty), "not asked for");
     let ssim: Vec<f64> = column(folder.path(), "shown_ssim").iter().map(|v| v.parse().unwrap()).collect();
     assert!(ssim[0] == 1.0 && ssim.windows(2).all(|w| w[1] < w[0]), "{ssim:?}");

@@ -13,7 +13,7 @@ use std::path::Path;
 /// The last six are of a model that classifies (which has no masks, so that pixel error and overlap are empty): the classes by
 /// their index, P(true class), the margin of its logit, whether another class is chosen than for the original; and, of an attack
 /// with a target, the share of what is to change that is as wished.
-pub const COLUMNS: [&str; 23] = [
+pub const COLUMNS: [&str; 24] = [
     "attack",
     "epsilon",
     "pixel_error_l2",
@@ -31,6 +31,7 @@ pub const COLUMNS: [&str; 23] = [
     "shown_ms_ssim",
     "shown_vif",
     "shown_flip",
+    "shown_butteraugli",
     "true_class",
     "chosen_class",
     "true_probability",
@@ -73,8 +74,8 @@ pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> S
 }
 
 /// The columns of [`measure_cells`]: all of [`COLUMNS`] but attack, ε and seconds.
-pub const MEASURE_COLUMNS: [&str; 20] = {
-    let (mut columns, mut from, mut to) = ([""; 20], 2, 0);
+pub const MEASURE_COLUMNS: [&str; 21] = {
+    let (mut columns, mut from, mut to) = ([""; 21], 2, 0);
     while from < COLUMNS.len() {
         // Seconds differ from run to run: they are no part of a measure.
         if from != 9 {

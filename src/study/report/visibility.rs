@@ -27,7 +27,7 @@ pub(super) fn section(findings: &[Finding]) -> Markup {
                         }
                     }
                 }
-                p.caption { "Of the image as the screen shows it: under its window, rounded to its bits. Of GMSD and FLIP larger values are more visible, of the others smaller ones. They stand for what a person sees; nobody was asked." }
+                p.caption { "Of the image as the screen shows it: under its window, rounded to its bits. Of GMSD, FLIP and Butteraugli larger values are more visible, of the others smaller ones. They stand for what a person sees; nobody was asked." }
             }
         }
     }

@@ -130,7 +130,7 @@ fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSe
     });
 }
 
-/// What is plotted, by axis: shares, the pixel error, what is seen on a scale of 0 to 1, and decibels.
+/// What is plotted, by axis: shares, the pixel error, what is seen on a scale of 0 to 1, decibels, and Butteraugli's distance.
 fn groups(chosen: &[Quantity], of_classes: bool) -> Vec<Vec<Quantity>> {
     let mut shown = Quantity::shown(chosen, of_classes);
     shown.extend(chosen.iter().filter(|q| q.seen().is_some()));
@@ -138,12 +138,13 @@ fn groups(chosen: &[Quantity], of_classes: bool) -> Vec<Vec<Quantity>> {
         (None, true) => 0,
         (None, false) => 1,
         (Some(_), true) => 2,
+        (Some(SeenMetric::Butteraugli), false) => 4,
         (Some(_), false) => 3,
     };
     let all: Vec<Quantity> =
         Quantity::offered(of_classes).iter().copied().chain(SeenMetric::ALL.map(Quantity::Seen)).collect();
     let of = |n: usize| all.iter().copied().filter(|q| axis(q) == n && shown.contains(q)).collect::<Vec<_>>();
-    (0..4).map(of).filter(|group| !group.is_empty()).collect()
+    (0..5).map(of).filter(|group| !group.is_empty()).collect()
 }
 
 /// The metrics of visibility, as switches in a menu.
@@ -182,6 +183,8 @@ fn seen_colour(metric: SeenMetric, dark: bool) -> Color32 {
         SeenMetric::HaarPsi => theme::okabe_ito::PURPLE,
         SeenMetric::Gmsd if dark => theme::okabe_ito::YELLOW,
         SeenMetric::Gmsd => theme::palette(super::state::Theme::Light).warning,
+        SeenMetric::Butteraugli if dark => theme::okabe_ito::SKY_BLUE,
+        SeenMetric::Butteraugli => theme::okabe_ito::BLUE,
         SeenMetric::Flip | SeenMetric::Psnr => theme::okabe_ito::VERMILLION,
     }
 }

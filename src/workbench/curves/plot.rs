@@ -132,6 +132,7 @@ fn over_epsilon<'a>(
 fn vertical(quantities: &[Quantity]) -> &'static str {
     match quantities {
         [Quantity::Seen(SeenMetric::Psnr), ..] => "dB",
+        [Quantity::Seen(SeenMetric::Butteraugli), ..] => "Butteraugli",
         [Quantity::Seen(_), ..] => "as displayed",
         _ if quantities.iter().all(|q| q.is_share()) => "share, 0 to 1",
         [Quantity::Margin] => "margin in logits",

@@ -145,7 +145,11 @@ fn unseen_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
             ui.label(if metric.grows_with_visibility() { "at most" } else { "at least" });
             let mut value = settings.value;
-            let (range, speed) = if metric == SeenMetric::Psnr { (10.0..=90.0, 0.2) } else { (0.0..=1.0, 0.002) };
+            let (range, speed) = match metric {
+                SeenMetric::Psnr => (10.0..=90.0, 0.2),
+                SeenMetric::Butteraugli => (0.0..=100.0, 0.02),
+                _ => (0.0..=1.0, 0.002),
+            };
             let drag = DragValue::new(&mut value).range(range).speed(speed).max_decimals(4);
             if ui.add(drag).accessible_name("Limit of what is not seen").changed() {
                 set(state, commands, |s| s.value = value);

@@ -23,6 +23,9 @@ pub fn definition(metric: SeenMetric) -> &'static str {
         SeenMetric::Flip => {
             "FLIP (Andersson et al. 2020): what is seen when the two images alternate, by viewing distance. 0: nothing."
         }
+        SeenMetric::Butteraugli => {
+            "Butteraugli's distance, as in libjxl, where the images differ most. 0: identical; about 1 is just noticeable, above 2 plain."
+        }
     }
 }
 

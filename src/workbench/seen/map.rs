@@ -101,6 +101,14 @@ pub fn menu_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
                 ui.close();
             }
         }
+        for (name, why) in [
+            ("PSNR", "PSNR is a mean of squares: where it comes from is the noise itself."),
+            ("MS-SSIM", "MS-SSIM multiplies the means of five scales: it has no value at a pixel. Choose 1 − SSIM, its finest scale."),
+        ] {
+            ui.add_enabled_ui(false, |ui| ui.selectable_label(false, format!("{name}: no map")))
+                .inner
+                .on_disabled_hover_text(why);
+        }
     });
     response
         .response

@@ -98,6 +98,7 @@ pub fn usual_limit(metric: SeenMetric) -> f64 {
         SeenMetric::HaarPsi => 0.95,
         SeenMetric::Gmsd => 0.02,
         SeenMetric::Flip => 0.05,
+        SeenMetric::Butteraugli => 1.0,
     }
 }
 
