@@ -3,14 +3,14 @@
 use super::options::parse_bounds;
 use crate::data::Bounds;
 use crate::study::report::{Criterion, epsilon};
-use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan};
-use crate::view::{Presentation, Window};
+use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan, SeenWanted};
 
 /// What is seen.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "What is seen")]
 pub(super) struct SeenOptions {
-    /// Up to where a perturbation is not seen, to find the ε that break the model unseen: a metric with its limit (ssim:0.98,
+    /// Up to where a perturbation is not seen, to find the ε that break the model unseen (of several images: of each, with
+    /// median and quartiles over all): a metric with its limit (ssim:0.98,
     /// flip:0.05, butteraugli:1) or an observer's threshold (epsilon:4/255), as `epsiloscope observer fit` finds it.
     #[arg(long, value_name = "METRIC:LIMIT")]
     unseen: Option<Limit>,
@@ -50,14 +50,27 @@ impl SeenOptions {
     /// # Errors
     /// If the window is empty, or nobody sits at such a distance.
     pub fn plan(&self, bounds: Bounds) -> anyhow::Result<SeenPlan> {
-        let window = match self.shown_window {
-            Some(Bounds { lower, upper }) => {
-                anyhow::ensure!(lower < upper, "--shown-window: {lower} is not below {upper}");
-                let fraction = |value: f32| (value - bounds.lower) / bounds.width();
-                Window { lower: fraction(lower), upper: fraction(upper) }
-            }
-            None => Window::FULL,
-        };
+        Ok(self.wanted()?.plan(bounds))
+    }
+
+    /// Whether anything is to be measured of many images: it takes time, so that it has to be asked for.
+    pub fn is_asked_for(&self) -> bool {
+        self.unseen.is_some() || !self.metrics.is_empty()
+    }
+
+    /// Up to where nothing is seen, if that was said.
+    pub fn limit(&self) -> Option<Limit> {
+        self.unseen
+    }
+
+    /// What is to be measured of images with any bounds.
+    ///
+    /// # Errors
+    /// As of [`Self::plan`].
+    pub fn wanted(&self) -> anyhow::Result<SeenWanted> {
+        if let Some(Bounds { lower, upper }) = self.shown_window {
+            anyhow::ensure!(lower < upper, "--shown-window: {lower} is not below {upper}");
+        }
         let distance = (1.0..=1000.0).contains(&self.pixels_per_degree);
         anyhow::ensure!(distance, "--pixels-per-degree: {} is not from 1 to 1000", self.pixels_per_degree);
         let mut metrics = SeenMetric::ALWAYS.to_vec();
@@ -70,8 +83,7 @@ impl SeenOptions {
                 metrics.push(metric);
             }
         }
-        let presentation = Presentation { window, inverted: self.shown_inverted, bits: self.shown_bits };
-        Ok(SeenPlan { metrics, presentation, pixels_per_degree: self.pixels_per_degree })
+        Ok(self.wanted_of(metrics))
     }
 
     /// The options that were given, with their values.
@@ -96,11 +108,19 @@ impl SeenOptions {
         ]
     }
 
+    fn wanted_of(&self, metrics: Vec<SeenMetric>) -> SeenWanted {
+        SeenWanted {
+            metrics,
+            window: self.shown_window,
+            inverted: self.shown_inverted,
+            bits: self.shown_bits,
+            pixels_per_degree: self.pixels_per_degree,
+        }
+    }
+
     /// How the image was shown, in words.
     pub fn shown(&self) -> String {
-        let window = self.shown_window.map_or("the bounds".to_owned(), |b| format!("{} to {}", b.lower, b.upper));
-        let inverted = if self.shown_inverted { ", inverted" } else { "" };
-        format!("{window}{inverted}, {} bits, {} pixels a degree", self.shown_bits, self.pixels_per_degree)
+        self.wanted_of(Vec::new()).shown()
     }
 
     /// The ε window in words, if it was asked for.

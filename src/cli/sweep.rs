@@ -76,7 +76,7 @@ pub(super) struct SweepOptions {
     #[command(flatten)]
     pub(super) many: ManyOptions,
     /// The folder for curve.csv, curve.svg, curve.png, a panel-….png for each ε and report.html; of a campaign for rows.csv,
-    /// summary.csv and campaign.html. Made if it does not exist; files of an earlier run in it are replaced, but for rows.csv: a
+    /// summary.csv, campaign.html and, with --unseen, windows.csv. Made if it does not exist; files of an earlier run in it are replaced, but for rows.csv: a
     /// campaign goes on where it was.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,

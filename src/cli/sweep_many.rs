@@ -9,7 +9,7 @@ use crate::gpu::Compute;
 use crate::model::Task;
 use crate::study::campaign::{
     CampaignModel, CampaignPlan, CampaignSet, Cell, Fingerprint, Summary, Table, campaign_html, one_task,
-    run as run_campaign, summary_csv,
+    run as run_campaign, summary_csv, window_words, windows, windows_csv,
 };
 use crate::study::report::{Provenance, check_writable, epsilon, utc_now};
 use anyhow::{Context, bail, ensure};
@@ -92,6 +92,8 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     };
     let targeted = wish != crate::study::campaign::Wish::Untargeted;
     let criterion = criterion(options.broken_below, card.task, targeted)?;
+    // Before anything is attacked: whether it can be measured.
+    let wanted = options.seen.wanted()?;
     let plan = CampaignPlan {
         sets,
         models,
@@ -99,6 +101,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         seeds: distinct(&options.seeds),
         epsilons,
         criterion,
+        seen: options.seen.is_asked_for().then_some(wanted),
         wish,
         stop_early: options.many.stop_early,
         budget_bytes: (options.many.memory * GIB) as u64,
@@ -118,9 +121,16 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let facts = provenance(options, &plan, rows.len(), left_out.len());
     let score = if card.task == Task::Classification { "P(true class)" } else { "Dice" };
     write_bytes_atomic(&options.out.join("summary.csv"), summary_csv(&summary).as_bytes())?;
-    let page = campaign_html(&summary, &facts, &criterion.to_string(), score);
+    let limit = options.seen.limit();
+    let found = limit.map(|limit| windows(&rows, criterion, limit)).unwrap_or_default();
+    if limit.is_some() {
+        write_bytes_atomic(&options.out.join("windows.csv"), windows_csv(&found).as_bytes())?;
+    }
+    let page = campaign_html(&summary, limit.map(|l| (&found[..], l)), &facts, &criterion.to_string(), score);
     write_bytes_atomic(&options.out.join("campaign.html"), page.as_bytes())?;
-    print(&words(&summary, options))
+    let mut seen = limit.map_or(String::new(), |limit| format!("broken and not seen ({limit}):\n"));
+    found.iter().for_each(|set| seen += &format!("  {}\n", window_words(set)));
+    print(&(words(&summary) + &seen + &format!("report: {}\n", options.out.join("campaign.html").display())))
 }
 
 /// The data set at `path`.
@@ -234,6 +244,11 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
     facts.add("ε", list(plan.epsilons.iter().map(|e| epsilon::short(*e)).collect()));
     facts.add("seeds", list(plan.seeds.iter().map(u64::to_string).collect()));
     facts.add("target", plan.wish.name());
+    facts.add("criterion", plan.criterion.to_string());
+    if let Some(seen) = &plan.seen {
+        facts.add("shown", seen.shown());
+    }
+    facts.add("not seen", options.seen.limit().map_or(String::new(), |limit| limit.to_string()));
     facts.add("stopped early", if plan.stop_early { "yes" } else { "no" });
     facts.add("memory", format!("{} bytes for the gradients of one batch", plan.budget_bytes));
     facts.add("rows", rows.to_string());
@@ -244,7 +259,7 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
 }
 
 /// What is said at the end: the share fooled by each attack along ε on its own model, and the matrix of models.
-fn words(summary: &Summary, options: &SweepOptions) -> String {
+fn words(summary: &Summary) -> String {
     let mut text = String::new();
     let epsilons = summary.epsilons();
     let white = |c: &&Cell| c.made_on == c.judged_on;
@@ -275,7 +290,7 @@ fn words(summary: &Summary, options: &SweepOptions) -> String {
         text += &matrices(summary, &data);
     }
     summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
-    text + &format!("report: {}\n", options.out.join("campaign.html").display())
+    text
 }
 
 /// For each attack the matrix of made on (rows) and judged on (columns), at the ε where white box is nearest to one half.

@@ -46,6 +46,17 @@ pub fn measured_intervals(points: impl IntoIterator<Item = (f64, bool)>) -> Vec<
     intervals
 }
 
+/// What was measured at one ε above 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeasuredPoint {
+    /// ε.
+    pub epsilon: f64,
+    /// The attack breaks the model, and random signs of the same ε do not.
+    pub broken: bool,
+    /// Whether the perturbation is seen; none if that was not measured.
+    pub seen: Option<bool>,
+}
+
 /// Where a curve is broken, where it is not seen, and where both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpsilonWindow {
@@ -75,18 +86,24 @@ pub struct Suggestion {
 impl EpsilonWindow {
     /// Of the attack's points of `curve`.
     pub fn new(curve: &Curve, criterion: Criterion, limit: Limit) -> Self {
-        let mut unknown = 0;
-        let points: Vec<(f64, bool, bool)> = curve
+        let points: Vec<MeasuredPoint> = curve
             .points
             .iter()
             .zip(verdicts(curve, criterion))
-            .filter(|(point, _)| point.epsilon > 0.0)
-            .map(|(point, verdict)| {
-                let seen = limit.is_seen(point.epsilon, &point.measure.seen);
-                unknown += usize::from(seen.is_none());
-                (point.epsilon, verdict == Verdict::Broken, seen == Some(false))
+            .map(|(point, verdict)| MeasuredPoint {
+                epsilon: point.epsilon,
+                broken: verdict == Verdict::Broken,
+                seen: limit.is_seen(point.epsilon, &point.measure.seen),
             })
             .collect();
+        Self::of_points(&points, criterion, limit)
+    }
+
+    /// Of points ascending in ε; `criterion` and `limit` are what they were judged by.
+    pub fn of_points(points: &[MeasuredPoint], criterion: Criterion, limit: Limit) -> Self {
+        let measured = points.iter().filter(|p| p.epsilon > 0.0);
+        let unknown = measured.clone().filter(|p| p.seen.is_none()).count();
+        let points: Vec<(f64, bool, bool)> = measured.map(|p| (p.epsilon, p.broken, p.seen == Some(false))).collect();
         let of = |holds: fn(bool, bool) -> bool| measured_intervals(points.iter().map(|&(e, b, u)| (e, holds(b, u))));
         Self {
             broken: of(|broken, _| broken),
@@ -185,6 +202,8 @@ pub struct WindowSummary {
     pub lower: Option<Spread>,
     /// Of the others the largest ε.
     pub upper: Option<Spread>,
+    /// Of the others the suggested ε.
+    pub suggested: Option<Spread>,
     /// The ε that lies in the windows of the most cases, the smallest of several, with their number.
     pub best: Option<(f64, usize)>,
 }
@@ -201,7 +220,14 @@ pub fn summarise(windows: &[EpsilonWindow]) -> WindowSummary {
             best = Some((same[0], same.len()));
         }
     }
-    WindowSummary { cases: windows.len(), empty: windows.len() - ends.len(), lower: end(0), upper: end(1), best }
+    WindowSummary {
+        cases: windows.len(),
+        empty: windows.len() - ends.len(),
+        lower: end(0),
+        upper: end(1),
+        suggested: spread(windows.iter().filter_map(|w| w.suggest().epsilon).collect()),
+        best,
+    }
 }
 
 /// Quantiles by linear interpolation, as NumPy's default.

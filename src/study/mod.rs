@@ -19,9 +19,9 @@ pub use batch::{BatchCase, BatchResult, Truth, attack_cases, measured_norm};
 pub use curve::{Curve, CurvePoint, Measure};
 pub use decision::Decision;
 pub use epsilon_window::{
-    EpsilonWindow, MeasuredInterval, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
+    EpsilonWindow, MeasuredInterval, MeasuredPoint, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
 };
 pub use masking::{ZERO_SHARE, masking_notes, one_step_note, random_note, zeros_note};
-pub use seen::{Limit, Seen, SeenMetric, SeenPlan};
+pub use seen::{Limit, Seen, SeenMetric, SeenPlan, SeenWanted};
 pub use subject::{Judged, Subject};
 pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};

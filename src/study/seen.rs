@@ -1,7 +1,8 @@
 //! How visible a perturbation is on a screen, by metrics: values that stand for an observer until one was asked.
 
+use crate::data::Bounds;
 use crate::metric::{ImagePair, MetricError, butteraugli, flip, gmsd, haarpsi, ms_ssim, ssim, vif};
-use crate::view::Presentation;
+use crate::view::{Presentation, Window};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -30,16 +31,8 @@ pub enum SeenMetric {
 
 impl SeenMetric {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Psnr,
-        Self::Ssim,
-        Self::Gmsd,
-        Self::HaarPsi,
-        Self::MsSsim,
-        Self::Vif,
-        Self::Flip,
-        Self::Butteraugli,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Psnr, Self::Ssim, Self::Gmsd, Self::HaarPsi, Self::MsSsim, Self::Vif, Self::Flip, Self::Butteraugli];
     /// Those that every curve carries.
     pub const ALWAYS: [Self; 2] = [Self::Psnr, Self::Ssim];
 
@@ -117,6 +110,47 @@ impl Default for SeenPlan {
     fn default() -> Self {
         let metrics = SeenMetric::ALWAYS.to_vec();
         Self { metrics, presentation: Presentation::default(), pixels_per_degree: 67.0 }
+    }
+}
+
+/// What is to be measured of many images, whose bounds may differ: the same pixel values are shown black and white in each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenWanted {
+    /// The metrics.
+    pub metrics: Vec<SeenMetric>,
+    /// The pixel values that are shown black and white; the bounds if none.
+    pub window: Option<Bounds>,
+    /// Large values are shown dark.
+    pub inverted: bool,
+    /// Bits of the screen.
+    pub bits: u8,
+    /// As of [`SeenPlan`].
+    pub pixels_per_degree: f64,
+}
+
+impl SeenWanted {
+    /// What is to be measured of an image with `bounds`.
+    pub fn plan(&self, bounds: Bounds) -> SeenPlan {
+        let fraction = |value: f32| (value - bounds.lower) / bounds.width();
+        let window =
+            self.window.map_or(Window::FULL, |w| Window { lower: fraction(w.lower), upper: fraction(w.upper) });
+        let presentation = Presentation { window, inverted: self.inverted, bits: self.bits };
+        SeenPlan { metrics: self.metrics.clone(), presentation, pixels_per_degree: self.pixels_per_degree }
+    }
+
+    /// How images are shown, in words.
+    pub fn shown(&self) -> String {
+        let window = self.window.map_or("the bounds".to_owned(), |b| format!("{} to {}", b.lower, b.upper));
+        let inverted = if self.inverted { ", inverted" } else { "" };
+        format!("{window}{inverted}, {} bits, {} pixels a degree", self.bits, self.pixels_per_degree)
+    }
+}
+
+impl fmt::Display for SeenWanted {
+    /// All that values depend on, for keys of tables.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.metrics.iter().map(|m| m.name()).collect();
+        write!(f, "{}; {}", names.join(" "), self.shown())
     }
 }
 
@@ -245,7 +279,6 @@ impl FromStr for Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::Window;
 
     /// A ramp under waves, and the same with random signs of 2/255.
     fn images() -> ([usize; 3], Vec<f32>, Vec<f32>) {

@@ -41,8 +41,14 @@ fn score([a, b]: [&Pixels; 2], [width, height]: [usize; 2], channels: usize) -> 
 #[test]
 fn distances_are_those_of_libjxl() {
     for (size, expected) in [
-        ([64, 64], [2.1478462219, 42.0760231018, 12.352768898, 12.9360523224, 4.5464110374, 9.8841400146, 2.0607528687]),
-        ([47, 33], [2.1477694511, 42.0752372742, 12.3526325226, 11.2287359238, 5.6899909973, 9.8831195831, 2.0467324257]),
+        (
+            [64, 64],
+            [2.1478462219, 42.0760231018, 12.352768898, 12.9360523224, 4.5464110374, 9.8841400146, 2.0607528687],
+        ),
+        (
+            [47, 33],
+            [2.1477694511, 42.0752372742, 12.3526325226, 11.2287359238, 5.6899909973, 9.8831195831, 2.0467324257],
+        ),
     ] {
         let [width, height] = size;
         let uniform = |colour: [u8; 3]| each(width, height, |_, _| colour);
@@ -85,8 +91,9 @@ fn distances_are_those_of_libjxl() {
 #[test]
 fn more_noise_is_farther_away() {
     let (width, height) = (96, 80);
-    let original: Vec<f32> =
-        (0..width * height).map(|i| 0.5 + 0.2 * ((i % width) as f32 * 0.2).sin() * ((i / width) as f32 * 0.13).cos()).collect();
+    let original: Vec<f32> = (0..width * height)
+        .map(|i| 0.5 + 0.2 * ((i % width) as f32 * 0.2).sin() * ((i / width) as f32 * 0.13).cos())
+        .collect();
     let mut bytes = random(3);
     let signs: Vec<f32> = original.iter().map(|_| if bytes() < 128 { 1.0 } else { -1.0 }).collect();
     let at = |levels: f32| {

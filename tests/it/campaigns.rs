@@ -6,10 +6,10 @@ use epsiloscope::attack::{Attack, Objective, Options, Reference};
 use epsiloscope::data::{Bounds, Case, ClassLabel, Dataset, Image, Pixels, Stack, StoredType, write_image};
 use epsiloscope::model::{Head, Model, classify};
 use epsiloscope::study::campaign::{
-    CampaignModel, CampaignPlan, CampaignSet, Summary, Table, Wish, campaign_html, run, summary_csv,
+    CampaignModel, CampaignPlan, CampaignSet, Summary, Table, Wish, campaign_html, run, summary_csv, windows,
 };
 use epsiloscope::study::report::{Criterion, Provenance, Settings, Verdict, build_report, verdicts};
-use epsiloscope::study::{Adversary, Subject, SweepPlan, Truth, sweep};
+use epsiloscope::study::{Adversary, SeenMetric, SeenWanted, Subject, SweepPlan, Truth, sweep};
 use epsiloscope::tensor::to_host;
 use std::path::Path;
 use std::sync::Arc;
@@ -176,6 +176,7 @@ fn plan(path: &Path, device: &Device) -> CampaignPlan {
         seeds: vec![0, 7],
         epsilons: vec![0.02, 0.1],
         criterion: Criterion::Misclassified,
+        seen: None,
         wish: Wish::Untargeted,
         stop_early: false,
         // Three images of 12² at once.
@@ -262,11 +263,63 @@ fn a_campaign_sums_up_to_a_matrix() {
     assert!(at("cnn", "cnn").score < at("cnn", "cnn").control_score);
     let table = summary_csv(&summary);
     assert_eq!(table.lines().count(), 1 + summary.cells.len());
-    let page = campaign_html(&summary, &Provenance::default(), "the decision is wrong", "P(true class)");
+    let page = campaign_html(&summary, None, &Provenance::default(), "the decision is wrong", "P(true class)");
     for part in ["made on ↓", "Share fooled: cnn", "DeepFool", "The smallest ε that breaks an image"] {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("NaN") && !page.contains("http://") && !page.contains("<script"));
+}
+
+#[test]
+fn windows_of_a_campaign_follow_from_its_rows() {
+    let device = Device::flex();
+    let temporary = tempfile::tempdir().unwrap();
+    let images = temporary.path().join("images");
+    folder(&images);
+    let metrics = vec![SeenMetric::Psnr, SeenMetric::Ssim];
+    let seen = SeenWanted { metrics, window: None, inverted: false, bits: 8, pixels_per_degree: 67.0 };
+    let narrow = SeenWanted { window: Some(Bounds { lower: 0.0, upper: 128.0 }), ..seen.clone() };
+    let plan = CampaignPlan { attacks: vec![Attack::FGSM], seeds: vec![0], seen: Some(seen), ..plan(&images, &device) };
+    let path = temporary.path().join("rows.csv");
+    let mut table = Table::open(&path).unwrap();
+    run(&plan, &mut table, |_, _| ()).unwrap();
+    let rows = table.rows();
+    for row in &rows {
+        // Almost all pixels are changed by all of ε: PSNR is 20·log10(1/ε) or a little more.
+        let (epsilon, psnr) = (row.number("epsilon").unwrap(), row.number("shown_psnr").unwrap());
+        let bound = -20.0 * epsilon.log10();
+        assert!((bound - 0.3..bound + 6.0).contains(&psnr), "{epsilon}: {psnr}");
+        assert_eq!((row.get("shown_same"), row.get("shown_flip")), ("0", ""));
+        assert!(row.get("shown").contains("psnr ssim; the bounds, 8 bits"));
+    }
+    // Between the two ε of the plan: 34 dB and 20 dB.
+    let limit = "psnr:30".parse().unwrap();
+    let found = windows(&rows, plan.criterion, limit);
+    assert_eq!(found.len(), 2, "one for each model");
+    for set in &found {
+        assert_eq!(set.failing + set.windows.len(), 8);
+        let broken = |at: &str| {
+            let on = |r: &&&epsiloscope::study::campaign::Row| {
+                r.get("made_on") == set.model && r.get("judged_on") == set.model && r.get("epsilon") == at
+            };
+            rows.iter().filter(on).filter(|r| r.get("broken") == "1").count()
+        };
+        assert_eq!(set.summary.cases - set.summary.empty, broken("0.02"), "{}", set.model);
+        assert_eq!((set.along[0].unseen, set.along[1].unseen), (1.0, 0.0));
+    }
+    let page = campaign_html(&Summary::new(&rows), Some((&found, limit)), &Provenance::default(), "wrong", "Dice");
+    for part in ["Broken and not seen", "PSNR in dB at least 30", "in most windows", "Each image"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Under another window they are other rows.
+    let before = rows.len();
+    let plan = CampaignPlan { seen: Some(narrow), ..plan };
+    let mut table = Table::open(&path).unwrap();
+    run(&plan, &mut table, |_, _| ()).unwrap();
+    assert_eq!((table.before(), table.rows().len()), (before, before));
+    let dimmer = |row: &&epsiloscope::study::campaign::Row| row.number("shown_psnr").unwrap();
+    let mean = |rows: &[&epsiloscope::study::campaign::Row]| rows.iter().map(dimmer).sum::<f64>() / rows.len() as f64;
+    assert!(mean(&table.rows()) < 27.0, "twice the contrast: {}", mean(&table.rows()));
 }
 
 #[test]

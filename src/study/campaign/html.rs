@@ -1,12 +1,21 @@
 //! The report of a campaign: one HTML file that needs nothing else.
 
 use super::summary::{Cell, Summary};
+use super::windows::SetWindows;
+use super::windows_html;
 use crate::attack;
+use crate::study::Limit;
 use crate::study::report::{Provenance, campaign_chart, epsilon, page};
 use maud::{Markup, html};
 
-/// The document. `score` names what scores are: `Dice`, `P(true class)`.
-pub fn campaign_html(summary: &Summary, provenance: &Provenance, criterion: &str, score: &str) -> String {
+/// The document. `windows` are those of what counts as not seen; `score` names what scores are: `Dice`, `P(true class)`.
+pub fn campaign_html(
+    summary: &Summary,
+    windows: Option<(&[SetWindows], Limit)>,
+    provenance: &Provenance,
+    criterion: &str,
+    score: &str,
+) -> String {
     let data = summary.names(|c| &c.data);
     let attacks = summary.names(|c| &c.attack);
     let models = summary.names(|c| &c.made_on);
@@ -37,6 +46,7 @@ pub fn campaign_html(summary: &Summary, provenance: &Provenance, criterion: &str
             @if models.len() > 1 { (matrices(summary, set, &models)) }
         }
         (least(summary))
+        @if let Some((sets, limit)) = windows { (windows_html::section(sets, limit)) }
         (table(summary, score))
         section {
             h2 { "Where this comes from" }

@@ -9,6 +9,8 @@ mod row;
 mod run;
 mod summary;
 mod table;
+mod windows;
+mod windows_html;
 
 pub use html::campaign_html;
 pub use images::{CampaignSet, Fingerprint, Opened};
@@ -17,3 +19,4 @@ pub use row::{Row, RowKey};
 pub use run::{CampaignError, one_task, run};
 pub use summary::{Cell, Least, Summary, summary_csv};
 pub use table::{Table, TableError};
+pub use windows::{ImageWindow, SetWindows, ShareAlong, window_words, windows, windows_csv};

@@ -4,7 +4,7 @@ use super::CampaignSet;
 use crate::attack::{Attack, AttackError};
 use crate::model::Model;
 use crate::study::report::{Criterion, ReportError};
-use crate::study::{Subject, Truth};
+use crate::study::{SeenWanted, Subject, Truth};
 use std::sync::Arc;
 
 /// A model with the name that rows give it.
@@ -79,6 +79,8 @@ pub struct CampaignPlan {
     pub epsilons: Vec<f64>,
     /// What counts as failing.
     pub criterion: Criterion,
+    /// What is measured of the images as a screen shows them; nothing if none.
+    pub seen: Option<SeenWanted>,
     /// What attacks wish.
     pub wish: Wish,
     /// An image is left alone once it is as the attack wants it.

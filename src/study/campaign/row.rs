@@ -4,7 +4,7 @@ use crate::study::Measure;
 use crate::study::report::{MEASURE_COLUMNS, measure_cells};
 
 /// The columns that a row is keyed by: all that it depends on.
-pub const KEY: [&str; 19] = [
+pub const KEY: [&str; 20] = [
     "data",
     "image",
     "image_id",
@@ -20,6 +20,7 @@ pub const KEY: [&str; 19] = [
     "judged_on_id",
     "label_map",
     "criterion",
+    "shown",
     "stop_early",
     "memory_bytes",
     "device",

@@ -9,7 +9,7 @@ use crate::attack::{
 use crate::data::LabelMap;
 use crate::model::Task;
 use crate::study::report::{Criterion, ReportError};
-use crate::study::{Judged, Subject, Truth};
+use crate::study::{Judged, Measure, Seen, Subject, Truth};
 use burn::tensor::{Tensor, TensorData};
 
 /// Images that are attacked together at most: what a run that is cut off may lose.
@@ -208,6 +208,7 @@ impl Chunk<'_> {
                         judge.id.clone(),
                         map.as_ref().map(|map| map.to_text(&names)).unwrap_or_default(),
                         plan.criterion.to_text(),
+                        plan.seen.as_ref().map(ToString::to_string).unwrap_or_default(),
                         u8::from(plan.stop_early).to_string(),
                         plan.budget_bytes.to_string(),
                         plan.device.clone(),
@@ -299,20 +300,34 @@ impl Chunk<'_> {
                 }
                 None => (self.control(attack, made, &x, &signs).map_err(model_failed)?, None),
             };
+            let mut shown: Option<Vec<Seen>> = None;
             for judges in ready {
                 let attacked =
                     Subject::judge_all_moved(judges, &made.adversarial, made.flow.as_ref()).map_err(model_failed)?;
                 let controls = Subject::judge_all_moved(judges, &control, moved.as_ref()).map_err(model_failed)?;
+                // Every model judges the same images.
+                let shown = shown.get_or_insert_with(|| self.seen(judges, &attacked));
                 for (i, ((subject, attacked), control)) in judges.iter().zip(&attacked).zip(&controls).enumerate() {
                     let Some(key) = keys.next() else { continue };
                     let zero_share = made.zero_share.as_ref().and_then(|all| all.get(i).copied());
+                    let seen = shown.get(i).copied().unwrap_or_default();
+                    let measure = Measure { seen, ..attacked.measure };
                     rows.push(
-                        found(criterion, subject, attacked, control, made.gradients, zero_share).row(key.clone()),
+                        found(criterion, subject, &measure, control, made.gradients, zero_share).row(key.clone()),
                     );
                 }
             }
         }
         Ok(rows)
+    }
+
+    /// How visible the perturbation of each image is, if that is asked for.
+    fn seen(&self, subjects: &[Subject], attacked: &[Judged]) -> Vec<Seen> {
+        let Some(wanted) = &self.plan.seen else { return Vec::new() };
+        let of = |(subject, judged): (&Subject, &Judged)| {
+            judged.measure_seen(subject, &wanted.plan(subject.case.bounds)).seen
+        };
+        subjects.iter().zip(attacked).map(of).collect()
     }
 
     /// Random signs as strong as the attack, in L∞.
@@ -336,7 +351,7 @@ impl Chunk<'_> {
 fn found<'a>(
     criterion: Criterion,
     subject: &'a Subject,
-    attacked: &'a Judged,
+    measure: &'a Measure,
     control: &'a Judged,
     gradients: usize,
     zero_share: Option<f32>,
@@ -348,10 +363,10 @@ fn found<'a>(
             Reference::CleanPrediction => "clean prediction",
         },
         clean,
-        measure: &attacked.measure,
+        measure,
         control: &control.measure,
         clean_passes: !criterion.clean_fails(clean),
-        fails: criterion.fails(clean, &attacked.measure),
+        fails: criterion.fails(clean, measure),
         control_fails: criterion.fails(clean, &control.measure),
         gradients,
         zero_share,

@@ -104,12 +104,12 @@ impl Summary {
     }
 }
 
-fn is_white(row: &Row) -> bool {
+pub(super) fn is_white(row: &Row) -> bool {
     row.get("made_on_id") == row.get("judged_on_id") && row.get("made_on") == row.get("judged_on")
 }
 
 /// Rows that agree in `columns`, in the order of their first.
-fn grouped<'a>(rows: &[&'a Row], columns: &[&str]) -> Vec<Vec<&'a Row>> {
+pub(super) fn grouped<'a>(rows: &[&'a Row], columns: &[&str]) -> Vec<Vec<&'a Row>> {
     let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
     let mut groups: Vec<Vec<&'a Row>> = Vec::new();
     for row in rows {
@@ -235,15 +235,17 @@ fn masking(cells: &[Cell]) -> Vec<String> {
     notes.into_iter().map(|(who, note)| format!("{who}: {note}")).collect()
 }
 
+/// A cell of CSV.
+pub(super) fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
 /// The cells as CSV.
 pub fn summary_csv(summary: &Summary) -> String {
     let mut text =
         "data,attack,parameters,made_on,judged_on,epsilon,results,clean_passing,fooled,control_fooled,broken,\
                     clean_score,score,score_deviation,control_score,linf,l2,as_wished,zero_share\n"
             .to_owned();
-    let quoted = |cell: &str| {
-        if cell.contains([',', '"']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-    };
     for c in &summary.cells {
         let names = [&c.data, &c.attack, &c.parameters, &c.made_on, &c.judged_on].map(|name| quoted(name)).join(",");
         let option = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();

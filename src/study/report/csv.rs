@@ -8,12 +8,13 @@ use std::path::Path;
 
 /// The columns of `curve.csv`, in order. ε, L∞ and L2 are fractions of the bounds' width; Dice and IoU are of the
 /// model's positive class; seconds are of one point (perturb, forward, judge, visibility), empty where nothing was timed. What
-/// begins with `shown` compares the images as a screen shows them, empty where it was not measured or is infinite.
+/// begins with `shown` compares the images as a screen shows them, empty where it was not measured or is infinite; `shown_same` is 1
+/// where both are shown alike, level by level.
 ///
 /// The last six are of a model that classifies (which has no masks, so that pixel error and overlap are empty): the classes by
 /// their index, P(true class), the margin of its logit, whether another class is chosen than for the original; and, of an attack
 /// with a target, the share of what is to change that is as wished.
-pub const COLUMNS: [&str; 24] = [
+pub const COLUMNS: [&str; 25] = [
     "attack",
     "epsilon",
     "pixel_error_l2",
@@ -32,6 +33,7 @@ pub const COLUMNS: [&str; 24] = [
     "shown_vif",
     "shown_flip",
     "shown_butteraugli",
+    "shown_same",
     "true_class",
     "chosen_class",
     "true_probability",
@@ -74,8 +76,8 @@ pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> S
 }
 
 /// The columns of [`measure_cells`]: all of [`COLUMNS`] but attack, ε and seconds.
-pub const MEASURE_COLUMNS: [&str; 21] = {
-    let (mut columns, mut from, mut to) = ([""; 21], 2, 0);
+pub const MEASURE_COLUMNS: [&str; 22] = {
+    let (mut columns, mut from, mut to) = ([""; 22], 2, 0);
     while from < COLUMNS.len() {
         // Seconds differ from run to run: they are no part of a measure.
         if from != 9 {
@@ -98,6 +100,8 @@ pub fn measure_cells(measure: &Measure) -> Vec<String> {
     let mut cells = [error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou].map(of_mask).to_vec();
     cells.extend([distortion.linf, distortion.l2].map(|v| v.to_string()));
     cells.extend(SeenMetric::ALL.map(|metric| seen.get(metric).map(|v| v.to_string()).unwrap_or_default()));
+    let measured = seen.same || SeenMetric::ALL.iter().any(|metric| seen.get(*metric).is_some());
+    cells.push(if measured { u8::from(seen.same).to_string() } else { String::new() });
     cells.extend(match decision {
         Some(d) => [
             d.truth.to_string(),
