@@ -2,9 +2,8 @@
 //!
 //! psignifit's default lets ψ be as shallow as three times the whole range of stimuli. Over decades of ε that is no observer, and
 //! the threshold's posterior gets a long tail towards 0: in simulations of a forced choice of 100 trials it doubled the
-//! interval and moved its median by −12 %. Here the width is log-normal, and 95 % of it are the slopes that QUEST+ places ε for
-//! ([`Plan::domain`](super::Plan::domain)), β from .7 to 6: what the procedure takes for possible the fit does too. A wider prior (β from
-//! .25 to 12.6) doubled the interval after 60 trials, again towards 0, and held the threshold no more often.
+//! interval and moved its median by −12 %. Here the width is log-normal around a decade (β = 1.8) with a spread of e:
+//! 95 % from a seventh of a decade to seven (β from .25 to 12.6).
 //!
 //! Schütt, Harmeling, Macke & Wichmann, "Painfree and accurate Bayesian estimation of psychometric functions for (potentially)
 //! overdispersed data", Vision Research 2016, section 2.2 and psignifit 4's defaults with a given range of stimuli.
@@ -16,9 +15,9 @@ use std::f64::consts::{LN_2, PI};
 const MOST: f64 = 0.5;
 /// Beta(1, 10) of the lapse rate and of the false-alarm rate.
 const RARE: f64 = 10.0;
-/// Median of the width, in decades (that of β = √(.7·6)), and standard deviation of its natural logarithm (ln(6/.7) / (2·1.96)).
-const TYPICAL_WIDTH: f64 = 0.862;
-const WIDTH_SPREAD: f64 = 0.548;
+/// Median of the width, in decades, and standard deviation of its natural logarithm.
+const TYPICAL_WIDTH: f64 = 1.0;
+const WIDTH_SPREAD: f64 = 1.0;
 /// Widths from needles to hardly any rise, in decades.
 const WIDTHS: [f64; 2] = [0.02, 20.0];
 
@@ -136,11 +135,7 @@ mod tests {
         assert_eq!(prior.log_density(0, -2.0), 0.0);
         assert!((prior.log_density(0, -3.5) - 0.5f64.ln()).abs() < 1e-12);
         assert_eq!(prior.log_density(0, 0.1), f64::NEG_INFINITY);
-        // The two slopes within which 95 % lie are 1.96 standard deviations away.
-        for beta in [0.7, 6.0] {
-            let density = prior.log_density(1, (Shape::beta(1.0) / beta).ln());
-            assert!((density + 1.96f64.powi(2) / 2.0).abs() < 0.01, "{beta}: {density}");
-        }
+        assert_eq!([prior.log_density(1, 0.0), prior.log_density(1, -1.0)], [0.0, -0.5]);
         assert!(prior.log_density(2, 0.02) > prior.log_density(2, 0.2));
         assert_eq!(prior.bounds()[3], [0.5, 0.5]);
     }
