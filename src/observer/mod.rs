@@ -13,6 +13,7 @@ mod procedure;
 mod psychometric;
 mod quest_plus;
 mod session;
+mod shown;
 mod simulate;
 mod table;
 
@@ -25,5 +26,6 @@ pub use procedure::{Answer, Answered, Next, Presented, Procedure, ProcedureError
 pub use psychometric::{Block, Psychometric, THRESHOLD_PROBABILITY};
 pub use quest_plus::{Domain, QuestPlus, logarithmic};
 pub use session::{Header, Session, SessionError, Stimuli};
+pub use shown::{Shown, read_shown};
 pub use simulate::{Coverage, Simulation, SimulationError, simulate};
 pub use table::{Row, TableError, Thresholds, export_csv, read_csv, rows_of, thresholds};

@@ -307,6 +307,26 @@ fn studies_on_the_command_line() {
     for part in ["threshold ε", "Ada", "liver, slice 3", "random-sign", "2afc", "42"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    assert!(run(&["fit", "trials.csv", "--out", "found"]).status.success());
+    let found = folder.path().join("found");
+    let table = fs::read_to_string(found.join("thresholds.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + 2, "one for each attack");
+    let report = fs::read_to_string(found.join("report.html")).unwrap();
+    for part in
+        ["threshold ε = ", "zoom", "screen pixels to one of the image", "seed of order and sides", "bits of grey"]
+    {
+        assert!(report.contains(part), "{part}");
+    }
+    assert!(report.contains("fit trials.csv --out found") && !report.contains("NaN"));
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    for (at, record) in reader.records().map(Result::unwrap).enumerate() {
+        let [threshold, low, high] = [5, 6, 7].map(|column: usize| record[column].parse::<f64>().unwrap());
+        assert!(low < threshold && threshold < high, "{record:?}");
+        let name = |ending: &str| found.join(format!("psychometric-{:02}.{ending}", at + 1));
+        let svg = fs::read_to_string(name("svg")).unwrap();
+        assert!(svg.contains(&format!("liver, slice 3, {}", &record[2])), "{svg}");
+        assert!(image::open(name("png")).unwrap().width() > 1000);
+    }
     assert!(complaint(&run(&["fit", "a.session"])).contains("a.session"));
     assert!(complaint(&run(&["export", "trials.csv"])).contains("trials.csv"));
     fs::write(folder.path().join("blank.csv"), "observer,image,attack,epsilon,correct\na,b,c,0,1\n").unwrap();

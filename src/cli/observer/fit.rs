@@ -1,10 +1,11 @@
 //! `epsiloscope observer fit`.
 
 use crate::cli::options::print;
-use crate::observer::{Estimate, Task, Thresholds, read_csv, thresholds};
+use crate::cli::sweep::quoted;
+use crate::observer::{Estimate, Task, Thresholds, read_csv, read_shown, thresholds};
 use crate::study::report::epsilon;
 use anyhow::Context;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Thresholds from a table of trials.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,6 +16,10 @@ pub(in crate::cli) struct FitTrials {
     /// Smallest and largest ε that the study could show; without it, what the table says, else the tested ones.
     #[arg(long, value_name = "MIN,MAX", value_parser = parse_range)]
     range: Option<[f64; 2]>,
+    /// The folder for thresholds.csv, a psychometric-….svg and .png for each threshold, and report.html. Made if it does not
+    /// exist.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 fn parse_range(text: &str) -> Result<[f64; 2], String> {
@@ -31,7 +36,16 @@ impl FitTrials {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let rows = read_csv(&self.table)?;
         let found = thresholds(&rows, self.range).with_context(|| self.table.display().to_string())?;
-        print(&table(&found))
+        let Some(out) = &self.out else { return print(&table(&found)) };
+        super::fit_report::write(out, &self.table, &rows, &found, &read_shown(&self.table)?, self.command(out))?;
+        print(&(table(&found) + &format!("report: {}\n", out.join("report.html").display())))
+    }
+
+    /// The command that does the same again.
+    fn command(&self, out: &Path) -> String {
+        let path = |path: &Path| quoted(&path.display().to_string());
+        let range = self.range.map_or(String::new(), |[low, high]| format!(" --range {low},{high}"));
+        format!("epsiloscope observer fit {}{range} --out {}", path(&self.table), path(out))
     }
 }
 

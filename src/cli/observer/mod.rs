@@ -1,6 +1,7 @@
 //! `epsiloscope observer`: reader studies without a window.
 
 mod fit;
+mod fit_report;
 mod simulate;
 
 use super::options::print;
