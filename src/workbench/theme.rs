@@ -33,6 +33,11 @@ pub mod okabe_ito {
 pub const SHADOW: Color32 = Color32::from_black_alpha(150);
 /// Lines and letters on pictures.
 pub const MARK: Color32 = Color32::from_rgba_premultiplied(220, 220, 220, 220);
+/// What surrounds the images of a reader study: a middle grey in both themes, so that the eye is adapted to what it judges and a threshold
+/// does not depend on the look of the program.
+pub const SURROUND: Color32 = Color32::from_gray(112);
+/// Words and marks on it.
+pub const ON_SURROUND: Color32 = Color32::from_gray(252);
 /// The region of interest: Okabe and Ito's bluish green, lighter, since it lies on dark pictures.
 pub const REGION: Color32 = Color32::from_rgb(90, 220, 170);
 
@@ -275,4 +280,22 @@ fn visuals(theme: Theme) -> Visuals {
     widgets.open.bg_stroke = Stroke::new(1.0, palette.line);
     widgets.open.fg_stroke = Stroke::new(1.0, palette.text);
     visuals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance of a grey, as WCAG defines it.
+    fn light(grey: Color32) -> f64 {
+        let value = f64::from(grey.r()) / 255.0;
+        if value > 0.04045 { ((value + 0.055) / 1.055).powf(2.4) } else { value / 12.92 }
+    }
+
+    #[test]
+    fn words_beside_the_images_of_a_study_can_be_read() {
+        let contrast = (light(ON_SURROUND) + 0.05) / (light(SURROUND) + 0.05);
+        assert!(contrast >= 4.5, "{contrast}");
+        assert!((0.12..0.25).contains(&light(SURROUND)), "a middle grey: about a fifth of white");
+    }
 }

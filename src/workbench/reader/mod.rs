@@ -226,7 +226,7 @@ impl Reader {
         if ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
             self.escape(commands);
         }
-        let fill = if self.clock().is_some() { palette.picture_background } else { palette.panel };
+        let fill = if self.clock().is_some() { theme::SURROUND } else { palette.panel };
         egui::CentralPanel::default().frame(Frame::NONE.fill(fill).inner_margin(Margin::same(16))).show(ui, |ui| {
             match &mut self.screen {
                 Screen::Setup => {

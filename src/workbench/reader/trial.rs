@@ -235,17 +235,16 @@ fn answer(ui: &mut Ui, area: Rect, task: Task, phase: Phase, session: &SessionVi
     }
     let line = Rect::from_min_max(pos2(area.left(), area.bottom() - 36.0), area.max);
     let font = FontId::proportional(egui::TextStyle::Body.resolve(ui.style()).size);
-    let palette = theme::of(ui);
     let (done, total) = session.progress;
     let practising = matches!(session.next, crate::observer::Next::Trial(t) if t.kind == Kind::Practice);
     let text = if practising { "practice".to_owned() } else { format!("{done} of {total}") };
-    ui.painter().text(line.right_center(), Align2::RIGHT_CENTER, text, font.clone(), palette.weak);
+    ui.painter().text(line.right_center(), Align2::RIGHT_CENTER, text, font.clone(), theme::ON_SURROUND);
     ui.painter().text(
         line.left_center(),
         Align2::LEFT_CENTER,
         "Esc ends; what was answered is kept",
         font.clone(),
-        palette.weak,
+        theme::ON_SURROUND,
     );
     match phase {
         Phase::Shown | Phase::Mask | Phase::Question => {
@@ -260,13 +259,13 @@ fn answer(ui: &mut Ui, area: Rect, task: Task, phase: Phase, session: &SessionVi
             }
         }
         Phase::Waiting => {
-            ui.painter().text(line.center(), Align2::CENTER_CENTER, "The image is being made…", font, palette.weak);
+            ui.painter().text(line.center(), Align2::CENTER_CENTER, "The image is being made…", font, theme::ON_SURROUND);
         }
         Phase::Feedback => {
             let right = session.last.is_some_and(|l| l.correct);
-            let (text, colour) = if right { ("Right", palette.good) } else { ("Wrong", palette.bad) };
+            let text = if right { "Right" } else { "Wrong" };
             let large = FontId::proportional(26.0);
-            ui.painter().text(line.center(), Align2::CENTER_CENTER, text, large, colour);
+            ui.painter().text(line.center(), Align2::CENTER_CENTER, text, large, theme::ON_SURROUND);
             let response = ui.interact(line, Id::unique("feedback"), Sense::hover());
             response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
         }
@@ -362,7 +361,7 @@ impl Stage {
             }
         }
         if matches!(phase, Phase::Fixation | Phase::Waiting | Phase::Saving) {
-            let stroke = Stroke::new(2.0, theme::of(ui).weak);
+            let stroke = Stroke::new(2.0, theme::ON_SURROUND);
             let painter = ui.painter();
             painter.hline(self.centre.x - 10.0..=self.centre.x + 10.0, self.centre.y, stroke);
             painter.vline(self.centre.x, self.centre.y - 10.0..=self.centre.y + 10.0, stroke);
