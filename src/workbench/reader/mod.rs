@@ -293,7 +293,11 @@ impl Reader {
             ui.label(format!("Look at the cross. {shown}{mask}. Guess if you are not sure."));
             let practice = plan.practice.saturating_sub(session.last.map_or(0, |l| l.trial.index + 1));
             let (done, total) = session.progress;
-            ui.label(format!("{practice} practice trials with feedback, then {} trials without.", total - done));
+            let left = total - done;
+            ui.label(match practice {
+                0 => format!("{left} trials, without feedback."),
+                _ => format!("{practice} practice trials with feedback, then {left} trials without."),
+            });
             ui.label(theme::weak(
                 ui,
                 format!(

@@ -259,7 +259,13 @@ fn answer(ui: &mut Ui, area: Rect, task: Task, phase: Phase, session: &SessionVi
             }
         }
         Phase::Waiting => {
-            ui.painter().text(line.center(), Align2::CENTER_CENTER, "The image is being made…", font, theme::ON_SURROUND);
+            ui.painter().text(
+                line.center(),
+                Align2::CENTER_CENTER,
+                "The image is being made…",
+                font,
+                theme::ON_SURROUND,
+            );
         }
         Phase::Feedback => {
             let right = session.last.is_some_and(|l| l.correct);
