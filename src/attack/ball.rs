@@ -65,6 +65,11 @@ impl Ball {
         (self.lower.clone(), self.upper.clone())
     }
 
+    /// 1 where a pixel may be changed, 0 where region, limits or ε leave it no room.
+    pub fn free(&self) -> Tensor<4> {
+        self.upper.clone().greater(self.lower.clone()).float()
+    }
+
     /// The nearest image within: for L2 first the ball, then bounds, region and limits, as Foolbox and torchattacks do.
     pub fn project(&self, image: Tensor<4>) -> Tensor<4> {
         let image = match self.norm {

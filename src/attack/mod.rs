@@ -28,6 +28,6 @@ pub use norm::Norm;
 pub use objective::{Aim, Judgement, Objective, Reference, Weighting, input_gradient};
 pub use parameter::{Kind, Parameter};
 pub use preset::Preset;
-pub use rows::{Observer, Step};
+pub use rows::{Observer, Step, zero_share};
 pub use run::{DEFAULT_BUDGET_BYTES, Options, Outcome};
 pub use value::Attack;

@@ -24,6 +24,8 @@ pub struct Step<'a> {
     pub logits: &'a Logits,
     /// The images after the step (of attacks that keep their best, the best so far), in the same order.
     pub adversarial: &'a Tensor<4>,
+    /// Of attacks that move pixels: the flow that made `seen`, `[rows, 2, height, width]`.
+    pub flow: Option<&'a Tensor<4>>,
 }
 
 /// Hears each step, and may stop the attack; what was found until then is kept.
@@ -62,6 +64,18 @@ impl Rows<'_> {
     pub fn gradient(&self, x: &Tensor<4>, objective: &Objective, weighting: Weighting) -> Result<Judged, ModelError> {
         let found = judged_gradient(self.model, x, objective, weighting)?;
         Ok(Judged { gradient: self.inside(found.gradient), ..found })
+    }
+
+    /// The share of exactly zero entries of each row of `gradient`, among those that may be changed.
+    pub fn zero_share(&self, gradient: &Tensor<4>) -> Result<Vec<f32>, ModelError> {
+        zero_share(gradient, Some(&self.ball.free()))
+    }
+
+    /// [`Rows::zero_share`] of the plain loss at the originals: of methods whose own first gradient is zero in many places for
+    /// reasons of their own (a hinge over few pixels, a flow where the image is flat) this is what tells of the model. One
+    /// gradient more.
+    pub fn clean_zero_share(&self) -> Result<Vec<f32>, ModelError> {
+        self.zero_share(&judged_gradient(self.model, &self.x, &self.objective, Weighting::Plain)?.gradient)
     }
 
     /// A number for each value of `x`, each row from its own random numbers.
@@ -113,7 +127,7 @@ pub(super) struct Found {
     pub adversarial: Tensor<4>,
     /// Gradients (or their like) taken for each row.
     pub gradients: usize,
-    /// The share of exactly zero entries in the first gradient of each row.
+    /// The share of exactly zero entries in the first gradient of each row, among those that may be changed.
     pub zero_share: Option<Vec<f32>>,
     /// The observer stopped it.
     pub stopped: bool,
@@ -154,8 +168,18 @@ pub(super) trait Method {
     }
 }
 
-/// The share of zero entries of each row of `gradient`.
-pub(super) fn zero_share(gradient: &Tensor<4>) -> Result<Vec<f32>, ModelError> {
+/// The share of exactly zero entries of each image of `gradient`, `[batch, channels, height, width]`, among those at which `free`
+/// (1 or 0, of a shape that expands to that) is 1; 0 where none is.
+///
+/// # Errors
+/// If the device fails.
+pub fn zero_share(gradient: &Tensor<4>, free: Option<&Tensor<4>>) -> Result<Vec<f32>, ModelError> {
     let zeros = gradient.clone().equal_elem(0.0).float();
-    crate::tensor::to_host(zeros.mean_dims(&[1, 2, 3]))
+    let free = match free {
+        Some(free) => free.clone().expand(gradient.dims()),
+        None => zeros.ones_like(),
+    };
+    let count = free.clone().sum_dims(&[1, 2, 3]);
+    let none = count.clone().lower_equal_elem(0.0);
+    crate::tensor::to_host((zeros * free).sum_dims(&[1, 2, 3]) / count.mask_fill(none, 1.0))
 }

@@ -46,7 +46,7 @@ pub struct Outcome {
     pub judged: Vec<Judgement>,
     /// Gradients taken for each image and restart.
     pub gradients: usize,
-    /// The share of entries of each image's first gradient that are exactly zero.
+    /// The share of entries of each image's first gradient that are exactly zero, among those that may be changed.
     pub zero_share: Option<Vec<f32>>,
     /// The observer stopped it: this is the best until then.
     pub stopped: bool,

@@ -65,11 +65,10 @@ impl ManyOptions {
 /// Runs the campaign, or goes on with it.
 pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     ensure!(
-        options.region.is_none()
-            && options.case.label.is_none()
+        options.case.label.is_none()
             && options.case.slice.is_none()
             && options.plane.is_none(),
-        "--region, --label, --slice and --plane are for one image; a data set knows its labels (`epsiloscope dataset FOLDER`)"
+        "--label, --slice and --plane are for one image; a data set knows its labels (`epsiloscope dataset FOLDER`)"
     );
     let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
     epsilons.retain(|e| *e > 0.0);
@@ -103,6 +102,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         criterion,
         seen: options.seen.is_asked_for().then_some(wanted),
         wish,
+        region: options.region.clone(),
         stop_early: options.many.stop_early,
         budget_bytes: (options.many.memory * GIB) as u64,
         device: backend.info.description.clone(),
@@ -249,6 +249,9 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
         facts.add("shown", seen.shown());
     }
     facts.add("not seen", options.seen.limit().map_or(String::new(), |limit| limit.to_string()));
+    facts.add("confined to", plan.region.clone().map_or_else(String::new, |region| {
+        format!("{region}; attacks and controls change nothing outside of it")
+    }));
     facts.add("stopped early", if plan.stop_early { "yes" } else { "no" });
     facts.add("memory", format!("{} bytes for the gradients of one batch", plan.budget_bytes));
     facts.add("rows", rows.to_string());
@@ -270,8 +273,9 @@ fn words(summary: &Summary) -> String {
                 summary.cells.iter().filter(white).filter(|c| c.data == data && c.made_on == model).collect();
             let Some(first) = of.first() else { continue };
             text += &format!(
-                "{data} on {model}: {} of {} clean images pass, mean clean score {:.3}; % of them fooled at ε\n",
-                first.passing, first.results, first.clean_score
+                "{data} on {model}: {} of {} clean images pass ({} patients, volumes or images), mean clean score {:.3}; % of them \
+                 fooled at ε, with intervals of 95 %\n",
+                first.passing, first.results, first.units, first.clean_score
             );
             text += &format!("{:<18}", "");
             epsilons.iter().for_each(|e| text += &format!("{:>9}", epsilon::short(*e)));
@@ -281,6 +285,12 @@ fn words(summary: &Summary) -> String {
                 let at = |e: Option<f64>| of.iter().copied().find(|c| c.attack == attack && c.epsilon == e);
                 epsilons.iter().for_each(|e| text += &format!("{:>9}", share(at(Some(*e)))));
                 text += &format!("{:>9}\n", share(at(None)));
+                if of.iter().any(|c| c.attack == attack && c.fooled_interval.is_some()) {
+                    let found = epsilons.iter().map(|e| at(Some(*e))).chain([at(None)]);
+                    text += &format!("{:<18}", "");
+                    found.for_each(|cell| text += &format!("{:>9}", between(cell)));
+                    text = text.trim_end().to_owned() + "\n";
+                }
             }
             let at = |e: f64| of.iter().filter(|c| c.epsilon == Some(e)).map(|c| c.control_fooled).fold(0.0, f64::max);
             text += &format!("{:<18}", "random signs");
@@ -291,6 +301,12 @@ fn words(summary: &Summary) -> String {
     }
     summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     text
+}
+
+/// The ends of a share's interval in percent: `25–50`.
+fn between(cell: Option<&Cell>) -> String {
+    let interval = cell.and_then(|c| c.fooled_interval);
+    interval.map_or_else(String::new, |[lower, upper]| format!("{:.0}–{:.0}", 100.0 * lower, 100.0 * upper))
 }
 
 /// For each attack the matrix of made on (rows) and judged on (columns), at the ε where white box is nearest to one half.

@@ -18,6 +18,8 @@ pub(super) struct Shown<'a> {
     pub method: Attack,
     pub epsilon: f64,
     pub adversarial: &'a Tensor<4>,
+    /// What moved its pixels, if anything has.
+    pub flow: Option<&'a Tensor<4>>,
     pub judged: &'a Judged,
     pub curve: Option<Curve>,
 }
@@ -25,7 +27,8 @@ pub(super) struct Shown<'a> {
 pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, String> {
     let (path, saved) = match wish {
         Export::Adversarial(path) => {
-            let saved = save_and_judge(shown.subject, shown.adversarial, shown.judged.measure, path).map_err(text)?;
+            let Shown { subject, adversarial, flow, judged, .. } = shown;
+            let saved = save_and_judge(subject, adversarial, *flow, judged.measure, path).map_err(text)?;
             (path, Some(saved))
         }
         // A job of its own.

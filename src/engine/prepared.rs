@@ -2,10 +2,9 @@
 
 use super::early::{class_plane, several};
 use super::interactive::text;
-use super::watch::{Watch, Wish};
+use super::watch::{Seen, Watch, Wish};
 use super::{CaseInfo, ClassDice, ClassScores, Event, Frame, Plane, Publish, RunEnd, Unfinished, scene};
-use crate::attack::{Attack, Step};
-use crate::model::Logits;
+use crate::attack::{Attack, Step, largest_displacement};
 use crate::study::{Adversary, Attempt, Judged, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -72,7 +71,7 @@ impl Prepared {
         tick: &Tick<'_>,
         wish: &dyn Fn() -> Wish,
         tell: &dyn Fn(Event),
-    ) -> Result<Option<(Frame, Tensor<4>, Judged)>, String> {
+    ) -> Result<Option<(Frame, Attempt, Judged)>, String> {
         let (attempt, unfinished) = match self.adversary.stopped_at(tick.epsilon) {
             Some((attempt, [done, of])) => (attempt, Some(Unfinished { done, of, stopped: true })),
             None => match self.attempt(tick, wish, tell)? {
@@ -83,11 +82,12 @@ impl Prepared {
         let judged = if self.is_original(tick.epsilon) {
             self.subject.clean.clone()
         } else {
-            self.subject.judge_moved(&attempt.image, attempt.flow.as_ref()).map_err(text)?
+            let judged = self.subject.judge_moved(&attempt.image, attempt.flow.as_ref()).map_err(text)?;
+            Judged { measure: judged.measure.with_facts(attempt.clipped, attempt.displacement), ..judged }
         };
         let frame = self.frame_of(tick, &attempt.image, &judged)?;
         let frame = Frame { unfinished, displacement: attempt.displacement, ..frame };
-        Ok(Some((frame, attempt.image, judged)))
+        Ok(Some((frame, attempt, judged)))
     }
 
     /// Runs the attack; `None` once it is given up.
@@ -100,9 +100,9 @@ impl Prepared {
         let mut watch = Watch::new(next_run(), self.method, tick.epsilon, self.adversary.objective(), tell);
         let wished = Cell::new(Wish::GoOn);
         let mut observer = |step: &Step<'_>| {
-            watch.hear(step, |image, logits, steps| {
+            watch.hear(step, |seen, steps| {
                 // A picture that cannot be made is no reason to end the attack.
-                self.under_way(tick, &image, logits, steps).ok().map(Event::Frame)
+                self.under_way(tick, seen, steps).ok().map(Event::Frame)
             });
             // What was wished for once holds for all that is left.
             if wished.get() == Wish::GoOn {
@@ -129,13 +129,14 @@ impl Prepared {
     fn under_way(
         &self,
         tick: &Tick<'_>,
-        image: &Tensor<4>,
-        logits: Logits,
+        Seen { image, logits, flow }: Seen,
         (done, of): (usize, usize),
     ) -> Result<Arc<Frame>, String> {
-        let judged = self.subject.judge_logits(image, logits).map_err(text)?;
-        let frame = self.frame_of(tick, image, &judged)?;
-        Ok(Arc::new(Frame { unfinished: Some(Unfinished { done, of, stopped: false }), ..frame }))
+        let judged = self.subject.judge_moved_logits(&image, logits, flow.as_ref()).map_err(text)?;
+        let far = flow.as_ref().map(largest_displacement).transpose().map_err(text)?;
+        let displacement = far.and_then(|all| all.first().copied());
+        let frame = self.frame_of(tick, &image, &judged)?;
+        Ok(Arc::new(Frame { unfinished: Some(Unfinished { done, of, stopped: false }), displacement, ..frame }))
     }
 
     /// What is on the screen when the adversarial image is `adversarial`.

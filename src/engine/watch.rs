@@ -66,6 +66,15 @@ pub(super) enum Wish {
     GiveUp,
 }
 
+/// What a step looked at, of one row.
+pub(super) struct Seen {
+    pub image: Tensor<4>,
+    /// What the model makes of it.
+    pub logits: Logits,
+    /// Where an attack that moves pixels took them from.
+    pub flow: Option<Tensor<4>>,
+}
+
 /// Listens to one run.
 pub(super) struct Watch<'a> {
     run: AttackRun,
@@ -94,8 +103,8 @@ impl<'a> Watch<'a> {
         Self { run, sign: objective.sign(), start: Instant::now(), told: None, spent: Duration::ZERO, tell }
     }
 
-    /// Hears a step. `picture` makes the news of one image and its logits, where it is time for them.
-    pub fn hear(&mut self, step: &Step<'_>, picture: impl FnOnce(Tensor<4>, Logits, (usize, usize)) -> Option<Event>) {
+    /// Hears a step. `picture` makes the news of what it looked at, where it is time for them.
+    pub fn hear(&mut self, step: &Step<'_>, picture: impl FnOnce(Seen, (usize, usize)) -> Option<Event>) {
         let gain = |j: &Judgement| self.sign * j.loss;
         let best = step.judged.iter().enumerate().max_by(|a, b| gain(a.1).total_cmp(&gain(b.1)));
         let Some((row, judged)) = best else { return };
@@ -109,9 +118,9 @@ impl<'a> Watch<'a> {
             return;
         }
         self.told = Some(now);
-        if let Some(event) =
-            picture(step.seen.clone().narrow(0, row, 1), row_of(step.logits, row), (step.index, step.of))
-        {
+        let one = |t: &Tensor<4>| t.clone().narrow(0, row, 1);
+        let seen = Seen { image: one(step.seen), logits: row_of(step.logits, row), flow: step.flow.map(one) };
+        if let Some(event) = picture(seen, (step.index, step.of)) {
             (self.tell)(event);
         }
         self.send(None);

@@ -21,6 +21,8 @@ pub struct Attempt {
     pub displacement: Option<f32>,
     /// And the flow that moved them, `[1, 2, h, w]`.
     pub flow: Option<Tensor<4>>,
+    /// For steps along the gradient itself: the share of the values that ball or bounds cut at the last step.
+    pub clipped: Option<f32>,
 }
 
 /// What was stopped: what it is remembered by, what it had, and after how many of its steps.
@@ -95,9 +97,10 @@ impl Adversary {
     /// # Errors
     /// If the device fails.
     pub fn attempt(&self, epsilon: f64, observer: &mut Observer<'_>) -> Result<Attempt, AttackError> {
-        let plain = |image| Attempt { image, stopped: false, displacement: None, flow: None };
+        let plain = |image| Attempt { image, stopped: false, displacement: None, flow: None, clipped: None };
         if let Some(direction) = &self.direction {
-            return Ok(plain(direction.adversarial(&self.subject.x, epsilon)));
+            let clipped = direction.clipped(&self.subject.x, epsilon)?.and_then(|all| all.first().copied());
+            return Ok(Attempt { clipped, ..plain(direction.adversarial(&self.subject.x, epsilon)) });
         }
         if epsilon == 0.0 && !self.finds_epsilon() {
             return Ok(plain(self.subject.x.clone()));
@@ -109,8 +112,9 @@ impl Adversary {
         let (model, x) = (self.subject.model.as_ref(), &self.subject.x);
         let outcome = self.attack.run(model, x, &self.objective, &[epsilon], &self.subject.options(), observer)?;
         let displacement = outcome.largest_displacement()?.and_then(|all| all.first().copied());
-        let attempt =
-            Attempt { image: outcome.adversarial, stopped: outcome.stopped, displacement, flow: outcome.flow };
+        let clipped = outcome.clipped.as_ref().and_then(|all| all.first().copied());
+        let (image, stopped) = (outcome.adversarial, outcome.stopped);
+        let attempt = Attempt { image, stopped, displacement, flow: outcome.flow, clipped };
         if attempt.stopped {
             return Ok(attempt);
         }

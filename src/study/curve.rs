@@ -23,12 +23,31 @@ pub struct Measure {
     /// and reference differ; of a class 0 or 1.
     #[serde(default)]
     pub wished: Option<f64>,
+    /// Of steps along the gradient itself (FGNM and its kin): the share of the values that ε or the bounds cut at the last step.
+    /// It is the attack's to know, not that of who judges an image.
+    #[serde(default)]
+    pub clipped: Option<f64>,
+    /// Of attacks that move pixels: the largest displacement, in pixels. The attack's to know too.
+    #[serde(default)]
+    pub displacement: Option<f64>,
 }
 
 impl Measure {
     /// How good the model is here, in [0, 1] with 1 best: P(true class) of a class, Dice of a mask. What curves bend by.
     pub fn score(&self) -> f64 {
         self.decision.map_or(self.overlap.dice, |decision| decision.probability)
+    }
+
+    /// How far an attack has got, in [0, 1] with 1 best for it: the share that is as its target wishes, or, without a target,
+    /// what is missing in the score.
+    pub fn gain(&self) -> f64 {
+        self.wished.unwrap_or_else(|| 1.0 - self.score())
+    }
+
+    /// The same of an attack of which the share `clipped` was cut, and which moved pixels by up to `displacement`.
+    #[must_use]
+    pub fn with_facts(self, clipped: Option<f32>, displacement: Option<f32>) -> Self {
+        Self { clipped: clipped.map(f64::from), displacement: displacement.map(f64::from), ..self }
     }
 
     /// The name of [`Self::score`].

@@ -256,6 +256,8 @@ mod tests {
             seen: Seen::default().with(SeenMetric::Ssim, ssim),
             decision: None,
             wished: None,
+            clipped: None,
+            displacement: None,
         }
     }
 

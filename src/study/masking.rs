@@ -3,13 +3,17 @@
 
 use super::report::epsilon;
 use super::{Adversary, Curve, CurvePoint};
-use crate::attack::{AttackError, Norm};
-use crate::tensor::to_host;
+use crate::attack::{AttackError, Norm, zero_share};
 
 /// A larger share of zeros in a gradient is a sign.
 pub const ZERO_SHARE: f64 = 0.1;
 /// Scores nearer than this are the same.
 const SAME_SCORE: f64 = 0.01;
+
+/// Whether what gains `other` does more than an attack that gains `own` (see [`Measure::gain`](super::Measure::gain)).
+pub fn does_more(other: f64, own: f64) -> bool {
+    other > own + SAME_SCORE
+}
 
 /// What is said of a gradient with so large a share of zeros, if it is a sign.
 pub fn zeros_note(share: f64) -> Option<String> {
@@ -22,23 +26,26 @@ pub fn zeros_note(share: f64) -> Option<String> {
     })
 }
 
-/// What is said where random signs do more than the attack, at the ε in `at`.
-pub fn random_note(at: &str) -> String {
+/// What is said where random signs do more than the attack, at the ε in `at`; `targeted` where what they do is to reach a target.
+pub fn random_note(at: &str, targeted: bool) -> String {
+    let does = if targeted { "reaches more of the target" } else { "does more harm" };
     format!(
-        "Random sign noise does more harm than the attack at ε = {at}. The gradient is a poor guide there (too large a step, or \
-         gradient masking): a stronger attack may break the model earlier."
+        "Random sign noise {does} than the attack at ε = {at}. The gradient is a poor guide there (too large a step, or \
+         gradient masking): a stronger attack may get farther at a smaller ε."
     )
 }
 
-/// What is said where the first step alone does more than all, at the ε in `at`.
-pub fn one_step_note(first: &str, at: &str) -> String {
+/// What is said where the first step alone does more than all, at the ε in `at`; `targeted` as for [`random_note`].
+pub fn one_step_note(first: &str, at: &str, targeted: bool) -> String {
+    let does = if targeted { "reaches more of the target" } else { "does more harm" };
     format!(
-        "One step ({first}) does more harm than all steps of the attack at ε = {at}: a sign of gradient masking, or of steps that \
+        "One step ({first}) {does} than all steps of the attack at ε = {at}: a sign of gradient masking, or of steps that \
          are too large or too few. Do not take the attack’s result for the worst case."
     )
 }
 
-/// The signs that a curve of `adversary` shows. Runs the attack's one-step form at each ε of the curve, where it has one.
+/// The signs that a curve of `adversary` shows. Runs the attack's one-step form at each ε of the curve, where it has one. With a
+/// target the share that is as wished is compared, else the score of what is true.
 ///
 /// # Errors
 /// If the device fails.
@@ -46,40 +53,39 @@ pub fn masking_notes(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>
     let (subject, attack) = (adversary.subject(), adversary.attack());
     let mut notes = Vec::new();
     if let Some((_, gradient)) = adversary.clean_gradient() {
-        let values = to_host(gradient.clone())?;
-        let zeros = values.iter().filter(|v| **v == 0.0).count() as f64 / values.len().max(1) as f64;
-        notes.extend(zeros_note(zeros));
+        let share = zero_share(gradient, subject.options().region.as_ref())?;
+        notes.extend(share.first().and_then(|share| zeros_note(f64::from(*share))));
     }
-    // With a target the score of the truth is not what the attack is after.
-    if !attack.entry().gradient || attack.entry().lowers_the_loss || subject.target.is_some() {
+    if !attack.entry().gradient || attack.entry().lowers_the_loss {
         return Ok(notes);
     }
+    let targeted = subject.target.is_some();
     let listed = |points: Vec<&CurvePoint>| {
         let names: Vec<String> = points.iter().map(|p| epsilon::short(p.epsilon)).collect();
         names.join(", ")
     };
     let stronger = |p: &&CurvePoint| {
         let control = curve.control.iter().find(|c| (c.epsilon - p.epsilon).abs() < epsilon::SAME);
-        control.is_some_and(|c| c.measure.score() < p.measure.score() - SAME_SCORE)
+        control.is_some_and(|c| does_more(c.measure.gain(), p.measure.gain()))
     };
     // Signs of the L∞ norm of another attack are far longer than it: that they do more is no sign.
     let comparable = attack.norm() == Some(Norm::Linf);
     let at = listed(curve.points.iter().filter(|_| comparable).filter(stronger).collect());
     if !at.is_empty() {
-        notes.push(random_note(&at));
+        notes.push(random_note(&at, targeted));
     }
     if let Some(first) = attack.one_step() {
         let one = Adversary::new(subject.clone(), first)?;
         let mut better = Vec::new();
         for point in curve.points.iter().filter(|p| p.epsilon > 0.0) {
-            let score = subject.judge(&one.at_last(point.epsilon)?)?.measure.score();
-            if score < point.measure.score() - SAME_SCORE {
+            let gain = subject.judge(&one.at_last(point.epsilon)?)?.measure.gain();
+            if does_more(gain, point.measure.gain()) {
                 better.push(point);
             }
         }
         let at = listed(better);
         if !at.is_empty() {
-            notes.push(one_step_note(&first.to_string(), &at));
+            notes.push(one_step_note(&first.to_string(), &at, targeted));
         }
     }
     Ok(notes)

@@ -21,7 +21,7 @@ pub use decision::Decision;
 pub use epsilon_window::{
     EpsilonWindow, MeasuredInterval, MeasuredPoint, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
 };
-pub use masking::{ZERO_SHARE, masking_notes, one_step_note, random_note, zeros_note};
+pub use masking::{ZERO_SHARE, does_more, masking_notes, one_step_note, random_note, zeros_note};
 pub use seen::{Limit, Seen, SeenMetric, SeenPlan, SeenWanted};
 pub use subject::{Judged, Subject};
 pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};

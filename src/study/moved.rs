@@ -3,7 +3,7 @@
 
 use super::{Judged, Subject};
 use crate::attack::moved_label;
-use crate::model::ModelError;
+use crate::model::{Logits, ModelError};
 use burn::tensor::Tensor;
 
 impl Subject {
@@ -13,7 +13,19 @@ impl Subject {
     /// # Errors
     /// As there.
     pub fn judge_moved(&self, image: &Tensor<4>, flow: Option<&Tensor<4>>) -> Result<Judged, ModelError> {
-        let logits = self.model.logits(image.clone())?;
+        self.judge_moved_logits(image, self.model.logits(image.clone())?, flow)
+    }
+
+    /// [`Subject::judge_moved`] of an image whose logits are known already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn judge_moved_logits(
+        &self,
+        image: &Tensor<4>,
+        logits: Logits,
+        flow: Option<&Tensor<4>>,
+    ) -> Result<Judged, ModelError> {
         let Some(flow) = flow.filter(|_| self.class.is_none()) else { return self.judge_logits(image, logits) };
         let still = self.judge_logits(image, logits.clone())?;
         let mut moved = self.judge_against(image, logits, &moved_label(flow, &self.reference)?)?;

@@ -380,7 +380,7 @@ impl Judged {
                 let (error, confusion) =
                     metric::segmentation(compared.reference, compared.positive, &on_host, &predicted.classes);
                 let overlap = confusion.overlap();
-                let measure = Measure { error, overlap, distortion, seen, decision: None, wished };
+                let measure = Measure { error, overlap, distortion, seen, decision: None, wished, clipped: None, displacement: None };
                 Self { probability, on_host, image, predicted, classified: None, measure }
             }
             Output::Class(found) => {
@@ -395,6 +395,8 @@ impl Judged {
                     seen,
                     decision: Some(decision),
                     wished: compared.wished(&one_pixel(found.predicted), Some(&found)),
+                    clipped: None,
+                    displacement: None,
                 };
                 let probability = decision.probability as f32;
                 Self {

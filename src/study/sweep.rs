@@ -183,6 +183,7 @@ impl Sweep {
             return Ok(None);
         }
         let measure = self.judged(epsilon, &found.image, found.flow.as_ref())?;
+        let measure = measure.with_facts(found.clipped, found.displacement);
         let epsilon = if epsilon < 0.0 { measure.distortion.linf } else { epsilon };
         Ok(Some((CurvePoint { epsilon, measure, seconds: 0.0 }, found.displacement)))
     }

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-fn cases(count: usize) -> Vec<Arc<Case>> {
+pub fn cases(count: usize) -> Vec<Arc<Case>> {
     let attacks = Attacks::open();
     let labels = attacks.labels(count);
     let values = &attacks.values("x")[..count * 144];
@@ -29,7 +29,7 @@ fn cases(count: usize) -> Vec<Arc<Case>> {
     values.chunks(144).zip(&labels).map(case).collect()
 }
 
-fn cnn(device: &Device) -> Arc<dyn Model> {
+pub fn cnn(device: &Device) -> Arc<dyn Model> {
     Arc::new(Cnn::new(&Attacks::open(), device))
 }
 
@@ -141,7 +141,7 @@ fn a_window_in_hounsfield_units_needs_its_bounds() {
 }
 
 /// Folders of two classes with images of two sizes.
-fn folder(path: &Path) {
+pub fn folder(path: &Path) {
     let attacks = Attacks::open();
     let labels = attacks.labels(8);
     for (i, (values, label)) in attacks.values("x").chunks(144).zip(labels).enumerate() {
@@ -153,7 +153,7 @@ fn folder(path: &Path) {
     }
 }
 
-fn plan(path: &Path, device: &Device) -> CampaignPlan {
+pub fn plan(path: &Path, device: &Device) -> CampaignPlan {
     let set = Dataset::find(path, &AtomicBool::new(false), &|_| {}).unwrap();
     let other = Plain::classes(vec![vec![4.0], vec![-3.0], vec![0.5], vec![0.1]], vec![0.1, 0.9, -0.1, 0.0], device);
     let models = [("cnn", cnn(device)), ("plain", Arc::new(other) as Arc<dyn Model>)];
@@ -178,6 +178,7 @@ fn plan(path: &Path, device: &Device) -> CampaignPlan {
         criterion: Criterion::Misclassified,
         seen: None,
         wish: Wish::Untargeted,
+        region: None,
         stop_early: false,
         // Three images of 12² at once.
         budget_bytes: 3 * 144 * 64,

@@ -2,7 +2,7 @@
 
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judged, Judgement};
-use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step};
 use crate::attack::{Attack, AttackError, Norm, Weighting};
 use crate::tensor::to_host;
 use burn::tensor::{Bool, Tensor, TensorData};
@@ -180,7 +180,7 @@ impl Method for Apgd {
         let sign = rows.objective.sign();
         let start = self.start(rows);
         let Judged { judged, gradient, .. } = rows.gradient(&start, &rows.objective, Weighting::Plain)?;
-        let zeros = zero_share(&gradient)?;
+        let zeros = rows.zero_share(&gradient)?;
         let first = |(judged, epsilon): (&Judgement, f32)| {
             let gain = sign * judged.loss;
             let found = (rows.succeeds(judged), gain);
@@ -233,6 +233,7 @@ impl Method for Apgd {
                 seen: &seen,
                 logits: &logits,
                 adversarial: &run.found,
+                flow: None,
             };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;

@@ -3,7 +3,7 @@
 use super::adam::Adam;
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judgement, gradient_of};
-use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step};
 use crate::attack::{Attack, AttackError, Weighting};
 use crate::model::{Logits, ModelError, Task};
 use crate::tensor::to_host;
@@ -155,7 +155,7 @@ impl Method for CarliniWagner {
                 let now = self.stand(here, &space, &w, share)?;
                 gradients += 1;
                 if zeros.is_none() {
-                    zeros = Some(zero_share(&now.gradient)?);
+                    zeros = Some(here.clean_zero_share()?);
                 }
                 w = adam.step(w, now.gradient);
                 let mut better = Vec::with_capacity(live.index.len());
@@ -180,7 +180,7 @@ impl Method for CarliniWagner {
                     judged: &now.judged,
                     seen: &now.image,
                     logits: &now.logits,
-                    adversarial: &best_image,
+                    adversarial: &best_image, flow: None,
                 };
                 if observer(&told).is_break() {
                     let (stopped, adversarial) = (index < of, live.whole(best_image));

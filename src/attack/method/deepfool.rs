@@ -2,7 +2,7 @@
 
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::gradient_of;
-use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step};
 use crate::attack::{Attack, AttackError, Norm, Objective};
 use crate::model::{Head, Logits, ModelError, Task};
 use crate::tensor::to_host;
@@ -154,7 +154,7 @@ impl Method for DeepFool {
             let Boundary { mut distance, mut gradient, hits } = self.boundary(here, &image, classes.as_deref())?;
             gradients += 1;
             if zeros.is_none() {
-                zeros = Some(zero_share(&gradient)?);
+                zeros = Some(here.clean_zero_share()?);
             }
             let done: Vec<bool> = hits.iter().map(|&hits| hits >= share).collect();
             if let Some(left) = live.retire(&done, &image) {
@@ -181,7 +181,7 @@ impl Method for DeepFool {
                 judged: &judged,
                 seen: &image,
                 logits: &logits,
-                adversarial: &image,
+                adversarial: &image, flow: None,
             };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;

@@ -2,12 +2,12 @@
 //! segmentation are one method with other settings.
 
 use super::best::BestSoFar;
+use crate::attack::direction::cut_share;
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::norm::rescaled;
 use crate::attack::objective::Judged;
-use crate::attack::rows::{Found, Method, Observer, Rows, Step, zero_share};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step};
 use crate::attack::{Attack, AttackError, Direction, Norm, Weighting};
-use crate::tensor::to_host;
 use burn::tensor::Tensor;
 
 /// Where the first step starts.
@@ -200,7 +200,7 @@ impl Method for Descent {
                 here.gradient(&x, &here.objective, self.scheme.at(t, self.steps))?;
             gradients += 1;
             if t == 0 {
-                zeros = Some(zero_share(&g)?);
+                zeros = Some(here.zero_share(&g)?);
             }
             let done: Vec<bool> = judged.iter().map(|j| here.is_done(j)).collect();
             if let Some(left) = live.retire(&done, &x) {
@@ -229,11 +229,11 @@ impl Method for Descent {
             let moved = seen.clone() + self.way(g) * (here.ball.epsilon.clone() * self.step);
             x = here.ball.project(moved.clone());
             if let Some(clipped) = &mut clipped {
-                let cut = to_host(moved.not_equal(x.clone()).float().mean_dims(&[1, 2, 3]))?;
+                let cut = cut_share(moved, x.clone())?;
                 live.index.iter().zip(cut).for_each(|(&row, cut)| clipped[row] = cut);
             }
             let told =
-                Step { index: t + 1, of: self.steps, judged: &judged, seen: &seen, logits: &logits, adversarial: &x };
+                Step { index: t + 1, of: self.steps, judged: &judged, seen: &seen, logits: &logits, adversarial: &x, flow: None };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;
                 if stopped {
@@ -254,8 +254,9 @@ impl Method for Descent {
         }
         let Judged { judged, gradient: g, .. } = rows.gradient(&rows.x, &rows.objective, self.scheme.at(0, 1))?;
         let direction = self.way(g.clone() * self.sign(rows));
+        let wished = (self.way == Way::Scaled).then(|| direction.clone());
         let direction = if self.held { direction.clamp(-1.0, 1.0) } else { direction };
         let loss = judged.iter().map(|j| j.loss).sum();
-        Ok(Some(Direction { direction, held: self.held, gradient: Some(g), loss: Some(loss) }))
+        Ok(Some(Direction { direction, held: self.held, wished, gradient: Some(g), loss: Some(loss) }))
     }
 }

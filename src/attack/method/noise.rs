@@ -27,7 +27,7 @@ impl Noise {
             Self::Signs => Random::sign,
             Self::Gaussian => Random::normal,
         });
-        Direction { direction: rows.inside(noise), held: self == Self::Signs, gradient: None, loss: None }
+        Direction { direction: rows.inside(noise), held: self == Self::Signs, wished: None, gradient: None, loss: None }
     }
 }
 

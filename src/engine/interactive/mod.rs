@@ -19,8 +19,7 @@ use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Pro
 use crate::attack::Attack;
 use crate::data::Dataset;
 use crate::model::{About, Model};
-use crate::study::{Judged, Subject, SweepPlan};
-use burn::tensor::Tensor;
+use crate::study::{Attempt, Judged, Subject, SweepPlan};
 use first::FirstShown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -79,7 +78,7 @@ pub(super) struct Worker {
     info: Option<Arc<CaseInfo>>,
     prepared: Option<Prepared>,
     /// The present adversarial image, for exports.
-    shown: Option<(f64, Tensor<4>, Judged)>,
+    shown: Option<(f64, Attempt, Judged)>,
     /// What the newest frame was made of: what is gone back to where its successor cannot be computed.
     good: Option<Good>,
     /// A label that waits for its image, which is being read.
@@ -329,7 +328,7 @@ impl Worker {
         let tell = |event| self.outbox.send(event);
         let found =
             prepared.frame(&Tick { case: &info, epsilon: self.epsilon, start, publish: &publish }, &wish, &tell)?;
-        let Some((frame, adversarial, judged)) = found else {
+        let Some((frame, attempt, judged)) = found else {
             self.interrupted = true;
             return Ok(());
         };
@@ -347,7 +346,7 @@ impl Worker {
         {
             self.good = Some(Good { backend, model, scene, info, frame: frame.clone() });
         }
-        self.shown = Some((self.epsilon, adversarial, judged));
+        self.shown = Some((self.epsilon, attempt, judged));
         self.early_shown = false;
         self.outbox.send(Event::Frame(frame));
         Ok(())
@@ -355,7 +354,7 @@ impl Worker {
 
     fn export(&self, wish: super::Export) -> Result<(), String> {
         let prepared = self.prepared.as_ref().ok_or("there is no picture yet")?;
-        let (epsilon, adversarial, judged) = self.shown.as_ref().ok_or("there is no picture yet")?;
+        let (epsilon, attempt, judged) = self.shown.as_ref().ok_or("there is no picture yet")?;
         let scene = self.scene.as_ref().ok_or("there is no picture yet")?;
         let label = scene.label.as_ref().and_then(|(_, path)| path.as_deref());
         for open in [scene.stack.path.as_deref(), label].into_iter().flatten() {
@@ -373,7 +372,8 @@ impl Worker {
             subject: &prepared.subject,
             method: prepared.method,
             epsilon: *epsilon,
-            adversarial,
+            adversarial: &attempt.image,
+            flow: attempt.flow.as_ref(),
             judged,
             curve: self.jobs.curve(prepared.generation),
         };

@@ -77,6 +77,15 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// A share with its interval, if it has one: `12.5 % (3.1 to 25.0)`.
+fn with_interval(share: f64, interval: Option<[f64; 2]>) -> String {
+    let [lower, upper] = interval.unwrap_or_default().map(|end| 100.0 * end);
+    match interval {
+        Some(_) => format!("{} ({lower:.1} to {upper:.1})", percent(share)),
+        None => percent(share),
+    }
+}
+
 fn lead(summary: &Summary, criterion: &str) -> String {
     let white = summary.cells.iter().filter(|c| c.made_on == c.judged_on);
     let strongest = white.max_by(|a, b| a.broken.total_cmp(&b.broken));
@@ -88,7 +97,7 @@ fn lead(summary: &Summary, criterion: &str) -> String {
          To fail: {criterion}.",
         title(&cell.attack),
         cell.made_on,
-        percent(cell.broken),
+        with_interval(cell.broken, cell.broken_interval),
         cell.passing,
         percent(cell.control_fooled)
     )
@@ -200,7 +209,7 @@ fn table(summary: &Summary, score: &str) -> Markup {
             h2 { "Numbers" }
             .scroll { table {
                 thead { tr {
-                    th.word { "data" } th.word { "attack" } th.word { "made on" } th.word { "judged on" } th { "ε" } th { "results" } th { "pass" }
+                    th.word { "data" } th.word { "attack" } th.word { "made on" } th.word { "judged on" } th { "ε" } th { "results" } th { "pass" } th { "of" }
                     th { "fooled" } th { "random" } th { "broken" } th { (score) " clean" } th { "attack" } th { "± sd" } th { "random" }
                     th { "L∞" } th { "L2" } @if wished { th { "as wished" } }
                 } }
@@ -209,8 +218,10 @@ fn table(summary: &Summary, score: &str) -> Markup {
                         tr {
                             td.word { (c.data) } td.word { (attack_name(c)) } td.word { (c.made_on) } td.word { (c.judged_on) }
                             th scope="row" { (c.epsilon.map_or_else(|| "found".to_owned(), epsilon::levels)) }
-                            td { (c.results) } td { (c.passing) } td { (percent(c.fooled)) } td.soft { (percent(c.control_fooled)) }
-                            td { (percent(c.broken)) } td { (format!("{:.3}", c.clean_score)) } td { (format!("{:.3}", c.score)) }
+                            td { (c.results) } td { (c.passing) } td.soft { (c.units) }
+                            td { (with_interval(c.fooled, c.fooled_interval)) }
+                            td.soft { (with_interval(c.control_fooled, c.control_interval)) }
+                            td { (with_interval(c.broken, c.broken_interval)) } td { (format!("{:.3}", c.clean_score)) } td { (format!("{:.3}", c.score)) }
                             td.soft { (format!("{:.3}", c.deviation)) } td.soft { (format!("{:.3}", c.control_score)) }
                             td { (epsilon::fraction(c.norms[0])) } td { (format!("{:.3}", c.norms[1])) }
                             @if wished { td { (c.wished.map_or_else(|| "–".to_owned(), percent)) } }
@@ -229,6 +240,8 @@ fn definitions(criterion: &str, score: &str) -> Markup {
             h2 { "What the numbers mean" }
             dl {
                 dt { "results" } dd { "Images times seeds. Pass: those whose original passes the criterion; all shares are of these." }
+                dt { "of" } dd { "How many patients those that pass are of; volumes where the data set tells no patients, else images." }
+                dt { "(… to …)" } dd { "The interval of 95 % of a share, in percent: the bootstrap over those patients, volumes or images, each drawn with all its images and seeds. Of few it is too narrow; of fewer than two there is none." }
                 dt { "fooled" } dd { "The adversarial image fails: " (criterion) "." }
                 dt { "random" } dd { "The control: random signs of the same L∞ norm on the same image, on the judging model." }
                 dt { "broken" } dd { "The original passes, the adversarial image fails, and random signs do not." }

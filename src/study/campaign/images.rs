@@ -29,6 +29,8 @@ pub struct Opened {
     pub mask: Option<(Arc<LabelStack>, usize)>,
     /// A fingerprint of pixels and label.
     pub id: String,
+    /// Its patient or case, if the data set tells; else its volume, if it is a slice of one; else empty.
+    pub group: String,
 }
 
 impl Opened {
@@ -68,6 +70,15 @@ impl Reader {
             Some(bounds) if bounds != opened.stack.bounds => opened.stack.with_bounds(bounds)?,
             _ => (*opened.stack).clone(),
         };
+        let group = from.set.entries.get(index).map_or_else(String::new, |entry| match &entry.group {
+            Some(group) => group.to_string(),
+            None if stack.slices > 1 => {
+                let file = entry.image.file.strip_prefix(&from.set.path).ok().filter(|path| !path.as_os_str().is_empty());
+                let name = file.map(|path| path.display().to_string());
+                name.unwrap_or_else(|| from.set.name.clone())
+            }
+            None => String::new(),
+        });
         let case = Case::from_slice(&stack, opened.slice, opened.name)?;
         let mut print = Fingerprint::default();
         case.image.pixels.iter().for_each(|v| print.add(&v.to_le_bytes()));
@@ -78,7 +89,7 @@ impl Reader {
             values.iter().for_each(|v| print.add(&v.to_le_bytes()));
         }
         let mask = opened.mask.map(|mask| (mask, opened.slice));
-        Ok(Opened { case: Arc::new(case), mask, id: print.text() })
+        Ok(Opened { case: Arc::new(case), mask, id: print.text(), group })
     }
 }
 

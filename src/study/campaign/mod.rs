@@ -4,6 +4,7 @@
 
 mod html;
 mod images;
+mod interval;
 mod plan;
 mod row;
 mod run;
@@ -14,6 +15,7 @@ mod windows_html;
 
 pub use html::campaign_html;
 pub use images::{CampaignSet, Fingerprint, Opened};
+pub use interval::share_interval;
 pub use plan::{CampaignModel, CampaignPlan, Wish};
 pub use row::{Row, RowKey};
 pub use run::{CampaignError, one_task, run};

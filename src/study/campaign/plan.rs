@@ -83,6 +83,8 @@ pub struct CampaignPlan {
     pub seen: Option<SeenWanted>,
     /// What attacks wish.
     pub wish: Wish,
+    /// The part of each image that attacks and control may change, as [`Region::parse`](crate::data::Region::parse) reads it.
+    pub region: Option<String>,
     /// An image is left alone once it is as the attack wants it.
     pub stop_early: bool,
     /// Memory that gradients of one batch may take, which picks how many images run together.

@@ -4,7 +4,7 @@ use crate::study::Measure;
 use crate::study::report::{MEASURE_COLUMNS, measure_cells};
 
 /// The columns that a row is keyed by: all that it depends on.
-pub const KEY: [&str; 20] = [
+pub const KEY: [&str; 21] = [
     "data",
     "image",
     "image_id",
@@ -14,6 +14,7 @@ pub const KEY: [&str; 20] = [
     "epsilon",
     "seed",
     "target",
+    "region",
     "made_on",
     "made_on_id",
     "judged_on",
@@ -28,8 +29,18 @@ pub const KEY: [&str; 20] = [
 ];
 
 /// The columns of what was found, before those of the measure.
-const FOUND: [&str; 8] =
-    ["reference", "clean_passes", "fails", "control_fails", "broken", "clean_score", "score", "control_score"];
+const FOUND: [&str; 10] = [
+    "group",
+    "reference",
+    "clean_passes",
+    "fails",
+    "control_fails",
+    "broken",
+    "clean_score",
+    "score",
+    "control_score",
+    "control_as_wished",
+];
 
 /// The columns after those of the measure.
 const LAST: [&str; 2] = ["gradients", "zero_share"];
@@ -54,9 +65,11 @@ pub struct Row {
 
 /// What was found, as it goes into a row.
 pub(super) struct Found<'a> {
+    /// What the image must not be parted from in statistics: its patient, or its volume; empty for an image by itself.
+    pub group: &'a str,
     pub reference: &'static str,
     pub clean: &'a Measure,
-    pub measure: &'a Measure,
+    pub measure: Measure,
     pub control: &'a Measure,
     pub clean_passes: bool,
     pub fails: bool,
@@ -69,6 +82,7 @@ impl Found<'_> {
     pub fn row(&self, key: RowKey) -> Row {
         let flag = |yes: bool| u8::from(yes).to_string();
         let mut found = vec![
+            self.group.to_owned(),
             self.reference.to_owned(),
             flag(self.clean_passes),
             flag(self.fails),
@@ -77,8 +91,9 @@ impl Found<'_> {
             self.clean.score().to_string(),
             self.measure.score().to_string(),
             self.control.score().to_string(),
+            self.control.wished.map(|share| share.to_string()).unwrap_or_default(),
         ];
-        found.extend(measure_cells(self.measure));
+        found.extend(measure_cells(&self.measure));
         found.push(self.gradients.to_string());
         found.push(self.zero_share.map(|share| share.to_string()).unwrap_or_default());
         Row { key, found }

@@ -2,13 +2,13 @@
 
 use super::images::{Opened, Reader};
 use super::row::{Found, RowKey};
-use super::{CampaignModel, CampaignPlan, CampaignSet, Table, TableError};
+use super::{CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Table, TableError};
 use crate::attack::{
-    Attack, EpsilonMeaning, Norm, Objective, Options, Reference, largest_displacement, random_flow, warped,
+    Attack, EpsilonMeaning, Norm, Objective, Options, Reference, largest_displacement, random_flow, warped, zero_share,
 };
-use crate::data::LabelMap;
+use crate::data::{LabelMap, Region};
 use crate::model::Task;
-use crate::study::report::{Criterion, ReportError};
+use crate::study::report::ReportError;
 use crate::study::{Judged, Measure, Seen, Subject, Truth};
 use burn::tensor::{Tensor, TensorData};
 
@@ -61,7 +61,7 @@ pub fn run(
                     let shape = |o: &Opened| (o.case.image.channels, o.case.size());
                     if chunk.first().is_some_and(|first| shape(first) != shape(&opened)) {
                         done += chunk.len() * each;
-                        Chunk { plan, set, images: std::mem::take(&mut chunk) }.run(table, &mut maps)?;
+                        Chunk::new(plan, set, std::mem::take(&mut chunk))?.run(table, &mut maps)?;
                         told(done, total);
                     }
                     chunk.push(opened);
@@ -74,7 +74,7 @@ pub fn run(
             let full = chunk.first().is_some_and(|first| chunk.len() as u64 >= together(plan, first));
             if !chunk.is_empty() && (full || entries.peek().is_none()) {
                 done += chunk.len() * each;
-                Chunk { plan, set, images: std::mem::take(&mut chunk) }.run(table, &mut maps)?;
+                Chunk::new(plan, set, std::mem::take(&mut chunk))?.run(table, &mut maps)?;
                 told(done, total);
             }
         }
@@ -95,6 +95,10 @@ struct Chunk<'a> {
     plan: &'a CampaignPlan,
     set: &'a CampaignSet,
     images: Vec<Opened>,
+    /// What may be changed.
+    region: Option<Region>,
+    /// What the key calls that.
+    region_name: String,
 }
 
 /// What an attack made of the images of a chunk at one ε.
@@ -106,6 +110,29 @@ struct Made {
     flow: Option<Tensor<4>>,
     gradients: usize,
     zero_share: Option<Vec<f32>>,
+    /// Of steps along the gradient itself: the share of values that were cut.
+    clipped: Option<Vec<f32>>,
+}
+
+impl<'a> Chunk<'a> {
+    fn new(plan: &'a CampaignPlan, set: &'a CampaignSet, images: Vec<Opened>) -> Result<Self, CampaignError> {
+        let mut chunk = Self { plan, set, images, region: None, region_name: String::new() };
+        if let (Some(text), Some(first)) = (&plan.region, chunk.images.first()) {
+            let [height, width] = first.case.size();
+            let of = |error: crate::data::DataError| CampaignError::Image {
+                image: first.case.name.clone(),
+                cause: error.to_string(),
+            };
+            let region = Region::parse(text, height, width).map_err(of)?;
+            // Another mask under the same name is another region.
+            let typed = text.split(',').all(|part| part.trim().parse::<usize>().is_ok());
+            let mut print = Fingerprint::default();
+            region.weights().iter().for_each(|w| print.add(&w.to_le_bytes()));
+            chunk.region_name = if typed { text.clone() } else { format!("{text} {}", print.text()) };
+            chunk.region = Some(region);
+        }
+        Ok(chunk)
+    }
 }
 
 impl Chunk<'_> {
@@ -165,7 +192,7 @@ impl Chunk<'_> {
         let subjects = Subject::all(cases, &model.model).map_err(failed)?;
         let aimed = |subject: Subject| {
             let target = self.plan.wish.target(&subject);
-            subject.with_target(target)
+            Ok(subject.with_target(target)?.confined(self.region.clone()))
         };
         subjects.into_iter().map(aimed).collect::<Result<_, _>>().map_err(failed)
     }
@@ -202,6 +229,7 @@ impl Chunk<'_> {
                         epsilon.clone(),
                         seed.to_string(),
                         plan.wish.name(),
+                        self.region_name.clone(),
                         made_on.name.clone(),
                         made_on.id.clone(),
                         judge.name.clone(),
@@ -229,7 +257,7 @@ impl Chunk<'_> {
         let options = Options {
             stop_at: self.plan.stop_early.then(|| attack.get("share").map_or(share, |s| s as f32)),
             budget_bytes: self.plan.budget_bytes,
-            ..Options::default()
+            ..first.options()
         };
         let epsilons = self.epsilons(attack);
         let model = first.model.as_ref();
@@ -240,17 +268,20 @@ impl Chunk<'_> {
             && let Some(direction) = attack.direction(model, &x, &objective(subjects, 1), &options).map_err(failed)?
         {
             let zero_share = match &direction.gradient {
-                Some(gradient) => Some(zero_shares(gradient, subjects.len()).map_err(ReportError::from)?),
+                Some(gradient) => Some(zero_share(gradient, options.region.as_ref()).map_err(ReportError::from)?),
                 None => None,
             };
-            let made = |(cell, epsilon): (String, f64)| Made {
-                epsilon: cell,
-                adversarial: direction.adversarial(&x, epsilon),
-                flow: None,
-                gradients: usize::from(direction.gradient.is_some()),
-                zero_share: zero_share.clone(),
+            let made = |(cell, epsilon): (String, f64)| {
+                Ok(Made {
+                    epsilon: cell,
+                    adversarial: direction.adversarial(&x, epsilon),
+                    flow: None,
+                    gradients: usize::from(direction.gradient.is_some()),
+                    zero_share: zero_share.clone(),
+                    clipped: direction.clipped(&x, epsilon).map_err(ReportError::from)?,
+                })
             };
-            return Ok(epsilons.into_iter().map(made).collect());
+            return epsilons.into_iter().map(made).collect();
         }
         let many = epsilons.len();
         let all: Vec<f64> = epsilons.iter().flat_map(|(_, e)| vec![*e; subjects.len()]).collect();
@@ -267,6 +298,7 @@ impl Chunk<'_> {
                 flow: outcome.flow.as_ref().map(|flow| flow.clone().narrow(0, i * n, n)),
                 gradients: outcome.gradients,
                 zero_share: outcome.zero_share.as_ref().map(|all| all[i * n..(i + 1) * n].to_vec()),
+                clipped: outcome.clipped.as_ref().map(|all| all[i * n..(i + 1) * n].to_vec()),
             })
             .collect())
     }
@@ -286,16 +318,16 @@ impl Chunk<'_> {
         let Some(first) = subjects.first() else { return Ok(Vec::new()) };
         let x = Tensor::cat(subjects.iter().map(|s| s.x.clone()).collect(), 0);
         let signs = Attack::random_sign(seed).map_err(failed)?;
-        let signs = signs.direction(first.model.as_ref(), &x, &objective(subjects, 1), &Options::default());
+        let signs = signs.direction(first.model.as_ref(), &x, &objective(subjects, 1), &first.options());
         let signs = signs.map_err(failed)?.map(|d| d.direction).unwrap_or_else(|| x.zeros_like());
-        let criterion = self.plan.criterion;
+        let region = first.options().region;
         let mut rows = Vec::with_capacity(keys.len());
         let mut keys = keys.iter();
         for made in made {
-            let (control, moved) = match &made.flow {
-                Some(flow) => {
-                    let pixels = largest_displacement(flow).map_err(model_failed)?;
-                    let flow = random_flow(&x, &pixels, seed, None).map_err(model_failed)?;
+            let pixels = made.flow.as_ref().map(largest_displacement).transpose().map_err(model_failed)?;
+            let (control, moved) = match &pixels {
+                Some(pixels) => {
+                    let flow = random_flow(&x, pixels, seed, region.as_ref()).map_err(model_failed)?;
                     (warped(&x, flow.clone()), Some(flow))
                 }
                 None => (self.control(attack, made, &x, &signs).map_err(model_failed)?, None),
@@ -309,12 +341,13 @@ impl Chunk<'_> {
                 let shown = shown.get_or_insert_with(|| self.seen(judges, &attacked));
                 for (i, ((subject, attacked), control)) in judges.iter().zip(&attacked).zip(&controls).enumerate() {
                     let Some(key) = keys.next() else { continue };
-                    let zero_share = made.zero_share.as_ref().and_then(|all| all.get(i).copied());
                     let seen = shown.get(i).copied().unwrap_or_default();
-                    let measure = Measure { seen, ..attacked.measure };
-                    rows.push(
-                        found(criterion, subject, &measure, control, made.gradients, zero_share).row(key.clone()),
-                    );
+                    let of = |all: &Option<Vec<f32>>| all.as_ref().and_then(|all| all.get(i).copied());
+                    let measure = Measure { seen, ..attacked.measure }.with_facts(of(&made.clipped), of(&pixels));
+                    let group = self.images.get(i).map_or("", |image| image.group.as_str());
+                    let judged = (&subject.clean.measure, measure, &control.measure);
+                    let found = self.found(subject.reference_kind, group, judged, made.gradients, of(&made.zero_share));
+                    rows.push(found.row(key.clone()));
                 }
             }
         }
@@ -328,6 +361,33 @@ impl Chunk<'_> {
             judged.measure_seen(subject, &wanted.plan(subject.case.bounds)).seen
         };
         subjects.iter().zip(attacked).map(of).collect()
+    }
+
+    /// What a row says of the original, the adversarial image and its control.
+    fn found<'b>(
+        &self,
+        reference: Reference,
+        group: &'b str,
+        (clean, measure, control): (&'b Measure, Measure, &'b Measure),
+        gradients: usize,
+        zero_share: Option<f32>,
+    ) -> Found<'b> {
+        let criterion = self.plan.criterion;
+        Found {
+            group,
+            reference: match reference {
+                Reference::Label => "label",
+                Reference::CleanPrediction => "clean prediction",
+            },
+            clean,
+            clean_passes: !criterion.clean_fails(clean),
+            fails: criterion.fails(clean, &measure),
+            control_fails: criterion.fails(clean, control),
+            measure,
+            control,
+            gradients,
+            zero_share,
+        }
     }
 
     /// Random signs as strong as the attack, in L∞.
@@ -345,31 +405,6 @@ impl Chunk<'_> {
         };
         let strength = Tensor::<4>::from_data(TensorData::new(strength, [n, 1, 1, 1]), &x.device());
         Ok((x.clone() + signs.clone() * strength).clamp(0.0, 1.0))
-    }
-}
-
-fn found<'a>(
-    criterion: Criterion,
-    subject: &'a Subject,
-    measure: &'a Measure,
-    control: &'a Judged,
-    gradients: usize,
-    zero_share: Option<f32>,
-) -> Found<'a> {
-    let clean = &subject.clean.measure;
-    Found {
-        reference: match subject.reference_kind {
-            Reference::Label => "label",
-            Reference::CleanPrediction => "clean prediction",
-        },
-        clean,
-        measure,
-        control: &control.measure,
-        clean_passes: !criterion.clean_fails(clean),
-        fails: criterion.fails(clean, measure),
-        control_fails: criterion.fails(clean, &control.measure),
-        gradients,
-        zero_share,
     }
 }
 
@@ -394,12 +429,6 @@ fn objective(subjects: &[Subject], times: usize) -> Objective {
         };
         Objective::masks(card.head, card.positive_class, &repeated().map(mask).collect::<Vec<_>>(), &device)
     })
-}
-
-/// The share of zeros of each image's gradient.
-fn zero_shares(gradient: &Tensor<4>, images: usize) -> Result<Vec<f32>, crate::model::ModelError> {
-    let zeros = gradient.clone().equal_elem(0.0).float().mean_dims(&[1, 2, 3]).reshape([images]);
-    crate::tensor::to_host::<1>(zeros)
 }
 
 /// Models that answer alike: all of one task.

@@ -1,7 +1,9 @@
 //! A campaign in figures: over the images and seeds of a data set, for each attack, pair of models and ε.
 
 use super::Row;
-use crate::study::masking::{ZERO_SHARE, one_step_note, random_note, zeros_note};
+use super::interval::share_interval;
+use crate::attack::Attack;
+use crate::study::masking::{does_more, one_step_note, random_note, zeros_note};
 use crate::study::report::epsilon;
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,6 +16,12 @@ pub struct Cell {
     pub attack: String,
     /// Its parameters without the seed: `steps=10 step=0`.
     pub parameters: String,
+    /// The norm that ε bounds; empty where it bounds none.
+    pub norm: String,
+    /// What it wishes; `none` without a target.
+    pub target: String,
+    /// What it may change; empty for the whole image.
+    pub region: String,
     /// The model that the attack saw.
     pub made_on: String,
     /// The model that was to be fooled.
@@ -24,12 +32,20 @@ pub struct Cell {
     pub results: usize,
     /// Those whose clean image passes the criterion.
     pub passing: usize,
-    /// Of those, the share that fails under the attack (for classes the fooling rate among what was right).
+    /// How many patients, volumes or images by themselves those are of: what the intervals are over.
+    pub units: usize,
+    /// Of those that pass, the share that fails under the attack (for classes the fooling rate among what was right).
     pub fooled: f64,
-    /// Of those, the share that fails under random signs of the same L∞ norm.
+    /// Its interval of 95 %, see [`share_interval`]; none for fewer than two units.
+    pub fooled_interval: Option<[f64; 2]>,
+    /// Of those that pass, the share that fails under random signs of the same L∞ norm.
     pub control_fooled: f64,
-    /// Of those, the share that the attack breaks and random signs do not.
+    /// Its interval of 95 %.
+    pub control_interval: Option<[f64; 2]>,
+    /// Of those that pass, the share that the attack breaks and random signs do not.
     pub broken: f64,
+    /// Its interval of 95 %.
+    pub broken_interval: Option<[f64; 2]>,
     /// Mean score (Dice, P(true class)) of the originals.
     pub clean_score: f64,
     /// Mean score under the attack.
@@ -42,6 +58,10 @@ pub struct Cell {
     pub norms: [f64; 2],
     /// Of an attack with a target, the mean share that is as wished.
     pub wished: Option<f64>,
+    /// The same under random signs.
+    pub control_wished: Option<f64>,
+    /// Of steps along the gradient itself, the mean share of values that ε or the bounds cut.
+    pub clipped: Option<f64>,
     /// Mean share of zeros in the first gradient.
     pub zero_share: Option<f64>,
 }
@@ -79,10 +99,8 @@ pub struct Summary {
 impl Summary {
     /// Of rows in the order of the table.
     pub fn new(rows: &[&Row]) -> Self {
-        let cells: Vec<Cell> = grouped(rows, &["data", "attack", "parameters", "made_on", "judged_on", "epsilon"])
-            .iter()
-            .map(|g| cell(g))
-            .collect();
+        let of = ["data", "attack", "parameters", "target", "region", "made_on", "judged_on", "epsilon"];
+        let cells: Vec<Cell> = grouped(rows, &of).iter().map(|g| cell(g)).collect();
         let white: Vec<&Row> = rows.iter().copied().filter(|row| is_white(row)).collect();
         let least = grouped(&white, &["data", "attack", "parameters", "made_on"]).iter().map(|g| least(g)).collect();
         let notes = masking(&cells);
@@ -133,28 +151,60 @@ fn cell(rows: &[&Row]) -> Cell {
     let of = |column: &str| mean(rows.iter().filter_map(|row| row.number(column)));
     let passing: Vec<&&Row> = rows.iter().filter(|row| row.get("clean_passes") == "1").collect();
     let share = |column: &str| mean(passing.iter().filter_map(|row| row.number(column))).unwrap_or(0.0);
+    let units = units(&passing);
+    let interval = |column: &str| {
+        let yes = |unit: &Vec<&Row>| unit.iter().filter(|row| row.get(column) == "1").count();
+        share_interval(&units.iter().map(|unit| [yes(unit), unit.len()]).collect::<Vec<_>>())
+    };
     let score = of("score").unwrap_or(0.0);
     let squares: f64 = rows.iter().filter_map(|row| row.number("score")).map(|v| (v - score).powi(2)).sum();
     Cell {
         data: text("data"),
         attack: text("attack"),
         parameters: text("parameters"),
+        norm: text("norm"),
+        target: text("target"),
+        region: text("region"),
         made_on: text("made_on"),
         judged_on: text("judged_on"),
         epsilon: text("epsilon").parse().ok(),
         results: rows.len(),
         passing: passing.len(),
+        units: units.len(),
         fooled: share("fails"),
+        fooled_interval: interval("fails"),
         control_fooled: share("control_fails"),
+        control_interval: interval("control_fails"),
         broken: share("broken"),
+        broken_interval: interval("broken"),
         clean_score: of("clean_score").unwrap_or(0.0),
         score,
         deviation: if rows.len() > 1 { (squares / (rows.len() - 1) as f64).sqrt() } else { 0.0 },
         control_score: of("control_score").unwrap_or(0.0),
         norms: [of("linf").unwrap_or(0.0), of("l2").unwrap_or(0.0)],
         wished: of("as_wished"),
+        control_wished: of("control_as_wished"),
+        clipped: of("clipped"),
         zero_share: of("zero_share"),
     }
+}
+
+/// Rows by what was drawn by itself: by patient or volume where that is known, else by image. Seeds stay with their image.
+fn units<'a>(rows: &[&&'a Row]) -> Vec<Vec<&'a Row>> {
+    let mut places: HashMap<[&str; 3], usize> = HashMap::new();
+    let mut units: Vec<Vec<&'a Row>> = Vec::new();
+    for row in rows {
+        let key = match row.get("group") {
+            "" => [row.get("image"), row.get("image_id"), ""],
+            group => ["", "", group],
+        };
+        let at = *places.entry(key).or_insert(units.len());
+        if at == units.len() {
+            units.push(Vec::new());
+        }
+        units[at].push(row);
+    }
+    units
 }
 
 fn least(rows: &[&Row]) -> Least {
@@ -185,54 +235,73 @@ fn least(rows: &[&Row]) -> Least {
     }
 }
 
+impl Cell {
+    /// How far the attack has got: see [`Measure::gain`](crate::study::Measure::gain).
+    fn gain(&self) -> f64 {
+        self.wished.unwrap_or(1.0 - self.score)
+    }
+
+    /// The same of random signs.
+    fn control_gain(&self) -> f64 {
+        self.control_wished.unwrap_or(1.0 - self.control_score)
+    }
+
+    /// The attack with its parameters, without its seed.
+    fn method(&self) -> Option<Attack> {
+        Attack::parse(&self.attack, &self.parameters.split_whitespace().collect::<Vec<_>>()).ok()
+    }
+
+    /// Whether both are of one data set, model, target and region.
+    fn is_beside(&self, other: &Self) -> bool {
+        let key = |c: &Self| [&c.data, &c.made_on, &c.judged_on, &c.target, &c.region].map(String::clone);
+        key(self) == key(other)
+    }
+}
+
 /// Signs of gradient masking, of attacks on their own model.
 fn masking(cells: &[Cell]) -> Vec<String> {
-    let mut notes: Vec<(String, String)> = Vec::new();
-    let white: Vec<&Cell> = cells.iter().filter(|c| c.made_on == c.judged_on && c.wished.is_none()).collect();
+    let mut notes = Vec::new();
+    let white: Vec<&Cell> = cells.iter().filter(|c| c.made_on == c.judged_on).collect();
     let mut said = BTreeSet::new();
     for cell in &white {
-        let Some(entry) = crate::attack::find(&cell.attack) else { continue };
-        if !entry.gradient || entry.lowers_the_loss {
-            continue;
-        }
-        let who = format!("{} on {}, {} {}", entry.title, cell.made_on, cell.data, cell.parameters);
+        let Some(method) = cell.method().filter(|m| m.entry().gradient && !m.entry().lowers_the_loss) else { continue };
+        let aimed = if cell.wished.is_some() { format!(", target {}", cell.target) } else { String::new() };
+        let within = if cell.region.is_empty() { String::new() } else { format!(", within {}", cell.region) };
+        let who =
+            format!("{} on {}, {} {}{aimed}{within}", method.title(), cell.made_on, cell.data, cell.parameters);
         if !said.insert(who.clone()) {
             continue;
         }
+        let targeted = cell.wished.is_some();
         let same: Vec<&&Cell> = white
             .iter()
-            .filter(|c| {
-                (&c.attack, &c.parameters, &c.made_on, &c.data)
-                    == (&cell.attack, &cell.parameters, &cell.made_on, &cell.data)
-            })
+            .filter(|c| c.is_beside(cell) && (&c.attack, &c.parameters) == (&cell.attack, &cell.parameters))
             .collect();
         let at = |worse: &dyn Fn(&Cell) -> bool| {
             let list = same.iter().filter(|c| worse(c)).filter_map(|c| c.epsilon).map(epsilon::short);
             list.collect::<Vec<_>>().join(", ")
         };
-        if let Some(note) = cell.zero_share.filter(|share| *share > ZERO_SHARE).and_then(zeros_note) {
-            notes.push((who.clone(), note));
+        let mut say = |note: String| notes.push(format!("{who}: {note}"));
+        if let Some(note) = cell.zero_share.and_then(zeros_note) {
+            say(note);
         }
         // Signs of the L∞ norm of another attack are far longer than it: that they do more is no sign.
-        let comparable = cell.epsilon.is_some() && !cell.parameters.contains("norm=l2");
-        let random = at(&|c| comparable && c.control_score < c.score - 0.01);
+        let random = at(&|c| c.epsilon.is_some() && c.norm == "linf" && does_more(c.control_gain(), c.gain()));
         if !random.is_empty() {
-            notes.push((who.clone(), random_note(&random)));
+            say(random_note(&random, targeted));
         }
-        let Some(one) = crate::attack::Attack::named(&cell.attack).ok().and_then(|attack| attack.one_step()) else {
-            continue;
-        };
+        // Its one step is that of its own norm and clip, wherever the campaign has that too.
+        let Some(one) = method.one_step().filter(|one| *one != method) else { continue };
         let first = |c: &Cell| {
-            white.iter().find(|f| {
-                f.attack == one.name() && (&f.made_on, &f.data) == (&c.made_on, &c.data) && f.epsilon == c.epsilon
-            })
+            let is_first = |f: &&&Cell| f.is_beside(c) && f.epsilon == c.epsilon && f.method() == Some(one);
+            white.iter().find(is_first).map(|f| f.gain())
         };
-        let beaten = at(&|c| one.name() != c.attack && first(c).is_some_and(|f| f.score < c.score - 0.01));
+        let beaten = at(&|c| first(c).is_some_and(|gain| does_more(gain, c.gain())));
         if !beaten.is_empty() {
-            notes.push((who, one_step_note(one.title(), &beaten)));
+            say(one_step_note(one.title(), &beaten, targeted));
         }
     }
-    notes.into_iter().map(|(who, note)| format!("{who}: {note}")).collect()
+    notes
 }
 
 /// A cell of CSV.
@@ -240,32 +309,30 @@ pub(super) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }
 
-/// The cells as CSV.
+/// The cells as CSV. `units` are what the intervals of 95 % are over: patients, volumes or images.
 pub fn summary_csv(summary: &Summary) -> String {
-    let mut text =
-        "data,attack,parameters,made_on,judged_on,epsilon,results,clean_passing,fooled,control_fooled,broken,\
-                    clean_score,score,score_deviation,control_score,linf,l2,as_wished,zero_share\n"
-            .to_owned();
+    let mut text = "data,attack,parameters,target,region,made_on,judged_on,epsilon,results,clean_passing,units,\
+                    fooled,fooled_lower,fooled_upper,control_fooled,control_fooled_lower,control_fooled_upper,\
+                    broken,broken_lower,broken_upper,clean_score,score,score_deviation,control_score,linf,l2,\
+                    as_wished,control_as_wished,clipped,zero_share\n"
+        .to_owned();
     for c in &summary.cells {
-        let names = [&c.data, &c.attack, &c.parameters, &c.made_on, &c.judged_on].map(|name| quoted(name)).join(",");
+        let names = [&c.data, &c.attack, &c.parameters, &c.target, &c.region, &c.made_on, &c.judged_on];
+        let mut row: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         let option = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-        text += &format!(
-            "{names},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
-            option(c.epsilon),
-            c.results,
-            c.passing,
-            c.fooled,
-            c.control_fooled,
-            c.broken,
-            c.clean_score,
-            c.score,
-            c.deviation,
-            c.control_score,
-            c.norms[0],
-            c.norms[1],
-            option(c.wished),
-            option(c.zero_share)
-        );
+        row.push(option(c.epsilon));
+        row.extend([c.results, c.passing, c.units].map(|n| n.to_string()));
+        let shares = [
+            (c.fooled, c.fooled_interval),
+            (c.control_fooled, c.control_interval),
+            (c.broken, c.broken_interval),
+        ];
+        for (share, interval) in shares {
+            row.extend([Some(share), interval.map(|i| i[0]), interval.map(|i| i[1])].map(option));
+        }
+        row.extend([c.clean_score, c.score, c.deviation, c.control_score, c.norms[0], c.norms[1]].map(|v| v.to_string()));
+        row.extend([c.wished, c.control_wished, c.clipped, c.zero_share].map(option));
+        text += &(row.join(",") + "\n");
     }
     text
 }

@@ -11,10 +11,12 @@ use std::path::Path;
 /// begins with `shown` compares the images as a screen shows them, empty where it was not measured or is infinite; `shown_same` is 1
 /// where both are shown alike, level by level.
 ///
-/// The last six are of a model that classifies (which has no masks, so that pixel error and overlap are empty): the classes by
+/// The six after those are of a model that classifies (which has no masks, so that pixel error and overlap are empty): the classes by
 /// their index, P(true class), the margin of its logit, whether another class is chosen than for the original; and, of an attack
-/// with a target, the share of what is to change that is as wished.
-pub const COLUMNS: [&str; 25] = [
+/// with a target, the share of what is to change that is as wished. Then what only the attack
+/// knows: of steps along the gradient itself (FGNM and its kin) the share of values that ε or the bounds cut, and of attacks that
+/// move pixels the largest displacement in pixels.
+pub const COLUMNS: [&str; 27] = [
     "attack",
     "epsilon",
     "pixel_error_l2",
@@ -40,6 +42,8 @@ pub const COLUMNS: [&str; 25] = [
     "margin",
     "flipped",
     "as_wished",
+    "clipped",
+    "displacement",
 ];
 
 /// The curve as CSV: first the attack, then the control (unless the attack is the control itself), each ascending in
@@ -76,8 +80,8 @@ pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> S
 }
 
 /// The columns of [`measure_cells`]: all of [`COLUMNS`] but attack, ε and seconds.
-pub const MEASURE_COLUMNS: [&str; 22] = {
-    let (mut columns, mut from, mut to) = ([""; 22], 2, 0);
+pub const MEASURE_COLUMNS: [&str; 24] = {
+    let (mut columns, mut from, mut to) = ([""; 24], 2, 0);
     while from < COLUMNS.len() {
         // Seconds differ from run to run: they are no part of a measure.
         if from != 9 {
@@ -94,7 +98,7 @@ const MEASURED_BEFORE_SECONDS: usize = 7;
 
 /// The cells of a measure: all of [`COLUMNS`] but attack, ε and seconds.
 pub fn measure_cells(measure: &Measure) -> Vec<String> {
-    let Measure { error, overlap, distortion, seen, decision, wished } = measure;
+    let Measure { error, overlap, distortion, seen, decision, wished, clipped, displacement } = measure;
     let mask = decision.is_none();
     let of_mask = |value: f64| if mask { value.to_string() } else { String::new() };
     let mut cells = [error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou].map(of_mask).to_vec();
@@ -112,7 +116,7 @@ pub fn measure_cells(measure: &Measure) -> Vec<String> {
         ],
         None => Default::default(),
     });
-    cells.push(wished.map(|w| w.to_string()).unwrap_or_default());
+    cells.extend([wished, clipped, displacement].map(|share| share.map(|v| v.to_string()).unwrap_or_default()));
     cells
 }
 

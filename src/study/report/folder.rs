@@ -204,7 +204,7 @@ impl Painter<'_> {
             control,
             verdict,
             saved: if point.epsilon > 0.0 {
-                Some(round_and_judge(subject, &adversarial, point.measure)?)
+                Some(round_and_judge(subject, &adversarial, attempt.flow.as_ref(), point.measure)?)
             } else {
                 None
             },

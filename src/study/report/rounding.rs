@@ -79,13 +79,15 @@ fn needs_eight_bits(case: &Case, format: FileFormat) -> bool {
 
 /// Saves `adversarial`, `[1, channels, height, width]` in [0, 1], as `path` (PNG, TIFF, NumPy, NIfTI or DICOM by its ending;
 /// integers at the depth of the case with its rescale, spacing and orientation; what PNG cannot hold as 8 bits over the
-/// bounds), reads it back and judges it. `before` are its measures now.
+/// bounds), reads it back and judges it; if `flow`, `[1, 2, height, width]`, has moved its pixels, against the label moved along
+/// too. `before` are its measures now.
 ///
 /// # Errors
 /// If the file cannot be written or read, or the device fails.
 pub fn save_and_judge(
     subject: &Subject,
     adversarial: &Tensor<4>,
+    flow: Option<&Tensor<4>>,
     before: Measure,
     path: &Path,
 ) -> Result<Saved, ReportError> {
@@ -122,7 +124,7 @@ pub fn save_and_judge(
     let x = tensor::image_to_unit(&read, bounds, &subject.model.device());
     // A colour image whose channels came out equal is read back as grey.
     let x = if channels == image.channels { x } else { x.expand([1, image.channels, image.height, image.width]) };
-    let after = subject.judge(&x)?.measure;
+    let after = subject.judge_moved(&x, flow)?.measure;
     Ok(Saved { stored, clean: subject.clean.measure, before, after })
 }
 
@@ -131,14 +133,19 @@ pub fn save_and_judge(
 ///
 /// # Errors
 /// As [`save_and_judge`].
-pub fn round_and_judge(subject: &Subject, adversarial: &Tensor<4>, before: Measure) -> Result<Saved, ReportError> {
+pub fn round_and_judge(
+    subject: &Subject,
+    adversarial: &Tensor<4>,
+    flow: Option<&Tensor<4>>,
+    before: Measure,
+) -> Result<Saved, ReportError> {
     let temporary = std::env::temp_dir();
     let folder = tempfile::tempdir().map_err(|e| DataError::new(&temporary, e.to_string(), ""))?;
     let ending = match subject.case.stored {
         StoredType::F32 => "png",
         stored => data::file_ending(stored),
     };
-    save_and_judge(subject, adversarial, before, &folder.path().join(format!("adversarial.{ending}")))
+    save_and_judge(subject, adversarial, flow, before, &folder.path().join(format!("adversarial.{ending}")))
 }
 
 #[cfg(test)]
@@ -155,6 +162,8 @@ mod tests {
             seen: Seen::default(),
             decision: None,
             wished: None,
+            clipped: None,
+            displacement: None,
         }
     }
 

@@ -71,13 +71,13 @@ impl VolumeRun {
         let mask = label.as_ref().and_then(|(label, map)| label.mask(slice, map));
         case.label = mask.filter(|mask| !mask.is_all_ignored());
         let subject = Arc::new(Subject::new(Arc::new(case), model.clone())?.confined(region.clone()));
-        let adversarial = Adversary::new(subject.clone(), *method)?.at_last(*epsilon)?;
-        let before = subject.judge(&adversarial)?.measure;
-        let image = tensor::unit_to_image(adversarial, subject.case.bounds)?;
+        let found = Adversary::new(subject.clone(), *method)?.attempt_last(*epsilon)?;
+        let before = subject.judge_moved(&found.image, found.flow.as_ref())?.measure;
+        let image = tensor::unit_to_image(found.image, subject.case.bounds)?;
         let stored = subject.case.as_stack(&image)?;
         let rounded = stored.slice(0).filter(|rounded| rounded.channels == image.channels).unwrap_or(image);
         let x = tensor::image_to_unit(&rounded, subject.case.bounds, &model.device());
-        let after = subject.judge(&x)?.measure;
+        let after = subject.judge_moved(&x, found.flow.as_ref())?.measure;
         self.values.extend_from_slice(&rounded.pixels);
         let saved = &mut self.saved;
         saved.slices += 1;
