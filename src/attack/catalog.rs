@@ -2,7 +2,7 @@
 
 use super::method::{Apgd, CarliniWagner, Corruption, DeepFool, Descent, Noise, StAdv};
 use super::parameter::Parameter;
-use super::preset::{ADV_U_NET, CHENG, INVERSE_FGSM, NO_SIGN, NO_SIGN_STEPS, Preset};
+use super::preset::{ADV_U_NET, AGNIHOTRI, CHENG, INVERSE_FGSM, NO_SIGN, NO_SIGN_STEPS, Preset};
 use super::rows::Method;
 use super::{Attack, AttackError};
 
@@ -117,7 +117,7 @@ pub const CATALOG: &[Entry] = &[
         title: "FGSM",
         description: "Fast gradient sign method: one step of ε in the direction that raises the loss, x + ε·sign(∇J).",
         source: "Goodfellow et al. 2015; Kwon and Jeong, AdvU-Net 2022, equation 2",
-        presets: &[ADV_U_NET, NO_SIGN, Preset::new("Goodfellow et al. 2015", &[], &[0.1, 0.25])],
+        presets: &[ADV_U_NET, NO_SIGN],
         method: Descent::fgsm,
         ..ENTRY
     },
@@ -176,8 +176,18 @@ pub const CATALOG: &[Entry] = &[
         source: "Madry et al. 2018, section 2.1",
         parameters: &[steps(40.0), step(0.1), NORM, random_start(1), RESTARTS, Parameter::seed()],
         presets: &[
-            Preset::new("Madry et al. 2018, MNIST", &[("step", 1.0 / 30.0)], &[0.3]),
-            Preset::new("Madry et al. 2018, CIFAR-10", &[("steps", 20.0), ("step", 0.25)], &[8.0 / 255.0]),
+            Preset::new(
+                "Madry et al. 2018, MNIST",
+                "config.json of the authors’ mnist_challenge: k 40, a 0.01, ε 0.3",
+                &[("step", 1.0 / 30.0)],
+                &[0.3],
+            ),
+            Preset::new(
+                "Madry et al. 2018, CIFAR-10",
+                "config.json of the authors’ cifar10_challenge: 10 steps of 2, ε 8 of 255",
+                &[("steps", 10.0), ("step", 0.25)],
+                &[8.0 / 255.0],
+            ),
             NO_SIGN_STEPS,
         ],
         method: Descent::pgd,
@@ -224,7 +234,12 @@ pub const CATALOG: &[Entry] = &[
             step(0.0),
             Parameter::number("momentum", "", (0.0, 2.0), 1.0, "The decay factor μ of the accumulated gradient"),
         ],
-        presets: &[Preset::new("Dong et al. 2018", &[], &[16.0 / 255.0])],
+        presets: &[Preset::new(
+            "Dong et al. 2018",
+            "the authors’ attack_iter.py: max_epsilon 16, num_iter 10, momentum 1",
+            &[],
+            &[16.0 / 255.0],
+        )],
         method: Descent::mi_fgsm,
         ..ENTRY
     },
@@ -236,7 +251,7 @@ pub const CATALOG: &[Entry] = &[
         source: "Gu et al. 2022, equation 4",
         parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
         classes: false,
-        presets: &[Preset::new("Gu et al. 2022", &[("steps", 20.0), ("step", 0.01 * 255.0 / 8.0)], &[8.0 / 255.0])],
+        presets: &[AGNIHOTRI],
         method: Descent::seg_pgd,
         ..ENTRY
     },
@@ -248,11 +263,7 @@ pub const CATALOG: &[Entry] = &[
         source: "Agnihotri et al. 2024, equations 4 and 5",
         parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
         classes: false,
-        presets: &[Preset::new(
-            "Agnihotri et al. 2024",
-            &[("steps", 20.0), ("step", 0.01 * 255.0 / 8.0)],
-            &[8.0 / 255.0],
-        )],
+        presets: &[AGNIHOTRI],
         method: Descent::cos_pgd,
         ..ENTRY
     },
@@ -269,7 +280,12 @@ pub const CATALOG: &[Entry] = &[
             RESTARTS,
             Parameter::seed(),
         ],
-        presets: &[Preset::new("Croce and Hein 2020, CIFAR-10", &[("restarts", 5.0)], &[8.0 / 255.0])],
+        presets: &[Preset::new(
+            "AutoAttack, version plus",
+            "the authors’ autoattack.py: version plus, 5 restarts of APGD-CE",
+            &[("restarts", 5.0)],
+            &[8.0 / 255.0],
+        )],
         method: Apgd::ce,
         ..ENTRY
     },
@@ -277,8 +293,8 @@ pub const CATALOG: &[Entry] = &[
         name: "deepfool",
         title: "DeepFool",
         description: "Steps to the nearest boundary as if the model were linear, r = |f_k − f_0|/‖w‖²·w, until it is \
-                      crossed: a small L2 perturbation. For masks DeepFool-style, over \
-                      the margins of the pixels that are cheapest to flip.",
+                      crossed: a small L2 perturbation. For masks DeepFool-style, r = −F·∇F/‖∇F‖² over the pixels that are cheapest \
+                      to flip, with F = √Σ margin² in place of Σ margin: of independent pixels its step is the smallest.",
         source: "Moosavi-Dezfooli et al. 2016, algorithm 2",
         parameters: &[
             steps(50.0),
@@ -298,15 +314,25 @@ pub const CATALOG: &[Entry] = &[
         parameters: &[
             steps(1000.0),
             Parameter::count("searches", (1.0, 50.0), 9.0, "Steps of the binary search over c, each with all steps"),
-            Parameter::number("rate", "", (1e-6, 10.0), 0.01, "Learning rate of Adam"),
+            Parameter::number("rate", "", (1e-6, 10.0), 0.01, "Learning rate of Adam, which falls to a hundredth over a run"),
             Parameter::number("c", "", (1e-9, 1e9), 1e-3, "The first c"),
             Parameter::number("kappa", "logits", (0.0, 1000.0), 0.0, "The margin κ by which the result must be wrong"),
             SHARE,
         ],
         epsilon: EpsilonMeaning::Found,
         presets: &[
-            Preset::new("Carlini and Wagner 2017, code", &[("steps", 10_000.0)], &[]),
-            Preset::new("torchattacks", &[("steps", 50.0), ("searches", 1.0), ("c", 1.0)], &[]),
+            Preset::new(
+                "Carlini and Wagner 2017, code",
+                "the authors’ l2_attack.py: MAX_ITERATIONS 10000, else as the defaults",
+                &[("steps", 10_000.0)],
+                &[],
+            ),
+            Preset::new(
+                "torchattacks",
+                "the defaults of its CW: c 1, 50 steps, no search",
+                &[("steps", 50.0), ("searches", 1.0), ("c", 1.0)],
+                &[],
+            ),
         ],
         method: CarliniWagner::l2,
         ..ENTRY
@@ -314,8 +340,8 @@ pub const CATALOG: &[Entry] = &[
     Entry {
         name: "stadv",
         title: "stAdv",
-        description: "Moves pixels in place of changing them: a smooth flow, sampled bilinearly, that the model fails on. Its \
-                      size is the largest displacement in pixels; moved anatomy must be judged against the moved label too.",
+        description: "Moves pixels in place of changing them: a smooth flow, sampled bilinearly, that the model fails on. For \
+                      masks the hinges of all pixels are summed. Its size is the largest displacement in pixels; moved anatomy must be judged against the moved label too.",
         source: "Xiao et al. 2018, equations 2 to 4 (by Adam in place of L-BFGS)",
         parameters: &[
             steps(200.0),
@@ -428,6 +454,7 @@ mod tests {
                     );
                     assert_eq!(preset.attack(entry).get(name), Some(*value));
                 }
+                assert!(!preset.source.is_empty(), "{}", preset.name);
                 assert!(preset.epsilons.is_sorted() && preset.epsilons.iter().all(|e| (0.0..=1.0).contains(e)));
             }
         }

@@ -32,5 +32,15 @@ fn describe(text: &mut String, entry: &Entry) -> std::fmt::Result {
         let default = p.text(p.default);
         writeln!(text, "  --set {}={default}{unit}: {}; {}", p.name, p.description, p.allowed())?;
     }
+    for preset in entry.presets {
+        let set: Vec<String> = entry
+            .parameters
+            .iter()
+            .filter_map(|p| preset.values.iter().find(|(name, _)| *name == p.name).map(|(_, v)| (p, v)))
+            .map(|(p, v)| format!("--set {}={}", p.name, p.text(*v)))
+            .collect();
+        let set = if set.is_empty() { "the defaults".to_owned() } else { set.join(" ") };
+        writeln!(text, "  {}: {set} ({})", preset.name, preset.source)?;
+    }
     Ok(())
 }

@@ -127,6 +127,18 @@ fn distortion_ui(ui: &mut Ui, state: &State, frame: &Frame) {
             ui.label(percent(wished));
             ui.end_row();
         }
+        if let Some(clipped) = measure.clipped {
+            ui.label("Cut at the last step").on_hover_text(
+                "The share of values that ε or the bounds have cut. What is cut no longer goes along the gradient.",
+            );
+            ui.label(percent(clipped));
+            ui.end_row();
+        }
+        if let Some(pixels) = measure.displacement {
+            ui.label("Moved by up to").on_hover_text("The largest displacement of a pixel: what this attack makes small.");
+            ui.label(format!("{pixels:.2} px"));
+            ui.end_row();
+        }
         ui.label("L∞ of the noise")
             .on_hover_text("The largest change of a pixel after clipping to the bounds. At most ε.");
         ui.label(state.epsilon_text(measure.distortion.linf));

@@ -247,7 +247,7 @@ fn preset_text(entry: &'static crate::attack::Entry, preset: &Preset) -> String 
     if !numbers.is_empty() {
         text += &format!("ε {} of the range.", numbers.join(", "));
     }
-    text
+    format!("{text}\n\nSource: {}.", preset.source)
 }
 
 fn capital(text: &str) -> String {

@@ -1,11 +1,14 @@
 //! How what attacks make is judged: moved anatomy is no error, its control is moved as far, and a batch refuses what its ball
 //! cannot hold.
 
+use crate::fixture::{host, max_difference};
 use crate::toys::Plain;
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{Attack, largest_displacement, random_flow, warped};
 use epsiloscope::data::{Bounds, Case, Pixels, Stack};
+use epsiloscope::study::report::{curve_csv, save_and_judge};
 use epsiloscope::study::{Adversary, BatchCase, Subject, SweepPlan, Truth, attack_cases, sweep};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 const SIDE: usize = 16;
@@ -65,6 +68,65 @@ fn moved_pixels_are_compared_with_pixels_that_are_moved_as_far() {
     assert_eq!(control.measure.score(), expected.score());
     assert_eq!(control.measure.distortion, expected.distortion);
     assert!(expected.distortion.linf > 0.0 && control.epsilon == point.epsilon);
+}
+
+#[test]
+fn steps_and_saved_files_of_moved_pixels_are_judged_by_the_moved_label_too() {
+    let subject = disc();
+    let attack = Attack::parse("stadv", &["steps=12", "rate=0.1"]).unwrap();
+    let (model, objective, mut heard) = (subject.model.clone(), subject.objective(), 0);
+    attack
+        .run(model.as_ref(), &subject.x, &objective, &[0.0], &subject.options(), &mut |step| {
+            let flow = step.flow.expect("it moves pixels");
+            let again = host(warped(&subject.x, flow.clone()));
+            assert!(max_difference(&again, &host(step.seen.clone())) < 1e-6, "the flow is that of the image");
+            let logits = step.logits.clone();
+            let told = subject.judge_moved_logits(step.seen, logits, Some(flow)).unwrap().measure.score();
+            assert_eq!(told, subject.judge_moved(step.seen, Some(flow)).unwrap().measure.score());
+            heard += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(heard > 0);
+    let folder = tempfile::tempdir().unwrap();
+    let flow = shift(2.0, -1.0);
+    let image = warped(&subject.x, flow.clone());
+    let before = subject.judge_moved(&image, Some(&flow)).unwrap().measure;
+    let saved = |flow, name: &str| save_and_judge(&subject, &image, flow, before, &folder.path().join(name)).unwrap();
+    let (moved, still) = (saved(Some(&flow), "moved.png").after.score(), saved(None, "still.png").after.score());
+    assert!(moved == 1.0 && still < 0.9, "{moved}, {still}");
+}
+
+#[test]
+fn a_curve_tells_what_was_cut_and_how_far_pixels_were_moved() {
+    let subject = disc();
+    for (name, settings) in [("fgnm", "clip=none"), ("fgnm", "clip=box"), ("binm", "steps=3"), ("pgdnm", "steps=3")] {
+        let attack = Attack::parse(name, &[settings]).unwrap();
+        let (model, objective) = (subject.model.clone(), subject.objective());
+        let outcome =
+            attack.run_through(model.as_ref(), &subject.x, &objective, &[0.2], &subject.options()).unwrap();
+        let expected = f64::from(outcome.clipped.unwrap()[0]);
+        let adversary = Arc::new(Adversary::new(subject.clone(), attack).unwrap());
+        let curve = sweep(adversary, &SweepPlan::exactly(vec![0.0, 0.2]), |_, _| ()).unwrap();
+        let found = curve.points.last().unwrap().measure.clipped.unwrap();
+        println!("{name}, {settings}: {found:.3} cut");
+        assert!((found - expected).abs() < 1e-6 && found > 0.0, "{name}, {settings}: {found}, {expected}");
+        let table = curve_csv(&curve);
+        let mut reader = csv::Reader::from_reader(table.as_bytes());
+        let at = reader.headers().unwrap().iter().position(|c| c == "clipped").unwrap();
+        let cells: Vec<String> = reader.records().map(|row| row.unwrap()[at].to_owned()).collect();
+        assert_eq!(cells, ["", &found.to_string(), "", ""], "the attack's, not the original's or the control's");
+    }
+    let fgsm = Arc::new(Adversary::new(subject.clone(), Attack::FGSM).unwrap());
+    let curve = sweep(fgsm, &SweepPlan::exactly(vec![0.2]), |_, _| ()).unwrap();
+    assert_eq!(curve.points[0].measure.clipped, None);
+    let moving = Attack::parse("stadv", &["steps=10", "rate=0.05"]).unwrap();
+    let moving = Arc::new(Adversary::new(subject.clone(), moving).unwrap());
+    let curve = sweep(moving.clone(), &SweepPlan::default(), |_, _| ()).unwrap();
+    let found = curve.points.last().unwrap().measure.displacement.unwrap();
+    assert_eq!(found, f64::from(moving.attempt_last(0.0).unwrap().displacement.unwrap()));
+    let figure = epsiloscope::study::report::Figure::of(&curve).svg();
+    assert!(figure.contains("L∞ of what stAdv found") && figure.contains(" px,"), "the axis is no displacement");
 }
 
 fn cases(epsilon: Option<f64>) -> Vec<BatchCase> {

@@ -144,3 +144,21 @@ fn apgd_is_the_authors_from_the_same_start() {
         compare(&format!("APGD-CE {norm}"), &ours.adversarial, theirs, tolerance);
     }
 }
+
+#[test]
+fn deepfool_is_foolboxs() {
+    // Both add a small number so that the boundary is crossed: Foolbox 1e-4 to the distance, we to the margin. Nothing else differs.
+    let attacks = Attacks::open();
+    for (device_name, device) in devices() {
+        let model = Cnn::new(&attacks, &device);
+        let x = attacks.tensor("x", &device).narrow(0, 0, COMPARED);
+        let objective = Objective::classes(Head::Softmax, 1, &attacks.labels(COMPARED), &device);
+        let ours = run(Attack::named("deepfool").unwrap(), &model, &x, &objective, 0.0);
+        let (ours, theirs) = (host(ours), attacks.values("foolbox.deepfool"));
+        let largest = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let original = host(x.clone());
+        let moved = theirs.iter().zip(&original).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("{device_name}, DeepFool and Foolbox: within {largest:.1e}, moved by up to {moved:.3}");
+        assert!(largest <= 1e-4 && moved > 0.05, "{device_name}: {largest}");
+    }
+}

@@ -82,7 +82,7 @@ fn a_preset_sets_parameters_and_epsilon() {
     harness.get_by_label("Madry et al. 2018, CIFAR-10").click();
     settle(&mut harness);
     let state = &harness.state().state;
-    assert_eq!((state.method.get("steps"), state.method.get("step")), (Some(20.0), Some(0.25)));
+    assert_eq!((state.method.get("steps"), state.method.get("step")), (Some(10.0), Some(0.25)));
     assert_eq!(state.epsilon, 8.0 / 255.0);
 }
 

@@ -69,7 +69,7 @@ fn a_sweep_leaves_table_figure_panels_and_report() {
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     let columns = "attack,epsilon,pixel_error_l2,rmse,wrong_pixels,dice,iou,linf,l2,seconds,shown_psnr,shown_ssim,\
                    shown_gmsd,shown_haarpsi,shown_ms_ssim,shown_vif,shown_flip,shown_butteraugli,shown_same,true_class,chosen_class,\
-                   true_probability,margin,flipped,as_wished";
+                   true_probability,margin,flipped,as_wished,clipped,displacement";
     assert_eq!(rows[0].join(","), columns);
     let keys: Vec<(&str, f64)> = rows[1..].iter().map(|r| (r[0], r[1].parse().unwrap())).collect();
     let grid = [0.0, 4.0 / 255.0, 0.1];

@@ -207,16 +207,16 @@ fn table(summary: &Summary, score: &str) -> Markup {
     html! {
         section {
             h2 { "Numbers" }
-            .scroll { table {
+            .scroll.wide { table {
                 thead { tr {
-                    th.word { "data" } th.word { "attack" } th.word { "made on" } th.word { "judged on" } th { "ε" } th { "results" } th { "pass" } th { "of" }
+                    th.word.fixed.first { "data" } th.word.fixed.second { "attack" } th.word { "made on" } th.word { "judged on" } th { "ε" } th { "results" } th { "pass" } th { "of" }
                     th { "fooled" } th { "random" } th { "broken" } th { (score) " clean" } th { "attack" } th { "± sd" } th { "random" }
                     th { "L∞" } th { "L2" } @if wished { th { "as wished" } }
                 } }
                 tbody {
                     @for c in &summary.cells {
                         tr {
-                            td.word { (c.data) } td.word { (attack_name(c)) } td.word { (c.made_on) } td.word { (c.judged_on) }
+                            td.word.fixed.first title=(c.data) { (c.data) } td.word.fixed.second title=(attack_name(c)) { (attack_name(c)) } td.word { (c.made_on) } td.word { (c.judged_on) }
                             th scope="row" { (c.epsilon.map_or_else(|| "found".to_owned(), epsilon::levels)) }
                             td { (c.results) } td { (c.passing) } td.soft { (c.units) }
                             td { (with_interval(c.fooled, c.fooled_interval)) }

@@ -8,7 +8,7 @@ use super::criterion::{BrokenInterval, Criterion, broken_intervals};
 use super::plot::{EpsilonScale, Marker, at, value_name, value_ticks};
 use super::raster::{FONT_FAMILY, encode_png, rasterise};
 use super::{ReportError, epsilon};
-use crate::attack;
+use crate::attack::{self, EpsilonMeaning};
 use crate::data::write_bytes_atomic;
 use crate::study::{Curve, CurvePoint, Measure};
 use maud::{Markup, PreEscaped, html};
@@ -165,7 +165,7 @@ impl<'a> Figure<'a> {
                 (overlap.draw(upper, None))
                 (legend(lower, 466.0, lower_title, self.has_control()))
                 (errors.draw(lower, root_n))
-                (epsilon_names(scale, errors.bottom))
+                (epsilon_names(scale, errors.bottom, self.curve))
                 @if self.inline {
                     @for point in &self.curve.points {
                         @let x = at(scale.x(point.epsilon));
@@ -220,8 +220,9 @@ fn legend(lines: &[Line], y: f64, heading: &str, control: bool) -> Markup {
 }
 
 /// Ticks of ε in both units, under the lower plot.
-fn epsilon_names(scale: EpsilonScale, bottom: f64) -> Markup {
+fn epsilon_names(scale: EpsilonScale, bottom: f64, curve: &Curve) -> Markup {
     let [unit, other] = scale.units();
+    let unit = found_axis(curve).map_or_else(|| unit.to_owned(), |what| unit.replacen('ε', &what, 1));
     html! {
         @for tick in scale.ticks() {
             @let [name, second] = scale.tick_names(tick);
@@ -235,6 +236,14 @@ fn epsilon_names(scale: EpsilonScale, bottom: f64) -> Markup {
             "second row: " (other.trim_start_matches("as "))
         }
     }
+}
+
+/// What the axis shows of an attack that has no ε but finds a perturbation: its L∞ norm, and how far it has moved pixels.
+pub(super) fn found_axis(curve: &Curve) -> Option<String> {
+    let entry = attack::find(&curve.attack).filter(|entry| entry.epsilon == EpsilonMeaning::Found)?;
+    let moved = curve.points.iter().filter_map(|p| p.measure.displacement).reduce(f64::max);
+    let moved = moved.map_or_else(String::new, |pixels| format!(", which moved pixels by up to {pixels:.2} px"));
+    Some(format!("L∞ of what {} found{moved},", entry.title))
 }
 
 /// One of the two plots.
@@ -278,9 +287,8 @@ impl Plot<'_> {
                 line class="fig-edge" x1=(at(left)) x2=(at(left)) y1=(at(self.top)) y2=(at(self.bottom)) {}
                 line class="fig-edge" x1=(at(right)) x2=(at(right)) y1=(at(self.top)) y2=(at(self.bottom)) {}
                 @if self.largest == 1.0 {
-                    // Beside the band where it is too narrow for the word.
-                    @let (x, anchor) = if right - left > 66.0 { (left + 7.0, "start") } else { (left - 6.0, "end") };
-                    text class="fig-bandtext" x=(at(x)) y=(at(self.top + 18.0)) text-anchor=(anchor) { "broken" }
+                    // Above the frame, where no line runs.
+                    text class="fig-bandtext" x=(at((left + right) / 2.0)) y=(at(self.top - 6.0)) text-anchor="middle" { "broken" }
                 }
             }
         }

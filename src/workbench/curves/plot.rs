@@ -88,6 +88,9 @@ fn over_epsilon<'a>(
         crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
         crate::workbench::epsilon::EpsilonUnit::Hounsfield => "ε in Hounsfield units".to_owned(),
     };
+    // An attack that finds its own ε stands at the L∞ norm of what it found.
+    let found = id.0 == "curve" && state.attack().epsilon == EpsilonMeaning::Found;
+    let unit = if found { unit.replacen('ε', "L∞ of what was found,", 1) } else { unit };
     let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
 
     Plot::new(id)

@@ -195,7 +195,8 @@ fn legend_ui(ui: &mut Ui, state: &State, compared: &Compared) {
                 name += " (not here)";
                 tip = format!("{why}\n\n{tip}");
             } else if let (true, Some(point)) = (curve.is_point(), curve.points.first()) {
-                name += &format!(" (found L∞ {})", state.epsilon_text(point.epsilon));
+                let moved = point.measure.displacement.map_or_else(String::new, |by| format!(", moved by {by:.2} px"));
+                name += &format!(" (found L∞ {}{moved})", state.epsilon_text(point.epsilon));
             }
             key_ui(ui, &name, look, curve.is_point()).on_hover_text(tip);
         }
