@@ -65,9 +65,7 @@ impl ManyOptions {
 /// Runs the campaign, or goes on with it.
 pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     ensure!(
-        options.case.label.is_none()
-            && options.case.slice.is_none()
-            && options.plane.is_none(),
+        options.case.label.is_none() && options.case.slice.is_none() && options.plane.is_none(),
         "--label, --slice and --plane are for one image; a data set knows its labels (`epsiloscope dataset FOLDER`)"
     );
     let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
@@ -249,9 +247,12 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
         facts.add("shown", seen.shown());
     }
     facts.add("not seen", options.seen.limit().map_or(String::new(), |limit| limit.to_string()));
-    facts.add("confined to", plan.region.clone().map_or_else(String::new, |region| {
-        format!("{region}; attacks and controls change nothing outside of it")
-    }));
+    facts.add(
+        "confined to",
+        plan.region
+            .clone()
+            .map_or_else(String::new, |region| format!("{region}; attacks and controls change nothing outside of it")),
+    );
     facts.add("stopped early", if plan.stop_early { "yes" } else { "no" });
     facts.add("memory", format!("{} bytes for the gradients of one batch", plan.budget_bytes));
     facts.add("rows", rows.to_string());

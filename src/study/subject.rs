@@ -380,7 +380,16 @@ impl Judged {
                 let (error, confusion) =
                     metric::segmentation(compared.reference, compared.positive, &on_host, &predicted.classes);
                 let overlap = confusion.overlap();
-                let measure = Measure { error, overlap, distortion, seen, decision: None, wished, clipped: None, displacement: None };
+                let measure = Measure {
+                    error,
+                    overlap,
+                    distortion,
+                    seen,
+                    decision: None,
+                    wished,
+                    clipped: None,
+                    displacement: None,
+                };
                 Self { probability, on_host, image, predicted, classified: None, measure }
             }
             Output::Class(found) => {

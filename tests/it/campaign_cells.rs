@@ -21,7 +21,7 @@ fn images(path: &Path) -> Vec<(String, Vec<f32>, usize)> {
         for file in files.map(|file| file.unwrap().path()) {
             let grey = image::open(&file).unwrap().into_luma8();
             let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-            all.push((name, grey.pixels().map(|p| f32::from(p.0[0]) / 255.0).collect(), class));
+            all.push((name, grey.pixels().map(|p| f32::from(p.0[0]) * (1.0 / 255.0)).collect(), class));
         }
     }
     all
@@ -85,7 +85,11 @@ fn compare(plan: &CampaignPlan, table: &Table, path: &Path, epsilon: f64, inside
     let (mut score, mut noise_score) = (0.0, 0.0);
     let images = images(path);
     for (name, x, class) in &images {
-        let attacked = judged(model.as_ref(), &moved(x, &gradient_signs(model.as_ref(), x, *class), epsilon as f32, inside), *class);
+        let attacked = judged(
+            model.as_ref(),
+            &moved(x, &gradient_signs(model.as_ref(), x, *class), epsilon as f32, inside),
+            *class,
+        );
         let of = |seed: u64| judged(model.as_ref(), &moved(x, &signs(x, seed), epsilon as f32, inside), *class);
         let noise = of(0);
         let row = rows.iter().find(|r| is(r, "fgsm") && r.get("image").contains(name.as_str())).unwrap();
@@ -94,7 +98,7 @@ fn compare(plan: &CampaignPlan, table: &Table, path: &Path, epsilon: f64, inside
             assert!((found - value).abs() < 2e-3, "{name}: {column} {found}, recomputed {value}");
         };
         near("score", attacked.0);
-        near("control_score", noise.0);
+        assert!((row.number("control_score").unwrap() - noise.0).abs() < 1e-5, "{name}: the control of FGSM");
         let clean = judged(model.as_ref(), x, *class);
         near("clean_score", clean.0);
         for (column, value) in [("fails", attacked.1), ("control_fails", noise.1), ("clean_passes", !clean.1)] {
@@ -102,7 +106,8 @@ fn compare(plan: &CampaignPlan, table: &Table, path: &Path, epsilon: f64, inside
         }
         // The control of a row of PGD is of its seed.
         for seed in &plan.seeds {
-            let of_seed = |r: &&&Row| is(r, "pgd") && r.get("image").contains(name.as_str()) && r.get("seed") == seed.to_string();
+            let of_seed =
+                |r: &&&Row| is(r, "pgd") && r.get("image").contains(name.as_str()) && r.get("seed") == seed.to_string();
             let Some(row) = rows.iter().find(of_seed) else { continue };
             let found = row.number("control_score").unwrap();
             assert!((found - of(*seed).0).abs() < 1e-5, "{name}, seed {seed}: {found}, recomputed {}", of(*seed).0);
@@ -117,9 +122,8 @@ fn compare(plan: &CampaignPlan, table: &Table, path: &Path, epsilon: f64, inside
         }
     }
     let summary = Summary::new(&table.rows());
-    let cell = |c: &&Cell| {
-        c.attack == "fgsm" && c.made_on == "cnn" && c.judged_on == "cnn" && c.epsilon == Some(epsilon)
-    };
+    let cell =
+        |c: &&Cell| c.attack == "fgsm" && c.made_on == "cnn" && c.judged_on == "cnn" && c.epsilon == Some(epsilon);
     let cell = summary.cells.iter().find(cell).unwrap();
     let share = |count: usize| count as f64 / passing as f64;
     println!("ε {epsilon}: {fooled} fooled, {noise_fooled} by signs, of {passing}; score {score:.4}, {noise_score:.4}");
@@ -177,16 +181,17 @@ fn intervals_are_over_patients_with_their_images_and_seeds() {
         + &(0..8).map(|i| format!("image-{i}.png,{}\n", ["anna", "bela", "cem"][i % 3])).collect::<String>();
     std::fs::write(images.join("index.csv"), table).unwrap();
     let (_, table) = measured(temporary.path(), |plan| {
-        plan.attacks = vec![Attack::parse("pgd", &["steps=2"]).unwrap()];
+        plan.attacks = vec![Attack::parse("pgd", &["steps=10"]).unwrap()];
         plan.models.truncate(1);
-        plan.epsilons = vec![0.03];
+        plan.epsilons = vec![0.12];
     });
     let rows = table.rows();
     let summary = Summary::new(&rows);
     let [cell] = summary.cells.as_slice() else { panic!("one cell") };
     assert_eq!((cell.results, cell.units), (16, 3));
     let count = |patient: &str| {
-        let of: Vec<&&Row> = rows.iter().filter(|r| r.get("group") == patient && r.get("clean_passes") == "1").collect();
+        let of: Vec<&&Row> =
+            rows.iter().filter(|r| r.get("group") == patient && r.get("clean_passes") == "1").collect();
         [of.iter().filter(|r| r.get("fails") == "1").count(), of.len()]
     };
     let units = ["anna", "bela", "cem"].map(count);

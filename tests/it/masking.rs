@@ -83,14 +83,14 @@ fn random_signs_and_one_step_that_do_more_are_told_in_the_direction_of_the_attac
     // Steps that go nowhere: random signs flip half of the pixels, one step all.
     let weak: &[&str] = &["steps=2", "step=0.001"];
     for (target, does) in [(false, "does more harm"), (true, "reaches more of the target")] {
-        let told = notes(half_blind(target), "bim", weak, &[0.02, 0.06]);
+        let told = notes(half_blind(target), "bim", weak, &[4.0 / 255.0, 16.0 / 255.0]);
         let told: Vec<&String> = told.iter().filter(|note| !note.contains("exactly zero")).collect();
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].starts_with("Random sign noise") && told[1].starts_with("One step (fgsm)"), "{told:?}");
         for note in told {
-            assert!(note.contains(does) && note.contains("15.3/255") && !note.contains("5.1/255"), "{note}");
+            assert!(note.contains(does) && note.contains("16/255") && !note.contains("4/255"), "{note}");
         }
-        let told = notes(half_blind(target), "bim", &["steps=4"], &[0.02, 0.06]);
+        let told = notes(half_blind(target), "bim", &["steps=4"], &[4.0 / 255.0, 16.0 / 255.0]);
         assert!(told.iter().all(|note| note.contains("exactly zero")), "{told:?}");
         // Signs as long as ε are far longer than what an L2 norm of ε allows.
         let told = notes(half_blind(target), "pgd", &["norm=l2", "steps=4"], &[0.06]);
@@ -119,7 +119,10 @@ fn a_campaign_compares_with_the_one_step_of_the_same_norm_and_target() {
         let temporary = tempfile::tempdir().unwrap();
         let attacks: [(&str, &[&str]); 3] = [("fgsm", &[]), ("pgd", &weak), ("pgd", &weak_l2)];
         let told = summary(temporary.path(), wish.clone(), &attacks, vec![0.3]).notes;
-        assert!(told.iter().any(|n| n.contains(&format!("One step (FGSM) {does}")) && n.contains("norm=linf")), "{told:?}");
+        assert!(
+            told.iter().any(|n| n.contains(&format!("One step (FGSM) {does}")) && n.contains("norm=linf")),
+            "{told:?}"
+        );
         // FGSM at an L∞ norm of ε is another threat than an L2 norm of ε.
         assert!(told.iter().all(|n| !n.contains("norm=l2")), "{told:?}");
         let temporary = tempfile::tempdir().unwrap();
@@ -138,6 +141,6 @@ fn an_attack_that_reaches_its_target_is_no_sign() {
     let judged = objective.judge(model.as_ref(), subject.x.clone()).unwrap();
     let plain = Objective::segmentation(Head::Sigmoid, 1, &subject.reference, &Device::flex());
     assert!(judged[0].loss > plain.judge(model.as_ref(), subject.x.clone()).unwrap()[0].loss);
-    let told = notes(subject.confined(Some(columns(0, 4))), "pgd", &["steps=8"], &[0.02, 0.06]);
+    let told = notes(subject.confined(Some(columns(0, 4))), "pgd", &["steps=30"], &[0.02, 0.06]);
     assert!(told.is_empty(), "{told:?}");
 }

@@ -82,8 +82,8 @@ fn measure(dice: f64, epsilon: f64) -> Measure {
         seen: Seen::default().with(SeenMetric::Ssim, 1.0 - epsilon),
         decision: None,
         wished: None,
-            clipped: None,
-            displacement: None,
+        clipped: None,
+        displacement: None,
     }
 }
 

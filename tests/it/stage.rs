@@ -29,8 +29,8 @@ pub fn measure(dice: f64, wrong: f64, epsilon: f64) -> Measure {
         seen: Seen::default(),
         decision: None,
         wished: None,
-            clipped: None,
-            displacement: None,
+        clipped: None,
+        displacement: None,
     }
 }
 

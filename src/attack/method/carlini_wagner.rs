@@ -199,7 +199,8 @@ impl Method for CarliniWagner {
                     judged: &now.judged,
                     seen: &now.image,
                     logits: &now.logits,
-                    adversarial: &best_image, flow: None,
+                    adversarial: &best_image,
+                    flow: None,
                 };
                 if observer(&told).is_break() {
                     let (stopped, adversarial) = (index < of, live.whole(best_image));

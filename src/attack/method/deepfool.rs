@@ -181,7 +181,8 @@ impl Method for DeepFool {
                 judged: &judged,
                 seen: &image,
                 logits: &logits,
-                adversarial: &image, flow: None,
+                adversarial: &image,
+                flow: None,
             };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;

@@ -232,8 +232,15 @@ impl Method for Descent {
                 let cut = cut_share(moved, x.clone())?;
                 live.index.iter().zip(cut).for_each(|(&row, cut)| clipped[row] = cut);
             }
-            let told =
-                Step { index: t + 1, of: self.steps, judged: &judged, seen: &seen, logits: &logits, adversarial: &x, flow: None };
+            let told = Step {
+                index: t + 1,
+                of: self.steps,
+                judged: &judged,
+                seen: &seen,
+                logits: &logits,
+                adversarial: &x,
+                flow: None,
+            };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;
                 if stopped {

@@ -100,7 +100,8 @@ impl Method for StAdv {
                 judged: &judged,
                 seen: &image,
                 logits: &logits,
-                adversarial: &image, flow: Some(&moved),
+                adversarial: &image,
+                flow: Some(&moved),
             };
             if observer(&told).is_break() {
                 stopped = t + 1 < self.steps;

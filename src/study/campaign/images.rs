@@ -73,7 +73,8 @@ impl Reader {
         let group = from.set.entries.get(index).map_or_else(String::new, |entry| match &entry.group {
             Some(group) => group.to_string(),
             None if stack.slices > 1 => {
-                let file = entry.image.file.strip_prefix(&from.set.path).ok().filter(|path| !path.as_os_str().is_empty());
+                let file =
+                    entry.image.file.strip_prefix(&from.set.path).ok().filter(|path| !path.as_os_str().is_empty());
                 let name = file.map(|path| path.display().to_string());
                 name.unwrap_or_else(|| from.set.name.clone())
             }

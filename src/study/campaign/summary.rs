@@ -267,8 +267,7 @@ fn masking(cells: &[Cell]) -> Vec<String> {
         let Some(method) = cell.method().filter(|m| m.entry().gradient && !m.entry().lowers_the_loss) else { continue };
         let aimed = if cell.wished.is_some() { format!(", target {}", cell.target) } else { String::new() };
         let within = if cell.region.is_empty() { String::new() } else { format!(", within {}", cell.region) };
-        let who =
-            format!("{} on {}, {} {}{aimed}{within}", method.title(), cell.made_on, cell.data, cell.parameters);
+        let who = format!("{} on {}, {} {}{aimed}{within}", method.title(), cell.made_on, cell.data, cell.parameters);
         if !said.insert(who.clone()) {
             continue;
         }
@@ -322,15 +321,14 @@ pub fn summary_csv(summary: &Summary) -> String {
         let option = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         row.push(option(c.epsilon));
         row.extend([c.results, c.passing, c.units].map(|n| n.to_string()));
-        let shares = [
-            (c.fooled, c.fooled_interval),
-            (c.control_fooled, c.control_interval),
-            (c.broken, c.broken_interval),
-        ];
+        let shares =
+            [(c.fooled, c.fooled_interval), (c.control_fooled, c.control_interval), (c.broken, c.broken_interval)];
         for (share, interval) in shares {
             row.extend([Some(share), interval.map(|i| i[0]), interval.map(|i| i[1])].map(option));
         }
-        row.extend([c.clean_score, c.score, c.deviation, c.control_score, c.norms[0], c.norms[1]].map(|v| v.to_string()));
+        row.extend(
+            [c.clean_score, c.score, c.deviation, c.control_score, c.norms[0], c.norms[1]].map(|v| v.to_string()),
+        );
         row.extend([c.wished, c.control_wished, c.clipped, c.zero_share].map(option));
         text += &(row.join(",") + "\n");
     }
