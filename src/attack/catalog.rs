@@ -314,13 +314,7 @@ pub const CATALOG: &[Entry] = &[
         parameters: &[
             steps(1000.0),
             Parameter::count("searches", (1.0, 50.0), 9.0, "Steps of the binary search over c, each with all steps"),
-            Parameter::number(
-                "rate",
-                "",
-                (1e-6, 10.0),
-                0.01,
-                "Learning rate of Adam, which falls to a hundredth over a run",
-            ),
+            Parameter::number("rate", "", (1e-6, 10.0), 0.01, "Learning rate of Adam"),
             Parameter::number("c", "", (1e-9, 1e9), 1e-3, "The first c"),
             Parameter::number("kappa", "logits", (0.0, 1000.0), 0.0, "The margin κ by which the result must be wrong"),
             SHARE,

@@ -12,11 +12,6 @@ use burn::tensor::{Bool, Tensor, TensorData};
 /// min ‖δ‖₂² + c·max(margin + κ, 0) in tanh space (Carlini and Wagner 2017, section VI.A), by Adam, with a binary search over c
 /// and an early abort for each image. A success is wrong by a margin of κ. Masks: the hinge over the wished share of pixels,
 /// those that are nearest to being flipped; success is that this share is wrong by κ.
-///
-/// Two things differ from the authors' code, which finds norms up to 1.2 times the optimum of a 1×1 segmenter. Adam's rate falls to
-/// a hundredth over a run, sooner where the loss stands still: many pixels that each swing about the boundary are hardly ever all
-/// beyond it. And a c is enough if its run succeeds in its last tenth: what only a swing at the beginning has reached says that the
-/// next c can be smaller, and then none is enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::attack) struct CarliniWagner {
     steps: usize,
@@ -42,11 +37,6 @@ impl CarliniWagner {
 
 /// Tanh space ends so far before the ends of the interval, or its slope there would be 0.
 const INSIDE: f64 = 0.999_999;
-
-/// What is left of Adam's rate at the end of a run.
-const FALL: f64 = 0.01;
-/// The share of a run by which a loss that stands still brings its end, and the fall of the rate, nearer.
-const SKIP: f64 = 0.3;
 
 /// One value for each row.
 fn column(values: &[f32], like: &Tensor<4>) -> Tensor<4> {
@@ -160,23 +150,14 @@ impl Method for CarliniWagner {
             let (mut live, mut subset) = (Live::new(count), None::<Rows<'_>>);
             let mut succeeded = vec![false; count];
             let mut last = vec![f32::INFINITY; count];
-            // How far each row's run is, in steps.
-            let mut clock = vec![0.0; count];
-            let tenth = (self.steps / 10).max(1);
             for t in 0..self.steps {
-                if t % tenth == 0 {
-                    live.index.iter().for_each(|&row| succeeded[row] = false);
-                }
                 let here = subset.as_ref().unwrap_or(rows);
                 let now = self.stand(here, &space, &w, share)?;
                 gradients += 1;
                 if zeros.is_none() {
                     zeros = Some(here.clean_zero_share()?);
                 }
-                let rates: Vec<f32> =
-                    clock.iter().map(|at| (self.rate * FALL.powf(at / self.steps as f64)) as f32).collect();
-                w = w - adam.way(now.gradient) * column(&rates, &rows.x);
-                clock.iter_mut().for_each(|at| *at += 1.0);
+                w = adam.step(w, now.gradient);
                 let mut better = Vec::with_capacity(live.index.len());
                 for (i, &row) in live.index.iter().enumerate() {
                     let (success, distance) = (now.confident[i] >= share, now.distance[i]);
@@ -206,20 +187,16 @@ impl Method for CarliniWagner {
                     let (stopped, adversarial) = (index < of, live.whole(best_image));
                     return Ok(Found { adversarial, gradients, zero_share: zeros, stopped, flow: None, clipped: None });
                 }
-                // Early abort, as in the authors' code ten times a run, but of each image by itself, and at a small rate.
-                if t % tenth == tenth - 1 {
-                    let stuck = now.loss.iter().zip(&last).map(|(loss, last)| *loss > last * 0.9999);
-                    clock.iter_mut().zip(stuck).filter(|(_, stuck)| *stuck).for_each(|(at, _)| {
-                        *at += SKIP * self.steps as f64;
-                    });
-                    let done: Vec<bool> = clock.iter().map(|at| *at >= self.steps as f64).collect();
+                // Early abort, as in the authors' code ten times a run, but of each image by itself.
+                if t % (self.steps / 10).max(1) == 0 {
+                    let stuck: Vec<bool> =
+                        now.loss.iter().zip(&last).map(|(loss, last)| *loss > last * 0.9999).collect();
                     last = now.loss;
-                    if let Some(left) = live.retire(&done, &best_image) {
+                    if let Some(left) = live.retire(&stuck, &best_image) {
                         if left.is_empty() {
                             break;
                         }
-                        (w, best_image) = (chosen(&w, &left), chosen(&best_image, &left));
-                        (last, clock) = (kept(&last, &left), kept(&clock, &left));
+                        (w, best_image, last) = (chosen(&w, &left), chosen(&best_image, &left), kept(&last, &left));
                         adam.select(&left);
                         space = space.select(&left);
                         subset = Some(here.select(&left));
