@@ -108,8 +108,8 @@ impl AttackCommand {
                 gradients.extend(to_host(gradient)?.into_iter().map(|g| g / width));
             }
             let before = objective.judge(model.as_ref(), x.clone())?;
-            let found =
-                attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &Options::default())?;
+            let options = Options { region: images.within(first, batch, &model.device()), ..Options::default() };
+            let found = attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &options)?;
             beside.add(self, attack, model.as_ref(), &x, &objective, epsilon, &found)?;
             adversarial.extend(self.in_units(&images, first, &x, found.adversarial)?);
             judged.extend(before.into_iter().zip(found.judged));
@@ -156,11 +156,7 @@ impl AttackCommand {
         let start = first * images.shape[1..].iter().product::<usize>();
         let original = &images.values[start..start + clean.len()];
         let value = |((&original, clean), changed): ((&f32, f32), f32)| {
-            if clean == changed {
-                original.clamp(images.bounds.lower, images.bounds.upper)
-            } else {
-                changed * width + lower
-            }
+            if clean == changed { original } else { changed * width + lower }
         };
         Ok(original.iter().zip(clean).zip(changed).map(value).collect())
     }

@@ -40,6 +40,9 @@ enum ImageCommand {
         /// Only this slice, counted from 0. Without it, all.
         #[arg(long, value_name = "N")]
         slice: Option<usize>,
+        /// The values are in Hounsfield units, where the file does not tell: DICOM is then written as CT. A guess never is.
+        #[arg(long)]
+        hounsfield: bool,
         /// Keep in DICOM what tells who the patient is, and when and where the image was taken.
         #[arg(long)]
         identifying: bool,
@@ -50,7 +53,9 @@ enum ImageCommand {
 pub(super) fn run(options: &ImageOptions) -> anyhow::Result<()> {
     match &options.command {
         ImageCommand::Inspect { file, json, identifying } => inspect(file, *json, *identifying),
-        ImageCommand::Export { file, out, slice, identifying } => export(file, out, *slice, *identifying),
+        ImageCommand::Export { file, out, slice, hounsfield, identifying } => {
+            export(file, out, *slice, *hounsfield, *identifying)
+        }
     }
 }
 
@@ -143,13 +148,14 @@ fn facts(stack: &Stack) -> Vec<(&'static str, String, Value)> {
     facts
 }
 
-fn export(file: &Path, out: &Path, slice: Option<usize>, identifying: bool) -> anyhow::Result<()> {
+fn export(file: &Path, out: &Path, slice: Option<usize>, hounsfield: bool, identifying: bool) -> anyhow::Result<()> {
     let format = FileFormat::of(out)?;
     let same = matches!((file.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if same {
         bail!("{}: this is the file that is read. Choose another name", out.display());
     }
     let stack = open(file)?;
+    let stack = if hounsfield { stack.with_unit(Unit::Hounsfield) } else { stack };
     let chosen = match slice {
         None => stack.clone(),
         Some(index) => match stack.only(index) {

@@ -154,6 +154,26 @@ impl Images {
         self.scaled(first, count, device, |v| v)
     }
 
+    /// 1 where all channels of a pixel of images `first` and on lie within the bounds, 0 elsewhere: `[count, 1, height, width]`;
+    /// `None` if all do. What lies outside is clipped for the model, and must not be changed: back in its own units it would
+    /// have moved by more than ε.
+    pub fn within(&self, first: usize, count: usize, device: &Device) -> Option<Tensor<4>> {
+        let [_, channels, height, width] = self.shape;
+        let (plane, each) = (height * width, channels * height * width);
+        let values = &self.values[first * each..(first + count) * each];
+        if values.iter().all(|&v| self.holds(v)) {
+            return None;
+        }
+        let held = |i: usize| (0..channels).all(|c| self.holds(values[i / plane * each + c * plane + i % plane]));
+        let held: Vec<f32> = (0..count * plane).map(|i| f32::from(u8::from(held(i)))).collect();
+        Some(Tensor::from_data(TensorData::new(held, [count, 1, height, width]), device))
+    }
+
+    /// Whether a value lies within the bounds.
+    pub fn holds(&self, value: f32) -> bool {
+        (self.bounds.lower..=self.bounds.upper).contains(&value)
+    }
+
     /// The same, scaled so that the bounds are [0, 1], and clipped to them.
     pub fn unit_tensor(&self, first: usize, count: usize, device: &Device) -> Tensor<4> {
         let (lower, width) = (self.bounds.lower, self.bounds.width());

@@ -51,12 +51,6 @@ impl Grid {
     pub fn round(self, value: f32) -> f32 {
         self.value(self.number(value))
     }
-
-    /// What the file stores for `value` where greys were turned round (MONOCHROME1): the number as far from the greatest
-    /// as this one is from the least.
-    pub fn turned(self, value: f32) -> f32 {
-        self.value(self.least + self.most - self.number(value))
-    }
 }
 
 /// What a file says of its pixels besides their values. Empty for images made in memory.
@@ -75,8 +69,13 @@ pub struct About {
     /// The whole numbers that the file stores for the values of all slices; `None` for floats, for colours, and where slices
     /// differ.
     pub grid: Option<Grid>,
-    /// Whether greys were turned round, because the file stores white as its least value.
-    pub turned: bool,
+    /// Where greys were turned round, because the file stores white as its least value: what the values of each slice and
+    /// those that it stores sum up to; one number if that is the same for all.
+    pub turned: Option<Arc<[f64]>>,
+    /// The value of pixels that the file says to lie outside of the image.
+    pub padding: Option<f32>,
+    /// The slices of each volume, where several volumes follow one another (a film, or a series of contrasts).
+    pub volume: Option<usize>,
     /// Distance in mm between the centres of neighbouring slices, rows and columns, in this order, where known. For one
     /// slice the first is its thickness.
     pub spacing: Option<[f32; 3]>,
@@ -101,12 +100,23 @@ impl About {
         Some(ClassLabel { index, name })
     }
 
+    /// What the file stores for `value` of a slice, after its rescale: the same unless greys were turned round.
+    pub fn stored_value(&self, slice: usize, value: f32) -> f32 {
+        let Some(sum) = self.turned.as_deref().and_then(|sums| sums.get(slice).or(sums.first())) else { return value };
+        let back = (sum - f64::from(value)) as f32;
+        self.grid.map_or(back, |grid| grid.round(back))
+    }
+
     /// The same of a stack that holds only slice `index`: its place and its class.
     #[must_use]
     pub fn of_slice(&self, index: usize) -> Self {
-        let affine = self.affine.map(|rows| rows.map(|[x, y, z, at]| [x, y, z, z.mul_add(index as f32, at)]));
+        // Volumes that follow one another lie in the same place.
+        let place = self.volume.map_or(index, |slices| index % slices.max(1));
+        let affine = self.affine.map(|rows| rows.map(|[x, y, z, at]| [x, y, z, z.mul_add(place as f32, at)]));
         let classes = self.classes.as_ref().and_then(|classes| classes.get(index).map(|&class| Arc::from([class])));
-        Self { affine, classes, ..self.clone() }
+        let turned =
+            self.turned.as_deref().and_then(|sums| sums.get(index).or(sums.first())).map(|&sum| Arc::from([sum]));
+        Self { affine, classes, turned, volume: None, ..self.clone() }
     }
 
     /// The same of a volume sliced along another of its axes.
@@ -147,6 +157,11 @@ impl About {
     }
 }
 
+/// The note on volumes that follow one another.
+pub(super) fn volumes_note(volumes: usize, slices: usize) -> String {
+    format!("Its {volumes} volumes of {slices} slices follow one another")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +175,16 @@ mod tests {
     fn grids_round_to_what_can_be_stored() {
         let grid = Grid { slope: 0.5, intercept: -100.0, least: 0.0, most: 255.0 };
         assert_eq!([-99.8, -99.7, -200.0, 900.0].map(|v| grid.round(v)), [-100.0, -99.5, -100.0, 27.5]);
-        assert_eq!([-100.0, 27.5].map(|v| grid.turned(v)), [27.5, -100.0]);
+        let about = About { grid: Some(grid), turned: Some([-72.5].into()), ..About::default() };
+        assert_eq!([-100.0, 27.5].map(|v| about.stored_value(3, v)), [27.5, -100.0]);
+    }
+
+    #[test]
+    fn greys_are_turned_back() {
+        let about = About { turned: Some([100.0, 7.5].into()), ..About::default() };
+        assert_eq!([about.stored_value(0, 30.0), about.stored_value(1, 2.5)], [70.0, 5.0]);
+        assert_eq!(about.of_slice(1).stored_value(0, 2.5), 5.0);
+        assert_eq!(About::default().stored_value(3, 2.5), 2.5);
     }
 
     #[test]
@@ -168,6 +192,8 @@ mod tests {
         let affine = Some([[1., 0., 2., 5.], [0., 1., 0., 6.], [0., 0., 3., 7.]]);
         let about = About { affine, classes: Some([4, 5, 6].into()), ..About::default() }.of_slice(2);
         assert_eq!(about.affine.unwrap().map(|row| row[3]), [9.0, 6.0, 13.0]);
+        let second = About { affine, volume: Some(2), ..About::default() }.of_slice(3);
+        assert_eq!((second.affine.unwrap().map(|row| row[3]), second.volume), ([7.0, 6.0, 10.0], None));
         assert_eq!(about.classes.as_deref(), Some(&[6][..]));
     }
 

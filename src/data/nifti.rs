@@ -4,7 +4,7 @@
 //! file: columns run along the first axis, rows along the second, slices along the third, and the volumes of further axes
 //! follow one another. Nothing is flipped or resampled; the affine says where the sides of the patient are.
 
-use super::about::About;
+use super::about::{About, volumes_note};
 use super::numbers::{Filler, Kind, Numbers};
 use super::open::{Decoded, Source, check_cancelled, check_size, read_error};
 use super::raster::cut_short;
@@ -18,6 +18,9 @@ use std::sync::atomic::AtomicBool;
 
 /// What would work instead.
 const READABLE: &str = "Save it as NIfTI with integers or with 32-bit or 64-bit floats";
+
+/// Bytes that are read at once, a whole number of numbers of any kind.
+const PIECE: usize = 8 << 20;
 
 /// Bytes of the longest header.
 pub(super) const HEADER: usize = 540;
@@ -177,9 +180,18 @@ impl Header {
         }
     }
 
-    /// Spacing in mm of slices, rows and columns. Programs that know none write ones without a unit.
+    /// Spacing in mm of slices, rows and columns: that of the affine, where there is one. Programs that know none write ones
+    /// without a unit.
     fn spacing(&self) -> Option<[f32; 3]> {
-        let steps = [self.pixdim[3], self.pixdim[2], self.pixdim[1]];
+        if let Some(affine) = self.affine() {
+            let length = |axis: usize| affine.iter().map(|row| f64::from(row[axis]).powi(2)).sum::<f64>().sqrt();
+            let steps = [length(2), length(1), length(0)].map(|step| step as f32);
+            let made_up = self.units & 7 == 0 && steps == [1.0; 3];
+            if steps.iter().all(|&step| step > 0.0 && step.is_finite()) {
+                return (!made_up).then_some(steps);
+            }
+        }
+        let steps = [self.pixdim[3], self.pixdim[2], self.pixdim[1]].map(f64::abs);
         let made_up = self.units & 7 == 0 && steps == [1.0; 3];
         let known = !made_up && steps[1..].iter().all(|&step| step > 0.0 && step.is_finite());
         known.then(|| steps.map(|step| (step * self.unit()) as f32))
@@ -200,7 +212,8 @@ impl Header {
     fn rotation(&self) -> [[f64; 4]; 3] {
         let [b, c, d, x, y, z] = self.qform;
         let a = (1.0 - (b * b + c * c + d * d)).max(0.0).sqrt();
-        let [_, i, j, k, ..] = self.pixdim;
+        // Lengths have no sign, though some files give them one.
+        let [_, i, j, k, ..] = self.pixdim.map(f64::abs);
         let k = if self.pixdim[0] < 0.0 { -k } else { k };
         [
             [(a * a + b * b - c * c - d * d) * i, 2.0 * (b * c - a * d) * j, 2.0 * (b * d + a * c) * k, x],
@@ -300,9 +313,19 @@ fn decode_body(source: Source, version: Version, header: &Header) -> Result<Deco
     } else {
         read(source, header, version, voxel, len, body, &mut notes)?
     };
-    if header.dim[0] > 3 && header.shape()[0] > header.dim[3] {
-        let volumes = slices / header.dim[3].max(1);
-        notes.push(format!("Its {volumes} volumes of {} slices follow one another", header.dim[3]));
+    let volume = (header.dim[0] > 3 && slices > header.dim[3]).then_some(header.dim[3].max(1) as usize);
+    if let Some(volume) = volume {
+        notes.push(volumes_note(slices as usize / volume, volume));
+    }
+    let stated = [header.pixdim[3], header.pixdim[2], header.pixdim[1]].map(|step| (step.abs() * header.unit()) as f32);
+    if let Some(spacing) = header.spacing()
+        && stated.iter().all(|&step| step > 0.0)
+        && spacing.iter().zip(stated).any(|(a, b)| (a - b).abs() > 0.01 * b)
+    {
+        let [slices, rows, columns] = stated;
+        notes.push(format!(
+            "Its spacing is that of its affine; its header says {slices} × {rows} × {columns} mm as well"
+        ));
     }
     let number = match voxel {
         Voxel::Number(kind) => kind.name(),
@@ -321,6 +344,7 @@ fn decode_body(source: Source, version: Version, header: &Header) -> Result<Deco
         numbers: number,
         spacing: header.spacing(),
         affine: header.affine(),
+        volume,
         notes,
         ..About::default()
     };
@@ -386,12 +410,23 @@ fn read(
         return Err(cut_short(path));
     }
     let slices = header.shape()[0] as usize;
-    let mut slice = vec![0; (body / slices as u64) as usize];
+    let slice_bytes = (body / slices as u64) as usize;
+    // Colours are taken apart slice by slice. A slice of numbers may be large: it is read in pieces.
+    let piece = match voxel {
+        Voxel::Number(_) => slice_bytes.clamp(1, PIECE),
+        Voxel::Colour(_) => slice_bytes,
+    };
+    let mut buffer = vec![0; piece];
     let mut each = |push: &mut dyn FnMut(usize, &[u8])| {
         for index in 0..slices {
             check_cancelled(path, cancel)?;
-            reader.read_exact(&mut slice).map_err(failed)?;
-            push(index, &slice);
+            let mut left = slice_bytes;
+            while left > 0 {
+                let bytes = &mut buffer[..left.min(piece)];
+                reader.read_exact(bytes).map_err(failed)?;
+                push(index, bytes);
+                left -= bytes.len();
+            }
             progress((index + 1) as f32 / slices as f32);
         }
         Ok(())

@@ -60,7 +60,7 @@ pub struct Stack {
     /// Columns.
     pub width: usize,
     /// Bounds of the whole stack, the same for each of its slices, so that one ε means one thing: 0–255 for 8-bit data,
-    /// −1024…3071 for Hounsfield units, else the range of all its values; or what a person [set](Self::with_bounds).
+    /// −1024…3071 for Hounsfield units, widened to hold all values, else the range of all its values; or what a person [set](Self::with_bounds).
     pub bounds: Bounds,
     /// Between these it is shown at first: the window that the file wishes, else soft tissue for Hounsfield units, 0–255 for 8-bit
     /// data and the 0.5–99.5 percentile of all values for the others (exact, by nearest rank), which a few hot pixels do not
@@ -131,7 +131,8 @@ impl Stack {
     pub fn is_volume(&self) -> bool {
         let [slices, height, width] = self.axis.stored([self.slices, self.height, self.width]);
         let classes = self.about.classes.as_deref().unwrap_or_default();
-        slices > 1 && height > 1 && width > 1 && classes.windows(2).all(|pair| pair[0] == pair[1])
+        let one = self.about.volume.is_none();
+        one && slices > 1 && height > 1 && width > 1 && classes.windows(2).all(|pair| pair[0] == pair[1])
     }
 
     /// The same volume sliced along another axis of the stored pixels, which are shared: spacing, orientation and the

@@ -5,11 +5,13 @@
 //! of those tries.
 
 use crate::damage_samples::{Sample, samples};
+use crate::volume_files::Dicom;
 use epsiloscope::data::{Stack, open_bytes};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::atomic::AtomicBool;
 
 /// What a process may take in all while it opens damaged files of at most 8 KiB, in MiB of address space, the program itself,
 /// its threads and its allocator's reserve included. A header that is believed would ask for up to 2 GiB.
@@ -76,8 +78,25 @@ fn cut_and_change() {
             }
         }
     }
+    a_lying_series();
     println!("{opened} opened, {refused} refused");
     assert!(opened > 500 && refused > 3000, "{opened} opened, {refused} refused");
+}
+
+/// Small files that promise a million frames each.
+fn a_lying_series() {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..12u8 {
+        let file = Dicom::ct()
+            .with(0x0020_0013, "IS", index.to_string().as_bytes())
+            .with(0x0028_0008, "IS", b"1048576")
+            .with(0x0028_0010, "US", &2u16.to_le_bytes())
+            .with(0x0028_0011, "US", &2u16.to_le_bytes())
+            .with(0x7fe0_0010, "OW", &[0; 8]);
+        std::fs::write(folder.path().join(index.to_string()), file.file()).unwrap();
+    }
+    let error = epsiloscope::data::open(folder.path(), &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(error.contains("cut short"), "{error}");
 }
 
 const CHILD: &str = "EPSILOSCOPE_LIMITED";

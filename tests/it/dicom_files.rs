@@ -4,7 +4,7 @@ use crate::damage_samples::{
     big_endian, colour_dicom, colour_of_codecs, encapsulated, grey_dicom, grey_of_codecs, implicit, samples,
 };
 use crate::volume_files::{Dicom, bytes, element};
-use epsiloscope::data::{Stack, StoredType, open, open_bytes};
+use epsiloscope::data::{Stack, StoredType, Unit, open, open_bytes};
 use std::sync::atomic::AtomicBool;
 
 fn values(file: &[u8]) -> Vec<f32> {
@@ -148,6 +148,52 @@ fn frames_have_their_own_groups() {
         let error = open_bytes("a.dcm", &file).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// Frames of one file with groups that say where each lies, and what they are rescaled to.
+fn frames_at(places: &[f64], kind: &str) -> Dicom {
+    let group = |z: &f64| {
+        let position = element(0x0020_0032, "DS", format!("0\\0\\{z}").as_bytes());
+        let rescale = [
+            element(0x0028_1052, "DS", b"0"),
+            element(0x0028_1053, "DS", b"1"),
+            element(0x0028_1054, "LO", kind.as_bytes()),
+        ];
+        let rescale = element(0x0028_9145, "SQ", &sequence(&[rescale.concat()]));
+        [element(0x0020_9113, "SQ", &sequence(&[position])), rescale].concat()
+    };
+    let groups: Vec<Vec<u8>> = places.iter().map(group).collect();
+    let samples: Vec<u8> = (0..places.len() * 6).flat_map(|i| ((i / 6) as u16).to_le_bytes()).collect();
+    Dicom::ct()
+        .without(0x0020_0032)
+        .without(0x0028_1052)
+        .without(0x0028_1053)
+        .with(0x0028_0008, "IS", places.len().to_string().as_bytes())
+        .with(0x5200_9230, "SQ", &sequence(&groups))
+        .with(0x7fe0_0010, "OW", &samples)
+}
+
+#[test]
+fn frames_are_sorted_by_their_places() {
+    let file = frames_at(&[0.0, 6.0, 3.0, 9.0], "HU").file();
+    let stack = open_bytes("a.dcm", &file).unwrap();
+    assert_eq!(values(&file).chunks(6).map(|frame| frame[0]).collect::<Vec<_>>(), [0.0, 2.0, 1.0, 3.0]);
+    assert_eq!((stack.about.spacing, stack.about.unit), (Some([3.0, 0.5, 0.25]), Unit::Hounsfield));
+    assert!(notes(&stack).contains("sorted by their places") && !notes(&stack).contains("evenly"), "{}", notes(&stack));
+    // What frames say of their unit counts: atomic numbers are no Hounsfield units.
+    let stack = open_bytes("a.dcm", &frames_at(&[0.0, 3.0], "Z_EFF").file()).unwrap();
+    assert_eq!(stack.about.unit, Unit::Unknown);
+    // Two times of two slices.
+    let stack = open_bytes("a.dcm", &frames_at(&[0.0, 3.0, 0.0, 3.0], "HU").file()).unwrap();
+    assert_eq!((stack.slices, stack.about.volume, stack.about.spacing), (4, Some(2), Some([3.0, 0.5, 0.25])));
+}
+
+#[test]
+fn pixels_that_are_not_square_are_noted() {
+    let file = Dicom::ct().without(0x0028_0030).with(0x0028_0034, "IS", b"2\\1");
+    let stack = open_bytes("a.dcm", &file.file()).unwrap();
+    assert!(notes(&stack).contains("2 : 1 (height to width)"), "{}", notes(&stack));
+    assert_eq!(stack.about.spacing, None);
 }
 
 #[test]

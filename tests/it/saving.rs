@@ -59,10 +59,13 @@ fn geometry_outlives_every_format_that_has_room_for_it() {
         let read = open(&path, &GO).unwrap();
         assert_eq!(values(&read), values(&ct), "{name}");
         assert_eq!(read.slices, 3, "{name}");
-        if name.ends_with(".tif") || name.ends_with(".npy") {
+        if name.ends_with(".npy") {
             continue;
         }
         assert!(near(&read.about.spacing.unwrap(), &[2.5, 0.75, 0.5], 1e-5), "{name}: {:?}", read.about.spacing);
+        if name.ends_with(".tif") {
+            continue;
+        }
         let affine = |stack: &Stack| stack.about.affine.unwrap().as_flattened().to_vec();
         assert!(near(&affine(&read), &affine(&ct), 1e-4), "{name}: {:?}", read.about.affine);
         assert_eq!(read.about.axes(), ct.about.axes());
@@ -71,6 +74,127 @@ fn geometry_outlives_every_format_that_has_room_for_it() {
     let series = open(&folder.path().join("series"), &GO).unwrap();
     assert_eq!((series.bounds, series.about.unit, series.about.grid), (ct.bounds, Unit::Hounsfield, ct.about.grid));
     assert!(series.about.notes.is_empty(), "{:?}", series.about.notes);
+}
+
+/// The description and the resolution of the first page, as other programs read them.
+fn tiff_says(path: &Path) -> (String, [f64; 2], u16) {
+    use tiff::tags::Tag;
+    let mut file = tiff::decoder::Decoder::new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut fraction = |tag| {
+        let value = file.get_tag(tag).unwrap();
+        let tiff::decoder::ifd::Value::Rational(n, d) = value else { panic!("{value:?}") };
+        f64::from(n) / f64::from(d)
+    };
+    let resolution = [fraction(Tag::XResolution), fraction(Tag::YResolution)];
+    let unit = file.get_tag_u32(Tag::ResolutionUnit).unwrap();
+    (file.get_tag_ascii_string(Tag::ImageDescription).unwrap(), resolution, unit as u16)
+}
+
+#[test]
+fn a_tiff_has_the_spacing_that_imagej_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let about = About { spacing: Some([3.0, 0.7, 0.5]), ..About::default() };
+    let large = Stack::new([6, 1, 64, 64], Pixels::U16((0..6 * 4096).map(|i| i as u16).collect())).unwrap();
+    let large = Stack { about: about.into(), ..large };
+    write_stack(&path, &large, &made()).unwrap();
+    // What tifffile writes with imagej=True: pixels for each unit of the description, and no other unit.
+    let (description, [across, down], unit) = tiff_says(&path);
+    assert!(description.starts_with("ImageJ=") && description.contains("\nunit=mm\n"), "{description}");
+    assert!(description.contains("\nspacing=3\n"), "{description}");
+    assert!((across - 2.0).abs() < 1e-6 && (down - 1.0 / 0.7).abs() < 1e-6 && unit == 1, "{across} {down} {unit}");
+    assert!(near(&open(&path, &GO).unwrap().about.spacing.unwrap(), &[3.0, 0.7, 0.5], 1e-6));
+    // Few small pages are no file of ImageJ's: pixels per cm.
+    write_stack(&path, &ct(), &made()).unwrap();
+    let (description, [across, down], unit) = tiff_says(&path);
+    assert!(!description.contains("ImageJ") && unit == 3, "{description} {unit}");
+    assert!((across - 20.0).abs() < 1e-5 && (down - 10.0 / 0.75).abs() < 1e-5, "{across} {down}");
+}
+
+/// A TIFF of another program, with one page of two pixels.
+fn other_tiff<C: tiff::encoder::colortype::ColorType>(path: &Path, description: &str, white: bool, pixels: &[C::Inner])
+where
+    [C::Inner]: tiff::encoder::TiffValue,
+{
+    use tiff::tags::Tag;
+    let mut encoder = tiff::encoder::TiffEncoder::new(std::fs::File::create(path).unwrap()).unwrap();
+    let mut image = encoder.new_image::<C>(2, 1).unwrap();
+    image.encoder().write_tag(Tag::ImageDescription, description).unwrap();
+    if white {
+        image.encoder().write_tag(Tag::PhotometricInterpretation, 0u16).unwrap();
+    }
+    image.write_data(pixels).unwrap();
+}
+
+#[test]
+fn what_tiffs_say_of_their_values_is_followed_and_said() {
+    use tiff::encoder::colortype::{Gray16, Gray32Float};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let read = || {
+        let stack = open(&path, &GO).unwrap();
+        write_stack(&folder.path().join("a.npy"), &stack, &made()).unwrap();
+        let stored = values(&open(&folder.path().join("a.npy"), &GO).unwrap());
+        (values(&stack), stored, stack.about.notes.join("; "))
+    };
+    // ImageJ's signed 16 bits.
+    other_tiff::<Gray16>(&path, "ImageJ=1.54f\ncf=0\nc0=-32768.0\nc1=1.0\n", false, &[31_768, 32_800]);
+    let (shown, stored, notes) = read();
+    assert_eq!((&shown[..], &stored[..]), (&[-1000.0, 32.0][..], &[-1000.0, 32.0][..]));
+    assert!(notes.contains("calibration was applied: 1 × stored + -32768"), "{notes}");
+    other_tiff::<Gray16>(&path, "plain", true, &[0, 1000]);
+    let (shown, stored, notes) = read();
+    assert_eq!((&shown[..], &stored[..]), (&[65_535.0, 64_535.0][..], &[0.0, 1000.0][..]));
+    assert!(notes.contains("greys are turned round"), "{notes}");
+    // Floats have no greatest value.
+    other_tiff::<Gray32Float>(&path, "plain", true, &[0.25, 900.0]);
+    let (shown, stored, notes) = read();
+    assert_eq!((&shown[..], &stored[..]), (&[0.25, 900.0][..], &[0.25, 900.0][..]));
+    assert!(notes.contains("as they are stored"), "{notes}");
+}
+
+#[test]
+fn volumes_that_follow_one_another_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let spacing = Some([3.0, 0.75, 0.5]);
+    let affine = Some([[0.5, 0.0, 0.0, 1.0], [0.0, 0.75, 0.0, 2.0], [0.0, 0.0, 3.0, 3.0]]);
+    let about = About { volume: Some(4), spacing, affine, ..About::default() };
+    let film = Stack::new([12, 1, 30, 31], Pixels::U16((0..12 * 930).map(|i| i as u16).collect())).unwrap();
+    let film = Stack { about: about.into(), ..film };
+    assert!(!film.is_volume(), "planes through all of them make no sense");
+    // The second slice of the second volume.
+    let place = |stack: &Stack| stack.about.affine.unwrap()[2][3];
+    assert_eq!(place(&film.only(5).unwrap()), 6.0);
+    for name in ["a.nii", "a.tif"] {
+        let path = folder.path().join(name);
+        write_stack(&path, &film, &made()).unwrap();
+        let read = open(&path, &GO).unwrap();
+        assert_eq!((read.slices, read.about.volume), (12, Some(4)), "{name}");
+        assert!(near(&values(&read), &values(&film), 0.0), "{name}");
+        if name == "a.nii" {
+            assert_eq!(place(&read.only(5).unwrap()), 6.0);
+            let head = std::fs::read(&path).unwrap();
+            assert_eq!(head[40..50], [4, 0, 31, 0, 30, 0, 4, 0, 3, 0]);
+        }
+    }
+    // A series of DICOM: the first volume is opened, and the others are told of.
+    let path = folder.path().join("series/");
+    write_stack(&path, &film, &made()).unwrap();
+    let read = open(&path, &GO).unwrap();
+    assert_eq!((read.slices, values(&read)), (4, values(&film)[..4 * 930].to_vec()));
+    assert!(read.about.notes.iter().any(|note| note.contains("3 volumes (times)")), "{:?}", read.about.notes);
+}
+
+#[test]
+fn shears_that_dicom_cannot_say_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let affine = Some([[1.0, 0.3, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]]);
+    let sheared = ct();
+    let about = About { affine, ..(*sheared.about).clone() };
+    let sheared = Stack { about: about.into(), ..sheared };
+    let error = write_stack(&folder.path().join("series/"), &sheared, &made()).unwrap_err().to_string();
+    assert!(error.contains("right angles") && error.contains("NIfTI"), "{error}");
+    write_stack(&folder.path().join("a.nii"), &sheared, &made()).unwrap();
 }
 
 #[test]
@@ -121,15 +245,27 @@ fn derived_dicom_says_what_it_is_and_is_new_each_time() {
 
 /// A volume of which only the values tell that it is CT.
 #[test]
-fn what_is_taken_for_hounsfield_units_becomes_ct_and_so_does_its_attacked_slice() {
+fn what_a_person_says_to_be_hounsfield_units_becomes_ct_and_so_does_its_attacked_slice() {
     let folder = tempfile::tempdir().unwrap();
     let nifti = folder.path().join("ct.nii.gz");
     let unsaid = ct();
+    // A fifth air, the rest tissue and bone.
+    let tissue = (0..60i16).map(|i| if i % 5 == 0 { -1000 - i % 3 } else { i * 9 - 180 });
+    let unsaid = Stack { pixels: Pixels::I16(tissue.collect()), ..unsaid };
     // Shifted by half the grid, as NIfTI holds them: no unit, no window.
     let about = About { window: None, grid: None, ..(*unsaid.about).clone() };
     write_stack(&nifti, &Stack { about: about.into(), ..unsaid }, &Made::default()).unwrap();
-    let volume = open(&nifti, &GO).unwrap();
-    assert_eq!((volume.about.unit, volume.about.unit_guessed), (Unit::Hounsfield, true));
+    let guessed = open(&nifti, &GO).unwrap();
+    assert_eq!((guessed.about.unit, guessed.about.unit_guessed), (Unit::Hounsfield, true));
+    // A guess is not written down as a fact.
+    let path = folder.path().join("guessed.dcm");
+    write_stack(&path, &guessed.only(2).unwrap(), &made()).unwrap();
+    let read = open(&path, &GO).unwrap();
+    assert_eq!((read.about.modality.as_deref(), read.about.unit), (Some("OT"), Unit::Unknown));
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(26).any(|found| found == b"1.2.840.10008.5.1.4.1.1.2\0"), "no CT image");
+    assert_eq!(values(&read), values(&guessed)[40..]);
+    let volume = guessed.with_unit(Unit::Hounsfield);
     assert_eq!(volume.shown, Bounds { lower: -160.0, upper: 240.0 }, "soft tissue");
     let case = epsiloscope::data::Case::from_slice(&volume, 2, "ct").unwrap();
     // 65.4 HU are stored as 65.
@@ -221,7 +357,7 @@ fn files_are_inspected_and_exported() {
         "type: int16",
         "range: -1200 to -200",
         "unit: HU",
-        "bounds: -1024 to 3071",
+        "bounds: -1200 to 3071",
         "window: -160.5 to 239.5",
         "rescale: 2 × stored + -1000",
     ] {

@@ -7,11 +7,13 @@ Every file is exported to .npy and compared value by value with what the other p
 written as NIfTI, TIFF and DICOM and read back by nibabel, tifffile and pydicom. Prints two tables and what differs.
 
 Equal means: the same shape and the same 32-bit floats. Files of lossy JPEG may differ by a few grey levels, since decoders do;
-samples of fewer than 8 bits are spread over 0-255 here, and alpha is dropped. Where neither side reads a file, both refuse.
+samples of fewer than 8 bits are spread over 0-255 here, alpha is dropped, and the straight line of ImageJ is applied. Spacing,
+orientation and place of what is written are compared with what `image inspect` says. Where neither side reads a file, both refuse.
 """
 
 import collections
 import gzip
+import json
 import subprocess
 import sys
 import tempfile
@@ -51,7 +53,37 @@ def of_dicom(path):
         if scale:
             values = values * float(scale[0].RescaleSlope) + float(scale[0].RescaleIntercept)
     values = apply_rescale(values, data) if data.SamplesPerPixel == 1 else planes(values, True)
+    order = order_of(data, len(values) if values.ndim > 2 else 1)
+    values = values[order] if order else values
     return values, "lossy" if lossy else "exact"
+
+
+def order_of(data, frames):
+    """Frames whose groups say where they lie are sorted here, volume after volume, unless they already run up or down."""
+    groups = data.get("PerFrameFunctionalGroupsSequence")
+    if not groups or len(groups) != frames or frames < 2 or not all("PlanePositionSequence" in g for g in groups):
+        return None
+    shared = data.get("SharedFunctionalGroupsSequence") or [{}]
+    directions = []
+    for group in groups:
+        own = group if "PlaneOrientationSequence" in group else shared[0]
+        if "PlaneOrientationSequence" not in own:
+            return None
+        directions.append([float(v) for v in own.PlaneOrientationSequence[0].ImageOrientationPatient])
+    if np.ptp(directions, axis=0).max() >= 0.01:
+        return None
+    normal = np.cross(directions[0][:3], directions[0][3:])
+    places = np.array([np.dot(normal, [float(v) for v in g.PlanePositionSequence[0].ImagePositionPatient]) for g in groups])
+    ranked = np.argsort(places, kind="stable")
+    steps = np.diff(places[ranked]) > 1e-3 + 0.02 * np.ptp(places) / (frames - 1)
+    levels = np.empty(frames, int)
+    levels[ranked] = np.concatenate([[0], np.cumsum(steps)])
+    counts = np.bincount(levels)
+    if len(counts) < 2 or (counts != counts[0]).any():
+        return None
+    volumes = np.array([np.sum(levels[:i] == levels[i]) for i in range(frames)])
+    orders = [sorted(range(frames), key=lambda i: (volumes[i], sign * levels[i])) for sign in (1, -1)]
+    return None if list(range(frames)) in orders else orders[0]
 
 
 def of_nifti(path):
@@ -78,8 +110,10 @@ def of_tiff(path):
         colour = page.samplesperpixel > 1
         if colour and page.planarconfig == 2:
             values = np.moveaxis(values, -3, -1)
-        if page.photometric == 0:
-            values = (2**page.bitspersample - 1) - values
+        calibration = file.imagej_metadata or {}
+        if calibration.get("cf") == 0 and page.photometric == 1 and page.samplesperpixel == 1:
+            # ImageJ's straight line, which tifffile does not apply.
+            values = values * float(calibration.get("c1", 1)) + float(calibration.get("c0", 0))
         if page.photometric == 3:
             # Colour maps have 16 bits; a picture of 8 takes the upper ones, as libtiff does.
             table = np.array(page.colormap) >> 8
@@ -188,11 +222,49 @@ class Exporter:
             return None, f"NOT ONE ERROR LINE: {run.stderr.strip()[:200]}"
         return None, run.stderr.strip().removeprefix("error: ").removeprefix(str(path)).lstrip(": ")
 
+    def facts(self, path):
+        """What `image inspect` says."""
+        run = subprocess.run([self.program, "image", "inspect", str(path), "--json"], capture_output=True, text=True)
+        return json.loads(run.stdout)
 
-def affine_of(path):
-    import nibabel
 
-    return nibabel.load(path).affine
+def geometry_of_tiff(file, facts):
+    """What is wrong with the spacing of a TIFF that was written: as ImageJ and Fiji read it, or in cm."""
+    spacing = facts["spacing"]
+    page = file.pages[0]
+    if spacing is None or not all(1e-3 < step < 2e3 for step in spacing[1:]):
+        return None
+    across, down = (page.tags[tag].value for tag in ("XResolution", "YResolution"))
+    text = file.imagej_metadata or {}
+    if file.is_imagej:
+        if text.get("unit") != "mm" or page.tags["ResolutionUnit"].value != 1:
+            return "another unit"
+        unit = 1
+    else:
+        unit = {2: 25.4, 3: 10}[page.tags["ResolutionUnit"].value]
+    there = [unit * down[1] / down[0], unit * across[1] / across[0]]
+    if not np.allclose(there, spacing[1:], rtol=1e-5):
+        return f"spacing {there}, not {spacing[1:]}"
+    if file.is_imagej and len(file.pages) > 1 and not np.isclose(text.get("spacing", 1), spacing[0], rtol=1e-5):
+        return f"distance of slices {text.get('spacing')}, not {spacing[0]}"
+    return None
+
+
+def geometry_of_dicom(data, facts):
+    """What is wrong with the spacing and the place of slice 0 that was written."""
+    if facts["spacing"] is None:
+        return None
+    if not np.allclose([float(v) for v in data.PixelSpacing], facts["spacing"][1:], rtol=1e-5):
+        return f"spacing {data.PixelSpacing}, not {facts['spacing'][1:]}"
+    affine = facts.get("affine")
+    if affine is None:
+        return None
+    affine = np.diag([-1, -1, 1]) @ np.array(affine)
+    columns = affine[:, :2] / np.linalg.norm(affine[:, :2], axis=0)
+    if not np.allclose([float(v) for v in data.ImageOrientationPatient], columns.T.ravel(), atol=1e-4):
+        return "another orientation"
+    close = np.allclose([float(v) for v in data.ImagePositionPatient], affine[:, 3], rtol=1e-5, atol=1e-3)
+    return None if close else "another position"
 
 
 def check_written(export, path, ours, format):
@@ -202,13 +274,16 @@ def check_written(export, path, ours, format):
     import tifffile
     from pydicom.pixels import apply_rescale
 
-    slices = ours.reshape((-1,) + ours.shape[-2:]) if ours.ndim == 2 else ours
     found = {}
+    facts = export.facts(path)
     out, why = export(path, ".nii.gz")
     if out:
         image = nibabel.load(out)
         data = np.asanyarray(image.dataobj)
-        data = planes(np.stack([data[c] for c in "RGB"], -1).transpose(2, 1, 0, 3), True) if data.dtype.names else data.T
+        if data.dtype.names:
+            data = planes(np.stack([data[c] for c in "RGB"], -1).transpose(2, 1, 0, 3), True)
+        else:
+            data = data.T.reshape((-1,) + data.T.shape[-2:])
         found[".nii.gz"] = compare(ours, data, "exact")
         if format == "NIfTI" and not found[".nii.gz"]:
             there = nibabel.load(path)
@@ -219,7 +294,10 @@ def check_written(export, path, ours, format):
         found[".nii.gz"] = f"refused: {why}"
     out, why = export(path, ".tif")
     if out:
-        found[".tif"] = compare(ours, planes(tifffile.imread(out), tifffile.TiffFile(out).pages[0].samplesperpixel > 1), "exact")
+        with tifffile.TiffFile(out) as file:
+            values = np.stack([page.asarray() for page in file.pages])
+            found[".tif"] = compare(ours, planes(values, file.pages[0].samplesperpixel > 1), "exact")
+            found[".tif"] = found[".tif"] or geometry_of_tiff(file, facts)
     else:
         found[".tif"] = f"refused: {why}"
     out, why = export(path, ".dcm", "--slice", "0")
@@ -233,6 +311,7 @@ def check_written(export, path, ours, format):
         step = abs(float(data.get("RescaleSlope", 1)))
         gap = np.abs(np.squeeze(values) - np.squeeze(one)).max()
         found[".dcm"] = None if gap <= step * 0.51 + 1e-6 * np.abs(one).max() else f"up to {gap:.6g} apart, step {step:.6g}"
+        found[".dcm"] = found[".dcm"] or geometry_of_dicom(data, facts)
         marks = list(data.ImageType)[:2] == ["DERIVED", "SECONDARY"] and data.PatientIdentityRemoved == "YES"
         if not marks or str(data.PatientName) != "ANONYMOUS":
             found[".dcm"] = "not marked"
@@ -281,12 +360,8 @@ def main():
                 different.append(f"{name}: {gap}")
             if row["files"] % 20 == 1 or format in ("NIfTI", "DICOM", "TIFF"):
                 for ending, problem in check_written(export, path, ours, format).items():
-                    # MONOCHROME1 is written the way it is displayed, and .npy as it is stored.
-                    turned = problem and format == "DICOM" and "apart" in problem
-                    if turned:
-                        import pydicom
-
-                        turned = pydicom.dcmread(path, force=True).PhotometricInterpretation == "MONOCHROME1"
+                    # What is white as the least value is written the way it is displayed, and .npy as it is stored.
+                    turned = problem and "apart" in problem and "turned round" in str(export.facts(path).get("notes"))
                     state = "equal" if problem is None or turned else "refused" if problem.startswith("refused") else "different"
                     written[ending][state] += 1
                     if state == "different":

@@ -4,7 +4,7 @@
     python tests/reference/formats.py ../shared/data/formats
 
 A line: file; slices, channels, rows, columns; type; FNV-1a hash of the values in this order, little-endian. As the program
-reads: the least value is black (white-is-zero is turned round), samples of fewer than 8 bits are spread over 0 to 255,
+reads: the least value is black (white-is-zero is turned round, but not floats or more than 24 bits), samples of fewer than 8 bits are spread over 0 to 255,
 palettes become 8-bit RGB, alpha is dropped, RGB with equal channels is grey, signed 16-bit integers without a negative one
 are unsigned, and other integers of more than 16 bits, halves and doubles are 32-bit floats. Pages that are marked as
 thumbnails or that are smaller than the first one are left out.
@@ -51,10 +51,8 @@ def page(page):
         raise ValueError("channels")
     if values.dtype == bool:
         values = values.astype(np.uint8)
-    if page.photometric == 0 and kind != 3:
+    if page.photometric == 0 and kind != 3 and bits <= 24:
         values = (2**bits - 1 - values.astype(np.int64)).astype(values.dtype)
-    elif page.photometric == 0:
-        values = 1 - values
     if bits < 8 and kind == 1:
         most = 2**bits - 1
         values = ((values.astype(int) * 255 + most // 2) // most).astype(np.uint8)

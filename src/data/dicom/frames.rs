@@ -3,6 +3,7 @@
 use super::codec::{self, Codec, Frame};
 use super::header::{CONVERT, Fault, Header, Layout, Photometric, Plane};
 use super::parse::{DataSet, Value, tag};
+use super::place::Planes;
 use crate::data::Pixels;
 use crate::data::about::Grid;
 use crate::data::numbers::{Kind, Numbers};
@@ -79,7 +80,7 @@ impl Table {
     /// 16-bit values of stored samples.
     fn apply(&self, layout: Layout, samples: &[u8]) -> Vec<u8> {
         let bytes = usize::from(layout.allocated / 8);
-        let turned = layout.photometric == Photometric::Inverted;
+        let turned = layout.turned(None).is_some();
         let number = |sample: &[u8]| {
             let number = sample.iter().rev().fold(0i64, |n, &byte| n << 8 | i64::from(byte));
             let unused = 64 - 8 * bytes as u32;
@@ -97,7 +98,7 @@ impl Table {
 impl Layout {
     /// Whether samples are not yet what they mean: bits do not count, or greys are turned round.
     fn is_untidy(self) -> bool {
-        self.stored != self.allocated || self.photometric == Photometric::Inverted && !self.table
+        self.stored != self.allocated || self.turned(None).is_some() && !self.table
     }
 
     /// 1 or 3.
@@ -178,8 +179,9 @@ impl<'a> Frames<'a> {
         Numbers::plain(kind, false)
     }
 
-    /// Decodes frame `index` (from 0) to planes of little-endian numbers.
+    /// Decodes the frame at place `index` (from 0) to planes of little-endian numbers.
     pub fn decode(&self, index: usize) -> Result<Cow<'_, [u8]>, Fault> {
+        let index = self.header.order.as_ref().map_or(index, |order| order[index]);
         let layout = self.layout;
         let values = layout.rows * layout.columns * layout.samples;
         if layout.allocated == 1 {
@@ -300,9 +302,9 @@ fn frames<'a>(fragments: &[&'a [u8]], count: usize) -> Option<Vec<Vec<&'a [u8]>>
 
 /// Keeps the bits that count, extends the sign, and turns greys round whose least value is white.
 fn tidy<const N: usize>(layout: Layout, bytes: &mut [u8]) {
-    let Layout { stored, high, signed, photometric, .. } = layout;
+    let Layout { stored, high, signed, .. } = layout;
     // Greys that a table says the meaning of are turned round behind it.
-    let inverted = photometric == Photometric::Inverted && !layout.table;
+    let inverted = layout.turned(None).is_some() && !layout.table;
     let shift = u32::from(high + 1 - stored);
     let mask = if stored >= 64 { u64::MAX } else { (1 << stored) - 1 };
     for sample in bytes.as_chunks_mut::<N>().0 {
@@ -349,7 +351,7 @@ fn to_rgb(planes: &mut [u8]) {
 }
 
 /// What greys of up to 16 bits are stored as, if all planes agree.
-pub(super) fn grid(layout: Layout, planes: &[Plane]) -> Option<Grid> {
+pub(super) fn grid(layout: Layout, planes: &Planes) -> Option<Grid> {
     let scale = |plane: &Plane| plane.scale.unwrap_or([1.0, 0.0]);
     let [slope, intercept] = planes.first().map(scale)?;
     let agree = planes.iter().all(|plane| scale(plane) == [slope, intercept]);

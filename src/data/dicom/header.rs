@@ -2,6 +2,7 @@
 
 use super::codec::{self, Codec};
 use super::parse::{Broken, DataSet, Parser, Tag, tag};
+use super::place::Planes;
 use crate::data::Bounds;
 use crate::data::open::LARGEST_DECODED_BYTES;
 use flate2::read::DeflateDecoder;
@@ -38,6 +39,8 @@ pub(super) struct Layout {
     pub photometric: Photometric,
     /// Whether a table says what stored greys mean.
     pub table: bool,
+    /// The most that a value of that table can be.
+    pub table_most: u16,
 }
 
 /// What holds for one frame.
@@ -52,6 +55,8 @@ pub(super) struct Plane {
     pub step: Option<f64>,
     /// Slope and intercept, if they are given.
     pub scale: Option<[f64; 2]>,
+    /// Whether the rescale leads to Hounsfield units, or to something that is not named.
+    pub hounsfield: bool,
     pub window: Option<Bounds>,
 }
 
@@ -62,14 +67,22 @@ pub(super) struct Header {
     pub big_endian: bool,
     pub layout: Layout,
     pub modality: Option<String>,
-    pub planes: Vec<Plane>,
+    pub planes: Planes,
+    /// The stored frame of each place, where frames are not stored in the order of their positions.
+    pub order: Option<Vec<usize>>,
     pub in_hounsfield: bool,
     pub at_detector: bool,
+    /// Height and width of a pixel, of images that know no lengths, if they differ.
+    pub aspect: Option<[u32; 2]>,
+    /// What pixels outside of the image are stored as.
+    pub padding: Option<f64>,
     /// Whether a table says how greys are to be shown.
     pub shown_by_table: bool,
     /// Tells series in a folder apart. Never kept longer than that.
     pub series: String,
     pub number: i64,
+    /// What tells images in the same place apart: echo, time, acquisition and the like.
+    pub kinds: [String; KINDS],
 }
 
 /// The cause and the hint of an error.
@@ -181,20 +194,22 @@ impl Header {
         let groups = set.items(tag::FRAME_GROUPS);
         let shared = set.item(tag::SHARED_GROUPS);
         // One for each frame only where they differ; as many as a lying header promises are never made.
-        let planes = if groups.len() == frames as usize && !groups.is_empty() {
-            groups.iter().map(|group| plane(set, shared, Some(group), layout)).collect()
+        let (planes, order) = if groups.len() == frames as usize && !groups.is_empty() {
+            super::place::in_order(groups.iter().map(|group| plane(set, shared, Some(group), layout)).collect())
         } else {
             let plane = plane(set, shared, None, layout);
             let room = usize::try_from(frames).unwrap_or(usize::MAX);
             if room > 1 << 20 {
                 return fault(format!("promises {frames} frames"));
             }
-            vec![plane; room]
+            (Planes::alike(plane, room), None)
         };
         let in_hounsfield = modality.as_deref() == Some("CT")
-            && planes.iter().all(|plane| plane.scale.is_some())
-            && !layout.table
-            && matches!(set.text(tag::RESCALE_TYPE), None | Some("HU"));
+            && planes.iter().all(|plane| plane.scale.is_some() && plane.hounsfield)
+            && !layout.table;
+        let aspect = array_of::<2>(set, tag::ASPECT_RATIO).map(|ratio| ratio.map(|v| v as u32));
+        let padding =
+            set.short(tag::PADDING).map(|v| if layout.signed { v.cast_signed().into() } else { f64::from(v) });
         Ok(Self {
             syntax: syntax.name,
             codec,
@@ -204,12 +219,40 @@ impl Header {
                 && planes.iter().any(|plane| plane.spacing.is_some())
                 && set.bytes(tag::IMAGER_PIXEL_SPACING).is_some(),
             modality,
+            aspect: aspect.filter(|[height, width]| height != width && planes.iter().all(|p| p.spacing.is_none())),
+            padding: padding.filter(|_| layout.allocated <= 16 && !layout.table),
             planes,
+            order,
             in_hounsfield,
             shown_by_table: !set.items(tag::VOI_LUT).is_empty(),
             series: set.text(tag::SERIES).unwrap_or_default().to_owned(),
             number: set.decimal(tag::INSTANCE_NUMBER).map_or(0, |number| number as i64),
+            kinds: KIND_TAGS.map(|tag| kind(set, tag)),
         })
+    }
+}
+
+/// How many elements tell images in the same place apart.
+pub(super) const KINDS: usize = 7;
+
+/// Those elements, and what they are called.
+const KIND_TAGS: [Tag; KINDS] = [
+    tag::ECHO_NUMBER,
+    tag::ECHO_TIME,
+    tag::TEMPORAL_POSITION,
+    tag::ACQUISITION,
+    tag::B_VALUE,
+    tag::TRIGGER_TIME,
+    tag::IMAGE_TYPE,
+];
+pub(super) const KIND_NAMES: [&str; KINDS] =
+    ["echoes", "echo times", "times", "acquisitions", "b-values", "trigger times", "types"];
+
+/// The text of an element, so that numbers are sorted by their size.
+fn kind(set: &DataSet, tag: Tag) -> String {
+    match set.decimal(tag).or_else(|| set.double(tag)) {
+        Some(number) => format!("{number:020.6}"),
+        None => set.text(tag).unwrap_or_default().to_owned(),
     }
 }
 
@@ -249,7 +292,23 @@ fn layout(set: &DataSet) -> Result<Layout, Fault> {
     let planar = samples > 1 && set.short(tag::PLANAR) == Some(1);
     let table = samples == 1 && !float && set.item(tag::MODALITY_LUT).is_some();
     let samples = samples.into();
-    Ok(Layout { rows, columns, samples, allocated, stored, high, signed, float, planar, photometric, table })
+    let descriptor = set.item(tag::MODALITY_LUT).filter(|_| table).and_then(|item| item.shorts(tag::LUT_DESCRIPTOR));
+    let table_bits = descriptor.and_then(|d| d.get(2).copied()).filter(|bits| (1..=16).contains(bits));
+    let table_most = table_bits.map_or(0, |bits| (u32::from(u16::MAX) >> (16 - bits)) as u16);
+    Ok(Layout {
+        rows,
+        columns,
+        samples,
+        allocated,
+        stored,
+        high,
+        signed,
+        float,
+        planar,
+        photometric,
+        table,
+        table_most,
+    })
 }
 
 /// What holds for a frame: its own functional group before the shared ones before the file's elements.
@@ -271,6 +330,7 @@ fn plane(set: &DataSet, shared: Option<&DataSet>, own: Option<&DataSet>, layout:
         thickness: length(tag::SLICE_THICKNESS),
         step: length(tag::SPACING_BETWEEN_SLICES),
         scale: scale.filter(|&[slope, _]| slope != 0.0),
+        hounsfield: matches!(values.text(tag::RESCALE_TYPE), None | Some("HU")),
         window: window(place(tag::FRAME_WINDOW)).map(|window| mirrored(window, layout, scale)),
     }
 }
@@ -292,12 +352,7 @@ fn window(set: &DataSet) -> Option<Bounds> {
 
 /// The window of values that are turned round.
 fn mirrored(window: Bounds, layout: Layout, scale: Option<[f64; 2]>) -> Bounds {
-    if layout.photometric != Photometric::Inverted {
-        return window;
-    }
-    let [slope, intercept] = scale.unwrap_or([1.0, 0.0]);
-    let ends = layout.least_and_most();
-    let sum = (slope * (ends[0] + ends[1]) + 2.0 * intercept) as f32;
+    let Some(sum) = layout.turned(scale).map(|sum| sum as f32) else { return window };
     Bounds { lower: sum - window.upper, upper: sum - window.lower }
 }
 
@@ -306,6 +361,20 @@ impl Layout {
     pub fn least_and_most(self) -> [f64; 2] {
         let half = 2f64.powi(i32::from(self.stored) - 1);
         if self.signed { [-half, half - 1.0] } else { [0.0, 2.0 * half - 1.0] }
+    }
+
+    /// What a value and the value that the file stores for it sum up to, where greys are turned round. Numbers that floats
+    /// would not hold once they are turned round stay as they are.
+    pub fn turned(self, scale: Option<[f64; 2]>) -> Option<f64> {
+        if self.photometric != Photometric::Inverted || self.float || self.stored > 24 {
+            return None;
+        }
+        if self.table {
+            return Some(self.table_most.into());
+        }
+        let [slope, intercept] = scale.unwrap_or([1.0, 0.0]);
+        let [least, most] = self.least_and_most();
+        Some(slope * (least + most) + 2.0 * intercept)
     }
 
     /// Bytes of an uncompressed frame.

@@ -6,10 +6,12 @@
 mod codec;
 mod extended;
 mod frames;
+mod group;
 mod header;
 mod identity;
 mod jpeg_ls;
 mod parse;
+mod place;
 mod series;
 
 pub(super) use header::is_dicom;
@@ -17,17 +19,18 @@ pub use identity::{IdentifyingElement, read_identifying};
 pub(super) use series::{decode_series, find_series};
 
 use super::about::{About, Unit};
-use super::hounsfield::HOUNSFIELD;
 use super::numbers::{Filler, Numbers};
 use super::open::{
     Decoded, LARGEST_DECODED_BYTES, Source, check_cancelled, check_size, rounded_note, stream_error, too_large,
 };
 use super::{Bounds, DataError};
 use frames::Frames;
-use header::{Fault, Header, Photometric, Plane};
+use header::{Fault, Header, Layout, Photometric, Plane};
+use place::{Geometry, Planes};
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes of frames that are decoded at once, one frame at least.
 const BATCH: usize = 8 << 20;
@@ -115,14 +118,15 @@ impl Volume {
 
     /// Takes the next frame, of which `index` is the place in its file.
     fn push_decoded(&mut self, header: &Header, numbers: Numbers, index: usize, bytes: &[u8]) {
-        let scale = self.scaled.then(|| header.planes[index].scale.unwrap_or([1.0, 0.0]));
+        let scale = header.planes.at(index).and_then(|plane| plane.scale).unwrap_or([1.0, 0.0]);
+        let scale = self.scaled.then_some(scale);
         let filler = self.filler.get_or_insert_with(|| Filler::new(self.len, Numbers { scale, ..numbers }));
         filler.set_scale(scale);
         filler.push(bytes);
     }
 
     /// The stack, whose slices lie at `planes`.
-    fn finish(self, header: &Header, planes: &[Plane]) -> Result<Decoded, DataError> {
+    fn finish(self, header: &Header, planes: &Planes) -> Result<Decoded, DataError> {
         let missing = || DataError::new("image", "has no frames", "");
         let (pixels, rounded) = self.filler.ok_or_else(missing)?.finish();
         let layout = header.layout;
@@ -131,8 +135,10 @@ impl Volume {
         if rounded {
             notes.push(rounded_note(kind.name()));
         }
+        let turned = turned(layout, planes);
         if layout.photometric == Photometric::Inverted {
-            notes.push("Its greys are turned round: the file stores white as the least value".to_owned());
+            let which = if turned.is_some() { "greys are turned round" } else { "values are as they are stored" };
+            notes.push(format!("Its {which}: the file stores white as the least value"));
         }
         if layout.table {
             notes.push("A look-up table in the file says what its values mean".to_owned());
@@ -143,12 +149,20 @@ impl Volume {
         if header.at_detector {
             notes.push("Its spacing was measured at the detector, not in the patient".to_owned());
         }
-        let (spacing, affine) = geometry(planes, &mut notes);
+        if header.order.is_some() {
+            notes.push("Its frames are sorted by their places".to_owned());
+        }
+        if let Some([height, width]) = header.aspect {
+            notes.push(format!("Its pixels are {height} : {width} (height to width), and of no known size"));
+        }
+        let Geometry { spacing, affine, volume } = place::geometry(planes, &mut notes);
         let colour = frames::is_deep_colour(&pixels, self.shape[1]).then_some(Bounds { lower: 0.0, upper: 65_535.0 });
         let unit = if header.in_hounsfield { Unit::Hounsfield } else { Unit::Unknown };
         let about = About {
             grid: frames::grid(layout, planes),
-            turned: layout.photometric == Photometric::Inverted,
+            turned,
+            padding: header.padding.filter(|_| header.in_hounsfield).map(|stored| padding(stored, planes)),
+            volume,
             format: format!("DICOM, {}", header.syntax),
             numbers: kind.name(),
             modality: header.modality.clone(),
@@ -159,80 +173,25 @@ impl Volume {
             ..About::default()
         };
         let single_bits = (layout.allocated == 1).then_some(Bounds { lower: 0.0, upper: 1.0 });
-        let window = planes.get(planes.len() / 2).and_then(|plane| plane.window).filter(|_| self.shape[1] == 1);
-        Ok(Decoded {
-            shape: self.shape,
-            pixels,
-            about,
-            bounds: header.in_hounsfield.then_some(HOUNSFIELD).or(colour),
-            shown: window.or(single_bits).or(colour),
-        })
+        let window = planes.at(planes.len() / 2).and_then(|plane| plane.window).filter(|_| self.shape[1] == 1);
+        Ok(Decoded { shape: self.shape, pixels, about, bounds: colour, shown: window.or(single_bits).or(colour) })
     }
 }
 
-/// Spacing of slices, rows and columns, and the affine, of slices at `planes`.
-#[allow(clippy::type_complexity)]
-fn geometry(planes: &[Plane], notes: &mut Vec<String>) -> (Option<[f32; 3]>, Option<[[f32; 4]; 3]>) {
-    let (Some(first), Some(last)) = (planes.first(), planes.last()) else { return (None, None) };
-    let Some([rows, columns]) = first.spacing else { return (None, None) };
-    let travel = match (first.position, last.position) {
-        (Some(a), Some(b)) if planes.len() > 1 && a != b => {
-            let steps = (planes.len() - 1) as f64;
-            Some([0, 1, 2].map(|i| (b[i] - a[i]) / steps))
-        }
-        _ => None,
-    };
-    let norm = |v: [f64; 3]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    if travel.is_some() {
-        note_steps(planes, notes);
-    }
-    let known = travel.map(norm).or(first.step).or(first.thickness).unwrap_or(0.0);
-    let spacing = [known, rows, columns].map(|v| v as f32);
-    let affine = first.position.zip(first.orientation).map(|(position, o)| {
-        let [across, down] = [[o[0], o[1], o[2]], [o[3], o[4], o[5]]];
-        let normal = [
-            across[1] * down[2] - across[2] * down[1],
-            across[2] * down[0] - across[0] * down[2],
-            across[0] * down[1] - across[1] * down[0],
-        ];
-        if let Some(travel) = travel {
-            let cosine = (0..3).map(|i| travel[i] * normal[i]).sum::<f64>().abs() / (norm(travel) * norm(normal));
-            let tilt = cosine.min(1.0).acos().to_degrees();
-            if tilt > 0.5 {
-                notes.push(format!("Its slices are shifted against one another, as by a gantry tilted by {tilt:.1}°"));
-            }
-        }
-        let step = travel.unwrap_or(normal.map(|v| v * if known > 0.0 { known } else { 1.0 }));
-        // DICOM's axes run to the left and to the back, NIfTI's to the right and to the front.
-        [0, 1, 2].map(|i| {
-            let sign = if i < 2 { -1.0 } else { 1.0 };
-            [across[i] * columns, down[i] * rows, step[i], position[i]].map(|v| (sign * v) as f32)
-        })
-    });
-    (Some(spacing), affine)
+/// What the values of each frame and those that the file stores for them sum up to, where greys are turned round.
+fn turned(layout: Layout, planes: &Planes) -> Option<Arc<[f64]>> {
+    let sums: Option<Vec<f64>> = planes.iter().map(|plane| layout.turned(plane.scale)).collect();
+    let sums = sums?;
+    let first = *sums.first()?;
+    Some(if sums.iter().all(|sum| *sum == first) {
+        [first].into()
+    } else {
+        (0..planes.len()).filter_map(|i| layout.turned(planes.at(i)?.scale)).collect()
+    })
 }
 
-/// Slices in the same place, missing ones, and other steps that are not even.
-fn note_steps(planes: &[Plane], notes: &mut Vec<String>) {
-    let step = |pair: &[Plane]| {
-        let (a, b) = (pair[0].position?, pair[1].position?);
-        Some((0..3).map(|i| (b[i] - a[i]).powi(2)).sum::<f64>().sqrt())
-    };
-    let all = planes.len() - 1;
-    let steps: Vec<f64> = planes.windows(2).filter_map(step).collect();
-    let mut apart: Vec<f64> = steps.iter().copied().filter(|&step| step > 1e-3).collect();
-    apart.sort_by(f64::total_cmp);
-    let Some(&usual) = apart.get(apart.len() / 2) else { return };
-    let same = steps.len() - apart.len();
-    if same > 0 {
-        notes.push(format!("{same} of its slices lie where another one lies"));
-    }
-    let missing: f64 = apart.iter().map(|step| (step / usual).round() - 1.0).filter(|&count| count >= 1.0).sum();
-    if missing >= 1.0 {
-        notes.push(format!("{missing} slices seem to be missing: steps are {usual:.4} mm, some a multiple of it"));
-    }
-    let uneven = apart.iter().filter(|&&step| (step - usual).abs() > 0.01 * usual + 1e-3).count() + all - steps.len();
-    if uneven > 0 {
-        notes.push(format!("Its slices are not evenly spaced: {uneven} of {all} steps differ"));
-    }
+/// What pixels outside of the image mean, in Hounsfield units.
+fn padding(stored: f64, planes: &Planes) -> f32 {
+    let [slope, intercept] = planes.first().and_then(|plane| plane.scale).unwrap_or([1.0, 0.0]);
+    (slope * stored + intercept) as f32
 }

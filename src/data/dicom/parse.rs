@@ -13,14 +13,21 @@ pub(super) type Tag = u32;
 pub(super) mod tag {
     use super::Tag;
     pub const TRANSFER_SYNTAX: Tag = 0x0002_0010;
+    pub const IMAGE_TYPE: Tag = 0x0008_0008;
     pub const MODALITY: Tag = 0x0008_0060;
     pub const SLICE_THICKNESS: Tag = 0x0018_0050;
+    pub const ECHO_TIME: Tag = 0x0018_0081;
+    pub const ECHO_NUMBER: Tag = 0x0018_0086;
     pub const SPACING_BETWEEN_SLICES: Tag = 0x0018_0088;
+    pub const TRIGGER_TIME: Tag = 0x0018_1060;
     pub const IMAGER_PIXEL_SPACING: Tag = 0x0018_1164;
+    pub const B_VALUE: Tag = 0x0018_9087;
     pub const SERIES: Tag = 0x0020_000e;
+    pub const ACQUISITION: Tag = 0x0020_0012;
     pub const INSTANCE_NUMBER: Tag = 0x0020_0013;
     pub const POSITION: Tag = 0x0020_0032;
     pub const ORIENTATION: Tag = 0x0020_0037;
+    pub const TEMPORAL_POSITION: Tag = 0x0020_0100;
     pub const PLANE_POSITION: Tag = 0x0020_9113;
     pub const PLANE_ORIENTATION: Tag = 0x0020_9116;
     pub const SAMPLES: Tag = 0x0028_0002;
@@ -30,10 +37,12 @@ pub(super) mod tag {
     pub const ROWS: Tag = 0x0028_0010;
     pub const COLUMNS: Tag = 0x0028_0011;
     pub const PIXEL_SPACING: Tag = 0x0028_0030;
+    pub const ASPECT_RATIO: Tag = 0x0028_0034;
     pub const BITS_ALLOCATED: Tag = 0x0028_0100;
     pub const BITS_STORED: Tag = 0x0028_0101;
     pub const HIGH_BIT: Tag = 0x0028_0102;
     pub const SIGNED: Tag = 0x0028_0103;
+    pub const PADDING: Tag = 0x0028_0120;
     pub const WINDOW_CENTER: Tag = 0x0028_1050;
     pub const WINDOW_WIDTH: Tag = 0x0028_1051;
     pub const INTERCEPT: Tag = 0x0028_1052;
@@ -63,18 +72,27 @@ pub(super) mod tag {
         matches!(
             tag,
             TRANSFER_SYNTAX
+                | IMAGE_TYPE
                 | MODALITY
                 | SLICE_THICKNESS
+                | ECHO_TIME
+                | ECHO_NUMBER
                 | SPACING_BETWEEN_SLICES
+                | TRIGGER_TIME
                 | IMAGER_PIXEL_SPACING
+                | B_VALUE
                 | SERIES
+                | ACQUISITION
                 | INSTANCE_NUMBER
                 | POSITION
                 | ORIENTATION
+                | TEMPORAL_POSITION
                 | PLANE_POSITION
                 | PLANE_ORIENTATION
                 | SAMPLES..=PIXEL_SPACING
+                | ASPECT_RATIO
                 | BITS_ALLOCATED..=SIGNED
+                | PADDING
                 | WINDOW_CENTER..=WINDOW_FUNCTION
                 | PALETTE_DESCRIPTOR..=0x0028_1103
                 | PALETTE_DATA..=0x0028_1203
@@ -175,6 +193,12 @@ impl<'a> DataSet<'a> {
 
     pub fn short(&self, tag: Tag) -> Option<u16> {
         self.shorts(tag)?.first().copied()
+    }
+
+    /// A binary number of 64 bits.
+    pub fn double(&self, tag: Tag) -> Option<f64> {
+        let bytes: [u8; 8] = self.bytes(tag)?.try_into().ok()?;
+        Some(if self.big_endian { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) })
     }
 
     pub fn is_big_endian(&self) -> bool {

@@ -1,8 +1,9 @@
 //! A folder of DICOM files as one volume.
 
 use super::frames::Frames;
-use super::header::{self, Header, Plane};
-use super::{BATCH, Volume, to_error};
+use super::header::{self, Header};
+use super::place::Planes;
+use super::{BATCH, Volume, group, to_error};
 use crate::data::numbers::Numbers;
 use crate::data::open::{Decoded, LARGEST_DECODED_BYTES, check_cancelled, read_error, too_large};
 use crate::data::{DataError, FirstWish};
@@ -18,9 +19,9 @@ use std::sync::atomic::AtomicBool;
 const MOST_FILES: usize = 20_000;
 
 /// A file of the series.
-struct Member {
-    path: PathBuf,
-    header: Header,
+pub(super) struct Member {
+    pub path: PathBuf,
+    pub header: Header,
 }
 
 /// The DICOM files in `folder`, by name; none if it holds none.
@@ -101,9 +102,12 @@ pub(in crate::data) fn decode_series(
         Ok(read_header(path)?.map(|header| Member { path: path.clone(), header }))
     };
     let members: Result<Vec<Option<Member>>, DataError> = files.par_iter().map(read_header).collect();
-    let mut members: Vec<Member> = members?.into_iter().flatten().collect();
+    let members: Vec<Member> = members?.into_iter().flatten().collect();
     check_one_series(folder, &members)?;
-    sort(&mut members);
+    let (mut members, notes) = group::arrange(folder, members)?;
+    // A unit is that of all.
+    let in_hounsfield = members.iter().all(|member| member.header.in_hounsfield);
+    members.iter_mut().for_each(|member| member.header.in_hounsfield = in_hounsfield);
     let headers: Vec<&Header> = members.iter().map(|member| &member.header).collect();
     let mut volume = Volume::new(folder, &headers)?;
     if let Some(first) = first {
@@ -124,9 +128,11 @@ pub(in crate::data) fn decode_series(
             progress(done as f32 / members.len() as f32);
         }
     }
-    let planes: Vec<Plane> = members.iter().flat_map(|member| member.header.planes.iter().copied()).collect();
+    let planes = Planes::joined(members.iter().map(|member| &member.header.planes));
     let Some(first) = members.first() else { return Err(DataError::new(folder, "has no images", "")) };
-    volume.finish(&first.header, &planes)
+    let mut decoded = volume.finish(&first.header, &planes)?;
+    decoded.about.notes.extend(notes);
+    Ok(decoded)
 }
 
 /// Shows the slice that one file of a sorted series is.
@@ -183,21 +189,4 @@ fn check_one_series(folder: &Path, members: &[Member]) -> Result<(), DataError> 
         return Err(DataError::new(folder, cause, "Put images of one kind into one folder"));
     }
     Ok(())
-}
-
-/// By position along the normal of the first plane, then by number, then by name.
-fn sort(members: &mut [Member]) {
-    let first = |member: &Member| member.header.planes.first().copied().unwrap_or_default();
-    let normal = members
-        .first()
-        .and_then(|member| first(member).orientation)
-        .map(|o| [o[1] * o[5] - o[2] * o[4], o[2] * o[3] - o[0] * o[5], o[0] * o[4] - o[1] * o[3]]);
-    let place = |member: &Member| {
-        let position = first(member).position?;
-        Some((0..3).map(|i| normal.map_or(0.0, |n| n[i]) * position[i]).sum::<f64>())
-    };
-    members.sort_by(|a, b| {
-        let places = place(a).zip(place(b)).map_or(std::cmp::Ordering::Equal, |(a, b)| a.total_cmp(&b));
-        places.then(a.header.number.cmp(&b.header.number)).then_with(|| a.path.cmp(&b.path))
-    });
 }

@@ -21,7 +21,7 @@ pub(super) fn decode<'a>(page: &Page, raw: &'a [u8], rows: usize, samples: usize
     } else {
         unpack(page, &packed, row_bytes, width * samples, samples).into()
     };
-    if page.is_turned() {
+    if page.table.is_some() || page.turned().is_some() {
         tidy(page, unpacked.to_mut());
     }
     Ok(unpacked)
@@ -235,10 +235,7 @@ fn unpack(page: &Page, packed: &[u8], row_bytes: usize, per_row: usize, samples:
 fn tidy(page: &Page, samples: &mut [u8]) {
     if let Some(table) = &page.table {
         samples.iter_mut().for_each(|sample| *sample = table[usize::from(*sample)]);
-    } else if page.photometric == Photometric::WhiteIsZero && page.float {
-        let floats = samples.as_chunks_mut().0;
-        floats.iter_mut().for_each(|float| *float = (1.0 - f32::from_le_bytes(*float)).to_le_bytes());
-    } else if page.photometric == Photometric::WhiteIsZero {
+    } else if page.turned().is_some() {
         let mask = (u64::MAX >> (64 - page.bits.clamp(1, 64))).to_le_bytes();
         for sample in samples.chunks_exact_mut(page.kind.bytes()) {
             // Most less v is v with all its bits turned.

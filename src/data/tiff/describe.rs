@@ -12,6 +12,10 @@ pub(super) struct Description {
     pub images: usize,
     /// Between slices, rows and columns, in mm.
     pub spacing: Option<[f32; 3]>,
+    /// What stored numbers mean: slope and intercept of ImageJ's straight line.
+    pub scale: Option<[f64; 2]>,
+    /// Slices of a volume, where several volumes follow one another.
+    pub volume: Option<usize>,
     pub notes: Vec<String>,
 }
 
@@ -33,10 +37,12 @@ pub(super) fn read<R: Read + Seek>(file: &mut File<R>, directory: &Directory) ->
     let bytes = file.blob(directory, tag::DESCRIPTION).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_end_matches('\0');
-    if text.starts_with("ImageJ=") {
+    let own = text.starts_with("Epsiloscope=");
+    if text.starts_with("ImageJ=") || own {
         let resolution = [tag::Y_RESOLUTION, tag::X_RESOLUTION].map(|tag| file.fraction(directory, tag));
         let unit = file.first(directory, tag::RESOLUTION_UNIT).ok().flatten();
-        return imagej(text, resolution, unit);
+        let description = imagej(text, resolution, unit);
+        return if own { Description { format: "", ..description } } else { description };
     }
     if text.contains("<OME") { ome(text) } else { Description::default() }
 }
@@ -55,11 +61,19 @@ fn imagej(text: &str, resolution: [Option<f64>; 2], unit: Option<u64>) -> Descri
         }
         _ => None,
     };
+    let number = |key: &str| value(key)?.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    // 0 is the straight line among ImageJ's functions; others bend.
+    let line = (number("cf") == Some(0.0)).then(|| number("c1").zip(number("c0"))).flatten();
+    let (channels, slices, frames) = (count("channels"), count("slices"), count("frames"));
     Description {
         format: "TIFF of ImageJ",
         images: count("images"),
+        scale: line
+            .map(|(slope, intercept)| [slope, intercept])
+            .filter(|&scale| scale != [1.0, 0.0] && scale[0] != 0.0),
+        volume: (channels == 1 && slices > 1 && frames > 1).then_some(slices),
         spacing: spacing.filter(|s| s.iter().all(|v| v.is_finite())),
-        notes: axes_note([("channels", count("channels")), ("slices", count("slices")), ("times", count("frames"))]),
+        notes: axes_note([("channels", channels), ("slices", slices), ("times", frames)]),
     }
 }
 
@@ -91,6 +105,8 @@ fn ome(text: &str) -> Description {
     Description {
         format: "OME-TIFF",
         images: 1,
+        scale: None,
+        volume: None,
         spacing,
         notes: axes_note([("channels", count("SizeC")), ("slices", count("SizeZ")), ("times", count("SizeT"))]),
     }
@@ -106,6 +122,10 @@ mod tests {
         let description = imagej(text, [Some(4.0), Some(5.0)], None);
         assert_eq!((description.images, description.spacing), (12, Some([2.5e-3, 2.5e-4, 2e-4])));
         assert_eq!(description.notes, ["Its pages run through 2 channels, 6 slices"]);
+        let line =
+            imagej("ImageJ=1\nslices=3\nframes=2\ncf=0\nc0=-32768.0\nc1=1.0\nvunit=Gray Value\n", [None; 2], None);
+        assert_eq!((line.scale, line.volume), (Some([1.0, -32_768.0]), Some(3)));
+        assert_eq!(imagej("ImageJ=1\ncf=3\nc0=-32768.0\nc1=1.0\n", [None; 2], None).scale, None);
         assert_eq!(imagej("ImageJ=1\nimages=3\n", [Some(72.0); 2], Some(1)).spacing, None);
         let text = r#"<?xml version="1.0"?><OME><Image><Pixels DimensionOrder="XYZCT" SizeC="1" SizeZ="5" SizeT="1"
             PhysicalSizeX="0.5" PhysicalSizeY="500" PhysicalSizeYUnit="nm" PhysicalSizeZ="2"></Pixels></Image></OME>"#;

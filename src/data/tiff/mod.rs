@@ -71,7 +71,18 @@ fn decode_pages<R: Read + Seek>(
     let Some(first) = pages.first() else { return Err(cut_short(path)) };
     let mut notes = description.notes.clone();
     let shape = [pages.len(), first.channels, first.height, first.width];
-    let numbers = Numbers::plain(first.decoded_kind(), false);
+    let plain = first.channels == 1 && first.photometric == page::Photometric::BlackIsZero && first.table.is_none();
+    let scale = description.scale.filter(|_| plain);
+    let numbers = Numbers { scale, ..Numbers::plain(first.decoded_kind(), false) };
+    if let Some([slope, intercept]) = description.scale {
+        let what = if plain { "was applied" } else { "was not applied" };
+        notes.push(format!("ImageJ’s calibration {what}: {slope} × stored + {intercept}"));
+    }
+    let turned = first.turned();
+    if first.photometric == page::Photometric::WhiteIsZero {
+        let which = if turned.is_some() { "greys are turned round" } else { "values are as they are stored" };
+        notes.push(format!("Its {which}: the file stores white as the least value"));
+    }
     let len = check_size(path, shape.map(|n| n as u64), numbers.decoded_bytes())?;
     // Room is made when the first pages have been decoded: a header may promise what its pages do not hold.
     let mut filler: Option<Filler> = None;
@@ -105,6 +116,8 @@ fn decode_pages<R: Read + Seek>(
         format: format.to_owned(),
         numbers: first.decoded_kind().name(),
         grid: numbers.grid().filter(|_| first.channels == 1 && first.table.is_none()),
+        turned: turned.map(|sum| [sum].into()),
+        volume: description.volume.filter(|&slices| pages.len() > slices && pages.len().is_multiple_of(slices)),
         spacing: description.spacing,
         notes,
         ..About::default()

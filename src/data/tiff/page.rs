@@ -223,9 +223,16 @@ impl Page {
         [self.width.div_ceil(self.chunk_width), self.height.div_ceil(self.chunk_height)]
     }
 
-    /// Whether values are not what the file stores.
-    pub fn is_turned(&self) -> bool {
-        self.table.is_some() || self.photometric == Photometric::WhiteIsZero
+    /// What a value and the one that the file stores for it sum up to, where greys are turned round. Floats have no greatest
+    /// value, and large integers would lose digits: they stay as they are.
+    pub fn turned(&self) -> Option<f64> {
+        let whole = !self.float && self.bits <= 24 && self.compression != Compression::Jpeg;
+        let turned = self.photometric == Photometric::WhiteIsZero && whole;
+        turned.then(|| match self.kind {
+            Kind::I8 | Kind::I16 => -1.0,
+            _ if self.table.is_some() => 255.0,
+            _ => 2f64.powi(self.bits.into()) - 1.0,
+        })
     }
 
     /// Bytes of the page as planes.

@@ -38,6 +38,8 @@ pub fn write_atomic(
     let mut buffered = BufWriter::new(temporary.as_file_mut());
     write(&mut buffered).and_then(|()| buffered.flush()).map_err(|error| write_error(path, &error))?;
     drop(buffered);
+    // A name must not point at content that a loss of power would take away.
+    temporary.as_file().sync_all().map_err(|error| write_error(path, &error))?;
     if let Some(metadata) = existing {
         // Best effort: the content matters more than the mode of the file that it replaces.
         let _ = fs::set_permissions(temporary.path(), metadata.permissions());

@@ -126,6 +126,11 @@ pub fn grid_of(stored: StoredType, about: &About) -> Option<Grid> {
     }
 }
 
+/// The number that a 32-bit float is printed as: 2.4 and not 2.400000095.
+fn printed(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
 /// Values in the type that a file stores, which must hold them.
 pub(super) fn stored_pixels(stored: StoredType, values: impl Iterator<Item = f32>) -> Pixels {
     match stored {

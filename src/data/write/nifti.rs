@@ -88,7 +88,10 @@ fn header(stack: &Stack, voxel: Voxel, grid: Option<Grid>, made: &Made) -> [u8; 
     let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
     let f32s = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     put(0, &348i32.to_le_bytes());
-    let dim = [3, stack.width, stack.height, stack.slices, 1, 1, 1, 1];
+    let dim = match stack.about.volume.filter(|&volume| volume > 0 && stack.slices.is_multiple_of(volume)) {
+        Some(volume) => [4, stack.width, stack.height, volume, stack.slices / volume, 1, 1, 1],
+        None => [3, stack.width, stack.height, stack.slices, 1, 1, 1, 1],
+    };
     put(40, &dim.map(|n| (n as i16).to_le_bytes()).concat());
     put(70, &(voxel as i16).to_le_bytes());
     put(72, &voxel.bits().to_le_bytes());

@@ -11,11 +11,10 @@ pub(super) fn write(path: &Path, stack: &Stack) -> Result<(), DataError> {
     let colour = (stack.channels > 1).then_some(stack.channels);
     let slices = (stack.slices > 1).then_some(stack.slices);
     let axes: Vec<usize> = slices.into_iter().chain(colour).chain([stack.height, stack.width]).collect();
-    let turned = stack.about.turned.then_some(stack.about.grid).flatten();
     write_atomic(path, |file| {
         file.write_all(&header(&axes))?;
-        for image in (0..stack.slices).filter_map(|slice| stack.slice(slice)) {
-            let stored = image.pixels.iter().map(|&v| turned.map_or(v, |grid| grid.turned(v)));
+        for (slice, image) in (0..stack.slices).filter_map(|slice| Some((slice, stack.slice(slice)?))) {
+            let stored = image.pixels.iter().map(|&v| stack.about.stored_value(slice, v));
             let bytes: Vec<u8> = stored.flat_map(f32::to_le_bytes).collect();
             file.write_all(&bytes)?;
         }

@@ -7,7 +7,7 @@ use ::image::codecs::png::PngEncoder;
 use ::image::{ExtendedColorType, ImageEncoder};
 use ::tiff::TiffResult;
 use ::tiff::encoder::{TiffEncoder, colortype};
-use ::tiff::tags::{ResolutionUnit, Tag};
+use ::tiff::tags::Tag;
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
@@ -121,7 +121,7 @@ fn encode<C: colortype::ColorType>(file: impl Write + Seek, size: [u32; 2], valu
 where
     [C::Inner]: ::tiff::encoder::TiffValue,
 {
-    encode_tiff::<C>(&mut TiffEncoder::new(file)?, size, values, &Page { description: String::new(), per_cm: None })
+    encode_tiff::<C>(&mut TiffEncoder::new(file)?, size, values, &Page::default())
 }
 
 /// Adds a page to a TIFF.
@@ -138,8 +138,8 @@ where
     if !page.description.is_empty() {
         image.encoder().write_tag(Tag::ImageDescription, page.description.as_str())?;
     }
-    if let Some([columns, rows]) = &page.per_cm {
-        image.resolution_unit(ResolutionUnit::Centimeter);
+    if let Some([columns, rows]) = &page.resolution {
+        image.resolution_unit(page.unit);
         image.x_resolution(columns.clone());
         image.y_resolution(rows.clone());
     }

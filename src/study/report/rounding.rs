@@ -113,10 +113,10 @@ pub fn save_and_judge(
     }
     let stack = data::open(path, &AtomicBool::new(false))?;
     // A NumPy array of colours comes back as so many slices, and greys that are stored turned round are so there.
-    let turned = case.about.grid.filter(|_| format == FileFormat::Npy && case.about.turned);
+    let about = case.about.of_slice(case.provenance.slice);
+    let back = |v: f32| if format == FileFormat::Npy { about.stored_value(0, v) } else { v };
     let pixels = (0..stack.slices).filter_map(|slice| stack.slice(slice));
-    let pixels =
-        pixels.flat_map(|slice| slice.pixels.iter().map(|&v| turned.map_or(v, |g| g.turned(v))).collect::<Vec<_>>());
+    let pixels = pixels.flat_map(|slice| slice.pixels.iter().map(|&v| back(v)).collect::<Vec<_>>());
     let pixels: Vec<f32> = pixels.collect();
     let channels = pixels.len() / (image.height * image.width);
     let read = Image::new(channels, image.height, image.width, pixels)

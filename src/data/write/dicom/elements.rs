@@ -106,13 +106,9 @@ pub(super) fn decimal(value: f64) -> String {
     fits.min_by(|a, b| error(a).total_cmp(&error(b))).unwrap_or_else(|| "0".to_owned())
 }
 
-/// The number that a 32-bit float is printed as: 2.4 and not 2.400000095.
-pub(super) fn printed(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::printed;
     use super::*;
 
     #[test]

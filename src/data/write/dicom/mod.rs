@@ -7,9 +7,9 @@
 
 mod elements;
 
-use super::{Made, grid_of, write_atomic};
+use super::{Made, grid_of, printed, write_atomic};
 use crate::data::{Bounds, DataError, Grid, Stack, StoredType, Unit};
-use elements::{Elements, decimal, printed};
+use elements::{Elements, decimal};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -45,6 +45,8 @@ struct Series<'a> {
     /// The numbers of greys; `None` for colours.
     grid: Option<Grid>,
     class: &'static str,
+    /// Whether values are known to be in Hounsfield units: a guess is not written down as a fact.
+    hounsfield: bool,
     study: String,
     series: String,
     frame_of_reference: String,
@@ -102,13 +104,24 @@ impl<'a> Series<'a> {
         }
         let grid = (stack.channels == 1).then(|| grid(stack));
         let placed = stack.about.affine.is_some() && stack.about.spacing.is_some() && grid.is_some();
+        let at_right_angles = stack.about.affine.is_none_or(|affine| {
+            let column = |axis: usize| affine.map(|row| f64::from(row[axis]));
+            let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+            let (across, down) = (column(0), column(1));
+            dot(across, down).abs() <= 1e-3 * (dot(across, across) * dot(down, down)).sqrt()
+        });
+        if !at_right_angles {
+            let cause = "cannot hold slices whose rows and columns are not at right angles";
+            return Err(DataError::new(path, cause, "Save it as NIfTI"));
+        }
+        let hounsfield = stack.about.unit == Unit::Hounsfield && !stack.about.unit_guessed;
         let class = match stack.about.modality.as_deref() {
-            Some("CT") if placed && stack.about.unit == Unit::Hounsfield => CT_IMAGE,
+            Some("CT") if placed && hounsfield => CT_IMAGE,
             Some("MR") if placed => MR_IMAGE,
             _ => SECONDARY_CAPTURE,
         };
         let [study, series, frame_of_reference] = [(); 3].map(|()| identifiers.next());
-        Ok(Self { stack, made, grid, class, study, series, frame_of_reference })
+        Ok(Self { stack, made, grid, class, hounsfield, study, series, frame_of_reference })
     }
 
     /// The file of slice `slice`.
@@ -132,7 +145,7 @@ impl<'a> Series<'a> {
                 set.text(0x0028_0004, "CS", "MONOCHROME2");
                 set.text(0x0028_1052, "DS", &decimal(grid.intercept));
                 set.text(0x0028_1053, "DS", &decimal(grid.slope));
-                set.text(0x0028_1054, "LO", if self.stack.about.unit == Unit::Hounsfield { "HU" } else { "US" });
+                set.text(0x0028_1054, "LO", if self.hounsfield { "HU" } else { "US" });
                 self.window(&mut set);
                 let signed = grid.least < 0.0;
                 let stored = bits_for(grid);
@@ -205,7 +218,7 @@ impl<'a> Series<'a> {
         ] {
             set.text(tag, kind, "");
         }
-        let modality = about.modality.as_deref().filter(|m| m.len() <= 16).unwrap_or("OT");
+        let modality = about.modality.as_deref().filter(|m| m.len() <= 16 && !about.unit_guessed).unwrap_or("OT");
         set.text(0x0008_0060, "CS", modality);
         if self.class == SECONDARY_CAPTURE {
             set.text(0x0008_0064, "CS", "WSD");
@@ -243,6 +256,9 @@ impl<'a> Series<'a> {
         set.text(0x0020_000e, "UI", &self.series);
         set.text(0x0020_0011, "IS", "1");
         set.text(0x0020_0013, "IS", &(slice + 1).to_string());
+        if let Some(slices) = about.volume {
+            set.text(0x0020_0100, "IS", &(slice / slices.max(1) + 1).to_string());
+        }
         let warning = if *synthetic { "SYNTHETIC, not a measurement, not for diagnosis. " } else { "" };
         set.text(0x0020_4000, "LT", &format!("{warning}{description}"));
         set.text(0x0028_0301, "CS", "NO");
