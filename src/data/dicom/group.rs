@@ -1,6 +1,6 @@
 //! Which files of a series make one volume, and in which order.
 
-use super::header::{KIND_NAMES, KINDS};
+use super::header::KIND_NAMES;
 use super::place::{levels, place, same_orientation, same_spacing};
 use super::series::Member;
 use crate::data::DataError;
@@ -55,7 +55,7 @@ fn first_volume(slices: Vec<(usize, Member)>) -> (Vec<(usize, Member)>, Vec<Stri
         return (slices, Vec::new());
     }
     let elsewhere = "put the others into folders of their own to open them";
-    for kind in 0..KINDS {
+    for (kind, what) in KIND_NAMES.into_iter().enumerate() {
         let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (level, member) in &slices {
             groups.entry(&member.header.kinds[kind]).or_default().push(*level);
@@ -65,7 +65,7 @@ fn first_volume(slices: Vec<(usize, Member)>) -> (Vec<(usize, Member)>, Vec<Stri
         if groups.len() < 2 || !groups.values().all(complete) {
             continue;
         }
-        let (count, what) = (groups.len(), KIND_NAMES[kind]);
+        let count = groups.len();
         let first = groups.keys().next().copied().unwrap_or_default().to_owned();
         let kept = slices.into_iter().filter(|(_, member)| member.header.kinds[kind] == first).collect();
         return (kept, vec![format!("It holds {count} volumes ({what}), of which this is the first: {elsewhere}")]);
