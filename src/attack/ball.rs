@@ -84,26 +84,32 @@ impl Ball {
         image.max_pair(self.lower.clone()).min_pair(self.upper.clone())
     }
 
-    /// A uniform random image of the ball for each row.
-    pub fn random(&self, random: &mut [Random]) -> Tensor<4> {
+    /// A uniform random image of the ball for each row, in the pixels that may be changed.
+    pub fn random(&self, random: &mut [Random]) -> Result<Tensor<4>, ModelError> {
         let shape = self.x.dims();
         let size: usize = shape[1..].iter().product();
+        let free = match self.norm {
+            Some(Norm::L2) => to_host(self.free())?,
+            _ => Vec::new(),
+        };
         let mut values = Vec::with_capacity(size * shape[0]);
         for random in random {
             match self.norm {
                 Some(Norm::L2) => {
-                    // A normal vector has a uniform direction; the share of the ball within r grows as r to the size.
+                    // A normal vector has a uniform direction; the share of the ball within r grows as r to the size. What may
+                    // not be changed is no dimension of the ball.
                     let from = values.len();
-                    values.extend((0..size).map(|_| random.normal()));
+                    values.extend((0..size).map(|i| random.normal() * free[from + i]));
+                    let dimensions = free[from..from + size].iter().filter(|&&f| f > 0.0).count().max(1);
                     let squares = values[from..].iter().map(|&v: &f32| f64::from(v) * f64::from(v)).sum::<f64>();
-                    let scale = random.unit().powf(1.0 / size.max(1) as f64) / squares.sqrt().max(1e-30);
+                    let scale = random.unit().powf(1.0 / dimensions as f64) / squares.sqrt().max(1e-30);
                     values[from..].iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
                 }
                 _ => values.extend((0..size).map(|_| random.signed())),
             }
         }
         let start: Tensor<4> = Tensor::from_data(TensorData::new(values, shape), &self.x.device());
-        self.project(self.x.clone() + start * self.epsilon.clone())
+        Ok(self.project(self.x.clone() + start * self.epsilon.clone()))
     }
 
     /// The balls of the images `index`, in that order.
@@ -174,11 +180,12 @@ pub fn highest(x: f32, epsilon: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::random::Use;
     use burn::tensor::Device;
 
     #[test]
     fn nothing_in_a_ball_is_farther_than_epsilon() {
-        let mut random = Random::new(3, 0, 0);
+        let mut random = Random::new(Use::Start, 3, 0, 0);
         for _ in 0..10_000 {
             let x = random.unit() as f32;
             let epsilon = random.unit() * [1e-6, 1.0 / 255.0, 1.0][(random.unit() * 3.0) as usize];
@@ -195,13 +202,26 @@ mod tests {
         for norm in [Norm::Linf, Norm::L2] {
             let epsilons = vec![0.25; 200];
             let ball = Ball::new(Some(norm), &x, &epsilons, None, None).unwrap();
-            let mut seeds: Vec<Random> = (0..200).map(|i| Random::new(7, i, 0)).collect();
-            let points = ball.settle(ball.random(&mut seeds), &epsilons).unwrap();
+            let mut seeds: Vec<Random> = (0..200).map(|i| Random::new(Use::Start, 7, i, 0)).collect();
+            let points = ball.settle(ball.random(&mut seeds).unwrap(), &epsilons).unwrap();
             let sizes = to_host(norm.of(points - x.clone())).unwrap();
             assert!(sizes.iter().all(|&s| s <= 0.25 + 1e-7), "{norm:?}");
             // Half of a disc or square lies beyond 1/√2 of its radius.
             let outer = sizes.iter().filter(|&&s| s > 0.25 * 0.5f32.sqrt()).count();
             assert!((70..=130).contains(&outer), "{norm:?}: {outer} of 200");
         }
+    }
+    #[test]
+    fn random_points_of_an_l2_ball_fill_its_region() {
+        let device = Device::flex();
+        let x = Tensor::<4>::full([200, 1, 10, 10], 0.5, &device);
+        let region: Vec<f32> = (0..100).map(|i| if i < 2 { 1.0 } else { 0.0 }).collect();
+        let region = Tensor::<4>::from_data(TensorData::new(region, [1, 1, 10, 10]), &device);
+        let ball = Ball::new(Some(Norm::L2), &x, &[0.25; 200], None, Some(&region)).unwrap();
+        let mut seeds: Vec<Random> = (0..200).map(|i| Random::new(Use::Start, 7, i, 0)).collect();
+        let sizes = to_host(Norm::L2.of(ball.random(&mut seeds).unwrap() - x)).unwrap();
+        // The region has two pixels: half of their disc lies beyond 1/√2 of its radius.
+        let outer = sizes.iter().filter(|&&s| s > 0.25 * 0.5f32.sqrt()).count();
+        assert!((70..=130).contains(&outer), "{outer} of 200");
     }
 }

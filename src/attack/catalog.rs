@@ -410,7 +410,7 @@ impl Attack {
 
 impl Attack {
     /// The attack of one step, without a random start, that this one repeats; `None` if it repeats none. Many steps that do less
-    /// harm than this are a sign of gradient masking. (Of CosPGD it is its own first step, which weighs pixels as it does.)
+    /// harm than this are a sign of gradient masking.
     pub fn one_step(&self) -> Option<Self> {
         let single = |name: &str, values: &[(&str, f64)]| {
             let first = Self::named(name).ok()?;
@@ -420,8 +420,7 @@ impl Attack {
             "pgd" | "apgd-ce" if self.get("norm") == Some(1.0) => {
                 single("pgd", &[("norm", 1.0), ("steps", 1.0), ("step", 1.0), ("random-start", 0.0)])
             }
-            "bim" | "mi-fgsm" | "segpgd" | "pgd" | "apgd-ce" => single("fgsm", &[]),
-            "cospgd" => single("cospgd", &[("steps", 1.0), ("step", 1.0), ("random-start", 0.0)]),
+            "bim" | "mi-fgsm" | "segpgd" | "cospgd" | "pgd" | "apgd-ce" => single("fgsm", &[]),
             "binm" | "pgdnm" => single("fgnm", &[("clip", self.get("clip")?)]),
             _ => None,
         }

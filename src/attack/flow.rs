@@ -1,7 +1,7 @@
 //! Flows: where each pixel of an image is taken from. What they do to images and labels, and random ones as a control.
 
 use super::method::blur;
-use super::random::{Random, stream_of};
+use super::random::{Random, Use, stream_of};
 use crate::data::Mask;
 use crate::model::ModelError;
 use crate::tensor::to_host;
@@ -81,7 +81,7 @@ pub fn random_flow(
     let inside = region.map(|region| to_host(region.clone())).transpose()?;
     let mut flow = Vec::with_capacity(count * 2 * area);
     for (image, &pixels) in images.chunks((channels * area).max(1)).zip(pixels) {
-        let mut random = Random::new(seed, stream_of(image), 0);
+        let mut random = Random::new(Use::Flow, seed, stream_of(image), 0);
         let mut field: Vec<f32> = (0..2 * area).map(|_| random.normal()).collect();
         blur(&mut field, [height, width], SMOOTH);
         if let Some(inside) = &inside {

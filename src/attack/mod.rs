@@ -5,6 +5,7 @@
 
 mod ball;
 mod catalog;
+mod control;
 mod direction;
 mod error;
 mod flow;
@@ -21,11 +22,12 @@ mod value;
 
 pub use ball::within_l2;
 pub use catalog::{CATALOG, Entry, EpsilonMeaning, RANDOM_SIGN, find};
+pub use control::Control;
 pub use direction::Direction;
 pub use error::AttackError;
 pub use flow::{largest_displacement, moved_label, random_flow, warped};
 pub use norm::Norm;
-pub use objective::{Aim, Judgement, Objective, Reference, Weighting, input_gradient};
+pub use objective::{Aim, Judgement, Objective, Reference, Weighting, input_gradient, is_to_change};
 pub use parameter::{Kind, Parameter};
 pub use preset::Preset;
 pub use rows::{Observer, Step, zero_share};

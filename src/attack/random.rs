@@ -4,7 +4,26 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The numbers of one image, restart and seed.
+/// What random numbers are drawn for. Each use has numbers of its own under the same seed: a control that had the signs of the
+/// attack's start would be no control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Random signs beside an attack.
+    Control = 0,
+    /// Where an attack starts.
+    Start,
+    /// Gaussian noise.
+    Noise,
+    /// Other corruptions.
+    Corruption,
+    /// Random flows.
+    Flow,
+}
+
+/// Uses are told apart by bits of the key that no seed reaches.
+const USES_FROM_BIT: u32 = 56;
+
+/// The numbers of one use, image, restart and seed.
 pub(super) struct Random(ChaCha8Rng);
 
 /// Spreads restarts over the streams: 2⁶⁴ over the golden ratio.
@@ -12,8 +31,8 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
     /// For the image of stream `stream` (see [`stream_of`]) and its restart `restart`.
-    pub fn new(seed: u64, stream: u64, restart: usize) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    pub fn new(of: Use, seed: u64, stream: u64, restart: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ((of as u64) << USES_FROM_BIT));
         rng.set_stream(stream.wrapping_add((restart as u64).wrapping_mul(SPREAD)));
         Self(rng)
     }

@@ -2,7 +2,7 @@
 
 use super::ball::Ball;
 use super::objective::{Judged, Judgement, Weighting, judged_gradient};
-use super::random::Random;
+use super::random::{Random, Use};
 use super::{AttackError, Direction, Norm, Objective};
 use crate::model::{Logits, Model, ModelError, Task};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -127,7 +127,8 @@ pub(super) struct Found {
     pub adversarial: Tensor<4>,
     /// Gradients (or their like) taken for each row.
     pub gradients: usize,
-    /// The share of exactly zero entries in the first gradient of each row, among those that may be changed.
+    /// The share of exactly zero entries in the first gradient of each row, among those that may be changed; NaN for rows that
+    /// were done before a step was taken ([`untaken`]).
     pub zero_share: Option<Vec<f32>>,
     /// The observer stopped it.
     pub stopped: bool,
@@ -152,11 +153,22 @@ impl Found {
     }
 }
 
+/// Shares of zeros without those of rows that were `done` before their first step: where the goal is reached nothing is left for a
+/// gradient to tell.
+pub(super) fn untaken(zeros: Vec<f32>, done: impl IntoIterator<Item = bool>) -> Vec<f32> {
+    zeros.into_iter().zip(done).map(|(share, done)| if done { f32::NAN } else { share }).collect()
+}
+
 /// How a method finds an adversarial image. A new one is a file with this, and an entry of the catalogue.
 pub(super) trait Method {
     /// The norm whose ball of radius ε the result lies in, or `None` where only the bounds hold it.
     fn norm(&self) -> Option<Norm> {
         None
+    }
+
+    /// What its random numbers are for.
+    fn draws(&self) -> Use {
+        Use::Start
     }
 
     /// Runs on all rows at once.

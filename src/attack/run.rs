@@ -46,7 +46,8 @@ pub struct Outcome {
     pub judged: Vec<Judgement>,
     /// Gradients taken for each image and restart.
     pub gradients: usize,
-    /// The share of entries of each image's first gradient that are exactly zero, among those that may be changed.
+    /// The share of entries of each image's first gradient that are exactly zero, among those that may be changed; NaN for
+    /// an image that was as the attack wants it before the first step.
     pub zero_share: Option<Vec<f32>>,
     /// The observer stopped it: this is the best until then.
     pub stopped: bool,
@@ -286,14 +287,14 @@ impl Attack {
         let x = of(x);
         let limits = options.limits.as_ref().map(|(lower, upper)| (of(lower), of(upper)));
         let epsilons: Vec<f64> = chunk.iter().map(|&(image, _)| epsilons[image]).collect();
-        let seed = self.number("seed") as u64;
+        let (seed, draws) = (self.number("seed") as u64, method.draws());
         Ok(Rows {
             model,
             ball: Ball::new(method.norm(), &x, &epsilons, limits.as_ref(), options.region.as_ref())?,
             objective: objective.select(&index),
             epsilons,
             region: options.region.clone(),
-            random: chunk.iter().map(|&(image, restart)| Random::new(seed, streams[image], restart)).collect(),
+            random: chunk.iter().map(|&(image, restart)| Random::new(draws, seed, streams[image], restart)).collect(),
             start: options.start.as_ref().map(of),
             stop_at: options.stop_at,
             x,

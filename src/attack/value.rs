@@ -98,10 +98,14 @@ impl Attack {
         Ok(self)
     }
 
-    /// The attack with all its parameters, for people: `BIM, steps 10, step 0 × ε; clipped to the bounds`.
+    /// The attack with all its parameters, for people: `BIM, steps 10, step ε/10; within ε in L∞, clipped to the bounds`.
     pub fn summary(&self) -> String {
         let mut text = self.title().to_owned();
         for (p, value) in self.parameters() {
+            if p.name == "step" && value == 0.0 {
+                text += &format!(", step ε/{}", self.count("steps").max(1));
+                continue;
+            }
             let unit = if p.unit.is_empty() { String::new() } else { format!(" {}", p.unit) };
             text += &format!(", {} {}{unit}", p.name, p.text(value));
         }
@@ -222,6 +226,13 @@ mod tests {
             let flags: Vec<String> = attack.parameters().map(|(p, v)| format!("{}={}", p.name, p.text(v))).collect();
             assert_eq!(Attack::parse(entry.name, &flags).unwrap(), attack);
         }
+    }
+
+    #[test]
+    fn a_step_that_the_steps_decide_is_told_as_its_length() {
+        let summary = |settings: &[&str]| Attack::parse("bim", settings).unwrap().summary();
+        assert_eq!(summary(&[]), "BIM, steps 10, step ε/10; within ε in L∞, clipped to the bounds");
+        assert_eq!(summary(&["steps=4", "step=0.5"]), "BIM, steps 4, step 0.5 × ε; within ε in L∞, clipped to the bounds");
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //! of a table.
 
 use super::attack_batch::{Batch, BatchOptions, parse_epsilon};
-use super::images::{Images, InputOptions};
+use super::images::{Images, InputOptions, check_array_name};
 use super::options::print;
 use super::sweep::attack_parser;
 use super::targets::Targets;
-use crate::attack::{Attack, Judgement, Norm, Objective, Options, Outcome, Reference, input_gradient};
+use crate::attack::{
+    Attack, Control, EpsilonMeaning, Judgement, Norm, Objective, Options, Outcome, Reference, input_gradient,
+};
 use crate::data::{Bounds, write_npy};
-use crate::model::{InputRule, Model, ModelCard, SizeRule};
+use crate::model::{InputRule, Model, ModelCard, SizeRule, Task};
 use crate::study::report::epsilon;
 use crate::study::zeros_note;
 use crate::tensor::to_host;
@@ -34,8 +36,9 @@ pub(super) struct AttackCommand {
     /// A parameter of the attack, as often as wanted: --set steps=20
     #[arg(long = "set", value_name = "NAME=VALUE")]
     settings: Vec<String>,
-    /// ε, as a fraction of the bounds' width: a decimal, or 4/255. With --raw in the units of the array.
-    #[arg(long, value_name = "EPSILON", required_unless_present = "batch", conflicts_with = "batch")]
+    /// ε, as a fraction of the bounds' width: a decimal, or 4/255. With --raw in the units of the array. Attacks that look for
+    /// the smallest perturbation need none.
+    #[arg(long, value_name = "EPSILON", allow_hyphen_values = true, conflicts_with = "batch")]
     epsilon: Option<String>,
     /// The truth, whose loss is raised: a mask (an image), a NumPy array of whole numbers (classes of images, or of pixels), or
     /// class:3. Without it, the model's own prediction.
@@ -71,16 +74,13 @@ impl AttackCommand {
             let batch = Batch::new(&self.input, self.label_map.as_deref(), self.batch.save.as_deref(), attack)?;
             return batch.run(cases, self.out.as_deref());
         }
-        let (Some(path), Some(out), Some(epsilon)) = (&self.image, &self.out, &self.epsilon) else {
-            anyhow::bail!("give an image, --epsilon and --out; or --batch CASES.csv");
+        let (Some(path), Some(out)) = (&self.image, &self.out) else {
+            anyhow::bail!("give an image and --out; or --batch CASES.csv");
         };
-        // An L2 radius, or a radius in the units of the array, may be larger than 1.
-        let epsilon = if self.input.raw || attack.norm() == Some(Norm::L2) {
-            parse_epsilon(epsilon)
-        } else {
-            epsilon::number(epsilon).map_err(anyhow::Error::from)
-        };
-        let epsilon = epsilon.context("--epsilon")?;
+        for path in [Some(out), self.save_gradient.as_ref()].into_iter().flatten() {
+            check_array_name(path)?;
+        }
+        let epsilon = self.radius(attack)?;
         if self.label.is_some() {
             attack.check_reference(Reference::Label)?;
         }
@@ -101,8 +101,11 @@ impl AttackCommand {
         while first < count {
             let batch = images.at_once(model.as_ref()).min(count - first);
             let x = images.unit_tensor(first, batch, &model.device());
-            let objective = targets.objective(first, batch, model.as_ref(), &x)?;
-            let objective = if self.target.is_some() { objective.targeted() } else { objective };
+            let objective = if self.target.is_some() {
+                targets.wished(first, batch, model.as_ref(), &x)?
+            } else {
+                targets.objective(first, batch, model.as_ref(), &x)?
+            };
             if self.save_gradient.is_some() {
                 let (_, gradient) = input_gradient(model.as_ref(), &x, &objective)?;
                 gradients.extend(to_host(gradient)?.into_iter().map(|g| g / width));
@@ -125,8 +128,31 @@ impl AttackCommand {
         if let Some(path) = &self.save_gradient {
             write_npy(path, &images.axes, &gradients)?;
         }
-        let words = self.words(out, &attack, &images, &judged, &adversarial);
+        let words = self.words(out, &attack, &images, &judged, &adversarial, model.card().task);
         print(&(words + &cut_words(&clipped) + &beside.words(&judged, self.target.is_some())))
+    }
+
+    /// ε as it was written; 0 where the attack looks for the smallest perturbation and none was.
+    fn radius(&self, attack: Attack) -> anyhow::Result<f64> {
+        let Some(text) = &self.epsilon else {
+            ensure!(
+                attack.entry().epsilon == EpsilonMeaning::Found,
+                "{} stays within an ε: give --epsilon, a fraction of the bounds’ width, e.g. 4/255 or 0.0157",
+                attack.title()
+            );
+            ensure!(
+                !self.input.raw || self.input.bounds.is_some(),
+                "--raw has no bounds of its own: give --bounds LOWER,UPPER, or an --epsilon that no value goes beyond"
+            );
+            return Ok(0.0);
+        };
+        // An L2 radius, or a radius in the units of the array, may be larger than 1.
+        let epsilon = if self.input.raw || attack.norm() == Some(Norm::L2) {
+            parse_epsilon(text)
+        } else {
+            epsilon::number(text).map_err(anyhow::Error::from)
+        };
+        epsilon.context("--epsilon")
     }
 
     /// The model that takes numbers as they are, and ε as a share of the bounds that hold them.
@@ -168,12 +194,17 @@ impl AttackCommand {
         images: &Images,
         judged: &[(Judgement, Judgement)],
         adversarial: &[f32],
+        task: Task,
     ) -> String {
         let mean = |value: &dyn Fn(&(Judgement, Judgement)) -> f32| {
             judged.iter().map(|pair| f64::from(value(pair))).sum::<f64>() / judged.len().max(1) as f64
         };
         let furthest = images.values.iter().zip(adversarial).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
-        let what = if self.target.is_some() { "as wished" } else { "no longer as the label" };
+        let what = match (&self.target, task) {
+            (None, _) => "no longer as the label",
+            (Some(_), Task::Classification) => "as wished",
+            (Some(_), Task::Segmentation) => "as wished, of what the target changes",
+        };
         format!(
             "{}: {:?}\n{}\nbounds {} to {}; furthest change {furthest} in the input’s units\nloss {:.6} → {:.6}; {what}: {:.2} % → \
              {:.2} %{}\n",
@@ -196,6 +227,8 @@ impl AttackCommand {
 #[derive(Default)]
 struct Beside {
     random: Vec<Judgement>,
+    /// What these are.
+    control: &'static str,
     first: Option<(Attack, Vec<Judgement>)>,
     zeros: Vec<f32>,
 }
@@ -215,19 +248,15 @@ impl Beside {
         if !attack.entry().gradient || attack.entry().lowers_the_loss {
             return Ok(());
         }
-        // Of the same norm as the attack: signs of length s have the L2 norm s·√n.
-        let values = x.dims()[1..].iter().product::<usize>() as f64;
-        let (norm, share) =
-            if attack.norm() == Some(Norm::Linf) { (Norm::Linf, 1.0) } else { (Norm::L2, values.sqrt()) };
-        let sizes = to_host(norm.of(found.adversarial.clone() - x.clone()))?;
-        let sizes: Vec<f64> = sizes.into_iter().map(|size| f64::from(size) / share).collect();
-        let random = Attack::random_sign(u64::from(command.seed))?;
-        self.random.extend(random.run_through(model, x, objective, &sizes, &Options::default())?.judged);
+        let control = Control::new(model, x, objective, u64::from(command.seed), &Options::default())?;
+        let control = control.beside(attack, x, epsilon, &found.adversarial)?;
+        self.random.extend(objective.judge(model, control)?);
+        self.control = attack.control_words();
         if let Some(one) = attack.one_step() {
             let outcome = one.run_through(model, x, objective, &vec![epsilon; x.dims()[0]], &Options::default())?;
             self.first.get_or_insert((one, Vec::new())).1.extend(outcome.judged);
         }
-        self.zeros.extend(found.zero_share.iter().flatten());
+        self.zeros.extend(found.zero_share.iter().flatten().filter(|share| !share.is_nan()));
         Ok(())
     }
 
@@ -246,7 +275,7 @@ impl Beside {
         let sign = if targeted { -1.0 } else { 1.0 };
         let more = |other: f64| sign * other > sign * loss(&after) + 1e-3 * loss(&after).abs();
         let random = loss(&self.random);
-        let mut text = format!("beside it, random signs of its norm: loss {random:.6}, {:.2} %", hits(&self.random));
+        let mut text = format!("beside it, {}: loss {random:.6}, {:.2} %", self.control, hits(&self.random));
         let mut notes: Vec<String> = zeros_note(mean(&mut self.zeros.iter().copied())).into_iter().collect();
         if more(random) {
             notes.push(

@@ -92,9 +92,6 @@ impl<'a> Batch<'a> {
     /// Attacks every case of `cases` and prints a row each, or writes them to `out`.
     pub fn run(mut self, cases: &Path, out: Option<&Path>) -> anyhow::Result<()> {
         let rows = read_rows(cases)?;
-        if let Some(folder) = self.save {
-            std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
-        }
         self.table.write_record(["row", "success", "norm", "loss", "seconds"])?;
         for (number, row) in rows.iter().enumerate() {
             let next = self
@@ -136,6 +133,8 @@ impl<'a> Batch<'a> {
             attack_cases(model.as_ref(), as_kept.as_deref(), self.attack, &cases)?.into_iter().zip(waiting)
         {
             if let Some(folder) = self.save {
+                // Not before there is something to keep.
+                std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
                 write_npy(&folder.join(format!("{}.npy", self.done)), &axes, &result.adversarial)?;
             }
             self.successes += usize::from(result.success);

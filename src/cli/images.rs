@@ -60,6 +60,16 @@ impl InputOptions {
     }
 }
 
+/// Whether an array may be written to `path`: what is written is NumPy, whatever the name says.
+pub(super) fn check_array_name(path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")),
+        "{}: what is written is a NumPy array; give it a name that ends in .npy",
+        path.display()
+    );
+    Ok(())
+}
+
 /// Images of one size, on the host.
 pub(super) struct Images {
     /// `[images, channels, height, width]`.
@@ -100,8 +110,9 @@ impl Images {
         let wanted = model.card().channels;
         ensure!(
             channels == wanted || channels == 1,
-            "{}: has {channels} channels, and the model takes {wanted}. Give an image or an array with {wanted} channels, or 1",
-            path.display()
+            "{}: has {channels} channels, and the model takes {wanted}. Give an image or an array with {}",
+            path.display(),
+            if wanted == 1 { "1 channel".to_owned() } else { format!("{wanted} channels, or 1") }
         );
         check_room(height, width, model.working_bytes(height, width)).with_context(|| path.display().to_string())?;
         Ok(images)

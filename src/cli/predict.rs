@@ -1,6 +1,6 @@
 //! `epsiloscope predict`: the logits of a model, as a NumPy array.
 
-use super::images::{Images, InputOptions};
+use super::images::{Images, InputOptions, check_array_name};
 use super::options::print;
 use crate::data::write_npy;
 use crate::model::{Logits, Model, class_probabilities};
@@ -25,6 +25,7 @@ pub(super) struct Predict {
 impl Predict {
     /// Predicts, and writes the array.
     pub fn run(&self) -> anyhow::Result<()> {
+        check_array_name(&self.out)?;
         let model = self.input.open_model()?;
         let images = Images::read(&self.image, &self.input, model.as_ref())?;
         let count = images.shape[0];

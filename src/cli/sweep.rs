@@ -508,7 +508,7 @@ fn provenance(options: &SweepOptions, attack: Attack, subject: &Subject, label: 
         facts.add("confined to", format!("{}; attack and control change nothing outside of it", region.describe()));
     }
     facts.add("ε", options.epsilons.clone());
-    facts.add("control", format!("random sign, seed {}", options.seed()));
+    facts.add("control", format!("{}, seed {}", attack.control_words(), options.seed()));
     facts.add("shown", options.seen.shown());
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     facts

@@ -71,11 +71,22 @@ impl Targets {
             let classes = self.classes(first, count, model, x)?;
             return Ok(Objective::classes(head, positive, &classes, &device));
         }
+        Ok(Objective::masks(head, positive, &self.masks(first, count, model, x)?, &device))
+    }
+
+    /// The same, wished in place of what the model predicts.
+    pub fn wished(&self, first: usize, count: usize, model: &dyn Model, x: &Tensor<4>) -> anyhow::Result<Objective> {
+        let card = model.card();
+        if card.task == Task::Classification {
+            return Ok(self.objective(first, count, model, x)?.targeted());
+        }
+        let (masks, truths) = (self.masks(first, count, model, x)?, Self::Prediction.masks(first, count, model, x)?);
+        Ok(Objective::targeted_masks(card.head, card.positive_class, &masks, &truths, &model.device()))
+    }
+
+    fn masks(&self, first: usize, count: usize, model: &dyn Model, x: &Tensor<4>) -> anyhow::Result<Vec<Mask>> {
         let [_, _, height, width] = x.dims();
-        let masks = (0..count)
-            .map(|i| self.mask(first + i, [height, width], model, x.clone().narrow(0, i, 1)))
-            .collect::<anyhow::Result<Vec<Mask>>>()?;
-        Ok(Objective::masks(head, positive, &masks, &device))
+        (0..count).map(|i| self.mask(first + i, [height, width], model, x.clone().narrow(0, i, 1))).collect()
     }
 
     fn classes(&self, first: usize, count: usize, model: &dyn Model, x: &Tensor<4>) -> anyhow::Result<Vec<usize>> {

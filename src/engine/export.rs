@@ -138,6 +138,7 @@ fn views(path: &Path, shown: &Shown<'_>) -> Result<(), String> {
         clean: subject.clean.measure,
         adversarial: shown.judged.measure,
         control,
+        control_words: shown.method.control_words(),
     };
     let picture = match (&subject.clean.classified, &shown.judged.classified) {
         (Some(clean), Some(found)) => {

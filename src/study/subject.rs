@@ -1,7 +1,7 @@
 //! A case on a model: all that does not depend on ε, and the judging of what does.
 
 use super::{Decision, Measure, Seen, SeenPlan, Truth};
-use crate::attack::{Objective, Options, Reference};
+use crate::attack::{Objective, Options, Reference, is_to_change};
 use crate::data::{Case, IGNORE, Mask, Region};
 use crate::metric::{self, Overlap, PixelError};
 use crate::model::{
@@ -266,7 +266,10 @@ impl Subject {
         let (card, device) = (self.model.card(), self.model.device());
         let (head, positive) = (card.head, card.positive_class);
         match (&self.target, self.class) {
-            (Some(Truth::Mask(mask)), _) => Objective::segmentation(head, positive, mask, &device).targeted(),
+            (Some(Truth::Mask(mask)), _) => {
+                let (wished, truth) = (std::slice::from_ref(mask), std::slice::from_ref(&self.reference));
+                Objective::targeted_masks(head, positive, wished, truth, &device)
+            }
             (Some(Truth::Class(class)), _) => Objective::classes(head, positive, &[*class], &device).targeted(),
             (None, Some(class)) => Objective::classes(head, positive, &[class], &device),
             (None, None) => Objective::segmentation(head, positive, &self.reference, &device),
@@ -348,7 +351,7 @@ impl Compared<'_> {
                 let pixels = target.classes.iter().zip(&*self.reference.classes).zip(&*predicted.classes);
                 let (mut all, mut reached) = (0u64, 0u64);
                 for ((&wish, &truth), &found) in pixels {
-                    if wish != IGNORE && wish != truth {
+                    if is_to_change(wish, truth) {
                         all += 1;
                         reached += u64::from(found == wish);
                     }

@@ -1,7 +1,8 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
+use super::adversary::Attempt;
 use super::{Adversary, Curve, CurvePoint, Measure, SeenPlan};
-use crate::attack::{Attack, AttackError, Direction, EpsilonMeaning, Norm, random_flow, warped};
+use crate::attack::{AttackError, Control, EpsilonMeaning, random_flow, warped};
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -50,14 +51,14 @@ impl SweepPlan {
 pub struct Step {
     /// The attack's point.
     pub attack: CurvePoint,
-    /// The point of random sign noise; for an attack that moves pixels, of a smooth random flow.
+    /// The point of random sign noise of the same norm (see [`Control`]); for an attack that moves pixels, of a smooth random flow.
     pub control: CurvePoint,
 }
 
 /// A sweep that is under way.
 pub struct Sweep {
     adversary: Arc<Adversary>,
-    control: Direction,
+    control: Control,
     control_seed: u64,
     pending: VecDeque<f64>,
     most_points: usize,
@@ -79,11 +80,9 @@ impl Sweep {
     /// # Errors
     /// If the device fails.
     pub fn new(adversary: Arc<Adversary>, plan: &SweepPlan) -> Result<Self, AttackError> {
-        let control = Adversary::new(adversary.subject().clone(), Attack::random_sign(plan.control_seed)?)?;
-        let control = control
-            .direction()
-            .cloned()
-            .ok_or_else(|| AttackError::Unknown("random sign noise without a direction".to_owned()))?;
+        let subject = adversary.subject();
+        let model = subject.model.as_ref();
+        let control = Control::new(model, &subject.x, &subject.objective(), plan.control_seed, &subject.options())?;
         let curve = Curve {
             attack: adversary.attack().name().to_owned(),
             clean: adversary.subject().clean.measure_seen(adversary.subject(), &plan.seen),
@@ -142,21 +141,15 @@ impl Sweep {
         let start = Instant::now();
         let mut observer =
             |_: &crate::attack::Step<'_>| if go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        let Some((mut attack, displacement)) = self.measure(epsilon, &mut observer)? else {
+        let Some((mut attack, found)) = self.measure(epsilon, &mut observer)? else {
             self.pending.push_front(epsilon);
             return Ok(None);
         };
         attack.seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let measure = match displacement {
-            // Moved pixels are compared with pixels that are moved as far.
-            Some(pixels) if attack.epsilon > 0.0 => self.randomly_moved(pixels)?,
-            // The control has the L∞ norm of the attack, where ε is not that.
-            _ => {
-                let strength = if self.is_linf() { attack.epsilon } else { attack.measure.distortion.linf.min(1.0) };
-                let image = self.control.adversarial(&self.adversary.subject().x, strength);
-                self.judged(strength, &image, None)?
-            }
+        let measure = match found {
+            Some(found) if attack.epsilon > 0.0 => self.measure_control(attack.epsilon, &found)?,
+            _ => self.curve.clean,
         };
         let control = CurvePoint { epsilon: attack.epsilon, measure, seconds: start.elapsed().as_secs_f64() };
         Curve::insert(&mut self.curve.points, attack);
@@ -164,16 +157,11 @@ impl Sweep {
         Ok(Some(Step { attack, control }))
     }
 
-    /// Whether ε bounds the L∞ norm.
-    fn is_linf(&self) -> bool {
-        self.adversary.attack().norm() == Some(Norm::Linf)
-    }
-
     fn measure(
         &self,
         epsilon: f64,
         observer: &mut crate::attack::Observer<'_>,
-    ) -> Result<Option<(CurvePoint, Option<f32>)>, AttackError> {
+    ) -> Result<Option<(CurvePoint, Option<Attempt>)>, AttackError> {
         if epsilon == 0.0 {
             let measure = self.curve.clean;
             return Ok(Some((CurvePoint { epsilon, measure, seconds: 0.0 }, None)));
@@ -182,23 +170,24 @@ impl Sweep {
         if found.stopped {
             return Ok(None);
         }
-        let measure = self.judged(epsilon, &found.image, found.flow.as_ref())?;
+        let measure = self.judged(&found.image, found.flow.as_ref())?;
         let measure = measure.with_facts(found.clipped, found.displacement);
         let epsilon = if epsilon < 0.0 { measure.distortion.linf } else { epsilon };
-        Ok(Some((CurvePoint { epsilon, measure, seconds: 0.0 }, found.displacement)))
+        Ok(Some((CurvePoint { epsilon, measure, seconds: 0.0 }, Some(found))))
     }
 
-    /// The control of an attack that has moved pixels by up to `pixels`.
-    fn randomly_moved(&self, pixels: f32) -> Result<Measure, AttackError> {
+    /// The control of what the attack has `found` at `epsilon`.
+    fn measure_control(&self, epsilon: f64, found: &Attempt) -> Result<Measure, AttackError> {
         let subject = self.adversary.subject();
+        let Some(pixels) = found.displacement else {
+            return self.judged(&self.control.beside(self.adversary.attack(), &subject.x, epsilon, &found.image)?, None);
+        };
+        // Moved pixels are compared with pixels that are moved as far.
         let flow = random_flow(&subject.x, &[pixels], self.control_seed, subject.options().region.as_ref())?;
-        self.judged(1.0, &warped(&subject.x, flow.clone()), Some(&flow))
+        self.judged(&warped(&subject.x, flow.clone()), Some(&flow))
     }
 
-    fn judged(&self, epsilon: f64, image: &Tensor<4>, flow: Option<&Tensor<4>>) -> Result<Measure, AttackError> {
-        if epsilon == 0.0 {
-            return Ok(self.curve.clean);
-        }
+    fn judged(&self, image: &Tensor<4>, flow: Option<&Tensor<4>>) -> Result<Measure, AttackError> {
         let subject = self.adversary.subject();
         Ok(subject.judge_moved(image, flow)?.measure_seen(subject, &self.seen))
     }

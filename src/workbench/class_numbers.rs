@@ -2,7 +2,7 @@
 //! of one that tells several apart.
 
 use super::decision::{flips_text, percent};
-use super::numbers::{right, target_text, verdict_colour};
+use super::numbers::{control_name, right, target_text, verdict_colour};
 use super::state::State;
 use super::theme::{self, Palette};
 use crate::engine::{ClassDice, Frame};
@@ -85,17 +85,18 @@ fn verdict_ui(ui: &mut Ui, state: &State, frame: &Frame, control: Option<&Measur
     let name = |measure: &Measure| measure.decision.map_or_else(String::new, |d| state.class_title(d.predicted));
     let (before, after) = (name(&frame.clean), name(&frame.adversarial_measure));
     let text = match found {
-        _ if wished.is_some() => target_text(found, wished.unwrap_or(0.0)),
+        _ if wished.is_some() => target_text(found, wished.unwrap_or(0.0), frame),
         Verdict::CleanFails => format!("The clean image is decided wrong already ({before}): nothing can break"),
         Verdict::Holds => format!("Holds: the decision stays {after}"),
         Verdict::Broken => format!("Broken: {before} became {after}, with random signs it does not"),
-        Verdict::NoiseToo => "Random signs of this ε change the decision too".to_owned(),
+        Verdict::NoiseToo => format!("{} change the decision too", control_name(frame)),
         Verdict::NoControl => format!("{before} became {after}; the control has no point at this ε"),
     };
-    ui.label(RichText::new(text).color(verdict_colour(found, palette))).on_hover_text(
-        "Broken: the decision on the original is right, that on the adversarial image is wrong, and with random sign noise \
-         of the same ε it is right. The column of random signs is filled at every ε at which the curve was measured.",
-    );
+    ui.label(RichText::new(text).color(verdict_colour(found, palette))).on_hover_text(format!(
+        "Broken: the decision on the original is right, that on the adversarial image is wrong, and with {} it is right. The \
+         column of random signs is filled at every ε at which the curve was measured.",
+        frame.method.control_words()
+    ));
 }
 
 /// Dice of each class, before and after.

@@ -157,26 +157,35 @@ fn verdict_ui(ui: &mut Ui, frame: &Frame, control: Option<&Measure>, palette: &P
     let threshold = criterion.threshold(&frame.clean);
     let found = verdict(criterion, &frame.clean, &frame.adversarial_measure, control);
     if let Some(wished) = wished {
-        ui.label(RichText::new(target_text(found, wished)).color(verdict_colour(found, palette))).on_hover_text(
+        let text = RichText::new(target_text(found, wished, frame)).color(verdict_colour(found, palette));
+        ui.label(text).on_hover_text(format!(
             "Reached: at least half of the pixels at which target and reference differ are as the target wishes, and with \
-             random signs of the same ε they are not.",
-        );
+             {} they are not.",
+            frame.method.control_words()
+        ));
         return;
     }
     let (text, color) = match found {
         Verdict::CleanFails => ("The clean image fails already: nothing can break".to_owned(), palette.warning),
         Verdict::Holds => (format!("Holds: Dice is not below {threshold:.3}"), palette.text),
         Verdict::Broken => (format!("Broken: Dice is below {threshold:.3}, with random signs it is not"), palette.bad),
-        Verdict::NoiseToo => ("Random signs of this ε break it too".to_owned(), palette.warning),
+        Verdict::NoiseToo => (format!("{} break it too", control_name(frame)), palette.warning),
         Verdict::NoControl => {
             (format!("Fails: Dice is below {threshold:.3}; the control has no point at this ε"), palette.warning)
         }
     };
-    ui.label(RichText::new(text).color(color)).on_hover_text(
-        "Broken: the original passes, the adversarial image fails, and random sign noise of the same ε does not fail. To \
+    ui.label(RichText::new(text).color(color)).on_hover_text(format!(
+        "Broken: the original passes, the adversarial image fails, and with {} it does not fail. To \
          fail is to have lost a quarter of the clean Dice; a clean Dice below 0.5 passes nothing. The column of random \
          signs is filled at every ε at which the curve was measured.",
-    );
+        frame.method.control_words()
+    ));
+}
+
+/// What the control of a frame's attack is, at the start of a sentence.
+pub(super) fn control_name(frame: &Frame) -> String {
+    let words = frame.method.control_words();
+    words[..1].to_uppercase() + &words[1..]
 }
 
 fn direction(worse: bool, palette: &Palette) -> Color32 {
@@ -187,12 +196,12 @@ fn direction(worse: bool, palette: &Palette) -> Color32 {
 const REACHED: f64 = 0.5;
 
 /// The verdict of an attack with a target, in words; `wished` is the share of what is to change that is as wished.
-pub(super) fn target_text(verdict: Verdict, wished: f64) -> String {
+pub(super) fn target_text(verdict: Verdict, wished: f64, frame: &Frame) -> String {
     match verdict {
         Verdict::CleanFails => "The original is as the target wishes already".to_owned(),
         Verdict::Holds => format!("Target not reached: {}", percent(wished)),
         Verdict::Broken => format!("Target reached: {}, with random signs it is not", percent(wished)),
-        Verdict::NoiseToo => "Random signs of this ε reach the target too".to_owned(),
+        Verdict::NoiseToo => format!("{} reach the target too", control_name(frame)),
         Verdict::NoControl => format!("Target reached: {}; the control has no point at this ε", percent(wished)),
     }
 }

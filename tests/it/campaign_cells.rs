@@ -14,7 +14,7 @@ use std::path::Path;
 const SIZE: usize = 144;
 
 /// Images of a folder for each class, in the order of their names: name, values in [0, 1], class.
-fn images(path: &Path) -> Vec<(String, Vec<f32>, usize)> {
+pub fn images(path: &Path) -> Vec<(String, Vec<f32>, usize)> {
     let mut all = Vec::new();
     for class in 0..4 {
         let Ok(files) = std::fs::read_dir(path.join(format!("class {class}"))) else { continue };
@@ -32,7 +32,7 @@ fn tensor(values: &[f32]) -> Tensor<4> {
 }
 
 /// P(class) and whether another class is chosen.
-fn judged(model: &dyn Model, x: &[f32], class: usize) -> (f64, bool) {
+pub fn judged(model: &dyn Model, x: &[f32], class: usize) -> (f64, bool) {
     let Logits::Class(z) = model.logits(tensor(x)).unwrap() else { panic!("a map") };
     let z: Vec<f64> = to_host(z).unwrap().iter().map(|&z| f64::from(z)).collect();
     let sum: f64 = z.iter().map(|v| (v - z[class]).exp()).sum();
@@ -40,7 +40,7 @@ fn judged(model: &dyn Model, x: &[f32], class: usize) -> (f64, bool) {
 }
 
 /// Signs from ChaCha8 of `seed`, of the stream that belongs to the image: a hash of its values.
-fn signs(x: &[f32], seed: u64) -> Vec<f32> {
+pub fn signs(x: &[f32], seed: u64) -> Vec<f32> {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     x.iter().for_each(|v| hash = (hash ^ u64::from(v.to_bits())).wrapping_mul(0x0100_0000_01b3));
     let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod app;
+mod attack_command;
 mod attack_formulas;
 mod attack_judging;
 mod attack_libraries;
@@ -18,6 +19,7 @@ mod campaign_cells;
 mod campaigns;
 mod classes;
 mod command_line;
+mod controls;
 mod damage;
 mod damage_samples;
 mod datasets;
@@ -62,6 +64,7 @@ mod snapshots;
 mod stage;
 mod state_dicts;
 mod synthetic;
+mod targets;
 mod toys;
 mod train_engine;
 mod train_panel;

@@ -270,6 +270,7 @@ fn panels_show_all_six_pictures() {
         clean: measure(0.9, 0.0),
         adversarial: measure(0.2, 0.1),
         control: Some(measure(0.88, 0.1)),
+        control_words: "random signs of the same ε",
     };
     let tiles = pictures.tiles(0.1).unwrap();
     assert_eq!((tiles.gain, tiles.pictures[0].dimensions()), (10.0, (480, 320)));

@@ -2,7 +2,7 @@
 
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judged, Judgement};
-use crate::attack::rows::{Found, Method, Observer, Rows, Step};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
 use crate::attack::{Attack, AttackError, Norm, Weighting};
 use crate::tensor::to_host;
 use burn::tensor::{Bool, Tensor, TensorData};
@@ -25,7 +25,7 @@ impl Apgd {
         Box::new(Self { norm, steps: attack.count("steps").max(1), rho: attack.number("rho") })
     }
 
-    /// x ± ε·t/max|t| (L∞) or x + ε·t/‖t‖₂ (L2): starts on the sphere.
+    /// x ± ε·t/max|t| (L∞) or x + ε·t/‖t‖₂ (L2): starts on the sphere, in the pixels that may be changed.
     fn start(&self, rows: &mut Rows<'_>) -> Tensor<4> {
         if let Some(start) = rows.start.clone() {
             return rows.ball.project(start);
@@ -34,6 +34,7 @@ impl Apgd {
             Norm::Linf => rows.noise(crate::attack::random::Random::signed),
             Norm::L2 => rows.noise(crate::attack::random::Random::normal),
         };
+        let noise = noise * rows.ball.free();
         let size = self.norm.of(noise.clone()).clamp_min(1e-12);
         rows.ball.project(rows.x.clone() + noise / size * rows.ball.epsilon.clone())
     }
@@ -180,7 +181,7 @@ impl Method for Apgd {
         let sign = rows.objective.sign();
         let start = self.start(rows);
         let Judged { judged, gradient, .. } = rows.gradient(&start, &rows.objective, Weighting::Plain)?;
-        let zeros = rows.zero_share(&gradient)?;
+        let zeros = untaken(rows.zero_share(&gradient)?, judged.iter().map(|j| rows.is_done(j)));
         let first = |(judged, epsilon): (&Judgement, f32)| {
             let gain = sign * judged.loss;
             let found = (rows.succeeds(judged), gain);

@@ -3,7 +3,7 @@
 use super::adam::Adam;
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judgement, gradient_of};
-use crate::attack::rows::{Found, Method, Observer, Rows, Step};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
 use crate::attack::{Attack, AttackError, Weighting};
 use crate::model::{Logits, ModelError, Task};
 use crate::tensor::to_host;
@@ -104,7 +104,7 @@ impl CarliniWagner {
         let confident = rows.objective.hits_by(plain.clone(), self.kappa)?;
         let margins = rows.objective.margins(logits)?;
         let wanted = rows.objective.nearest(margins.clone().inner(), confident.clone(), share)?;
-        let hinge = (margins + self.kappa).clamp_min(0.0) * (wanted * rows.objective.weights());
+        let hinge = (margins + self.kappa).clamp_min(0.0) * (wanted * rows.objective.asked());
         let squares = (image.clone() - rows.x.clone()).square().sum_dims(&[1, 2, 3]);
         let loss = squares.clone() + hinge.sum_dims(&[1, 2, 3]) * space.c.clone();
         let gradient = gradient_of(&tracked, &loss.clone().sum());
@@ -155,7 +155,7 @@ impl Method for CarliniWagner {
                 let now = self.stand(here, &space, &w, share)?;
                 gradients += 1;
                 if zeros.is_none() {
-                    zeros = Some(here.clean_zero_share()?);
+                    zeros = Some(untaken(here.clean_zero_share()?, now.confident.iter().map(|&hits| hits >= share)));
                 }
                 w = adam.step(w, now.gradient);
                 let mut better = Vec::with_capacity(live.index.len());

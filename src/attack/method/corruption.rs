@@ -1,6 +1,6 @@
 //! Common corruptions: what images suffer without an attacker. They run on the host, row by row; ε is their strength.
 
-use crate::attack::random::Random;
+use crate::attack::random::{Random, Use};
 use crate::attack::rows::{Found, Method, Observer, Rows};
 use crate::attack::{Attack, AttackError};
 use crate::tensor::to_host;
@@ -128,6 +128,10 @@ fn jpeg(plane: &mut Plane<'_>, quality: u8) -> Result<(), AttackError> {
 }
 
 impl Method for Corruption {
+    fn draws(&self) -> Use {
+        Use::Corruption
+    }
+
     fn run(&self, rows: &mut Rows<'_>, _: &mut Observer<'_>) -> Result<Found, AttackError> {
         let [_, channels, height, width] = rows.x.dims();
         let mut values = to_host(rows.x.clone())?;

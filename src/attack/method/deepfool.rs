@@ -2,7 +2,7 @@
 
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::gradient_of;
-use crate::attack::rows::{Found, Method, Observer, Rows, Step};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
 use crate::attack::{Attack, AttackError, Norm, Objective};
 use crate::model::{Head, Logits, ModelError, Task};
 use crate::tensor::to_host;
@@ -153,10 +153,10 @@ impl Method for DeepFool {
             }
             let Boundary { mut distance, mut gradient, hits } = self.boundary(here, &image, classes.as_deref())?;
             gradients += 1;
-            if zeros.is_none() {
-                zeros = Some(here.clean_zero_share()?);
-            }
             let done: Vec<bool> = hits.iter().map(|&hits| hits >= share).collect();
+            if zeros.is_none() {
+                zeros = Some(untaken(here.clean_zero_share()?, done.iter().copied()));
+            }
             if let Some(left) = live.retire(&done, &image) {
                 if left.is_empty() {
                     break;

@@ -6,8 +6,9 @@ use crate::attack::direction::cut_share;
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::norm::rescaled;
 use crate::attack::objective::Judged;
-use crate::attack::rows::{Found, Method, Observer, Rows, Step};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
 use crate::attack::{Attack, AttackError, Direction, Norm, Weighting};
+use crate::model::ModelError;
 use burn::tensor::Tensor;
 
 /// Where the first step starts.
@@ -160,13 +161,13 @@ impl Descent {
         }
     }
 
-    fn start(&self, rows: &mut Rows<'_>) -> Tensor<4> {
+    fn start(&self, rows: &mut Rows<'_>) -> Result<Tensor<4>, ModelError> {
         if let Some(start) = rows.start.clone() {
-            return rows.ball.project(start);
+            return Ok(rows.ball.project(start));
         }
-        match self.start {
+        Ok(match self.start {
             Start::Original => rows.ball.project(rows.x.clone()),
-            Start::Uniform if rows.ball.norm.is_some() => rows.ball.random(&mut rows.random),
+            Start::Uniform if rows.ball.norm.is_some() => rows.ball.random(&mut rows.random)?,
             // Without a box there is no ball to start in: the start is that of the box.
             Start::Uniform => {
                 let start = rows.noise(crate::attack::random::Random::signed);
@@ -177,7 +178,7 @@ impl Descent {
                 let signs = rows.noise(crate::attack::random::Random::sign);
                 rows.ball.project(rows.x.clone() + signs * (rows.ball.epsilon.clone() * alpha))
             }
-        }
+        })
     }
 }
 
@@ -187,7 +188,7 @@ impl Method for Descent {
     }
 
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
-        let mut x = self.start(rows);
+        let mut x = self.start(rows)?;
         let (mut live, mut momentum) = (Live::new(rows.len()), None::<Tensor<4>>);
         let mut best = BestSoFar::default();
         let sign = self.sign(rows);
@@ -199,10 +200,10 @@ impl Method for Descent {
             let Judged { mut judged, gradient: mut g, mut logits } =
                 here.gradient(&x, &here.objective, self.scheme.at(t, self.steps))?;
             gradients += 1;
-            if t == 0 {
-                zeros = Some(here.zero_share(&g)?);
-            }
             let done: Vec<bool> = judged.iter().map(|j| here.is_done(j)).collect();
+            if t == 0 {
+                zeros = Some(untaken(here.zero_share(&g)?, done.iter().copied()));
+            }
             if let Some(left) = live.retire(&done, &x) {
                 if left.is_empty() {
                     break;

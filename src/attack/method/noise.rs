@@ -1,6 +1,6 @@
 //! Noise that knows nothing of the model: random signs, the control of every curve, and Gaussian noise.
 
-use crate::attack::random::Random;
+use crate::attack::random::{Random, Use};
 use crate::attack::rows::{Found, Method, Observer, Rows};
 use crate::attack::{Attack, AttackError, Direction, Norm};
 
@@ -36,6 +36,13 @@ impl Method for Noise {
         match self {
             Self::Signs => Some(Norm::Linf),
             Self::Gaussian => None,
+        }
+    }
+
+    fn draws(&self) -> Use {
+        match self {
+            Self::Signs => Use::Control,
+            Self::Gaussian => Use::Noise,
         }
     }
 

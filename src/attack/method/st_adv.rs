@@ -4,7 +4,7 @@ use super::adam::Adam;
 use crate::attack::flow::warped;
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judgement, gradient_of};
-use crate::attack::rows::{Found, Method, Observer, Rows, Step};
+use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
 use crate::attack::{Attack, AttackError, Weighting};
 use crate::model::Task;
 use crate::tensor::to_host;
@@ -70,14 +70,14 @@ impl Method for StAdv {
             let loss = hinge.sum_dims(&[1, 2, 3]).sum() + rough.clone().sum() * self.tau;
             let g = gradient_of(&tracked, &loss);
             gradients += 1;
-            if zeros.is_none() {
-                zeros = Some(here.clean_zero_share()?);
-            }
             let logits = logits.without_autodiff();
             let hits = here.objective.hits(logits.clone())?;
             let losses = here.objective.losses(logits.clone(), Weighting::Plain)?;
             let read = to_host(Tensor::cat(vec![rough.inner().reshape([count]), hits, losses], 0))?;
             let (rough, hits, losses) = (&read[..count], &read[count..2 * count], &read[2 * count..]);
+            if zeros.is_none() {
+                zeros = Some(untaken(here.clean_zero_share()?, hits.iter().map(|&hits| hits >= share)));
+            }
             // The smoothest flow that succeeds; until one does, the last.
             let better: Vec<f32> = (0..count)
                 .map(|i| {

@@ -55,14 +55,14 @@ impl Objective {
         }
     }
 
-    /// The weighted share of each image's elements that are as the attack wants them, `[batch]`. Under softmax a tie counts
-    /// for the model, whichever way the attack goes.
+    /// The share of each image's elements that are as the attack wants them, `[batch]`: of all that count, or, with a target, of
+    /// those that it is to change (1 where there are none). Under softmax a tie counts for the model, whichever way the attack
+    /// goes.
     ///
     /// # Errors
     /// If the logits are those of another task.
     pub fn hits(&self, logits: Logits) -> Result<Tensor<1>, ModelError> {
         let z = self.dense(logits)?;
-        let batch = z.dims()[0];
         let hit = match (self.aim, self.head) {
             // A NaN is no success.
             (Aim::Untargeted, Head::Sigmoid) => self.is_target(z.clone()).bool_or(z.is_nan()).bool_not(),
@@ -70,10 +70,22 @@ impl Objective {
             (Aim::Targeted, Head::Sigmoid) => self.is_target(z.clone()).bool_and(z.is_nan().bool_not()),
             (Aim::Targeted, Head::Softmax) => self.lead(z).greater_elem(0.0),
         };
-        Ok((hit.float() * self.weight.clone()).sum_dims(&[1, 2, 3]).reshape([batch]))
+        Ok(self.share_of(hit.float()))
     }
 
-    /// [`Objective::hits`] by a margin: the weighted share of each image's elements whose margin is −`kappa` or less, `[batch]`.
+    /// The share of what success is counted on at which `hit` is 1, `[batch]`.
+    fn share_of(&self, hit: Tensor<4>) -> Tensor<1> {
+        let batch = hit.dims()[0];
+        let share = (hit * self.asked.clone()).sum_dims(&[1, 2, 3]);
+        let share = match self.aim {
+            Aim::Untargeted => share,
+            // A target that changes nothing is reached.
+            Aim::Targeted => share + self.asked.clone().sum_dims(&[1, 2, 3]).lower_equal_elem(0.0).float(),
+        };
+        share.reshape([batch])
+    }
+
+    /// [`Objective::hits`] by a margin: the share of each image's elements whose margin is −`kappa` or less, `[batch]`.
     ///
     /// # Errors
     /// If the logits are those of another task.
@@ -81,13 +93,11 @@ impl Objective {
         if kappa <= 0.0 {
             return self.hits(logits);
         }
-        let hit = self.margins(logits)?.lower_equal_elem(-kappa).float();
-        let batch = hit.dims()[0];
-        Ok((hit * self.weight.clone()).sum_dims(&[1, 2, 3]).reshape([batch]))
+        Ok(self.share_of(self.margins(logits)?.lower_equal_elem(-kappa).float()))
     }
 
-    /// 1 at the share `share` of each image's counted elements that are nearest to being as the attack wants them, 0 elsewhere, of
-    /// the shape of `margins` (`[batch, 1, height, width]`). `hits` is the share of each image that is so already: while it is
+    /// 1 at the share `share` of each image's elements that success is counted on, those nearest to being as the attack wants them, 0
+    /// elsewhere, of the shape of `margins` (`[batch, 1, height, width]`). `hits` is the share of each image that is so already: while it is
     /// too small, at least one element more is wanted.
     ///
     /// # Errors
@@ -99,7 +109,7 @@ impl Objective {
         share: f32,
     ) -> Result<Tensor<4>, ModelError> {
         let shape = margins.dims();
-        let weight = self.weight.clone().expand(shape);
+        let weight = self.asked.clone().expand(shape);
         if share >= 1.0 || self.task == Task::Classification {
             return Ok(weight.greater_elem(0.0).float());
         }

@@ -43,6 +43,15 @@ pub struct Objective {
     target: Tensor<4>,
     /// 1/(number of counted pixels of its image), 0 where not counted; of the shape of `target`.
     weight: Tensor<4>,
+    /// The same over what success is counted on. With a target, where it differs from what is true ([`is_to_change`]): elsewhere
+    /// it is reached before anything is done. Else `weight`.
+    asked: Tensor<4>,
+}
+
+/// Whether a target that wishes class `wished` for a pixel is to change it, where `truth` is what the pixel is compared with (its
+/// label, or the clean prediction). Of these pixels attacks and studies count how many are as wished.
+pub fn is_to_change(wished: u8, truth: u8) -> bool {
+    wished != IGNORE && wished != truth
 }
 
 impl Objective {
@@ -64,13 +73,30 @@ impl Objective {
             weight.extend(mask.classes.iter().map(|&c| if c == IGNORE { 0.0 } else { 1.0 / counted }));
         }
         let shape = [masks.len(), 1, height, width];
+        let weight = Tensor::from_data(TensorData::new(weight, shape), device);
         Self {
             task: Task::Segmentation,
             head,
             aim: Aim::Untargeted,
             target: Tensor::from_data(TensorData::new(target, shape), device),
-            weight: Tensor::from_data(TensorData::new(weight, shape), device),
+            asked: weight.clone(),
+            weight,
         }
+    }
+
+    /// The loss of one wished mask for each image of a batch, which attacks lower. Success is counted where it differs from that
+    /// of `truths`, of which each image has one of the same size.
+    pub fn targeted_masks(head: Head, positive_class: u8, wished: &[Mask], truths: &[Mask], device: &Device) -> Self {
+        let of_image = |(wished, truth): (&Mask, &Mask)| {
+            let pixels = wished.classes.iter().zip(&*truth.classes);
+            let here: Vec<bool> = pixels.map(|(&wished, &truth)| is_to_change(wished, truth)).collect();
+            let share = 1.0 / here.iter().filter(|&&here| here).count().max(1) as f32;
+            here.into_iter().map(move |here| if here { share } else { 0.0 })
+        };
+        let asked: Vec<f32> = wished.iter().zip(truths).flat_map(of_image).collect();
+        let objective = Self::masks(head, positive_class, wished, device).targeted();
+        let shape = objective.weight.dims();
+        Self { asked: Tensor::from_data(TensorData::new(asked, shape), device), ..objective }
     }
 
     /// The cross-entropy of one class for each image of a batch. Untargeted.
@@ -87,10 +113,12 @@ impl Objective {
             aim: Aim::Untargeted,
             target: Tensor::from_data(TensorData::new(target, shape), device),
             weight: Tensor::ones(shape, device),
+            asked: Tensor::ones(shape, device),
         }
     }
 
-    /// The mask or class is what is wished, not what is true: attacks lower this loss.
+    /// The mask or class is what is wished, not what is true: attacks lower this loss. Of a mask success is counted on all of its
+    /// pixels; [`Objective::targeted_masks`] counts it on those that are to change.
     #[must_use]
     pub fn targeted(self) -> Self {
         Self { aim: Aim::Targeted, ..self }
@@ -104,10 +132,13 @@ impl Objective {
             return self;
         }
         // Weights are equal where they are not 0, so their sum is the share that remains.
-        let kept = self.weight * region;
-        let share = kept.clone().sum_dims(&[1, 2, 3]);
-        let none = share.clone().lower_equal_elem(0.0);
-        Self { weight: kept / share.mask_fill(none, 1.0), ..self }
+        let cut = |weight: Tensor<4>| {
+            let kept = weight * region.clone();
+            let share = kept.clone().sum_dims(&[1, 2, 3]);
+            let none = share.clone().lower_equal_elem(0.0);
+            kept / share.mask_fill(none, 1.0)
+        };
+        Self { weight: cut(self.weight), asked: cut(self.asked), ..self }
     }
 
     /// Which way attacks take the loss.
@@ -135,6 +166,11 @@ impl Objective {
         self.weight.clone()
     }
 
+    /// The same over the elements that success is counted on.
+    pub(super) fn asked(&self) -> Tensor<4> {
+        self.asked.clone()
+    }
+
     /// +1 where attacks raise the loss, −1 where they lower it.
     pub fn sign(&self) -> f32 {
         match self.aim {
@@ -152,6 +188,7 @@ impl Objective {
         Self {
             target: crate::tensor::rows(self.target.clone(), index),
             weight: crate::tensor::rows(self.weight.clone(), index),
+            asked: crate::tensor::rows(self.asked.clone(), index),
             ..self.clone()
         }
     }
@@ -189,7 +226,7 @@ impl Objective {
     }
 
     /// What a model makes of `x`, ready to be judged: J of each image, and the share of its counted pixels that are as
-    /// the attack wants them (not the true class, or the wished one); 0 or 1 for a class.
+    /// the attack wants them (not the true class; or, of those that a target is to change, the wished one); 0 or 1 for a class.
     ///
     /// # Errors
     /// If the model is of another task, or the device fails.
@@ -212,7 +249,8 @@ impl Objective {
 pub struct Judgement {
     /// J of the image.
     pub loss: f32,
-    /// The share of counted pixels that are as the attack wants them; 0 or 1 for a class.
+    /// The share of counted pixels (with a target, of those that it is to change) that are as the attack wants them; 0 or 1 for a
+    /// class.
     pub hits: f32,
 }
 

@@ -243,7 +243,7 @@ fn definitions(criterion: &str, score: &str) -> Markup {
                 dt { "of" } dd { "How many patients those that pass are of; volumes where the data set tells no patients, else images." }
                 dt { "(… to …)" } dd { "The interval of 95 % of a share, in percent: the bootstrap over those patients, volumes or images, each drawn with all its images and seeds. Of few it is too narrow; of fewer than two there is none." }
                 dt { "fooled" } dd { "The adversarial image fails: " (criterion) "." }
-                dt { "random" } dd { "The control: random signs of the same L∞ norm on the same image, on the judging model." }
+                dt { "random" } dd { "The control: random signs on the same image, on the judging model, of the same ε where that bounds the L∞ norm of the attack, else of the L2 norm that it came to." }
                 dt { "broken" } dd { "The original passes, the adversarial image fails, and random signs do not." }
                 dt { (score) } dd { "Its mean over all results, and the standard deviation over them." }
                 dt { "white box, black box" } dd { "Judged on the model that the attack saw, or on another one." }

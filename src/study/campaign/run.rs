@@ -4,13 +4,13 @@ use super::images::{Opened, Reader};
 use super::row::{Found, RowKey};
 use super::{CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Table, TableError};
 use crate::attack::{
-    Attack, EpsilonMeaning, Norm, Objective, Options, Reference, largest_displacement, random_flow, warped, zero_share,
+    Attack, Control, EpsilonMeaning, Norm, Objective, Options, Reference, largest_displacement, random_flow, warped, zero_share,
 };
-use crate::data::{LabelMap, Region};
+use crate::data::{LabelMap, Mask, Region};
 use crate::model::Task;
 use crate::study::report::ReportError;
 use crate::study::{Judged, Measure, Seen, Subject, Truth};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 /// Images that are attacked together at most: what a run that is cut off may lose.
 const MOST_TOGETHER: u64 = 64;
@@ -303,7 +303,7 @@ impl Chunk<'_> {
             .collect())
     }
 
-    /// Judges what was made, and random signs of the same L∞ norm (a random flow, where pixels were moved), on every model.
+    /// Judges what was made, and its control (random signs of the same norm; a random flow, where pixels were moved), on every model.
     fn judge(
         &self,
         attack: Attack,
@@ -317,9 +317,8 @@ impl Chunk<'_> {
         let Some(subjects) = ready.first() else { return Ok(Vec::new()) };
         let Some(first) = subjects.first() else { return Ok(Vec::new()) };
         let x = Tensor::cat(subjects.iter().map(|s| s.x.clone()).collect(), 0);
-        let signs = Attack::random_sign(seed).map_err(failed)?;
-        let signs = signs.direction(first.model.as_ref(), &x, &objective(subjects, 1), &first.options());
-        let signs = signs.map_err(failed)?.map(|d| d.direction).unwrap_or_else(|| x.zeros_like());
+        let signs = Control::new(first.model.as_ref(), &x, &objective(subjects, 1), seed, &first.options());
+        let signs = signs.map_err(failed)?;
         let region = first.options().region;
         let mut rows = Vec::with_capacity(keys.len());
         let mut keys = keys.iter();
@@ -330,7 +329,10 @@ impl Chunk<'_> {
                     let flow = random_flow(&x, pixels, seed, region.as_ref()).map_err(model_failed)?;
                     (warped(&x, flow.clone()), Some(flow))
                 }
-                None => (self.control(attack, made, &x, &signs).map_err(model_failed)?, None),
+                None => {
+                    let epsilon = made.epsilon.parse().unwrap_or(0.0);
+                    (signs.beside(attack, &x, epsilon, &made.adversarial).map_err(model_failed)?, None)
+                }
             };
             let mut shown: Option<Vec<Seen>> = None;
             for judges in ready {
@@ -342,7 +344,7 @@ impl Chunk<'_> {
                 for (i, ((subject, attacked), control)) in judges.iter().zip(&attacked).zip(&controls).enumerate() {
                     let Some(key) = keys.next() else { continue };
                     let seen = shown.get(i).copied().unwrap_or_default();
-                    let of = |all: &Option<Vec<f32>>| all.as_ref().and_then(|all| all.get(i).copied());
+                    let of = |all: &Option<Vec<f32>>| all.as_ref().and_then(|all| all.get(i).copied()).filter(|v| !v.is_nan());
                     let measure = Measure { seen, ..attacked.measure }.with_facts(of(&made.clipped), of(&pixels));
                     let group = self.images.get(i).map_or("", |image| image.group.as_str());
                     let judged = (&subject.clean.measure, measure, &control.measure);
@@ -389,23 +391,6 @@ impl Chunk<'_> {
             zero_share,
         }
     }
-
-    /// Random signs as strong as the attack, in L∞.
-    fn control(
-        &self,
-        attack: Attack,
-        made: &Made,
-        x: &Tensor<4>,
-        signs: &Tensor<4>,
-    ) -> Result<Tensor<4>, crate::model::ModelError> {
-        let n = x.dims()[0];
-        let strength = match (attack.norm(), made.epsilon.parse::<f64>()) {
-            (Some(Norm::Linf), Ok(epsilon)) => vec![epsilon as f32; n],
-            _ => crate::tensor::to_host(Norm::Linf.of(made.adversarial.clone() - x.clone()))?,
-        };
-        let strength = Tensor::<4>::from_data(TensorData::new(strength, [n, 1, 1, 1]), &x.device());
-        Ok((x.clone() + signs.clone() * strength).clamp(0.0, 1.0))
-    }
 }
 
 /// The loss of all subjects, `times` over.
@@ -415,20 +400,26 @@ fn objective(subjects: &[Subject], times: usize) -> Objective {
     };
     let (card, device) = (first.model.card(), first.model.device());
     let repeated = || (0..times).flat_map(|_| subjects.iter());
-    let aimed = |objective: Objective| if first.target.is_some() { objective.targeted() } else { objective };
-    aimed(if first.class.is_some() {
+    if first.class.is_some() {
         let class = |s: &Subject| match &s.target {
             Some(Truth::Class(class)) => *class,
             _ => s.class.unwrap_or(0),
         };
-        Objective::classes(card.head, card.positive_class, &repeated().map(class).collect::<Vec<_>>(), &device)
+        let classes: Vec<usize> = repeated().map(class).collect();
+        let objective = Objective::classes(card.head, card.positive_class, &classes, &device);
+        if first.target.is_some() { objective.targeted() } else { objective }
     } else {
         let mask = |s: &Subject| match &s.target {
             Some(Truth::Mask(mask)) => mask.clone(),
             _ => s.reference.clone(),
         };
-        Objective::masks(card.head, card.positive_class, &repeated().map(mask).collect::<Vec<_>>(), &device)
-    })
+        let masks: Vec<Mask> = repeated().map(mask).collect();
+        if first.target.is_none() {
+            return Objective::masks(card.head, card.positive_class, &masks, &device);
+        }
+        let truths: Vec<Mask> = repeated().map(|s| s.reference.clone()).collect();
+        Objective::targeted_masks(card.head, card.positive_class, &masks, &truths, &device)
+    }
 }
 
 /// Models that answer alike: all of one task.

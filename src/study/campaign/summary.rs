@@ -38,7 +38,7 @@ pub struct Cell {
     pub fooled: f64,
     /// Its interval of 95 %, see [`share_interval`]; none for fewer than two units.
     pub fooled_interval: Option<[f64; 2]>,
-    /// Of those that pass, the share that fails under random signs of the same L∞ norm.
+    /// Of those that pass, the share that fails under random signs of the same norm.
     pub control_fooled: f64,
     /// Its interval of 95 %.
     pub control_interval: Option<[f64; 2]>,

@@ -152,7 +152,7 @@ pub enum Verdict {
     CleanFails,
     /// The adversarial image passes.
     Holds,
-    /// The adversarial image fails and random sign noise of the same ε does not.
+    /// The adversarial image fails and its control does not.
     Broken,
     /// The adversarial image fails, and so does random sign noise: the noise is too strong, not the attack too good.
     NoiseToo,
@@ -178,7 +178,7 @@ pub(super) fn control_at(curve: &Curve, epsilon: f64) -> Option<&CurvePoint> {
     curve.control.iter().find(|p| (p.epsilon - epsilon).abs() < SAME)
 }
 
-/// The judgement of one image with measures `attacked`, beside random sign noise of the same ε if it was measured.
+/// The judgement of one image with measures `attacked`, beside its control if it was measured.
 pub fn verdict(criterion: Criterion, clean: &Measure, attacked: &Measure, control: Option<&Measure>) -> Verdict {
     if criterion.clean_fails(clean) {
         Verdict::CleanFails

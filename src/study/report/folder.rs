@@ -94,6 +94,7 @@ pub fn build_report(
         colours: painter.look.classes.clone(),
         reference,
         curve,
+        control: adversary.attack().control_words(),
         criterion: settings.criterion,
         findings,
         originals,
@@ -174,6 +175,7 @@ impl Painter<'_> {
             clean: self.curve.clean,
             adversarial: point.measure,
             control,
+            control_words: self.adversary.attack().control_words(),
         };
         let (originals, shown, probabilities, gain, panel) = match &judged.classified {
             Some(found) => {

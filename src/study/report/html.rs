@@ -33,7 +33,7 @@ pub struct Finding {
     pub epsilon: f64,
     /// Measures of the adversarial image.
     pub measure: Measure,
-    /// Measures of random sign noise of the same ε.
+    /// Measures of the control at the same ε.
     pub control: Option<Measure>,
     /// Whether it broke.
     pub verdict: Verdict,
@@ -66,6 +66,8 @@ pub struct HtmlReport<'a> {
     pub reference: &'static str,
     /// The curve.
     pub curve: &'a Curve,
+    /// What the control is: `random signs of the same ε`.
+    pub control: &'static str,
     /// What counts as broken.
     pub criterion: Criterion,
     /// One for each of the curve's points, in order.
@@ -193,11 +195,21 @@ impl HtmlReport<'_> {
             self.class, finding.measure.overlap.dice
         );
         if let Some(control) = finding.control {
-            text += &format!("; random sign noise of the same ε leaves {:.3}", control.overlap.dice);
+            text += &format!("; {} leave {:.3}", self.control, control.overlap.dice);
         }
         text += ". ";
         let spans: Vec<String> = intervals.iter().map(describe).collect();
         text + &format!("Broken at {}.", spans.join(", and "))
+    }
+
+    /// What the control is, in full.
+    pub(super) fn control_meaning(&self) -> String {
+        format!(
+            "The control, {}: it knows nothing of the model. Signs are the toss of a coin in every pixel, clipped to the bounds; where ε \
+             bounds the largest change of a pixel they are as long as ε, else as long as it takes to have the L2 norm of the \
+             attack’s perturbation.",
+            self.control
+        )
     }
 
     /// The few numbers that a reader looks for.
@@ -334,7 +346,7 @@ impl HtmlReport<'_> {
                         dt { "source of the attack" } dd { (entry.source) }
                     }
                     dt { "broken means" } dd {
-                        "The original passes, the adversarial image fails, and random sign noise of the same ε does not fail. "
+                        "The original passes, the adversarial image fails, and with " (self.control) " it does not fail. "
                         "To fail: " (self.criterion)
                         @if self.classes.is_none() { " (here " (three(self.criterion.threshold(&self.curve.clean))) ")" } "."
                         @if let Some(floor) = self.criterion.clean_floor() {
@@ -360,7 +372,7 @@ impl HtmlReport<'_> {
                     dt { "pixel error" } dd { "L2 is ‖y − p‖₂ with y = 1 on " (self.class) " and p its predicted probability; RMSE is L2 / √N over the N pixels that count; wrong is the share of pixels whose predicted class is not the reference’s." }
                     dt { "perturbation" } dd { "L∞ and L2 norm of adversarial image − original, as fractions of the bounds’ width, after clipping." }
                     dt { "as shown" } dd { "PSNR in dB and SSIM of the original and the adversarial image as a screen shows them: in the grey levels that its window and bits leave. A dash: they are shown the same. These stand for what a person sees; nobody was asked." }
-                    dt { "random sign" } dd { "The control: +ε or −ε in every pixel by the toss of a coin, clipped to the bounds. It has the ε of the attack and knows nothing of the model; its L2 differs from the attack’s only by what is clipped and where the gradient is exactly zero." }
+                    dt { "random sign" } dd { (self.control_meaning()) }
                     dt { "after saving" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of its effect on Dice that is still there: survives from 50 %, weakened from 10 %, else gone. A dash: there was no effect worth the name (0.01). Rounding moves every pixel to a whole step: L∞ in the file can be smaller than ε, or larger. Alone: whether the saved image itself fails." }
                     dt { "measured intervals" } dd { "Only the listed ε were measured. Nothing says that a model broken at one ε is broken at all larger ones." }
                 }

@@ -43,7 +43,7 @@ impl HtmlReport<'_> {
                     self.chosen(&decision)
                 );
                 if let Some(control) = finding.control.and_then(|c| c.decision) {
-                    text += &format!("; under random sign noise of that ε it is {}", self.chosen(&control));
+                    text += &format!("; with {} it is {}", self.control, self.chosen(&control));
                 }
                 text += ". ";
             }
@@ -165,7 +165,7 @@ impl HtmlReport<'_> {
                     dt { "margin" } dd { "The logit of the true class less the largest of the others; below 0 the decision is wrong." }
                     dt { "perturbation" } dd { "L∞ and L2 norm of adversarial image − original, as fractions of the bounds’ width, after clipping." }
                     dt { "as shown" } dd { "PSNR in dB and SSIM of the original and the adversarial image as a screen shows them. A dash: they are shown the same, or the image is too small. These stand for what a person sees; nobody was asked." }
-                    dt { "random sign" } dd { "The control: +ε or −ε in every pixel by the toss of a coin, clipped to the bounds. It has the ε of the attack and knows nothing of the model." }
+                    dt { "random sign" } dd { (self.control_meaning()) }
                     dt { "after saving" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of its effect on P(true class) that is still there. Alone: whether the saved image itself fails." }
                     dt { "measured intervals" } dd { "Only the listed ε were measured. Nothing says that a decision that is wrong at one ε is wrong at all larger ones." }
                 }

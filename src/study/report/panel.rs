@@ -50,8 +50,10 @@ pub struct PanelCaption {
     pub clean: Measure,
     /// Measures of the adversarial image.
     pub adversarial: Measure,
-    /// Measures of random sign noise of the same ε, where known.
+    /// Measures of the control, where known.
     pub control: Option<Measure>,
+    /// What the control is: `random signs of the same ε`.
+    pub control_words: &'static str,
 }
 
 /// The six pictures of a panel, all of one size.
@@ -224,7 +226,7 @@ pub(super) fn header(caption: &PanelCaption, width: usize) -> Markup {
     let name = caption.clean.score_name();
     let mut numbers = format!("{name} {} → {}", score(&caption.clean), score(&caption.adversarial));
     if let Some(control) = &caption.control {
-        numbers += &format!("; random sign of the same ε: {}", score(control));
+        numbers += &format!("; {}: {}", caption.control_words, score(control));
     }
     let subject = if caption.clean.decision.is_some() {
         format!("{}; true class by the {}: {}", caption.subject, caption.reference, caption.class)

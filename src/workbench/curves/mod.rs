@@ -125,7 +125,7 @@ fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSe
         let attack = super::state::entry(curve.method);
         let palette = theme::of(ui);
         style_ui(ui, palette.text, Style::Attack, attack.title);
-        style_ui(ui, palette.control, Style::Control, "Random sign (control)");
+        style_ui(ui, palette.control, Style::Control, curve.method.control_title());
         style_ui(ui, palette.baseline, Style::Clean, "Clean");
     });
 }

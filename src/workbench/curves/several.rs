@@ -202,7 +202,8 @@ fn legend_ui(ui: &mut Ui, state: &State, compared: &Compared) {
         }
         let control = theme::of(ui).control;
         let look = Series { colour: control, shape: MarkerShape::Square, whole: false };
-        key_ui(ui, "Random sign (control)", look, false).on_hover_text("Random signs at the same ε.");
+        let tip = "Random signs of the same ε. Attacks whose ε bounds another norm have a control of their own.";
+        key_ui(ui, "Random sign (control)", look, false).on_hover_text(tip);
     });
 }
 
