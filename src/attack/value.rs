@@ -232,7 +232,10 @@ mod tests {
     fn a_step_that_the_steps_decide_is_told_as_its_length() {
         let summary = |settings: &[&str]| Attack::parse("bim", settings).unwrap().summary();
         assert_eq!(summary(&[]), "BIM, steps 10, step ε/10; within ε in L∞, clipped to the bounds");
-        assert_eq!(summary(&["steps=4", "step=0.5"]), "BIM, steps 4, step 0.5 × ε; within ε in L∞, clipped to the bounds");
+        assert_eq!(
+            summary(&["steps=4", "step=0.5"]),
+            "BIM, steps 4, step 0.5 × ε; within ε in L∞, clipped to the bounds"
+        );
     }
 
     #[test]

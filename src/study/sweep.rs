@@ -180,7 +180,8 @@ impl Sweep {
     fn measure_control(&self, epsilon: f64, found: &Attempt) -> Result<Measure, AttackError> {
         let subject = self.adversary.subject();
         let Some(pixels) = found.displacement else {
-            return self.judged(&self.control.beside(self.adversary.attack(), &subject.x, epsilon, &found.image)?, None);
+            return self
+                .judged(&self.control.beside(self.adversary.attack(), &subject.x, epsilon, &found.image)?, None);
         };
         // Moved pixels are compared with pixels that are moved as far.
         let flow = random_flow(&subject.x, &[pixels], self.control_seed, subject.options().region.as_ref())?;

@@ -219,7 +219,7 @@ fn every_attack_that_may_have_a_target_goes_towards_it() {
         let clean = objective.judge(model, toy.x.clone()).unwrap();
         assert!(clean.iter().all(|j| j.hits == 0.0), "{}: what is to change is not so yet", toy.name);
         let run = |attack: Attack, epsilon: f64| {
-            attack.run_through(model, &toy.x, &objective, &vec![epsilon; IMAGES], &Options::default())
+            attack.run_through(model, &toy.x, &objective, &[epsilon; IMAGES], &Options::default())
         };
         for attack in attacks() {
             let (entry, what) = (attack.entry(), format!("{attack} on {}, with a target", toy.name));

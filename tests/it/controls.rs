@@ -113,9 +113,7 @@ fn a_campaign_compares_with_signs_of_the_norm_that_the_attack_has() {
         let at = |length: f64| -> Vec<f32> {
             x.iter().zip(&signs).map(|(&x, &s)| (x + s * length as f32).clamp(0.0, 1.0)).collect()
         };
-        let norm = |length: f64| {
-            at(length).iter().zip(&x).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
-        };
+        let norm = |length: f64| at(length).iter().zip(&x).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
         for attack in ["deepfool", "pgd"] {
             let is = |row: &&&Row| row.get("attack") == attack && row.get("image").contains(name.as_str());
             let rows = table.rows();

@@ -45,7 +45,11 @@ fn a_class_of_few_pixels_is_erased_and_judged_alike_by_attack_and_study() {
     let subject = erased(dots());
     let objective = subject.objective();
     let clean = objective.judge(subject.model.as_ref(), subject.x.clone()).unwrap()[0];
-    assert_eq!((f64::from(clean.hits), subject.clean.measure.wished), (0.0, Some(0.0)), "8 of 9 pixels are dark anyway");
+    assert_eq!(
+        (f64::from(clean.hits), subject.clean.measure.wished),
+        (0.0, Some(0.0)),
+        "8 of 9 pixels are dark anyway"
+    );
     for (name, settings) in ATTACKS {
         let attack = Attack::parse(name, settings).unwrap();
         let epsilon = if attack.get("norm") == Some(1.0) { 0.2 } else { 0.04 };
@@ -114,9 +118,7 @@ fn what_counts_is_where_the_wish_is_neither_ignored_nor_true_already() {
     let objective =
         Objective::targeted_masks(Head::Sigmoid, 1, &[mask([0, 0, IGNORE, 1])], &[mask([1, 0, 0, 0])], &device);
     let x = |values: [f32; 4]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 1, 4]), &device);
-    for (values, expected) in
-        [([0.9, 0.1, 0.1, 0.1], 0.0), ([0.1, 0.9, 0.9, 0.1], 0.5), ([0.1, 0.1, 0.1, 0.9], 1.0)]
-    {
+    for (values, expected) in [([0.9, 0.1, 0.1, 0.1], 0.0), ([0.1, 0.9, 0.9, 0.1], 0.5), ([0.1, 0.1, 0.1, 0.9], 1.0)] {
         let judged = objective.judge(&model, x(values)).unwrap()[0];
         assert_eq!(judged.hits, expected, "{:?}", host(x(values)));
     }
