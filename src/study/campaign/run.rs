@@ -344,16 +344,11 @@ impl Chunk<'_> {
                 let shown = shown.get_or_insert_with(|| self.seen(judges, &attacked));
                 for (i, ((subject, attacked), control)) in judges.iter().zip(&attacked).zip(&controls).enumerate() {
                     let Some(key) = keys.next() else { continue };
-<<<<<<< HEAD
                     let seen = shown.get(i).copied().unwrap_or_default();
-                    let of = |all: &Option<Vec<f32>>| all.as_ref().and_then(|all| all.get(i).copied()).filter(|v| !v.is_nan());
-                    let measure = Measure { seen, ..attacked.measure }.with_facts(of(&made.clipped), of(&pixels));
-=======
                     let of = |all: &Option<Vec<f32>>| {
                         all.as_ref().and_then(|all| all.get(i).copied()).filter(|v| !v.is_nan())
                     };
-                    let measure = attacked.measure.with_facts(of(&made.clipped), of(&pixels));
->>>>>>> 537ac62 (fmt)
+                    let measure = Measure { seen, ..attacked.measure }.with_facts(of(&made.clipped), of(&pixels));
                     let group = self.images.get(i).map_or("", |image| image.group.as_str());
                     let judged = (&subject.clean.measure, measure, &control.measure);
                     let found = self.found(subject.reference_kind, group, judged, made.gradients, of(&made.zero_share));
