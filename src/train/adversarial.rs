@@ -3,7 +3,7 @@
 
 use super::batch::Batch;
 use super::loss::divergence;
-use super::random::{stream, unit};
+use super::random::{gaussian, stream, unit};
 use super::{Recipe, TrainError};
 use crate::attack::{Attack, Objective, Options};
 use crate::data::{IGNORE, Mask};
@@ -191,7 +191,7 @@ pub(super) fn parts(
         return Ok(vec![Part { x, target, weight, coefficient: 1.0, clean: None }]);
     }
     // `valid` makes a copy: what is folded and attacked is not what is trained.
-    let model = Frozen(BuiltIn::new(card.clone(), network, device)?);
+    let model = frozen(card, network, device)?;
     let mut rows: Vec<Tensor<4>> = (0..n).map(|i| x.clone().narrow(0, i, 1)).collect();
     let mut appended: Vec<usize> = Vec::new();
     let mut extra: Vec<Tensor<4>> = Vec::new();
@@ -203,14 +203,13 @@ pub(super) fn parts(
         next = (next + count) % n;
         let from = Tensor::cat(chosen.iter().map(|&i| x.clone().narrow(0, i, 1)).collect(), 0);
         let which = (step * recipe.adversarial.len() + index) as u64;
-        let mut rng = stream(recipe.seed, STRENGTH, which);
-        let strength =
-            |rng: &mut _| if entry.draw { entry.epsilon * f64::from(1.0 - unit(rng)) } else { entry.epsilon };
-        let epsilons: Vec<f64> = chosen.iter().map(|_| strength(&mut rng)).collect();
+        let epsilons = strengths(entry, count, recipe.seed, which);
         let made = match entry.role {
             Role::Trades { .. } => {
                 let weight = pick(&weight, &chosen);
-                diverging(&model, entry, &from, &weight, &epsilons, stream(recipe.seed, CHOICES, which))?
+                let mut rng = stream(recipe.seed, CHOICES, which);
+                let noise = (0..from.shape().num_elements()).map(|_| gaussian(&mut rng)).collect();
+                diverging(&model, entry, &from, tensor(noise, from.dims()), &weight, &epsilons)?
             }
             _ => {
                 let masks: Vec<Mask> = chosen.iter().map(|&i| masks[i].clone()).collect();
@@ -281,14 +280,26 @@ fn masks(batch: &Batch) -> Vec<Mask> {
     .collect()
 }
 
-/// x′ in the ball that raises KL(p(x) ‖ p(x′)): from x + 0.001·N(0, 1), steps along the sign of its gradient.
-fn diverging(
+/// The network as it is now, in evaluation mode.
+pub(super) fn frozen(card: &ModelCard, network: &UNet, device: &Device) -> Result<impl Model, ModelError> {
+    Ok(Frozen(BuiltIn::new(card.clone(), network, device)?))
+}
+
+/// The strengths of `count` samples: σ uniform in (0, ε], or ε; `which` of its like it is.
+pub(super) fn strengths(entry: &Adversarial, count: usize, seed: u64, which: u64) -> Vec<f64> {
+    let mut rng = stream(seed, STRENGTH, which);
+    let strength = || if entry.draw { entry.epsilon * f64::from(1.0 - unit(&mut rng)) } else { entry.epsilon };
+    std::iter::repeat_with(strength).take(count).collect()
+}
+
+/// x′ in the ball that raises KL(p(x) ‖ p(x′)): from x + 0.001·`noise`, N(0, 1), steps along the sign of its gradient.
+pub(super) fn diverging(
     model: &dyn Model,
     entry: &Adversarial,
     x: &Tensor<4>,
+    noise: Tensor<4>,
     weight: &Tensor<4>,
     epsilons: &[f64],
-    mut rng: rand_chacha::ChaCha8Rng,
 ) -> Result<Tensor<4>, TrainError> {
     let dense = |logits| match logits {
         Logits::Dense(z) => Ok(z),
@@ -300,12 +311,11 @@ fn diverging(
     let epsilon: Vec<f32> = epsilons.iter().map(|&e| e as f32).collect();
     let epsilon = Tensor::<4>::from_data(TensorData::new(epsilon, [epsilons.len(), 1, 1, 1]), &device);
     let clean = dense(model.logits(x.clone())?)?;
-    let noise: Vec<f32> = (0..x.shape().num_elements()).map(|_| 1e-3 * super::random::gaussian(&mut rng)).collect();
     let within = |image: Tensor<4>| {
         let image = image.max_pair(x.clone() - epsilon.clone()).min_pair(x.clone() + epsilon.clone());
         image.clamp(0.0, 1.0)
     };
-    let mut image = within(x.clone() + Tensor::from_data(TensorData::new(noise, x.dims()), &device));
+    let mut image = within(x.clone() + noise * 1e-3);
     for _ in 0..steps as usize {
         let tracked = image.clone().autodiff().require_grad();
         let z = dense(model.logits(tracked.clone())?)?;
@@ -314,4 +324,28 @@ fn diverging(
         image = within(image + gradient.sign() * epsilon.clone() * step);
     }
     Ok(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strengths_are_uniform_up_to_epsilon() {
+        let attack = Attack::named("fgsm").unwrap();
+        let entry = Adversarial { attack, epsilon: 0.1, draw: true, share: 1.0, role: Role::Append };
+        // As a training draws them: a few a step.
+        let mut all: Vec<f64> = (0..1000).flat_map(|which| strengths(&entry, 4, 7, which)).collect();
+        all.sort_by(f64::total_cmp);
+        assert!(all[0] > 0.0 && all[all.len() - 1] <= 0.1);
+        // Kolmogorov and Smirnov: below 1.63/√n with a probability of .99.
+        let n = all.len() as f64;
+        let distance = |(i, &value): (usize, &f64)| {
+            (value / 0.1 - i as f64 / n).abs().max((value / 0.1 - (i + 1) as f64 / n).abs())
+        };
+        let largest = all.iter().enumerate().map(distance).fold(0.0, f64::max);
+        assert!(largest < 1.63 / n.sqrt(), "{largest}");
+        let whole = Adversarial { draw: false, ..entry };
+        assert_eq!(strengths(&whole, 3, 7, 0), [0.1; 3]);
+    }
 }

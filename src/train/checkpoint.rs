@@ -1,7 +1,7 @@
 //! A training's state in one file: weights with running statistics, optimiser, best weights so far, and where it stood.
 //! Stored as safetensors whose tensors are the bytes of safetensors files.
 
-use super::{Recipe, TrainError, Validation};
+use super::{Fingerprint, Recipe, TrainError, Validation};
 use crate::data::{DataError, write_bytes_atomic};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -40,6 +40,8 @@ pub struct Header {
     pub data: String,
     /// Validated on what, likewise.
     pub validation: String,
+    /// Of what it is trained on, and of what it is validated on.
+    pub fingerprints: [Fingerprint; 2],
     /// Steps done.
     pub step: usize,
     /// Validation Dice of the best weights.

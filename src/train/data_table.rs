@@ -63,9 +63,17 @@ impl DataTable {
     /// # Errors
     /// If nothing is named, a file cannot be read, or the split cannot be made.
     pub fn open(&self, classes: &[String]) -> Result<TrainingData, TrainError> {
+        Ok(self.open_noted(classes)?.0)
+    }
+
+    /// The same, with what people should know of the split ([`Split::note`]).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_noted(&self, classes: &[String]) -> Result<(TrainingData, Option<String>), TrainError> {
         self.check()?;
         if let Some(synthetic) = &self.synthetic {
-            return Ok(synthetic.open());
+            return Ok((synthetic.open(), None));
         }
         let collection = match (&self.path, &self.image, &self.label) {
             (Some(path), ..) => Collection::open(path)?,
@@ -94,6 +102,7 @@ impl DataTable {
             None => ((0..cases.len()).collect(), Vec::new()),
         };
         let of = |chosen: &[usize]| -> Vec<Case> { chosen.iter().map(|&i| cases[i].clone()).collect() };
-        Ok(TrainingData { train: Source::Cases(of(&train).into()), validate: of(&held).into() })
+        let note = self.split.as_ref().and_then(|split| split.note(&members));
+        Ok((TrainingData { train: Source::Cases(of(&train).into()), validate: of(&held).into() }, note))
     }
 }

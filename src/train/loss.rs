@@ -1,6 +1,7 @@
 //! Training losses, over the counted pixels of a batch. One logit is a sigmoid of class 1; several are a softmax.
 
 use super::TrainError;
+use crate::model::ModelError;
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
@@ -106,17 +107,28 @@ impl Loss {
     /// The loss of `logits`, `[batch, outputs, height, width]`, against class indices `target`, over the pixels where `weight`
     /// is 1 (0 where the label is to be ignored); both `[batch, 1, height, width]`.
     pub fn value(&self, logits: Tensor<4>, target: Tensor<4>, weight: Tensor<4>) -> Tensor<1> {
+        let region = self.region().map(|[factor, alpha, beta]| {
+            let sums = class_sums(&logits, &target, &weight);
+            let classes = sums.len() as f64;
+            let losses = sums.into_iter().map(|[both, sum_p, sum_y]| {
+                // FP = Σp − TP, FN = Σy − TP.
+                let counts = both.clone() * (1.0 - alpha - beta) + sum_p * alpha + sum_y * beta;
+                ((both + SMOOTH) / (counts + SMOOTH)).neg() + 1.0
+            });
+            Tensor::cat(losses.collect(), 0).sum() * (factor / classes)
+        });
+        match (self.mean(logits.clone(), target, weight), region) {
+            (Some(mean), Some(region)) => mean + region,
+            (one, other) => one.or(other).unwrap_or_else(|| logits.sum() * 0.0),
+        }
+    }
+
+    /// The part that is a mean over pixels, if there is one: pieces of a batch add up, each with its share of the pixels.
+    fn mean(&self, logits: Tensor<4>, target: Tensor<4>, weight: Tensor<4>) -> Option<Tensor<1>> {
         let mean = |per_pixel: Tensor<4>| (per_pixel * weight.clone()).sum() / weight.clone().sum().clamp_min(1.0);
         match *self {
-            Self::Bce | Self::CrossEntropy => mean(cross_entropy(logits, target)),
-            Self::Dice => region(logits, target, weight, 0.5, 0.5),
-            Self::BceDice { dice_weight } => {
-                let entropy = mean(cross_entropy(logits.clone(), target.clone()));
-                if dice_weight == 0.0 {
-                    return entropy;
-                }
-                entropy + region(logits, target, weight, 0.5, 0.5) * dice_weight
-            }
+            Self::Bce | Self::CrossEntropy | Self::BceDice { .. } => Some(mean(cross_entropy(logits, target))),
+            Self::Dice | Self::Tversky { .. } => None,
             Self::Focal { gamma, alpha } => {
                 let entropy = cross_entropy(logits, target.clone());
                 let mut value = entropy.clone();
@@ -128,10 +140,51 @@ impl Loss {
                 if let Some(alpha) = alpha {
                     value = value * (target * (2.0 * alpha - 1.0) + (1.0 - alpha));
                 }
-                mean(value)
+                Some(mean(value))
             }
-            Self::Tversky { alpha, beta } => region(logits, target, weight, alpha, beta),
         }
+    }
+
+    /// The part that is a ratio of sums over the whole batch, if there is one: its factor, α and β of Tversky.
+    pub(super) fn region(&self) -> Option<[f64; 3]> {
+        match *self {
+            Self::Dice => Some([1.0, 0.5, 0.5]),
+            Self::BceDice { dice_weight } => (dice_weight > 0.0).then_some([dice_weight, 0.5, 0.5]),
+            Self::Tversky { alpha, beta } => Some([1.0, alpha, beta]),
+            Self::Bce | Self::CrossEntropy | Self::Focal { .. } => None,
+        }
+    }
+
+    /// The loss of one of several pieces of a batch, which hold `share` of its counted pixels: values and gradients of all
+    /// pieces add up to those of the batch. A ratio of sums does not add up, so it stands here as its tangent at the sums of
+    /// the whole batch, `whole` ([`Sums::add`] of every piece).
+    pub(super) fn piece(
+        &self,
+        logits: Tensor<4>,
+        target: Tensor<4>,
+        weight: Tensor<4>,
+        share: f64,
+        whole: &Sums,
+    ) -> Tensor<1> {
+        let mean = self.mean(logits.clone(), target.clone(), weight.clone()).map(|mean| mean * share);
+        let Some([factor, alpha, beta]) = self.region() else {
+            return mean.unwrap_or_else(|| logits.sum() * 0.0);
+        };
+        let factor = factor / whole.0.len().max(1) as f64;
+        let mut value = mean;
+        for ([both, sum_p, _], &[tp, p, y]) in class_sums(&logits, &target, &weight).into_iter().zip(&whole.0) {
+            // L = 1 − N/D with N = TP + ½ and D = (1−α−β)·TP + α·Σp + β·Σy + ½.
+            let (n, d) = (tp + SMOOTH, (1.0 - alpha - beta) * tp + alpha * p + beta * y + SMOOTH);
+            let by_both = n * (1.0 - alpha - beta) / (d * d) - 1.0 / d;
+            let by_p = n * alpha / (d * d);
+            let constant = 1.0 - n / d - by_both * tp - by_p * p;
+            let tangent = (both * by_both + sum_p * by_p + constant * share) * factor;
+            value = Some(match value {
+                Some(value) => value + tangent,
+                None => tangent,
+            });
+        }
+        value.unwrap_or_else(|| logits.sum() * 0.0)
     }
 
     /// In a few words, for cards and reports.
@@ -163,26 +216,40 @@ fn indices(target: Tensor<4>) -> Tensor<4, Int> {
     target.without_autodiff().int()
 }
 
-/// 1 − Tversky index of soft counts over the batch.
-fn region(logits: Tensor<4>, target: Tensor<4>, weight: Tensor<4>, alpha: f64, beta: f64) -> Tensor<1> {
-    let outputs = logits.dims()[1];
+/// Keeps a ratio finite where a class is nowhere.
+const SMOOTH: f64 = 0.5;
+
+/// TP = Σpy, Σp and Σy of each class that a region loss looks at: of class 1, or of all but class 0.
+fn class_sums(logits: &Tensor<4>, target: &Tensor<4>, weight: &Tensor<4>) -> Vec<[Tensor<1>; 3]> {
     let of_class = |p: Tensor<4>, y: Tensor<4>| {
         let (p, y) = (p * weight.clone(), y * weight.clone());
-        let (sum_p, sum_y, both) = (p.clone().sum(), y.clone().sum(), (p * y).sum());
-        // FP = Σp − TP, FN = Σy − TP.
-        let counts = both.clone() * (1.0 - alpha - beta) + sum_p * alpha + sum_y * beta;
-        ((both + 0.5) / (counts + 0.5)).neg() + 1.0
+        [(p.clone() * y.clone()).sum(), p.sum(), y.sum()]
     };
+    let outputs = logits.dims()[1];
     if outputs == 1 {
-        return of_class(sigmoid(logits), target);
+        return vec![of_class(sigmoid(logits.clone()), target.clone())];
     }
-    let p = softmax(logits, 1);
-    let losses = (1..outputs).map(|class| {
-        let y = target.clone().equal_elem(class as f32).float();
-        of_class(p.clone().narrow(1, class, 1), y)
-    });
-    let classes = (outputs - 1) as f64;
-    Tensor::cat(losses.collect(), 0).sum() / classes
+    let p = softmax(logits.clone(), 1);
+    let of = |class| of_class(p.clone().narrow(1, class, 1), target.clone().equal_elem(class as f32).float());
+    (1..outputs).map(of).collect()
+}
+
+/// The sums of [`class_sums`] over all pieces of a batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums(Vec<[f64; 3]>);
+
+impl Sums {
+    /// Adds a piece.
+    pub fn add(&mut self, logits: &Tensor<4>, target: &Tensor<4>, weight: &Tensor<4>) -> Result<(), ModelError> {
+        let sums = class_sums(logits, target, weight);
+        self.0.resize(sums.len(), [0.0; 3]);
+        for (total, piece) in self.0.iter_mut().zip(sums) {
+            for (total, piece) in total.iter_mut().zip(piece) {
+                *total += f64::from(piece.inner().try_into_scalar::<f32>().map_err(ModelError::device)?);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// KL(p‖q) of the class probabilities that two logits stand for, mean over the pixels where `weight` is 1.

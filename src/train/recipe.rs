@@ -28,7 +28,8 @@ pub struct Recipe {
     /// Stop after so many epochs without a better validation Dice.
     pub patience: Option<usize>,
     /// Memory in MiB that a step may take, about: crops go through the network in as many parts as that asks for, and their
-    /// gradients are added. Batch normalisation then sees the parts.
+    /// gradients are added. The loss stays that of the whole batch; batch normalisation normalises over each part, so with it
+    /// the training is another one ([`Self::caution`]).
     pub memory_mib: Option<u64>,
     /// Of the weights, the order of the data, the augmentation and dropout.
     pub seed: u64,
@@ -87,12 +88,24 @@ impl Recipe {
         usize::try_from(fit).unwrap_or(usize::MAX).max(1)
     }
 
+    /// What the budget changes besides memory, for people.
+    pub fn caution(&self) -> Option<String> {
+        let most = self.micro_batch();
+        (most < self.batch && self.network.batch_norm).then(|| {
+            format!(
+                "the memory budget parts each batch of {} into pieces of at most {most}: batch normalisation normalises over a piece, so this is not the training that it is without the budget",
+                self.batch
+            )
+        })
+    }
+
     /// Floating-point operations of a step, about: forward once, backward twice; and what adversarial samples add.
     pub fn step_flops(&self) -> f64 {
         let forward = self.network.flops([self.input(), self.input()]) as f64;
         let crops = self.batch as f64;
         let extra: f64 = self.adversarial.iter().map(|a| a.passes(crops)).sum();
-        forward * (3.0 * crops + extra)
+        let again = self.micro_batch() < self.batch && self.loss.region().is_some();
+        forward * (if again { 4.0 } else { 3.0 } * crops + extra)
     }
 
     /// Says what cannot work before anything is allocated.
@@ -225,6 +238,10 @@ mod tests {
         assert_eq!(recipe.micro_batch(), usize::MAX);
         let one = recipe.crop_bytes().div_ceil(1 << 20);
         assert_eq!(Recipe { memory_mib: Some(1), ..recipe.clone() }.micro_batch(), 1);
-        assert_eq!(Recipe { memory_mib: Some(3 * one), ..recipe }.micro_batch(), 3);
+        let three = Recipe { memory_mib: Some(3 * one), ..recipe.clone() };
+        assert_eq!(three.micro_batch(), 3);
+        assert!(three.caution().is_some_and(|text| text.contains("pieces of at most 3")), "{three:?}");
+        let plain = UNetConfig { batch_norm: false, ..recipe.network.clone() };
+        assert_eq!((Recipe { network: plain, ..three }.caution(), recipe.caution()), (None, None));
     }
 }

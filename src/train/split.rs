@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 /// Use of the seed.
 const SPLIT: u64 = 0x5EED_0000_0000_0004;
 
+/// What data sets call their parts.
+const TRAIN: [&str; 2] = ["train", "training"];
+const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
+/// The share of the training groups that is held out where a data set names no validation images.
+const FROM_TRAIN: f64 = 0.2;
+
 /// How images are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
@@ -36,7 +42,8 @@ pub enum Split {
         #[serde(default)]
         by: Unit,
     },
-    /// As the data set says: `val` or `validation` is held out, or else `test`; `train` is trained on.
+    /// As the data set says: `train` is trained on, `val` or `validation` is held out. Held-out images choose the epoch and the end
+    /// of a training, so `test` never is: a data set that names no `val` has a fifth of the groups of its `train` held out.
     Given,
 }
 
@@ -67,6 +74,17 @@ impl Split {
         Self::KFold { folds: 5, fold: 0, seed: 0, by: Unit::Group },
         Self::Given,
     ];
+
+    /// What people should know of how `members` are divided.
+    pub fn note(&self, members: &[Member]) -> Option<String> {
+        let named = |m: &Member| m.split.as_ref().is_some_and(|s| VALIDATION.contains(&s.to_lowercase().as_str()));
+        (*self == Self::Given && !members.iter().any(named)).then(|| {
+            format!(
+                "the data set names no val images: {:.0} % of the groups of its train images are held out in their place, to choose the epoch; test images are left for the end (--evaluate)",
+                100.0 * FROM_TRAIN
+            )
+        })
+    }
 
     /// Indices of `members` to train on, and those that are held out, each ascending.
     ///
@@ -108,14 +126,22 @@ impl Split {
                 let is = |member: &Member, names: &[&str]| {
                     member.split.as_ref().is_some_and(|s| names.contains(&s.to_lowercase().as_str()))
                 };
-                let validation = ["val", "valid", "validation"];
-                let names: &[&str] = if members.iter().any(|m| is(m, &validation)) { &validation } else { &["test"] };
-                let held: Vec<usize> = (0..members.len()).filter(|&i| is(&members[i], names)).collect();
-                let train: Vec<usize> =
-                    (0..members.len()).filter(|&i| is(&members[i], &["train", "training"])).collect();
-                if held.is_empty() || train.is_empty() {
-                    let cause = "the data set does not say which images are train and which val or test. Use hold-out or k-fold";
+                let all =
+                    |names: &[&str]| (0..members.len()).filter(|&i| is(&members[i], names)).collect::<Vec<usize>>();
+                let (train, held) = (all(&TRAIN), all(&VALIDATION));
+                if train.is_empty() {
+                    let cause = "the data set does not say which images are train. Use hold-out or k-fold";
                     return Err(TrainError::field("data.split", cause));
+                }
+                if held.is_empty() {
+                    let inner: Vec<Member> = train.iter().map(|&i| members[i].clone()).collect();
+                    let part = Self::HoldOut { share: FROM_TRAIN, seed: 0, by: Unit::Group };
+                    let (inner_train, inner_held) = part.divide(&inner).map_err(|_| {
+                        let cause = "the data set names no val images, its train images are of one group and cannot be parted, and test images must not choose the epoch. Use hold-out or k-fold";
+                        TrainError::field("data.split", cause)
+                    })?;
+                    let of = |chosen: Vec<usize>| chosen.into_iter().map(|i| train[i]).collect();
+                    return Ok((of(inner_train), of(inner_held)));
                 }
                 return Ok((train, held));
             }
@@ -194,7 +220,21 @@ mod tests {
         let named =
             ["train", "val", "test", "train"].map(|s| Member { group: String::new(), split: Some(s.to_owned()) });
         assert_eq!(Split::Given.divide(&named).unwrap(), (vec![0, 3], vec![1]));
-        assert!(Split::Given.divide(&members(2, 2)).is_err());
+        assert!(Split::Given.divide(&members(2, 2)).is_err() && Split::Given.note(&named).is_none());
         assert!(Split::HoldOut { share: 1.0, seed: 0, by: Unit::Slice }.divide(&members(2, 2)).is_err());
+    }
+    #[test]
+    fn test_images_never_choose_the_epoch() {
+        let of = |i: usize| Member { group: format!("patient {}", i / 2), split: Some("train".to_owned()) };
+        let mut given: Vec<Member> = (0..20).map(of).collect();
+        given.extend((20..30).map(|i| Member { split: Some("Test".to_owned()), ..of(i) }));
+        let (train, held) = Split::Given.divide(&given).unwrap();
+        assert_eq!((train.len(), held.len()), (16, 4));
+        assert!(train.iter().chain(&held).all(|&i| i < 20), "test images in {train:?} or {held:?}");
+        assert!(held.iter().all(|&h| train.iter().all(|&t| given[t].group != given[h].group)));
+        assert!(Split::Given.note(&given).unwrap().contains("no val images"));
+        // One patient to train on: nothing can be held out.
+        let one = [of(0), of(1), Member { split: Some("test".to_owned()), ..of(2) }];
+        assert!(Split::Given.divide(&one).unwrap_err().to_string().contains("test images must not choose"));
     }
 }

@@ -1,20 +1,20 @@
 //! The training itself, one batch at a time.
 
-use super::adversarial::{Part, parts};
+mod gradients;
+
+use super::adversarial::parts;
 use super::batch::{self, Batch};
 use super::checkpoint::{Checkpoint, EpochRecord, Header, stopped_early};
-use super::loss::divergence;
 use super::optimizer::NetworkOptimizer;
 use super::schedule::Rates;
 use super::validation::validate;
 use super::weights::card;
-use super::{Recipe, SamplePrediction, Source, TrainError, TrainingData, Validation, he_normal};
+use super::{Fingerprint, Recipe, SamplePrediction, Source, TrainError, TrainingData, Validation, he_normal};
 use crate::data::{Case, DataError};
 use crate::model::unet::UNet;
-use crate::model::{BuiltIn, ModelCard, ModelError, read_network};
+use crate::model::{BuiltIn, ModelCard, read_network};
 use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 pub struct Trainer {
     recipe: Recipe,
     data: String,
+    fingerprints: [Fingerprint; 2],
     validate: Arc<[Case]>,
     device: Device,
     network: UNet,
@@ -108,6 +109,13 @@ impl Trainer {
         if found != header.validation {
             return Err(fail(format!("was validated on {}, not on {found}", header.validation)).into());
         }
+        // Names say nothing of another label map, other pixels under the same names, or another fold with the same ends.
+        let found = fingerprints(&data);
+        for (verb, (then, now)) in ["trained", "validated"].into_iter().zip(header.fingerprints.iter().zip(&found)) {
+            if let Some(other) = then.differs(now) {
+                return Err(fail(format!("was {verb} on other data: these are {other}")).into());
+            }
+        }
         header.recipe.check()?;
         let card = card(&header.recipe, "checkpoint", "");
         let network = read_network(path, &card, network, device)?;
@@ -144,6 +152,7 @@ impl Trainer {
         let steps = steps_per_epoch.saturating_mul(recipe.epochs);
         Ok(Self {
             data: data.train.describe(),
+            fingerprints: fingerprints(&data),
             rates: recipe.schedule.rates(recipe.learning_rate, steps, steps_per_epoch, step)?,
             batches: batch::stream(recipe.clone(), data.train, step, steps),
             recipe,
@@ -215,13 +224,6 @@ impl Trainer {
         let batch = self.batches.recv().map_err(|_| TrainError::Batches)?;
         let card = self.card("training", "");
         let parts = parts(&self.recipe, &card, &self.network, batch, self.step, &self.device)?;
-        // Flex's generator is one for the process; seeding it each step makes dropout depend on the step alone.
-        if self.recipe.network.dropout > 0.0 {
-            self.device
-                .clone()
-                .autodiff()
-                .seed(self.recipe.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.step as u64));
-        }
         let rate = self.rates.next();
         let (value, gradients) = self.gradients(&parts)?;
         if !value.is_finite() {
@@ -235,48 +237,6 @@ impl Trainer {
             self.end_epoch(&mut report)?;
         }
         Ok(report)
-    }
-
-    /// The loss of all parts and its gradient. A part goes through the network in as many pieces as the budget asks for; the
-    /// mean over its pixels is the mean over the pieces weighted by theirs.
-    fn gradients(&self, parts: &[Part]) -> Result<(f32, GradientsParams), TrainError> {
-        let most = self.recipe.micro_batch();
-        let pieces: Vec<(&Part, usize, usize)> = parts
-            .iter()
-            .flat_map(|part| {
-                let rows = part.x.dims()[0];
-                // Pieces of equal size, as far as that goes: batch normalisation sees no single left-over crop.
-                let size = rows.div_ceil(rows.div_ceil(most.min(rows)));
-                (0..rows).step_by(size).map(move |from| (part, from, size.min(rows - from)))
-            })
-            .collect();
-        let whole = parts.iter().map(|p| total(&p.weight)).collect::<Result<Vec<f32>, _>>()?;
-        let mut accumulator = GradientsAccumulator::new();
-        let mut value = 0f32;
-        let single = pieces.len() == 1;
-        for (part, from, count) in pieces {
-            let of = |t: &Tensor<4>| t.clone().narrow(0, from, count).autodiff();
-            let weight = part.weight.clone().narrow(0, from, count);
-            let index = parts.iter().position(|p| std::ptr::eq(p, part)).unwrap_or_default();
-            let share = if single { 1.0 } else { f64::from(total(&weight)?) / f64::from(whole[index].max(1.0)) };
-            if share == 0.0 || part.coefficient == 0.0 {
-                continue;
-            }
-            let (target, weight) = (of(&part.target), of(&part.weight));
-            let logits = self.network.forward(of(&part.x));
-            let loss = match &part.clean {
-                Some(clean) => divergence(self.network.forward(of(clean)), logits, weight),
-                None => self.recipe.loss.value(logits, target, weight),
-            };
-            let loss = loss * (share * part.coefficient);
-            value += loss.clone().inner().try_into_scalar::<f32>().map_err(ModelError::device)?;
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-            if single {
-                return Ok((value, gradients));
-            }
-            accumulator.accumulate(&self.network, gradients);
-        }
-        Ok((value, accumulator.grads()))
     }
 
     fn end_epoch(&mut self, report: &mut StepReport) -> Result<(), TrainError> {
@@ -375,6 +335,7 @@ impl Trainer {
                 recipe: self.recipe.clone(),
                 data: self.data.clone(),
                 validation: Source::Cases(self.validate.clone()).describe(),
+                fingerprints: self.fingerprints.clone(),
                 step: self.step,
                 best_dice: self.best.as_ref().map(|(dice, _)| *dice),
                 history: self.history.clone(),
@@ -388,7 +349,10 @@ impl Trainer {
     }
 }
 
-/// The sum of a part's weights: how many pixels count.
-fn total(weight: &Tensor<4>) -> Result<f32, ModelError> {
-    weight.clone().sum().try_into_scalar::<f32>().map_err(ModelError::device)
+/// Of both sides.
+fn fingerprints(data: &TrainingData) -> [Fingerprint; 2] {
+    [data.train.fingerprint(), Fingerprint::of(&data.validate)]
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,7 @@ mod shaders;
 mod snapshots;
 mod stage;
 mod state_dicts;
+mod study_resume;
 mod synthetic;
 mod targets;
 mod toys;

@@ -1,6 +1,7 @@
 //! What a training is made with and judged by: the files or the synthetic sections that the command line names.
 
 use super::Train;
+use crate::cli::progress::note;
 use crate::data::{Case, LabelMap, LabelStack, open};
 use crate::model::{ClassInfo, ModelCard};
 use crate::train::{Recipe, RecipeFile, Source, SyntheticTable, TrainingData, folder_cases, stack_cases};
@@ -34,7 +35,11 @@ impl Train {
                 (table.image, table.label) = (self.image.clone(), self.label.clone());
             }
             table.label_map = self.label_map.clone().or(table.label_map);
-            return Ok(table.open(&recipe.classes)?);
+            let (data, said) = table.open_noted(&recipe.classes)?;
+            if let Some(said) = said {
+                note(&format!("note: {said}\n"));
+            }
+            return Ok(data);
         }
         let card = membrane_card();
         let train = self.cases(&card, self.slices.as_deref())?;

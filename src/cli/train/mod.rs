@@ -126,6 +126,10 @@ impl Train {
         if out.extension().is_none_or(|e| e != "safetensors") {
             bail!("{}: weights are written as safetensors. Let the name end in .safetensors", out.display());
         }
+        // The card would take the recipe's place.
+        if self.recipe_file.as_ref().is_some_and(|recipe| *recipe == out.with_extension("toml")) {
+            bail!("{}: its card would overwrite the recipe. Choose another name for the weights", out.display());
+        }
         let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             bail!("{}: the folder is missing. Make it first", folder.display());
@@ -151,6 +155,9 @@ impl Train {
             operations(flops),
             checkpoint.display()
         ));
+        if let Some(caution) = trainer.recipe().caution() {
+            note(&format!("note: {caution}\n"));
+        }
         if trainer.finished() {
             note("the training was finished already\n");
             save_weights(&trainer, out)?;

@@ -51,7 +51,8 @@ pub struct RecipeOptions {
     /// Stop after so many epochs without a better validation.
     #[arg(long)]
     pub patience: Option<usize>,
-    /// Memory in MiB that a step may take, about: the batch goes through the network in parts.
+    /// Memory in MiB that a step may take, about: the batch goes through the network in parts. The loss stays the batch's; batch
+    /// normalisation normalises over a part.
     #[arg(long, value_name = "MIB")]
     pub memory_mib: Option<u64>,
     /// Leave crops as they are: no flips, rotations or changes of grey values.

@@ -3,8 +3,9 @@
 use super::chart::{Line, chart};
 use super::folds::{Setup, fold_data};
 use super::gallery;
+use super::interval::{ceiling, ratio_of_means, shown_at};
 use super::page::{Page, Section, Table, plus_minus};
-use super::work::{keep, kept, place, train};
+use super::work::{MadeWith, keep, kept, place, train};
 use super::{StudyError, StudyFile, StudyOptions, Told, data_name, spread};
 use crate::attack::Attack;
 use crate::data::Case;
@@ -55,13 +56,20 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
         };
         let held = data.validate.clone();
         let name = format!("fold {} of {folds}", fold + 1);
+        let more = [
+            ("split", format!("{:?}, fold {fold} of {folds}", table.split)),
+            ("attack", attack.to_string()),
+            ("ε", format!("{:?}", study.epsilons)),
+            ("image limit", most.to_string()),
+        ];
+        let made_with = MadeWith::new(&recipe, &data, &more);
         let trained = train(&name, &recipe, data, options, &mut |line, part| told(line, part * TRAINING))?;
         let model: Arc<dyn Model> = Arc::new(trained.model);
         if pictures.is_none() {
             pictures = Some(gallery::pictures(study, attack, &model, &held)?);
         }
         let results = place(options, &name, "json");
-        let done: Option<Fold> = kept(&results)?;
+        let done: Option<Fold> = kept(&results, &made_with)?;
         if let Some(done) = done {
             all.push(done);
             continue;
@@ -81,7 +89,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
             }
         }
         let done = Fold { history: trained.history, found };
-        keep(&results, &done)?;
+        keep(&results, &made_with, &done)?;
         all.push(done);
     }
     let page =
@@ -156,19 +164,20 @@ fn report(
     };
     let [(_, soft), (_, hard), (_, wrong), _] = MEASURES;
     let clean_wrong = mean(&values(&found, 0.0, false, wrong));
-    let clean_rmse = mean(&values(&found, 0.0, false, |m| m.error.rmse));
     let paper = study.paper_errors[1] / study.paper_errors[0].max(1e-12);
-    let ceilings = [1.0 / clean_rmse.max(1e-12), 1.0 / clean_wrong.max(1e-12).sqrt(), 1.0 / clean_wrong.max(1e-12)];
-    let ratios = [ratio(&found, soft), ratio(&found, hard), ratio(&found, wrong)];
-    let first_seen = |metric: SeenMetric, limit: f64| {
-        let seen_at = |&&e: &&f64| {
-            let values = seen(&found, e, metric);
-            !values.is_empty() && mean(&values) < limit
-        };
-        study.epsilons.iter().find(seen_at).copied()
+    let [clean, marked] = [0.0, mark].map(|e| MEASURES.map(|(_, of)| values(&found, e, false, of)));
+    let sizes: Vec<f64> = found.iter().map(|f| f.curve.clean.error.pixels as f64).collect();
+    let ceilings = [0, 1, 2].map(|i| ceiling(&sizes, &clean[i], i < 2));
+    let interval = |i: usize| {
+        let found = ratio_of_means(&marked[i], &clean[i]);
+        found.map_or_else(|| "–".to_owned(), |[low, high]| format!("{low:.2} to {high:.2}"))
     };
-    let says = |first: Option<f64>| {
-        first.map_or_else(|| "at no measured ε".to_owned(), |e| format!("from ε = {e:.4} ({:.3}/255) on", e * 255.0))
+    let ratios = [ratio(&found, soft), ratio(&found, hard), ratio(&found, wrong)];
+    let shows = |metric: SeenMetric, limit: f64| {
+        shown_at(study.epsilons.iter().map(|&e| {
+            let values = seen(&found, e, metric);
+            (e, !values.is_empty() && mean(&values) < limit)
+        }))
     };
     let ssim_at = mean(&seen(&found, mark, SeenMetric::Ssim));
     let vif_at = mean(&seen(&found, mark, SeenMetric::Vif));
@@ -253,7 +262,7 @@ fn report(
         title: format!("Adversarial over clean error at ε {mark}"),
         file: "ratio.csv",
         caption: format!(
-            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is what a model would reach that gets every pixel wrong.",
+            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. The interval of 95 % is a bootstrap over images.",
             study.paper_errors[0], study.paper_errors[1]
         ),
         columns: [
@@ -262,6 +271,7 @@ fn report(
             "FGSM",
             "random sign",
             "ratio",
+            "its interval",
             "its ceiling",
             "the paper’s",
             "ratio on training images",
@@ -280,6 +290,7 @@ fn report(
                     number(values(&found, mark, false, *of)),
                     number(values(&found, mark, true, *of)),
                     format!("{:.2}", ratios[i]),
+                    interval(i),
                     format!("{:.2}", ceilings[i]),
                     format!("{paper:.1}"),
                     if apart.is_empty() { "–".to_owned() } else { format!("{:.2}", ratio(&apart, *of)) },
@@ -331,7 +342,7 @@ fn report(
     ];
     sections.extend(pictures);
     sections.extend([Section::Table(along), Section::Table(images), Section::Table(training)]);
-    let noticed = [first_seen(SeenMetric::Ssim, study.unseen.ssim), first_seen(SeenMetric::Vif, study.unseen.vif)];
+    let noticed = [shows(SeenMetric::Ssim, study.unseen.ssim), shows(SeenMetric::Vif, study.unseen.vif)];
     Page {
         headline: format!("At ε {mark} FGSM makes the pixel error {:.1} times the clean one; the paper says {paper:.1}", ratios[0]),
         lead: format!(
@@ -339,14 +350,14 @@ fn report(
             if ssim_at < study.unseen.ssim { "not hard to see, as the paper claims, but plain" } else { "hard to see, as the paper claims" }
         ),
         tiles: vec![
-            [format!("Soft L2 ratio at ε {mark}"), format!("{:.2}", ratios[0]), format!("ceiling {:.2}; paper {paper:.1}", ceilings[0])],
-            [format!("Wrong-pixel ratio at ε {mark}"), format!("{:.2}", ratios[2]), format!("ceiling {:.2}", ceilings[2])],
+            [format!("Soft L2 ratio at ε {mark}"), format!("{:.2}", ratios[0]), format!("{} over images; ceiling {:.2}; paper {paper:.1}", interval(0), ceilings[0])],
+            [format!("Wrong-pixel ratio at ε {mark}"), format!("{:.2}", ratios[2]), format!("{} over images; ceiling {:.2}", interval(2), ceilings[2])],
             ["Clean wrong pixels".to_owned(), format!("{:.2} %", 100.0 * clean_wrong), "held out".to_owned()],
-            [format!("SSIM at ε {mark}"), format!("{ssim_at:.3}"), format!("below {} {}", study.unseen.ssim, says(noticed[0]))],
+            [format!("SSIM at ε {mark}"), format!("{ssim_at:.3}"), format!("below {} {}", study.unseen.ssim, noticed[0])],
         ],
         notes: vec![
             format!("{} of {of} folds were trained, on a network of base {}{}.", trained, recipe.network.base, if recipe.network.base == 64 { " (the paper’s table 1)" } else { ": smaller than the paper’s 64" }),
-            format!("A change shows, by SSIM below {}, {}; by VIF below {}, {}. Whether a person notices has not been asked here.", study.unseen.ssim, says(noticed[0]), study.unseen.vif, says(noticed[1])),
+            format!("A change shows, by SSIM below {}, {}; by VIF below {}, {}. Whether a person notices has not been asked here.", study.unseen.ssim, noticed[0], study.unseen.vif, noticed[1]),
             "Slices of one volume are in different folds, as in the paper: neighbours are alike, and the clean error is lower than on a new volume.".to_owned(),
         ],
         sections,

@@ -5,11 +5,12 @@ use super::{StudyError, StudyOptions, Told};
 use crate::data::{DataError, write_bytes_atomic};
 use crate::model::BuiltIn;
 use crate::train::{
-    Checkpoint, Ending, EpochRecord, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation, clock,
-    operations,
+    Checkpoint, Ending, EpochRecord, Fingerprint, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation,
+    clock, operations,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,13 @@ pub(super) fn train(
         trainer = Some(Trainer::resume(&checkpoint, data.clone(), &options.device)?);
     }
     let before_file = place(options, name, "before.json");
+    let made_with = MadeWith::new(recipe, &data, &[]);
     let trainer = match trainer {
         Some(trainer) => trainer,
         None => {
             let trainer = Trainer::new(recipe.clone(), data.clone(), &options.device)?;
             if !data.validate.is_empty() {
-                keep(&before_file, &trainer.validate()?)?;
+                keep(&before_file, &made_with, &trainer.validate()?)?;
             }
             trainer
         }
@@ -86,7 +88,7 @@ pub(super) fn train(
     }
     let trainer = job.trainer();
     let model = BuiltIn::new(trainer.card(name, ""), trainer.current(), &options.device)?;
-    Ok(Trained { model, history: trainer.history().to_vec(), before: kept(&before_file)? })
+    Ok(Trained { model, history: trainer.history().to_vec(), before: kept(&before_file, &made_with)? })
 }
 
 /// A file of the study's work.
@@ -95,18 +97,66 @@ pub(super) fn place(options: &StudyOptions, name: &str, ending: &str) -> PathBuf
     options.out.join("work").join(format!("{safe}.{ending}"))
 }
 
+/// What a result was made with, by name. What is kept belongs to it alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MadeWith(BTreeMap<String, String>);
+
+impl MadeWith {
+    /// A training of `recipe` on `data`, and `more` that decides the result.
+    pub fn new(recipe: &Recipe, data: &TrainingData, more: &[(&str, String)]) -> Self {
+        let [train, held] = [data.train.fingerprint(), Fingerprint::of(&data.validate)];
+        let base = [
+            ("program version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("recipe", serde_json::to_string(recipe).unwrap_or_else(|_| format!("{recipe:?}"))),
+            ("training images", train.images),
+            ("training labels", train.labels),
+            ("held-out images", held.images),
+            ("held-out labels", held.labels),
+        ];
+        let all = base.into_iter().chain(more.iter().cloned());
+        Self(all.map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// What is not the same in `other`: names, and short values.
+    fn differs(&self, other: &Self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let short = |value: Option<&String>| value.filter(|v| v.len() <= 24).cloned();
+        names
+            .into_iter()
+            .filter(|name| self.0.get(*name) != other.0.get(*name))
+            .map(|name| match (short(self.0.get(name)), short(other.0.get(name))) {
+                (Some(then), Some(now)) => format!("{name} ({then}, now {now})"),
+                _ => name.clone(),
+            })
+            .collect()
+    }
+}
+
+/// A result in its file.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    made_with: MadeWith,
+    result: T,
+}
+
 /// Writes a result, whole or not at all.
-pub(super) fn keep(path: &Path, value: &impl Serialize) -> Result<(), StudyError> {
-    let text = serde_json::to_vec(value).map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), ""))?;
+pub(super) fn keep(path: &Path, made_with: &MadeWith, result: &impl Serialize) -> Result<(), StudyError> {
+    let text = serde_json::to_vec(&Kept { made_with: made_with.clone(), result })
+        .map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), ""))?;
     Ok(write_bytes_atomic(path, &text)?)
 }
 
-/// A result that was written before, if it was.
-pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StudyError> {
+/// A result that was written before, if it was: refused if it was made with anything else.
+pub(super) fn kept<T: DeserializeOwned>(path: &Path, made_with: &MadeWith) -> Result<Option<T>, StudyError> {
     let Ok(text) = std::fs::read(path) else { return Ok(None) };
-    let value = serde_json::from_slice(&text)
+    let found: Kept<T> = serde_json::from_slice(&text)
         .map_err(|e| DataError::new(path, format!("is damaged ({e})"), "Remove it, and it is measured again"))?;
-    Ok(Some(value))
+    let other = found.made_with.differs(made_with);
+    if !other.is_empty() {
+        let cause = format!("was made with another {}", other.join(", "));
+        return Err(DataError::new(path, cause, "Choose another folder, or the data and options of then").into());
+    }
+    Ok(Some(found.result))
 }
 
 /// Says what `trainings` of `steps` steps will take: arithmetic, and time at the speed of one crop on this device.
@@ -134,4 +184,49 @@ pub(super) fn cost(
         clock(time),
         options.device_name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic::MembranesConfig;
+    use crate::model::unet::UNetConfig;
+    use crate::train::Source;
+
+    #[test]
+    fn a_result_of_anything_else_is_refused_and_says_what() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let case = |seed| MembranesConfig::sized(32).section(seed).case("a");
+        let data = |train, held| TrainingData {
+            train: Source::Cases(vec![case(train)].into()),
+            validate: vec![case(held)].into(),
+        };
+        let recipe = Recipe::new(UNetConfig::new(4, 2), 3);
+        let of = |recipe: &Recipe, data: &TrainingData, epsilons: &str| {
+            MadeWith::new(recipe, data, &[("attack", "fgsm".to_owned()), ("ε", epsilons.to_owned())])
+        };
+        let mine = of(&recipe, &data(1, 2), "[0.1]");
+        assert!(kept::<f64>(&path, &mine).unwrap().is_none());
+        keep(&path, &mine, &0.5).unwrap();
+        assert_eq!(kept::<f64>(&path, &mine).unwrap(), Some(0.5));
+        let mut inverted = data(1, 2);
+        let mut other = case(2);
+        if let Some(label) = &mut other.label {
+            label.classes = label.classes.iter().map(|class| 1 - class).collect();
+        }
+        inverted.validate = vec![other].into();
+        for (now, says) in [
+            (of(&Recipe { epochs: 1, ..recipe.clone() }, &data(1, 2), "[0.1]"), "another recipe."),
+            (of(&recipe, &data(3, 2), "[0.1]"), "another training images, training labels."),
+            (of(&recipe, &inverted, "[0.1]"), "another held-out labels."),
+            (of(&recipe, &data(1, 2), "[0.2]"), "another ε ([0.1], now [0.2])."),
+        ] {
+            let error = kept::<f64>(&path, &now).unwrap_err().to_string();
+            assert!(error.contains(says) && error.contains("a.json"), "{says}: {error}");
+        }
+        // A file of before there was such a record.
+        std::fs::write(&path, "0.5").unwrap();
+        assert!(kept::<f64>(&path, &mine).is_err());
+    }
 }
