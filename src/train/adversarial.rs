@@ -148,7 +148,7 @@ pub(super) struct Part {
 }
 
 /// The network as an attack sees it: crops are of the size that it takes, and nothing is padded.
-struct Frozen(BuiltIn);
+pub(super) struct Frozen(BuiltIn);
 
 impl Model for Frozen {
     fn card(&self) -> &ModelCard {
@@ -281,7 +281,7 @@ fn masks(batch: &Batch) -> Vec<Mask> {
 }
 
 /// The network as it is now, in evaluation mode.
-pub(super) fn frozen(card: &ModelCard, network: &UNet, device: &Device) -> Result<impl Model, ModelError> {
+pub(super) fn frozen(card: &ModelCard, network: &UNet, device: &Device) -> Result<Frozen, ModelError> {
     Ok(Frozen(BuiltIn::new(card.clone(), network, device)?))
 }
 
