@@ -428,6 +428,7 @@ fn panels_lie_as_clinicians_expect_and_show_every_class() {
         clean: measure(0.9, 0.0),
         adversarial: measure(0.2, 0.1),
         control: None,
+        control_words: "",
     };
     let plain = Tiles { classes: Vec::new(), ..pictures.tiles(0.1).unwrap() };
     let (with, without) = (panel(&tiles, &caption).unwrap(), panel(&plain, &caption).unwrap());
