@@ -113,7 +113,7 @@ impl AttackCommand {
             let before = objective.judge(model.as_ref(), x.clone())?;
             let options = Options { region: images.within(first, batch, &model.device()), ..Options::default() };
             let found = attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &options)?;
-            beside.add(self, attack, model.as_ref(), &x, &objective, epsilon, &found)?;
+            beside.add((self, attack, &options), model.as_ref(), &x, &objective, epsilon, &found)?;
             adversarial.extend(self.in_units(&images, first, &x, found.adversarial)?);
             judged.extend(before.into_iter().zip(found.judged));
             clipped.extend(found.clipped.unwrap_or_default());
@@ -234,11 +234,9 @@ struct Beside {
 }
 
 impl Beside {
-    #[expect(clippy::too_many_arguments, reason = "one run and what it found")]
     fn add(
         &mut self,
-        command: &AttackCommand,
-        attack: Attack,
+        (command, attack, options): (&AttackCommand, Attack, &Options),
         model: &dyn Model,
         x: &Tensor<4>,
         objective: &Objective,
@@ -248,12 +246,12 @@ impl Beside {
         if !attack.entry().gradient || attack.entry().lowers_the_loss {
             return Ok(());
         }
-        let control = Control::new(model, x, objective, u64::from(command.seed), &Options::default())?;
+        let control = Control::new(model, x, objective, u64::from(command.seed), options)?;
         let control = control.beside(attack, x, epsilon, &found.adversarial)?;
         self.random.extend(objective.judge(model, control)?);
         self.control = attack.control_words();
         if let Some(one) = attack.one_step() {
-            let outcome = one.run_through(model, x, objective, &vec![epsilon; x.dims()[0]], &Options::default())?;
+            let outcome = one.run_through(model, x, objective, &vec![epsilon; x.dims()[0]], options)?;
             self.first.get_or_insert((one, Vec::new())).1.extend(outcome.judged);
         }
         self.zeros.extend(found.zero_share.iter().flatten().filter(|share| !share.is_nan()));

@@ -177,14 +177,15 @@ fn every_attack_keeps_its_promises() {
                 assert!(reached - clean > 3.0 * chance, "{what}: {clean}, by chance {chance}, reached {reached}");
             }
             if let Some(first) = attack.one_step() {
+                // CosPGD weighs pixels: its own first step, in full, is its one-step form.
+                let first = match attack.name() {
+                    "cospgd" => {
+                        attack.with("steps", 1.0).unwrap().with("step", 1.0).unwrap().with("restarts", 1.0).unwrap()
+                    }
+                    _ => first,
+                };
                 let first = mean(&run(first, epsilon).unwrap().judged);
                 println!("{what}: {clean:.4}, by chance {chance:.4}, one step {first:.4}, reached {reached:.4}");
-                if attack.name() == "cospgd" {
-                    // It forgets pixels that are wrong already, whose loss then falls: where labels are made up, as the U-Net's are
-                    // here, the mean loss ends below that of FGSM.
-                    assert!(reached - clean > 0.7 * (first - clean), "{what}: one step reaches {first}, all {reached}");
-                    continue;
-                }
                 // A random start in an L2 ball is forgotten by halves, not at once.
                 assert!(reached >= first - 1e-3 * first.abs(), "{what}: one step reaches {first}, all {reached}");
             }
@@ -272,8 +273,8 @@ fn every_attack_that_may_have_a_target_goes_towards_it() {
             );
             let moved = Norm::Linf.of(outcome.adversarial.clone() - toy.x.clone());
             assert!(host(moved).iter().all(|&d| d > 0.0), "{what}: an image is left as it was");
-            if attack.name() == "stadv" {
-                // Moving pixels hardly changes a mean: there it is not reached, only nearer.
+            if attack.name() == "stadv" && toy.name == "mean pooling" {
+                // Moving pixels hardly changes a mean: the target is not reached, only nearer.
                 assert!(reached < mean(&clean), "{what}: {reached}");
             } else if entry.epsilon == EpsilonMeaning::Found {
                 assert!(hits(&outcome.judged) > hits(&random) + 0.2, "{what}: {} of the target", hits(&outcome.judged));

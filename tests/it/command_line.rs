@@ -107,7 +107,7 @@ fn slices_of_a_stack_and_guessed_maps() {
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let html = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
-    for fact in ["slice 1 of", "0=membrane,255=cell (guessed", "random sign, seed 7"] {
+    for fact in ["slice 1 of", "0=membrane,255=cell (guessed", "random signs of the same ε, seed 7"] {
         assert!(html.contains(fact), "{fact} is not in the report");
     }
     let csv = std::fs::read_to_string(folder.path().join("here/curve.csv")).unwrap();
