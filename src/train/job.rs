@@ -68,6 +68,11 @@ impl Control {
         Self { courtesy: Some(courtesy), ..Self::default() }
     }
 
+    /// Whether both control the same work.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Pauses before the next step, or goes on.
     pub fn pause(&self, paused: bool) {
         self.set(|wishes| wishes.paused = paused);

@@ -45,8 +45,10 @@ impl Shared {
         Some(control)
     }
 
-    fn end(&self) {
-        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// What `control` controls has ended, if nothing else has begun since: whoever hears of an end may begin the next at once.
+    fn end(&self, control: &Control) {
+        let mut present = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        present.take_if(|present| present.is(control));
     }
 
     fn control(&self) -> Option<Control> {
@@ -131,7 +133,7 @@ fn train(shared: &Shared, wishes: &Receiver<(TrainRequest, Control)>) {
             _ => Ok(()),
         }))
         .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
-        shared.end();
+        shared.end(&control);
         if let Err(why) = served {
             let problem = Problem { what: if study { "Study" } else { "Train" }.to_owned(), why };
             shared.tell(if study {

@@ -125,7 +125,7 @@ fn train(
     if ending != Ending::Cancelled || !job.trainer().history().is_empty() {
         save_weights(job.trainer(), &out).map_err(text)?;
     }
-    shared.end();
+    shared.end(control);
     shared.tell(TrainNews::Ended { ending, out });
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) fn study(shared: &Shared, control: &Control, wish: StudyWish) -> Resu
     let ended = paper::run(&name, &options, &mut |line, share| {
         shared.tell(TrainNews::StudyLine { line: line.to_owned(), share });
     });
-    shared.end();
+    shared.end(control);
     match ended {
         Ok(report) => shared.tell(TrainNews::StudyEnded(Ok(report))),
         Err(StudyError::Cancelled) => shared.tell(TrainNews::StudyEnded(Err(StudyStop::Cancelled))),
