@@ -50,13 +50,13 @@ pub(super) trait Frozen: Backend {
     fn frozen_mask(gradient: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 }
 
-fn shape(x: &FlexTensor) -> [usize; 4] {
+pub(super) fn shape(x: &FlexTensor) -> [usize; 4] {
     x.shape().dims()
 }
 
 /// A new tensor whose values `fill` writes, every one of them.
 #[allow(unsafe_code)]
-fn filled(shape: [usize; 4], fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> FlexTensor {
+pub(super) fn filled(shape: [usize; 4], fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> FlexTensor {
     let len = shape.iter().product();
     let mut values: Vec<f32> = Vec::with_capacity(len);
     fill(&mut values.spare_capacity_mut()[..len]);
@@ -71,7 +71,7 @@ fn image(x: &FlexTensor, n: usize, len: usize) -> &[f32] {
 }
 
 /// The images of tensors whose channels follow each other; values count where `mask` is within bounds.
-fn images<'a>(
+pub(super) fn images<'a>(
     tensors: &'a [FlexTensor],
     mask: Option<(&'a FlexTensor, Activation)>,
 ) -> Images<impl Fn(usize) -> Vec<Part<'a>> + Sync> {

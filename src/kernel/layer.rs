@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
 
 /// Whether `device` is the CPU, with autodiff or without.
-fn is_cpu(device: &Device) -> bool {
+pub(super) fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 

@@ -6,7 +6,7 @@
 //! `lanes` names the instructions (AVX-512, AVX2, portable, chosen at run time), `rows` is the loop that takes the time,
 //! `source` brings the input into the order that the loop reads, `cut` makes jobs, `direct` drives the loop over tiles and
 //! threads, forward and transposed, `plan` says what a layer is, `extension` makes burn operations of all,
-//! `backward` their gradients. `strided` is for GPUs.
+//! `backward` their gradients. `strided` is for GPUs, `train` for networks that learn.
 
 mod backward;
 mod cut;
@@ -23,6 +23,7 @@ mod rows;
 mod scale;
 mod source;
 mod strided;
+pub(crate) mod train;
 
 mod layer;
 

@@ -3,10 +3,11 @@
 use super::SizeRule;
 use super::resize::{Corners, resize};
 use crate::kernel::max_pool_2x2;
+use crate::kernel::train::{convolution, normalisation, up_convolution};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation::relu};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// How a U-Net halves its resolution.
@@ -253,12 +254,12 @@ impl ConvUnit {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(x);
-        relu(match &self.norm {
-            Some(norm) => norm.forward(x),
-            None => x,
-        })
+    /// Of the channels of `x` followed by those of `second`.
+    fn forward(&self, x: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+        match &self.norm {
+            Some(norm) => normalisation(norm, convolution(&self.conv, x, second, false)),
+            None => convolution(&self.conv, x, second, true),
+        }
     }
 
     /// The same function in evaluation mode as one convolution with a bias.
@@ -286,8 +287,9 @@ pub struct DoubleConv {
 }
 
 impl DoubleConv {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.second.forward(self.first.forward(x))
+    /// Of the channels of `x` followed by those of `second`.
+    fn forward(&self, x: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+        self.second.forward(self.first.forward(x, second), None)
     }
 
     fn folded(self) -> Self {
@@ -305,10 +307,10 @@ pub struct UpBlock {
 impl UpBlock {
     fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
         let x = match &self.transpose {
-            Some(transpose) => transpose.forward(x),
+            Some(transpose) => up_convolution(transpose, x),
             None => interpolated(x),
         };
-        self.block.forward(Tensor::cat(vec![cropped(skip, &x), x], 1))
+        self.block.forward(cropped(skip, &x), Some(x))
     }
 }
 
@@ -350,19 +352,19 @@ impl UNet {
         let mut skips = Vec::with_capacity(self.down.len());
         let mut x = x;
         for level in &self.down {
-            let features = level.forward(x);
+            let features = level.forward(x, None);
             see(&features);
             x = if self.pool { max_pool_2x2(features.clone()) } else { features.clone() };
             skips.push(features);
         }
-        x = self.bottleneck.forward(x);
+        x = self.bottleneck.forward(x, None);
         see(&x);
         x = self.dropout.forward(x);
         for (level, skip) in self.up.iter().zip(skips.into_iter().rev()) {
             x = level.forward(x, skip);
             see(&x);
         }
-        self.head.forward(x)
+        convolution(&self.head, x, None, false)
     }
 
     /// The same function in evaluation mode with batch normalisation folded into the convolutions: exact up to

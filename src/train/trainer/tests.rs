@@ -1,4 +1,5 @@
-//! Adversarial samples and the step that is taken on them are PyTorch's: `tests/fixtures/adversarial.py`.
+//! Adversarial samples and the step that is taken on them are PyTorch's: `tests/fixtures/adversarial.py`. So are steps with
+//! batch normalisation: `tests/fixtures/training_step.py`.
 
 use super::*;
 use crate::attack::Attack;
@@ -20,7 +21,11 @@ struct Fixture {
 
 impl Fixture {
     fn open() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adversarial.safetensors");
+        Self::named("adversarial")
+    }
+
+    fn named(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.safetensors"));
         Self { bytes: std::fs::read(path).unwrap(), device: Device::flex() }
     }
 
@@ -131,12 +136,7 @@ fn trades_is_pytorchs_in_sample_loss_and_step() {
     let expected = fixture.values("loss")[0];
     assert!((loss - expected).abs() < 1e-5 * expected, "{loss}, PyTorch {expected}");
     trainer.network = trainer.optimizer.step(0.1, trainer.network.clone(), gradients);
-    let mut store = SafetensorsStore::from_bytes(None);
-    trainer.network.valid().save_into(&mut store).unwrap();
-    let bytes = store.get_bytes().unwrap();
-    let stepped = SafeTensors::deserialize(&bytes).unwrap();
-    for (name, view) in stepped.tensors() {
-        let values: Vec<f32> = view.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    for (name, values) in weights(&trainer) {
         let expected = fixture.values(&format!("stepped.{name}"));
         let before = fixture.values(&format!("network.{name}"));
         assert_eq!(values.len(), expected.len(), "{name}");
@@ -145,4 +145,50 @@ fn trades_is_pytorchs_in_sample_loss_and_step() {
             assert!((value - expected).abs() < tolerance, "{name}: {value}, PyTorch {expected}, from {before}");
         }
     }
+}
+
+/// The network's weights and running statistics.
+fn weights(trainer: &Trainer) -> Vec<(String, Vec<f32>)> {
+    let mut store = SafetensorsStore::from_bytes(None);
+    trainer.network.valid().save_into(&mut store).unwrap();
+    let bytes = store.get_bytes().unwrap();
+    let all = SafeTensors::deserialize(&bytes).unwrap();
+    let values = |data: &[u8]| data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    all.tensors().into_iter().map(|(name, view)| (name, values(view.data()))).collect()
+}
+
+#[test]
+fn steps_with_batch_normalisation_are_pytorchs() {
+    let fixture = Fixture::named("training_step");
+    let recipe = Recipe {
+        batch: 3,
+        crop: 16,
+        loss: Loss::Bce,
+        optimizer: OptimizerSettings::Sgd { momentum: 0.9, weight_decay: 0.0 },
+        augmentation: Augmentation::NONE,
+        ..Recipe::new(UNetConfig::new(3, 2), 1)
+    };
+    let mut trainer = fixture.trainer(recipe);
+    for expected in fixture.values("losses") {
+        let (x, target, weight) = (fixture.tensor("x"), fixture.tensor("target"), fixture.tensor("weight"));
+        let (loss, gradients) =
+            trainer.gradients(&[Part { x, target, weight, coefficient: 1.0, clean: None }]).unwrap();
+        assert!((loss - expected).abs() < 1e-5 * expected, "{loss}, PyTorch {expected}");
+        trainer.network = trainer.optimizer.step(0.1, trainer.network.clone(), gradients);
+    }
+    let mut means = 0;
+    for (name, values) in weights(&trainer) {
+        // Of the running variances PyTorch takes the unbiased ones, burn the biased.
+        let expected = match name.rsplit('.').next().unwrap() {
+            "running_var" => continue,
+            "running_mean" => fixture.values(&format!("mean.{name}")),
+            _ => fixture.values(&format!("stepped.{name}")),
+        };
+        means += usize::from(name.ends_with("running_mean"));
+        assert_eq!(values.len(), expected.len(), "{name}");
+        for (value, expected) in values.iter().zip(&expected) {
+            assert!((value - expected).abs() < 2e-5, "{name}: {value}, PyTorch {expected}");
+        }
+    }
+    assert_eq!(means, 10);
 }
