@@ -5,6 +5,7 @@ use crate::study::measured_intervals;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use std::collections::BTreeMap;
 
 /// Resamples, and their seed.
 const RESAMPLES: usize = 2000;
@@ -39,12 +40,45 @@ pub(super) fn ratio_of_means(above: &[f64], below: &[f64]) -> Option<[f64; 2]> {
     percentile(above.len().min(below.len()), &mut |drawn, _| sum(above, drawn) / sum(below, drawn))
 }
 
-/// Of the mean of paired differences, `[seed][image]`: seeds and images are both drawn. The held-out images are the same for all
-/// seeds, so one draw of images goes for all of them (Owen 2007, "The pigeonhole bootstrap"): wider than drawing them apart.
-pub(super) fn paired(differences: &[Vec<f64>]) -> Option<[f64; 2]> {
+/// What images are drawn with: those of one patient or volume, by their places. Where that is not known, or all are of one, each
+/// image is drawn by itself.
+pub(super) struct Units {
+    members: Vec<Vec<usize>>,
+    /// What a unit is, for people.
+    pub name: &'static str,
+}
+
+impl Units {
+    /// Of `images` images, whose patients or volumes are `groups`.
+    pub fn new(images: usize, groups: &[String]) -> Self {
+        let mut places: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
+        for (image, group) in groups.iter().enumerate().take(images) {
+            places.entry(group).or_default().push(image);
+        }
+        let apart = groups.len() < images || places.len() < 2 || places.len() == images;
+        if apart {
+            return Self { members: (0..images).map(|image| vec![image]).collect(), name: "images" };
+        }
+        Self { members: places.into_values().collect(), name: "patients or volumes" }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+}
+
+/// Of the mean of paired differences, `[seed][image]`: seeds and `units` of images are both drawn, a unit with all its images. The
+/// held-out images are the same for all seeds, so one draw of them goes for all (Owen 2007, "The pigeonhole bootstrap"): wider
+/// than drawing them apart.
+pub(super) fn paired(differences: &[Vec<f64>], units: &Units) -> Option<[f64; 2]> {
     let images = differences.iter().map(Vec::len).min()?;
-    percentile(images, &mut |drawn, rng| {
+    if units.members.iter().flatten().any(|&image| image >= images) {
+        return None;
+    }
+    percentile(units.len(), &mut |drawn, rng| {
         let seeds = draw(differences.len(), rng);
+        let drawn: Vec<usize> = drawn.iter().flat_map(|&unit| units.members[unit].iter().copied()).collect();
         let sum: f64 = seeds.iter().flat_map(|&s| drawn.iter().map(move |&i| differences[s][i])).sum();
         sum / (seeds.len() * drawn.len()) as f64
     })
@@ -87,17 +121,39 @@ mod tests {
 
     #[test]
     fn intervals_are_as_wide_as_theory_says() {
+        let alone = Units::new(100, &[]);
         // The mean of 100 differences of deviation 1: ± 1.96/√100.
-        let [low, high] = paired(&[noise(100, 1)]).unwrap();
+        let [low, high] = paired(&[noise(100, 1)], &alone).unwrap();
         assert!((high - low - 2.0 * 0.196).abs() < 0.06, "{low} {high}");
         // Seeds that disagree widen it: ± about 1 whatever the number of images.
         let of = |shift: f64| noise(100, 2).iter().map(|v| v * 0.01 + shift).collect::<Vec<f64>>();
-        let [low, high] = paired(&[of(-1.0), of(0.0), of(1.0)]).unwrap();
+        let [low, high] = paired(&[of(-1.0), of(0.0), of(1.0)], &alone).unwrap();
         assert!(low < -0.6 && high > 0.6, "{low} {high}");
         // Images that are hard for both fall out of a paired difference: a small shift is seen.
-        let [low, high] = paired(&[of(0.02), of(0.03)]).unwrap();
+        let [low, high] = paired(&[of(0.02), of(0.03)], &alone).unwrap();
         assert!(low > 0.01 && high < 0.04, "{low} {high}");
-        assert!(paired(&[vec![1.0]]).is_none() && paired(&[]).is_none());
+        assert!(paired(&[vec![1.0]], &Units::new(1, &[])).is_none() && paired(&[], &alone).is_none());
+        assert!(paired(&[vec![1.0; 3]], &alone).is_none(), "fewer images than are to be drawn");
+    }
+
+    #[test]
+    fn images_of_one_patient_are_drawn_together() {
+        // 25 patients of 4 images that are nearly the same: as much as 25 images say, ± 1.96/√25, and not ± 1.96/√100.
+        let patients = noise(25, 5);
+        let jitter = noise(100, 6);
+        let images: Vec<f64> = (0..100).map(|i| patients[i / 4] + 0.05 * jitter[i]).collect();
+        let groups: Vec<String> = (0..100).map(|i| format!("patient {}", i / 4)).collect();
+        let width = |units: &Units| paired(std::slice::from_ref(&images), units).map(|[low, high]| high - low).unwrap();
+        let (together, apart) = (Units::new(100, &groups), Units::new(100, &[]));
+        assert_eq!((together.len(), together.name, apart.len(), apart.name), (25, "patients or volumes", 100, "images"));
+        assert!((width(&together) - 2.0 * 0.392).abs() < 0.16, "{}", width(&together));
+        assert!(width(&together) > 1.6 * width(&apart), "{} {}", width(&together), width(&apart));
+        // One volume only: there is nothing else to draw than its slices.
+        assert_eq!(Units::new(3, &["a", "a", "a"].map(str::to_owned)).name, "images");
+        // Unequal groups: a unit comes with all of its images.
+        let uneven = Units::new(3, &["a", "b", "b"].map(str::to_owned));
+        let [low, high] = paired(&[vec![0.0, 1.0, 1.0]], &uneven).unwrap();
+        assert_eq!((low, high), (0.0, 1.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::attack::{Attack, Objective, Options};
 use crate::data::Case;
 use crate::model::Model;
 use crate::tensor::{image_to_unit, unit_to_image};
-use crate::train::{EpochRecord, Recipe, Source, TrainingData, Validation, validate};
+use crate::train::{DataRead, EpochRecord, Recipe, Source, TrainingData, Validation, validate};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -39,6 +39,9 @@ pub(super) struct Outcome {
     pub history: Vec<EpochRecord>,
     /// The mean IoU of each held-out image after the last epoch.
     pub images: Vec<f64>,
+    /// The patient or volume of each; none where that is not known.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Attack, ε and mean IoU, for the rows of table 2.
     pub attacked: Vec<(String, f64, f64)>,
 }
@@ -59,6 +62,8 @@ pub(super) struct Set {
     name: String,
     recipe: Recipe,
     data: TrainingData,
+    /// The patient or volume of each held-out image.
+    groups: Vec<String>,
     seeds: Vec<u64>,
 }
 
@@ -82,12 +87,14 @@ pub(super) fn sets(study: &StudyFile, options: &StudyOptions) -> Result<Vec<Set>
         let network = crate::model::unet::UNetConfig { outputs, ..recipe.network.clone() };
         let recipe = Recipe { classes, network, ..recipe.clone() };
         recipe.check()?;
-        let data = few(table.open(&recipe.classes)?, changes.images);
+        let DataRead { data, mut groups, .. } = table.read(&recipe.classes)?;
+        let data = few(data, changes.images);
+        groups.truncate(data.validate.len());
         let mut name = data_name(asked);
         if sets.iter().any(|set| set.name == name) {
             name = format!("{name} {}", index + 1);
         }
-        sets.push(Set { name, recipe, data, seeds: seeds.clone() });
+        sets.push(Set { name, recipe, data, groups, seeds: seeds.clone() });
     }
     Ok(sets)
 }
@@ -97,7 +104,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
     let of: usize = sets.iter().map(|set| study.rows.len() * set.seeds.len()).sum();
     let mut outcomes = Vec::new();
     let mut prices = Vec::new();
-    for Set { name: data_name, recipe, data, seeds } in &sets {
+    for Set { name: data_name, recipe, data, groups, seeds } in &sets {
         let price = cost(study.rows.len() * seeds.len(), recipe, data, 0.0, options)?;
         told(&format!("cost: {price}"), outcomes.len() as f64 / of.max(1) as f64);
         prices.push(format!("{data_name}: {price}"));
@@ -145,6 +152,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
                     before: trained.before,
                     history: trained.history,
                     images,
+                    groups: groups.clone(),
                     attacked,
                 };
                 keep(&results, &made_with, &done)?;
@@ -329,7 +337,7 @@ fn report(
         notes: vec![
             "The paper’s own tables contradict its text: table 2 lists inverse FGSM as an attack that lowers mean IoU to .55, and in table 1 the plain U-Net is best on lumbar CT (.9829 against .9774). Both are reproduced as written, and what was found is what stands here.".to_owned(),
             "Samples are made against the network as it is at each step, with σ drawn from (0, 0.1], and appended to the batch; the paper attacks a trained model once. Batch normalisation is ours.".to_owned(),
-            "Differences between two rows are paired: the same held-out images and the same seeds. Their intervals of 95 % are a bootstrap that draws images and seeds both; with few seeds it is too narrow rather than too wide.".to_owned(),
+            "Differences between two rows are paired: the same held-out images and the same seeds. Their intervals of 95 % are a bootstrap that draws seeds and patients (or volumes, where the data tell them; else images) both, a patient with all its images; of few of either it is too narrow rather than too wide.".to_owned(),
             format!("{} seeds change weights, order and augmentation; the held-out images are the same for all.", seeds.len()),
         ],
         sections,

@@ -1,6 +1,6 @@
 //! What the inverse-FGSM study says was found.
 
-use super::interval::paired;
+use super::interval::{Units, paired};
 use super::inverse_fgsm::{Outcome, PLAIN};
 use super::spread;
 
@@ -22,10 +22,13 @@ pub(super) fn verdict<'a>(data: &str, of: &dyn Fn(&str) -> Vec<&'a Outcome>) -> 
     let compared = |name: &str, row: &str| {
         let found = differences(&plain, &of(row));
         let mean = spread(&found.concat()).0;
-        let Some([low, high]) = paired(&found) else {
+        let images = found.iter().map(Vec::len).min().unwrap_or(0);
+        let units = Units::new(images, plain.first().map_or(&[], |outcome| &outcome.groups));
+        let Some([low, high]) = paired(&found, &units) else {
             return format!("{name}: too few images to tell a difference ({mean:+.3})");
         };
-        let numbers = format!("{mean:+.3}, 95 % interval {low:+.3} to {high:+.3}");
+        let of = format!("{} {}", units.len(), units.name);
+        let numbers = format!("{mean:+.3}, 95 % interval {low:+.3} to {high:+.3} over {of}");
         match (low > 0.0, high < 0.0) {
             (true, _) => format!("{name} raises mean IoU ({numbers})"),
             (_, true) => format!("{name} lowers mean IoU ({numbers})"),
@@ -64,7 +67,8 @@ mod tests {
         let record =
             EpochRecord { epoch: 1, loss: 0.1, learning_rate: 0.1, validation: Some(validation), improved: true };
         let (data, row) = ("cells".to_owned(), row.to_owned());
-        Outcome { data, row, seed, before: None, history: vec![record], images, attacked: Vec::new() }
+        let groups = (0..images.len()).map(|i| format!("patient {}", i / 5)).collect();
+        Outcome { data, row, seed, before: None, history: vec![record], images, groups, attacked: Vec::new() }
     }
 
     #[test]
@@ -84,6 +88,7 @@ mod tests {
         let of = |row: &str| all.iter().filter(|o| o.row == row).collect::<Vec<_>>();
         let text = verdict("cells", &of);
         assert!(text.contains("inverse FGSM raises mean IoU (+0.02"), "{text}");
+        assert!(text.contains("over 4 patients or volumes)"), "{text}");
         assert!(text.contains("no difference shown between FGSM and the plain U-Net"), "{text}");
         let swapped = |row: &str| of(if row == PLAIN { "U-Net + inverse FGSM" } else { PLAIN });
         assert!(verdict("cells", &swapped).contains("inverse FGSM lowers mean IoU (-0.02"));
