@@ -54,5 +54,5 @@ pub use recipe::Recipe;
 pub use schedule::Schedule;
 pub use split::{Member, Split, Unit};
 pub use trainer::{StepReport, Trainer};
-pub use validation::{SamplePrediction, Validation, validate};
+pub use validation::{SamplePrediction, Validation, constant_miou, validate};
 pub use weights::save_weights;

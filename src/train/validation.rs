@@ -97,6 +97,13 @@ impl Counts {
     }
 }
 
+/// The mean IoU over all classes of a mask that calls every pixel `class`: what a network must exceed to have learned anything.
+pub fn constant_miou(label: &Mask, class: u8, classes: usize) -> f64 {
+    let mut counts = Counts::new(classes);
+    counts.add(label, &Mask { classes: vec![class; label.classes.len()].into(), ..label.clone() });
+    counts.mean_iou()
+}
+
 /// Runs `model` on labelled cases; those without a label are left out. The first `samples` predictions are kept.
 ///
 /// # Errors
@@ -161,5 +168,14 @@ mod tests {
         assert_eq!((counts.iou(0), counts.iou(1), counts.iou(2)), (0.5, 2.0 / 3.0, 1.0));
         assert!((counts.mean_iou() - (0.5 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
         assert!((counts.dice(1) - 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_calls_everything_one_class_gets() {
+        let label = Mask { height: 1, width: 6, classes: [0, 0, 0, 1, IGNORE, 0].into() };
+        // Four of five are background: (4/5 + 0)/2, (0 + 1/5)/2; of three classes the third is in neither and counts as found.
+        assert!((constant_miou(&label, 0, 2) - 0.4).abs() < 1e-12);
+        assert!((constant_miou(&label, 1, 2) - 0.1).abs() < 1e-12);
+        assert!((constant_miou(&label, 0, 3) - 0.6).abs() < 1e-12);
     }
 }

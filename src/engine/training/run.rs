@@ -4,8 +4,8 @@ use super::{Shared, TrainNews, TrainSample, TrainStart, TrainSteps};
 use crate::data::{IGNORE, Mask};
 use crate::engine::{DeviceChoice, Plane};
 use crate::train::{
-    DataRead, Control, Ending, Header, RecipeFile, SamplePrediction, StepReport, TrainError, TrainEvent, Trainer, TrainingJob,
-    operations, save_weights,
+    Control, DataRead, Ending, Header, RecipeFile, SamplePrediction, StepReport, TrainError, TrainEvent, Trainer,
+    TrainingJob, operations, save_weights,
 };
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,7 +29,6 @@ pub(super) fn start(
     shared: &Shared,
     control: &Control,
     recipe: RecipeFile,
-    note: Option<String>,
     out: PathBuf,
     device: DeviceChoice,
 ) -> Result<(), String> {

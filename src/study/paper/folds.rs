@@ -43,7 +43,7 @@ impl Setup {
         let forward = recipe.network.flops([recipe.input(), recipe.input()]) as f64 * pixels as f64
             / (recipe.input() * recipe.input()) as f64;
         let passes = attacked as f64 * (2.0 * study.epsilons.len() as f64 + 4.0);
-        cost(self.shown_folds, recipe, first, forward * passes, options)
+        cost(&vec![recipe.clone(); self.shown_folds], first, forward * passes, options)
     }
 }
 

@@ -1,17 +1,18 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
 //! `work` trains and goes on where it was, `advu_net` (with `folds`) and `inverse_fgsm` measure and write what the papers' tables and
-//! figures show, `interval` bootstraps, `verdict` says what was found, `gallery` makes the tables of pictures, `page` and `chart` the
+//! figures show, `interval` says how sure, `claims` what the paper claims and what was found, `gallery` makes the tables of pictures, `page` and `chart` the
 //! report of it: one HTML file, with each table as CSV beside it.
 
 mod advu_net;
 mod chart;
+mod claims;
 mod folds;
 mod gallery;
 mod interval;
 mod inverse_fgsm;
+mod inverse_report;
 mod page;
-mod verdict;
 mod work;
 
 use super::report::ReportError;

@@ -69,6 +69,7 @@ pub(super) enum Section {
 }
 
 /// All that a report says.
+#[derive(Default)]
 pub(super) struct Page {
     pub headline: String,
     pub lead: String,

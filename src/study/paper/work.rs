@@ -159,16 +159,18 @@ pub(super) fn kept<T: DeserializeOwned>(path: &Path, made_with: &MadeWith) -> Re
     Ok(Some(found.result))
 }
 
-/// Says what `trainings` of `steps` steps will take: arithmetic, and time at the speed of one crop on this device.
+/// Says what trainings of `recipes` will take, `more` operations beside them included: arithmetic, and time at the speed of one crop
+/// on this device.
 pub(super) fn cost(
-    trainings: usize,
-    recipe: &Recipe,
+    recipes: &[Recipe],
     data: &TrainingData,
     more: f64,
     options: &StudyOptions,
 ) -> Result<String, StudyError> {
+    let Some(recipe) = recipes.first() else { return Ok("no training".to_owned()) };
+    let trainings = recipes.len();
     let steps = data.train.crops(recipe.crop).div_ceil(recipe.batch) * recipe.epochs;
-    let flops = recipe.step_flops() * (steps * trainings) as f64 + more;
+    let flops = recipes.iter().map(|recipe| recipe.step_flops() * steps as f64).sum::<f64>() + more;
     let one = Recipe { batch: 1, adversarial: Vec::new(), ..recipe.clone() };
     let mut trial =
         Trainer::new(one.clone(), TrainingData { validate: Vec::new().into(), ..data.clone() }, &options.device)?;
