@@ -28,6 +28,17 @@ pub struct DataTable {
     pub split: Option<Split>,
 }
 
+/// What a table names, read.
+#[derive(Clone, Debug)]
+pub struct DataRead {
+    /// What is trained on, and what is held out.
+    pub data: TrainingData,
+    /// What people should know of the split ([`Split::note`]).
+    pub note: Option<String>,
+    /// The patient or volume of each held-out image; empty where sections are generated, each by itself.
+    pub groups: Vec<String>,
+}
+
 impl DataTable {
     pub(super) fn check(&self) -> Result<(), TrainError> {
         let fault = |field: &str, cause: &str| Err(TrainError::field(format!("data.{field}"), cause));
@@ -63,17 +74,17 @@ impl DataTable {
     /// # Errors
     /// If nothing is named, a file cannot be read, or the split cannot be made.
     pub fn open(&self, classes: &[String]) -> Result<TrainingData, TrainError> {
-        Ok(self.open_noted(classes)?.0)
+        Ok(self.read(classes)?.data)
     }
 
-    /// The same, with what people should know of the split ([`Split::note`]).
+    /// The same, with what else is known of it.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_noted(&self, classes: &[String]) -> Result<(TrainingData, Option<String>), TrainError> {
+    pub fn read(&self, classes: &[String]) -> Result<DataRead, TrainError> {
         self.check()?;
         if let Some(synthetic) = &self.synthetic {
-            return Ok((synthetic.open(), None));
+            return Ok(DataRead { data: synthetic.open(), note: None, groups: Vec::new() });
         }
         let collection = match (&self.path, &self.image, &self.label) {
             (Some(path), ..) => Collection::open(path)?,
@@ -103,6 +114,8 @@ impl DataTable {
         };
         let of = |chosen: &[usize]| -> Vec<Case> { chosen.iter().map(|&i| cases[i].clone()).collect() };
         let note = self.split.as_ref().and_then(|split| split.note(&members));
-        Ok((TrainingData { train: Source::Cases(of(&train).into()), validate: of(&held).into() }, note))
+        let groups = held.iter().map(|&i| members[i].group.clone()).collect();
+        let data = TrainingData { train: Source::Cases(of(&train).into()), validate: of(&held).into() };
+        Ok(DataRead { data, note, groups })
     }
 }

@@ -39,7 +39,7 @@ pub use checkpoint::{Checkpoint, EpochRecord, Header};
 pub use collection::{Collection, resized};
 pub use cost::{clock, operations};
 pub use data::{Source, TrainingData, folder_cases, stack_cases};
-pub use data_table::DataTable;
+pub use data_table::{DataRead, DataTable};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, evaluate};
 pub use file::{NetworkTable, RecipeFile, TrainingTable};

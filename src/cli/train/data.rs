@@ -35,11 +35,11 @@ impl Train {
                 (table.image, table.label) = (self.image.clone(), self.label.clone());
             }
             table.label_map = self.label_map.clone().or(table.label_map);
-            let (data, said) = table.open_noted(&recipe.classes)?;
-            if let Some(said) = said {
+            let read = table.read(&recipe.classes)?;
+            if let Some(said) = read.note {
                 note(&format!("note: {said}\n"));
             }
-            return Ok(data);
+            return Ok(read.data);
         }
         let card = membrane_card();
         let train = self.cases(&card, self.slices.as_deref())?;

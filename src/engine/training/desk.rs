@@ -4,7 +4,7 @@ use super::message::Unfinished;
 use super::run::{checkpoint_of, recipe_of, text};
 use super::{Preview, PreviewPicture, Shared, TrainNews, TrainRequest, study};
 use crate::engine::{Plane, Problem, panic_text};
-use crate::train::{Header, PreviewCrop, RecipeFile, Trainer, TrainingData, operations, preview};
+use crate::train::{DataRead, Header, PreviewCrop, RecipeFile, Trainer, TrainingData, operations, preview};
 use burn::module::Module;
 use burn::tensor::Device;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,7 +72,7 @@ fn news(shared: &Shared, request: TrainRequest) -> Result<Option<TrainNews>, Str
 /// The first step of a training, on the CPU: it is one forward pass at most, and an attack.
 fn look(recipe: RecipeFile) -> Result<Preview, String> {
     let settings = recipe.recipe().and_then(|r| r.check().map(|()| r)).map_err(text)?;
-    let data = recipe.data.open(&settings.classes).map_err(text)?;
+    let DataRead { data, note, .. } = recipe.data.read(&settings.classes).map_err(text)?;
     let few = crate::train::Recipe { batch: settings.batch.min(MOST_CROPS / 2), ..settings.clone() };
     let unheld = TrainingData { validate: Vec::new().into(), ..data.clone() };
     let device = Device::flex();
@@ -85,6 +85,7 @@ fn look(recipe: RecipeFile) -> Result<Preview, String> {
     let crops = preview(&trainer, &few, &data.train, &device).map_err(text)?;
     Ok(Preview {
         data: data.train.describe(),
+        note,
         held_out: data.validate.len(),
         steps_per_epoch,
         cost: operations(settings.step_flops() * (steps_per_epoch * settings.epochs) as f64),

@@ -137,6 +137,8 @@ pub struct TrainStart {
     pub recipe: RecipeFile,
     /// On what, in words.
     pub data: String,
+    /// What people should know of who is held out.
+    pub note: Option<String>,
     /// Held-out images.
     pub held_out: usize,
     /// Steps done and in all.
@@ -184,6 +186,8 @@ pub struct Preview {
     pub recipe: RecipeFile,
     /// What is trained on, in words.
     pub data: String,
+    /// What people should know of who is held out.
+    pub note: Option<String>,
     /// Images that are held out.
     pub held_out: usize,
     /// Steps of an epoch.

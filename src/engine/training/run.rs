@@ -4,8 +4,8 @@ use super::{Shared, TrainNews, TrainSample, TrainStart, TrainSteps};
 use crate::data::{IGNORE, Mask};
 use crate::engine::{DeviceChoice, Plane};
 use crate::train::{
-    Control, Ending, Header, RecipeFile, SamplePrediction, StepReport, TrainError, TrainEvent, Trainer, TrainingJob,
-    operations, save_weights,
+    Control, DataRead, Ending, Header, RecipeFile, SamplePrediction, StepReport, TrainError, TrainEvent, Trainer,
+    TrainingJob, operations, save_weights,
 };
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -50,11 +50,11 @@ pub(super) fn start(
             .map_err(|e| format!("{}: cannot be made ({e}). Choose another folder", folder.display()))?;
     }
     let settings = recipe.recipe().and_then(|r| r.check().map(|()| r)).map_err(text)?;
-    let data = recipe.data.open(&settings.classes).map_err(text)?;
+    let DataRead { data, note, .. } = recipe.data.read(&settings.classes).map_err(text)?;
     let backend = (shared.backends)(device)?;
     let trainer = Trainer::new(settings, data, &backend.device).map_err(text)?;
     recipe.write(&recipe_of(&out)).map_err(text)?;
-    let ended = train(shared, control, trainer, recipe, out.clone());
+    let ended = train(shared, control, trainer, recipe, note, out.clone());
     let nothing = || Header::read(&checkpoint_of(&out)).is_ok_and(|header| header.history.is_empty());
     if ended.is_err() && nothing() {
         // There is nothing to go on with, and the same name is to be free for another try.
@@ -70,10 +70,10 @@ pub(super) fn resume(shared: &Shared, control: &Control, out: PathBuf, device: D
     let recipe = RecipeFile::read(&recipe_of(&out)).map_err(text)?;
     let checkpoint = checkpoint_of(&out);
     let header = Header::read(&checkpoint).map_err(text)?;
-    let data = recipe.data.open(&header.recipe.classes).map_err(text)?;
+    let DataRead { data, note, .. } = recipe.data.read(&header.recipe.classes).map_err(text)?;
     let backend = (shared.backends)(device)?;
     let trainer = Trainer::resume(&checkpoint, data, &backend.device).map_err(text)?;
-    train(shared, control, trainer, recipe, out)
+    train(shared, control, trainer, recipe, note, out)
 }
 
 fn train(
@@ -81,6 +81,7 @@ fn train(
     control: &Control,
     mut trainer: Trainer,
     recipe: RecipeFile,
+    note: Option<String>,
     out: PathBuf,
 ) -> Result<(), String> {
     trainer.keep_samples(SAMPLES);
@@ -89,6 +90,7 @@ fn train(
         out: out.clone(),
         recipe,
         data: trainer.data().to_owned(),
+        note,
         held_out: trainer.held_out(),
         steps,
         epochs: trainer.recipe().epochs,

@@ -15,7 +15,7 @@ use eframe::egui::{Button, Frame, Label, RichText, Ui, vec2};
 use std::path::PathBuf;
 
 /// The width of the form, in points.
-const FORM: f32 = 340.0;
+const FORM: f32 = 364.0;
 /// The side of a crop in the preview, in points.
 const CROP: f32 = 88.0;
 
@@ -203,6 +203,14 @@ fn unfinished_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     });
 }
 
+/// Says who is held out where the data set's own split leaves that open.
+pub(super) fn split_note_ui(ui: &mut Ui, note: Option<&str>) {
+    let Some(note) = note else { return };
+    let mut letters = note.chars();
+    let text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    ui.add(Label::new(RichText::new(text).color(theme::of(ui).warning)).wrap());
+}
+
 fn preview_ui(ui: &mut Ui, preview: &Preview, draft: &TrainDraft, state: &State, context: &mut PaneContext<'_>) {
     section(ui, "What the network will see");
     if preview.recipe != draft.recipe {
@@ -214,6 +222,7 @@ fn preview_ui(ui: &mut Ui, preview: &Preview, draft: &TrainDraft, state: &State,
         preview.data, preview.held_out, preview.steps_per_epoch, preview.cost
     );
     ui.add(Label::new(theme::weak(ui, text)).wrap());
+    split_note_ui(ui, preview.note.as_deref());
     ui.add_space(4.0);
     let tiles: Vec<Tile<'_>> = preview
         .crops

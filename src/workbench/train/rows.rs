@@ -13,7 +13,7 @@ const NAMES: f32 = 104.0;
 /// The width of a field for a path beside its button, in points.
 pub const PATH: f32 = SELECTOR - 32.0;
 /// The width of a selector, in points.
-pub const SELECTOR: f32 = 164.0;
+pub const SELECTOR: f32 = 188.0;
 
 /// What a line is called, what it means, and in which unit it is.
 #[derive(Clone, Copy)]
