@@ -82,6 +82,12 @@ impl Convert {
         if !["safetensors", "bpk"].contains(&ending.as_str()) {
             bail!("{}: let the name end in .safetensors or .bpk", self.out.display());
         }
+        if self.file.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
+            let file = self.file.display();
+            bail!(
+                "{file}: an ONNX graph holds its own network and opens as it is. Only the weights of a U-Net can be converted"
+            );
+        }
         let file = UNetFile::read(&self.file, &Device::flex())
             .with_context(|| "only the weights of a U-Net known here can be converted")?;
         BuiltIn::save(&self.out, &file.card, &file.network)?;

@@ -17,6 +17,9 @@ pub const LARGEST_DECODED_BYTES: u64 = 2 << 30;
 /// What would work instead of a file of an unknown format.
 const FORMATS: &str = "Open a DICOM, NIfTI, TIFF, PNG, JPEG, BMP, WebP or NumPy file";
 
+/// Folders that a message names, at most.
+const NAMED_FOLDERS: usize = 3;
+
 /// No file shrinks by more with Deflate (zlib.net: 1032).
 pub(super) const LARGEST_GZIP_RATIO: u64 = 1040;
 
@@ -131,6 +134,24 @@ pub fn open_bytes(name: &str, bytes: &[u8]) -> Result<Stack, DataError> {
     decode(Path::new(name), Cursor::new(bytes), bytes.len() as u64, None, &AtomicBool::new(false), &mut |_| {}, None)
 }
 
+/// Says that a folder has no series of its own, and which of the folders in it have.
+fn without_dicom(path: &Path) -> DataError {
+    let below = dicom::folders_with_files(path);
+    let names: Vec<String> = below.iter().take(NAMED_FOLDERS).map(|folder| folder.display().to_string()).collect();
+    match names.as_slice() {
+        [] => {
+            let hint = "Choose a file in it; `epsiloscope dataset` says what else it holds";
+            DataError::new(path, "is a folder without DICOM files", hint)
+        }
+        [only] => DataError::new(path, "has no DICOM files itself, and a folder in it has", format!("Open {only}")),
+        several => {
+            let more = if below.len() > several.len() { " or another one" } else { "" };
+            let hint = format!("Open one of {}{more}", several.join(", "));
+            DataError::new(path, "has no DICOM files itself, and folders in it have", hint)
+        }
+    }
+}
+
 /// Opens a folder that holds a DICOM series.
 fn open_folder(
     path: &Path,
@@ -140,7 +161,7 @@ fn open_folder(
 ) -> Result<Stack, DataError> {
     let files = dicom::find_series(path)?;
     if files.is_empty() {
-        return Err(DataError::new(path, "is a folder without DICOM files", "Choose a file in it"));
+        return Err(without_dicom(path));
     }
     let decoded = guarded(path, || dicom::decode_series(path, &files, cancel, progress, first))?;
     let stack = Stack::from_decoded(decoded).map_err(|error| DataError { path: path.to_owned(), ..error })?;

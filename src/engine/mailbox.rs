@@ -70,6 +70,9 @@ impl Mailbox {
         {
             state.letters.retain(|old| !matches!(old, Letter::Request(r) if discriminant(r) == discriminant(new)));
         }
+        if matches!(&letter, Letter::Request(new) if new.outdates_model()) {
+            state.letters.retain(|old| !matches!(old, Letter::Model(_)));
+        }
         state.letters.push_back(letter);
         self.arrived.notify_one();
     }
@@ -96,6 +99,13 @@ impl Mailbox {
             Letter::Opened(_) | Letter::First(_) | Letter::Model(_) => true,
         };
         state.closed || state.letters.iter().any(matters)
+    }
+
+    /// Whether nobody waits any more for the model that is being tried: another one is wished for, or none.
+    pub(super) fn model_is_outdated(&self) -> bool {
+        let state = self.lock();
+        let outdates = |letter: &Letter| matches!(letter, Letter::Request(request) if request.outdates_model());
+        state.closed || state.letters.iter().any(outdates)
     }
 
     /// The attack that is running is to stop with what it has.

@@ -127,6 +127,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether a model that is being read, or tried, is wanted no longer.
+    pub(super) fn outdates_model(&self) -> bool {
+        matches!(self, Self::OpenBundledModel | Self::OpenModel(_) | Self::CancelModel)
+    }
+
     /// What it asks for, for people; it names the [`Problem`] if it fails.
     pub fn title(&self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use super::unet::{UNet, UNetConfig};
 use super::weights::{self, Format, Found, Naming, StateDict};
 use super::{
     Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, Watch, ZScore,
-    card_file,
+    card_file, check_wanted,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -234,7 +234,10 @@ impl Model for BuiltIn {
 
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let x = prepare(x, &self.card)?;
-        let network = |x: Tensor<4>| Ok(self.network.forward(x));
+        let network = |x: Tensor<4>| {
+            check_wanted()?;
+            Ok(self.network.forward(x))
+        };
         let z = any_size(x, self.card.size_rule, self.card.network.as_ref(), 0, &network)?;
         finish(Logits::Dense(z), &self.card, true)
     }

@@ -72,6 +72,9 @@ pub enum ModelError {
         /// Where the gradient ends.
         cause: String,
     },
+    /// Nobody waits for it any more.
+    #[error("given up")]
+    GivenUp,
     /// The prediction is no number somewhere.
     #[error(
         "{model} predicts values that are not numbers at {pixels} of {of} pixels: its weights overflow on this image. \

@@ -11,6 +11,7 @@ mod extent;
 mod fit;
 mod frozen;
 mod graph;
+mod interrupt;
 mod memory;
 pub mod onnx;
 mod open;
@@ -30,6 +31,7 @@ pub use card::{
 pub use card_file::{read as read_card, write as write_card};
 pub use error::ModelError;
 pub use graph::OnnxModel;
+pub use interrupt::{check_wanted, interruptible};
 pub use memory::check_room;
 pub use open::{open, open_watched};
 pub use predict::{Classified, Prediction, class_probabilities, classified, classify, predict, prediction};

@@ -30,7 +30,7 @@ impl App {
                 }
                 state.dragging = dragging;
             }
-            Command::Unit(unit) => state.unit = unit,
+            Command::Unit(unit) => state.unit = Some(unit),
             Command::Scale(scale) => state.scale = scale,
             Command::Attack(method) => self.set_attack(method, None, context),
             Command::Preset(method, epsilon) => self.set_attack(method, epsilon, context),

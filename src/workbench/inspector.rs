@@ -30,8 +30,9 @@ impl Pane for Inspector {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             // The bar that scrolls lies over the right edge.
             ui.set_max_width(ui.available_width() - 8.0);
-            self.attack_ui(ui, state, commands);
+            // Whoever misses this misreads all that follows.
             made_for_ui(ui, state);
+            self.attack_ui(ui, state, commands);
             numbers::numbers_ui(ui, state);
             seen::inspector_ui(ui, state, commands);
             if let Some(case) = &state.case {

@@ -52,7 +52,7 @@ pub struct Settings {
     pub view: View,
     /// The unit of ε.
     #[serde(deserialize_with = "lenient")]
-    pub unit: EpsilonUnit,
+    pub unit: Option<EpsilonUnit>,
     /// The division of the slider.
     #[serde(deserialize_with = "lenient")]
     pub scale: EpsilonScale,

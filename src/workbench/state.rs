@@ -71,7 +71,7 @@ pub struct State {
     /// The wished ε, a fraction of the bounds' width. The frame follows.
     pub epsilon: f64,
     /// How ε is shown and typed.
-    pub unit: EpsilonUnit,
+    pub unit: Option<EpsilonUnit>,
     /// How the slider is divided.
     pub scale: EpsilonScale,
     /// ε is being dragged (slider or marker): frame times are measured, and undo takes it as one step.
@@ -229,7 +229,7 @@ impl Default for State {
             problem: None,
             exported: None,
             epsilon: 4.0 / 255.0,
-            unit: EpsilonUnit::default(),
+            unit: None,
             scale: EpsilonScale::default(),
             dragging: false,
             method: Attack::FGSM,
@@ -261,9 +261,14 @@ impl Default for State {
 }
 
 impl State {
-    /// The unit in which ε is shown and typed: the chosen one, where the case has it.
+    /// The unit in which ε is shown and typed: the chosen one, where the case has it; else what its values are in.
     pub fn epsilon_unit(&self) -> EpsilonUnit {
-        if self.epsilon_units().contains(&self.unit) { self.unit } else { EpsilonUnit::GreyLevels }
+        let units = self.epsilon_units();
+        match self.unit {
+            Some(unit) if units.contains(&unit) => unit,
+            None if units.contains(&EpsilonUnit::Hounsfield) => EpsilonUnit::Hounsfield,
+            _ => EpsilonUnit::GreyLevels,
+        }
     }
 
     /// The units that ε has on the case.

@@ -13,7 +13,7 @@ const HOUNSFIELD: [(&str, f32, f32); 4] =
 /// A window with a name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preset {
-    /// Its name, with centre and width where they do not depend on the image.
+    /// Its name, with width and level where they do not depend on the image.
     pub name: String,
     /// What it is made for.
     pub tip: &'static str,
@@ -27,11 +27,11 @@ pub fn presets(case: &CaseInfo) -> Vec<Preset> {
     let known = case.about.unit == Unit::Hounsfield;
     if known || may_be_hounsfield(case) {
         all.extend(HOUNSFIELD.map(|(name, centre, width)| Preset {
-            name: format!("{name}   {centre:.0} / {width:.0}").replace('-', "−"),
+            name: format!("{name}   W {width:.0} L {centre:.0}").replace('-', "−"),
             tip: if known {
-                "Centre and width in Hounsfield units."
+                "Width (W) and level (L) in Hounsfield units."
             } else {
-                "Centre and width in Hounsfield units. The file does not say that its values are, but they look like it."
+                "Width (W) and level (L) in Hounsfield units. The file does not say that its values are, but they look like it."
             },
             window: [centre - width / 2.0, centre + width / 2.0].map(|v| case.share(v)),
         }));
@@ -101,11 +101,11 @@ pub fn menu_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
                 symbol => format!(" {symbol}"),
             };
             let drag = |value| DragValue::new(value).speed(speed).max_decimals(decimals(case)).suffix(unit.clone());
-            ui.label(theme::weak(ui, "Level"));
-            let level_changed = ui.add(drag(&mut centre)).accessible_name("Typed window level").changed();
-            ui.end_row();
             ui.label(theme::weak(ui, "Width"));
             let width_changed = ui.add(drag(&mut width)).accessible_name("Typed window width").changed();
+            ui.end_row();
+            ui.label(theme::weak(ui, "Level"));
+            let level_changed = ui.add(drag(&mut centre)).accessible_name("Typed window level").changed();
             ui.end_row();
             if level_changed || width_changed {
                 send(window(case, [centre, width]));

@@ -227,6 +227,16 @@ fn dicom_files_that_are_not_read_are_named() {
     says(ct().with(0x0028_0100, "US", &12u16.to_le_bytes()), &["12-bit samples"]);
     says(ct().with(0x0028_0004, "CS", b"CMYK"), &["CMYK colours"]);
     let folder = tempfile::tempdir().unwrap();
+    let error = |path: &Path| open(path, &GO).unwrap_err().to_string();
+    let inner = folder.path().join("patient 1/series 2");
+    std::fs::create_dir_all(&inner).unwrap();
+    assert_says(&error(folder.path()), &["without DICOM files", "epsiloscope dataset"]);
+    std::fs::write(inner.join("IM1"), ct().file()).unwrap();
+    assert_says(&error(folder.path()), &["has no DICOM files itself", "Open ", "series 2"]);
+    let other = folder.path().join("patient 2");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("IM1"), ct().file()).unwrap();
+    assert_says(&error(folder.path()), &["Open one of ", "series 2", "patient 2"]);
     std::fs::write(folder.path().join("plan"), ct().without(0x7fe0_0010).file()).unwrap();
     assert_says(&open(folder.path(), &GO).unwrap_err().to_string(), &["none with an image"]);
 }

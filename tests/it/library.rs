@@ -211,6 +211,10 @@ fn library_shows_the_slices_of_a_stack() {
     let mut harness = open(options, None);
     wait(&mut harness, "thumbnails of slices", |app| app.state.is_current() && app.state.browse.thumbnails.len() > 3);
     assert_eq!(harness.state().state.browse.count_text(), "15 of 0–29", "a stack opens in its middle");
+    harness.run_steps(2);
+    let count = |name: &'static str| harness.query_all_by_label(name).count();
+    assert_eq!([count("Next entry"), count("Next slice"), count("Slice")], [1, 0, 1], "one stepper, and the slider");
+    assert!(count("Play the stack") == 1 && count("15 of 0–29") == 1);
     harness.state().send(Command::ShowEntry(7));
     wait(&mut harness, "slice 7", |app| {
         app.state.is_current() && app.state.case.as_ref().is_some_and(|c| c.slice == 7)

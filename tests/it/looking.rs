@@ -92,7 +92,7 @@ fn the_plot_reads_off_the_window_and_a_click_takes_the_suggestion() {
     settle(&mut harness);
     assert!(shows(&harness, "empty"), "an empty window says so");
     harness.state_mut().state.seen.settings.value = 0.98;
-    harness.state_mut().state.unit = epsiloscope::workbench::epsilon::EpsilonUnit::Fraction;
+    harness.state_mut().state.unit = Some(epsiloscope::workbench::epsilon::EpsilonUnit::Fraction);
     settle(&mut harness);
     assert!(shows(&harness, "0.0157–0.0314"));
 }

@@ -84,6 +84,10 @@ fn a_model_is_described_and_converted() {
             .unwrap(),
     );
     assert!(said.contains("x.onnx") && said.contains(".bpk"), "{said}");
+    let graph = super::models::segmenter(folder.path(), "graph.onnx", 1);
+    let mut command = program(folder.path());
+    let said = complaint(&command.args(["model", "convert", "--out", "x.bpk"]).arg(graph).output().unwrap());
+    assert!(said.contains("opens as it is"), "{said}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use epsiloscope::engine::{Engine, Event, Request};
 use epsiloscope::model::{About, ModelCard, SizeRule, read_card};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 const FOUR: f64 = 4.0 / 255.0;
 
@@ -98,6 +99,104 @@ fn a_model_without_gradient_is_shown_with_random_signs_and_says_why() {
     // Who chooses it again hears why not, and what was shown stays.
     engine.send(Request::Attack(Attack::FGSM));
     assert!(failure(&engine).contains("the Greater"));
+    // With a model that has a gradient it is back.
+    engine.send(Request::OpenModel(segmenter(folder.path(), "grey.onnx", 1)));
+    assert_eq!(chosen(&engine), Attack::FGSM);
+    assert_eq!(frame_at(&engine, FOUR).method, Attack::FGSM);
+}
+
+/// The next attack that the engine chooses on its own.
+fn chosen(engine: &Engine) -> Attack {
+    wait(engine, |event| match event {
+        Event::Attack(method) => Some(method),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_attack_that_a_model_without_gradient_put_aside_comes_back_unless_another_was_chosen() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let without = super::onnx_gradients::thresholded(folder.path());
+    let grey = segmenter(folder.path(), "grey.onnx", 1);
+    let of = |name: &str| Attack::named(name).unwrap();
+    let bim = of("bim");
+    engine.send(Request::Attack(bim));
+    frame_at(&engine, FOUR);
+    engine.send(Request::OpenModel(without.clone()));
+    let signs = chosen(&engine);
+    assert!(!signs.entry().gradient);
+    wait(&engine, |event| matches!(event, Event::Frame(frame) if frame.method == signs).then_some(()));
+    engine.send(Request::OpenModel(grey.clone()));
+    assert_eq!(chosen(&engine), bim);
+    wait(&engine, |event| matches!(event, Event::Frame(frame) if frame.method == bim).then_some(()));
+    // What is chosen by hand meanwhile stays.
+    engine.send(Request::OpenModel(without));
+    chosen(&engine);
+    let noise = of("gaussian-noise");
+    engine.send(Request::Attack(noise));
+    wait(&engine, |event| matches!(event, Event::Frame(frame) if frame.method == noise).then_some(()));
+    engine.send(Request::OpenModel(grey));
+    let frame = wait(&engine, |event| match event {
+        Event::Attack(method) => panic!("{method:?}"),
+        Event::Frame(frame) => Some(frame),
+        _ => None,
+    });
+    assert_eq!(frame.method, noise);
+}
+
+/// A segmenter of many layers: its first prediction takes a while.
+fn deep(folder: &Path) -> PathBuf {
+    const LAYERS: usize = 60;
+    let (wide, kernel) = (16, vec![0.01; 16 * 16 * 9]);
+    let mut model = Model::new(17)
+        .input("x", &[1, 1, 0, 0])
+        .weight("first", &[wide, 1, 1, 1], &[0.1; 16])
+        .weight("last", &[1, wide, 1, 1], &[0.1; 16])
+        .weight("w", &[wide, wide, 3, 3], &kernel)
+        .node("Conv", &["x", "first"], &["y0"]);
+    for i in 0..LAYERS {
+        let names = [format!("y{i}"), format!("y{}", i + 1)];
+        model = model.node_with("Conv", &[&names[0], "w"], &[&names[1]], &[("pads", &[1, 1, 1, 1])]);
+    }
+    let path = folder.join("deep.onnx");
+    let model = model.node("Conv", &[&format!("y{LAYERS}"), "last"], &["z"]).output("z");
+    std::fs::write(&path, model.bytes()).unwrap();
+    path
+}
+
+#[test]
+fn a_first_prediction_is_given_up_at_its_next_node() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    let path = deep(folder.path());
+    let (bundled, _) = model(&engine);
+    frame_at(&engine, FOUR);
+    let trying = || {
+        wait(&engine, |event| match event {
+            Event::Failed(problem) => panic!("{problem:?}"),
+            event => matches!(event, Event::TryingModel).then(Instant::now),
+        })
+    };
+    engine.send(Request::OpenModel(path.clone()));
+    let start = trying();
+    engine.send(Request::CancelModel);
+    engine.send(Request::Epsilon(0.02));
+    let frame = wait(&engine, |event| match event {
+        Event::Model(card, _) => panic!("{} came all the same", card.name),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        Event::Frame(frame) => (frame.epsilon == 0.02).then_some(frame),
+        _ => None,
+    });
+    let given_up = start.elapsed();
+    assert!(frame.clean.overlap.dice > 0.8, "the bundled model’s");
+    engine.send(Request::OpenModel(path));
+    let start = trying();
+    let (card, _) = model(&engine);
+    let whole = start.elapsed();
+    assert!(card.name != bundled.name);
+    println!("given up after {given_up:?}, a whole first prediction takes {whole:?}");
+    assert!(given_up < whole / 2, "{given_up:?} of {whole:?}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn typed_epsilon_is_read_in_any_unit() {
         give(&mut harness, text);
         assert!((harness.state().state.epsilon - epsilon).abs() < 1e-12, "{text}: {}", harness.state().state.epsilon);
     }
-    harness.state_mut().state.unit = epsiloscope::workbench::epsilon::EpsilonUnit::Fraction;
+    harness.state_mut().state.unit = Some(epsiloscope::workbench::epsilon::EpsilonUnit::Fraction);
     settle(&mut harness);
     give(&mut harness, "0.0157");
     assert!((harness.state().state.epsilon - 0.0157).abs() < 1e-12);

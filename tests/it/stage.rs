@@ -158,7 +158,7 @@ impl Stage {
             Command::Epsilon(epsilon) => self.state.epsilon = epsilon,
             Command::StepEpsilon(steps) => self.state.epsilon = self.state.scale.step(self.state.epsilon, steps),
             Command::DragEpsilon(dragging) => self.state.dragging = dragging,
-            Command::Unit(unit) => self.state.unit = unit,
+            Command::Unit(unit) => self.state.unit = Some(unit),
             Command::Scale(scale) => self.state.scale = scale,
             Command::Attack(attack) => self.state.method = attack,
             Command::Preset(attack, epsilon) => {

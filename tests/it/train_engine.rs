@@ -241,3 +241,33 @@ fn recipes_are_written_read_and_previewed() {
     let most = largest_difference(&clean, &changed);
     assert!((most - 0.1).abs() < 1e-4, "the sample differs from its crop by ε: {most}");
 }
+
+#[test]
+fn a_preview_says_who_is_held_out_where_the_data_set_names_no_validation_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut index = "file,split,patient\n".to_owned();
+    for i in 0..10 {
+        let part = if i < 8 { "train" } else { "test" };
+        let section = MembranesConfig::sized(64).section(i);
+        let case = section.case("a");
+        write_png(&folder.path().join(format!("s{i}.png")), &case.image, StoredType::U8).unwrap();
+        let mask = case.label.unwrap();
+        let mask =
+            Image::new(1, 64, 64, mask.classes.iter().map(|&c| 255.0 * f32::from(c)).collect::<Vec<_>>()).unwrap();
+        write_png(&folder.path().join(format!("s{i}_mask.png")), &mask, StoredType::U8).unwrap();
+        index += &format!("s{i}.png,{part},patient{}\n", i / 2);
+    }
+    std::fs::write(folder.path().join("index.csv"), index).unwrap();
+    let path = Some(folder.path().to_owned());
+    let data = DataTable { path, split: Some(Split::Given), ..DataTable::default() };
+    let engine = engine();
+    send(&engine, TrainRequest::Preview(Box::new(RecipeFile { data, ..tiny(1) })));
+    let seen = news(&engine, |news| match news {
+        TrainNews::Preview(preview) => Some(*preview),
+        TrainNews::Refused(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    let note = seen.note.clone().unwrap();
+    assert!(note.contains("names no val images") && note.contains("test images are left"), "{note}");
+    assert_eq!(seen.held_out, 2, "one of four patients, with both images");
+}

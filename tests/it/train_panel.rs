@@ -184,6 +184,7 @@ pub fn trained() -> State {
         out: "trained.safetensors".into(),
         recipe,
         data: "synthetic membranes, 128 fresh sections an epoch from seed 1".to_owned(),
+        note: None,
         held_out: 8,
         steps: (0, 160),
         epochs: 10,

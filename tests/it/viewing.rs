@@ -52,6 +52,21 @@ fn epsilon_is_said_in_hounsfield_units_and_grey_levels_of_the_screen() {
 }
 
 #[test]
+fn epsilon_is_in_hounsfield_units_where_these_are_known_until_another_unit_is_chosen() {
+    use epsiloscope::workbench::epsilon::EpsilonUnit::{Fraction, GreyLevels, Hounsfield};
+    let mut ct = ct();
+    assert_eq!((ct.epsilon_unit(), ct.epsilon_text(0.01)), (Hounsfield, "40.9 HU".to_owned()));
+    ct.unit = Some(GreyLevels);
+    assert_eq!(ct.epsilon_unit(), GreyLevels);
+    let mut plain = crate::stage::state(FGSM, FOUR);
+    assert_eq!(plain.epsilon_unit(), GreyLevels);
+    plain.unit = Some(Hounsfield);
+    assert_eq!(plain.epsilon_unit(), GreyLevels, "what the image has not");
+    plain.unit = Some(Fraction);
+    assert_eq!(plain.epsilon_unit(), Fraction);
+}
+
+#[test]
 fn presets_are_those_of_the_modality() {
     let names = |state: &State| -> Vec<String> {
         window_level::presets(state.case.as_deref().unwrap()).into_iter().map(|preset| preset.name).collect()
@@ -59,7 +74,14 @@ fn presets_are_those_of_the_modality() {
     let ct = ct();
     assert_eq!(
         names(&ct),
-        ["Lung   −600 / 1500", "Bone   400 / 1800", "Soft tissue   40 / 400", "Brain   40 / 80", "Auto", "Full range"]
+        [
+            "Lung   W 1500 L −600",
+            "Bone   W 1800 L 400",
+            "Soft tissue   W 400 L 40",
+            "Brain   W 80 L 40",
+            "Auto",
+            "Full range"
+        ]
     );
     assert_eq!(names(&state(FGSM, FOUR)), ["Auto", "Full range"]);
     let case = ct.case.as_deref().unwrap();
@@ -67,7 +89,7 @@ fn presets_are_those_of_the_modality() {
         let [centre, width] = window_level::centre_and_width(case, preset.window);
         let numbers: Vec<f32> = preset.name.replace('−', "-").split(' ').filter_map(|word| word.parse().ok()).collect();
         assert!(
-            (centre - numbers[0]).abs() < 0.1 && (width - numbers[1]).abs() < 0.1,
+            (width - numbers[0]).abs() < 0.1 && (centre - numbers[1]).abs() < 0.1,
             "{} {centre} {width}",
             preset.name
         );

@@ -16,7 +16,7 @@ mod series;
 
 pub(super) use header::is_dicom;
 pub use identity::{IdentifyingElement, read_identifying};
-pub(super) use series::{decode_series, find_series};
+pub(super) use series::{decode_series, find_series, folders_with_files};
 
 use super::about::{About, Unit};
 use super::numbers::{Filler, Numbers};

@@ -44,6 +44,34 @@ pub(in crate::data) fn find_series(folder: &Path) -> Result<Vec<PathBuf>, DataEr
     Ok(files)
 }
 
+/// The folders in `folder`, at any depth, that hold DICOM files, by name: those found by looking at the first so many files and
+/// folders.
+pub(in crate::data) fn folders_with_files(folder: &Path) -> Vec<PathBuf> {
+    const MOST_LOOKED_AT: usize = 4000;
+    let (mut found, mut waiting, mut looked_at) = (Vec::new(), vec![folder.to_owned()], 0);
+    while let Some(next) = waiting.pop() {
+        let mut holds = false;
+        for entry in fs::read_dir(&next).into_iter().flatten().flatten() {
+            looked_at += 1;
+            if looked_at > MOST_LOOKED_AT {
+                waiting.clear();
+                break;
+            }
+            // Links may lead round in circles.
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
+                Ok(kind) if kind.is_file() && !holds => holds = begins_as_dicom(&entry.path()),
+                _ => {}
+            }
+        }
+        if holds {
+            found.push(next);
+        }
+    }
+    found.sort();
+    found
+}
+
 pub(super) fn begins_as_dicom(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut head));

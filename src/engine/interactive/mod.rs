@@ -18,7 +18,7 @@ use super::watch::Wish;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
 use crate::attack::Attack;
 use crate::data::Dataset;
-use crate::model::{About, Model};
+use crate::model::{self, About, Model};
 use crate::study::{Attempt, Judged, Subject, SweepPlan};
 use first::FirstShown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,6 +71,8 @@ pub(super) struct Worker {
     /// An image that does not fit the present model, until the one that is being read is there.
     waiting_scene: Option<Scene>,
     method: Attack,
+    /// What was wished for before random signs took its place, for want of a gradient: it waits for a model that has one.
+    displaced: Option<Attack>,
     epsilon: f64,
     plan: SweepPlan,
     generation: u64,
@@ -127,6 +129,7 @@ impl Worker {
             scene: None,
             waiting_scene: None,
             method: Attack::FGSM,
+            displaced: None,
             epsilon: 4.0 / 255.0,
             plan: SweepPlan::default(),
             generation: 0,
@@ -279,12 +282,29 @@ impl Worker {
         let device = self.backend.as_ref().ok_or("no device is chosen")?.device.clone();
         let model = if ready.model.device() == device { ready.model } else { ready.model.to_device(&device) };
         self.about = Some((model.clone(), ready.about));
+        let (scene, waiting) = (self.scene.clone(), self.waiting_scene.clone());
         // Its classes are others.
         if let Some(scene) = &mut self.scene {
             (scene.truth, scene.target) = (None, None);
         }
         self.outbox.send(Event::TryingModel);
-        self.use_model(model)
+        let mailbox = self.mailbox.clone();
+        let given_up = move || mailbox.model_is_outdated();
+        let used = model::interruptible(given_up.clone(), || self.use_model(model.clone()));
+        if used.is_err() && self.model.as_ref().is_some_and(|present| !Arc::ptr_eq(present, &model)) {
+            self.scene = scene;
+        }
+        match used {
+            Err(_) if given_up() => {
+                // The wish that waits decides what becomes of an image that waited for this model.
+                self.waiting_scene = waiting;
+                if self.early_shown && self.stale < Stale::Case && !self.first.is_shown() {
+                    self.show_again();
+                }
+                Ok(())
+            }
+            used => used,
+        }
     }
 
     /// Tells the window of a model.

@@ -120,6 +120,13 @@ impl Worker {
             Request::Card { of, card } => self.use_card(of.as_deref(), *card),
             Request::SaveCard => self.save_card(),
             Request::Attack(method) => {
+                if let Some(Err(why)) = self.model.as_ref().map(|model| method.check_model(model.as_ref())) {
+                    // It is begun with the next model that has a gradient.
+                    self.displaced = Some(method);
+                    self.outbox.send(Event::Attack(self.method));
+                    return Err(why.to_string());
+                }
+                self.displaced = None;
                 if method != self.method || self.prepared.is_none() {
                     self.method = method;
                     self.stale = self.stale.max(Stale::Attack);
@@ -352,10 +359,17 @@ impl Worker {
     }
 
     /// Puts random signs in the place of an attack that looks at a gradient which `model` has not: what it predicts can be
-    /// looked at all the same.
+    /// looked at all the same. With a model that has one the attack is back.
     fn do_without_gradient(&mut self, model: &dyn Model) -> Result<(), AttackError> {
-        let Err(why) = self.method.check_model(model) else { return Ok(()) };
-        let wished = std::mem::replace(&mut self.method, Attack::random_sign(0)?);
+        let wished = self.displaced.unwrap_or(self.method);
+        let Err(why) = wished.check_model(model) else {
+            if self.displaced.take().is_some() {
+                self.method = wished;
+                self.outbox.send(Event::Attack(wished));
+            }
+            return Ok(());
+        };
+        (self.displaced, self.method) = (Some(wished), Attack::random_sign(0)?);
         self.outbox.send(Event::Attack(self.method));
         let why = format!("{why}. Random signs are shown");
         self.outbox.send(Event::Failed(Problem { what: wished.title().to_owned(), why }));
@@ -448,6 +462,8 @@ impl Worker {
             self.outbox.send(Event::Early(Arc::new(early.clone())));
         }
         let (subject, info) = scene.subject(case, info, model, previous)?;
+        // A network that cannot be stopped halfway was run for nobody.
+        model::check_wanted().map_err(text)?;
         Ok((subject, info, early))
     }
 }

@@ -90,6 +90,7 @@ impl Run<'_> {
             edges.set(slot, value);
         }
         for (i, node) in program.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
+            crate::model::check_wanted().map_err(|error| error.to_string())?;
             self.node(node, Some(i), &mut edges)?;
         }
         targets

@@ -8,7 +8,8 @@ mod thumbnails;
 pub use filter::{Filter, Sort};
 pub use thumbnails::{MOST_TEXTURE_BYTES, Slot, Thumbnails};
 
-use crate::data::Dataset;
+use crate::data::{Axis, Dataset};
+use crate::engine::CaseInfo;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,12 +74,19 @@ impl Browse {
         Some(self.shown[place]).filter(|&index| Some(index) != self.chosen)
     }
 
-    /// `12 of 362`, with all entries where a filter hides some; of the slices of one file their numbers, `11 of 0–361`.
+    /// Whether the slices of an image, as it is looked at, are entries.
+    pub fn has_slices_of(&self, case: &CaseInfo) -> bool {
+        let set = self.set.as_ref().filter(|_| case.axis == Axis::Slices);
+        set.zip(case.path.as_deref()).is_some_and(|(set, path)| set.position(path, case.slice).is_some())
+    }
+
+    /// `12 of 362`, with all entries where a filter hides some; of the slices of files their numbers, from 0 as slices count
+    /// everywhere: `11 of 0–361`.
     pub fn count_text(&self) -> String {
         let all = self.set.as_ref().map_or(0, |set| set.entries.len());
-        if all > 1 && self.shown.len() == all && self.set.as_ref().is_some_and(|set| set.files() == 1) {
-            let slice = self.chosen.map_or_else(|| "–".to_owned(), |slice| slice.to_string());
-            return format!("{slice} of 0–{}", all - 1);
+        if all > 1 && self.shown.len() == all && self.set.as_ref().is_some_and(|set| set.files() < all) {
+            let entry = self.chosen.map_or_else(|| "–".to_owned(), |entry| entry.to_string());
+            return format!("{entry} of 0–{}", all - 1);
         }
         let place = self.place().map_or_else(|| "–".to_owned(), |place| (place + 1).to_string());
         let shown = self.shown.len();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn state(unit: EpsilonUnit, scale: EpsilonScale) -> State {
-        State { unit, scale, ..State::default() }
+        State { unit: Some(unit), scale, ..State::default() }
     }
 
     #[test]

@@ -135,12 +135,22 @@ pub(super) fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &
         if icon_button(ui, Icon::Next, "Next slice", "Page Down, or Ctrl + wheel", state.slice < last).clicked() {
             commands.send(Command::Slice(state.slice + 1));
         }
-        let (icon, name) = if state.playing { (Icon::Pause, "Stop") } else { (Icon::Play, "Play the stack") };
-        if icon_button(ui, icon, name, "Space", true).clicked() {
-            commands.send(Command::Play(!state.playing));
-        }
+        play_ui(ui, state, commands);
         ui.label(format!("{} of 0–{last}", state.slice));
     });
+    slice_slider(ui, last, state, commands);
+}
+
+/// The button that runs through the slices.
+pub(super) fn play_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let (icon, name) = if state.playing { (Icon::Pause, "Stop") } else { (Icon::Play, "Play the stack") };
+    if icon_button(ui, icon, name, "Space", true).clicked() {
+        commands.send(Command::Play(!state.playing));
+    }
+}
+
+/// A slider over the slices 0 to `last`.
+pub(super) fn slice_slider(ui: &mut Ui, last: usize, state: &State, commands: &CommandSender) {
     let mut number = state.slice;
     ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(60.0);
     let slider = ui.add(Slider::new(&mut number, 0..=last).show_value(false));

@@ -73,7 +73,9 @@ impl Pane for Library {
             Page::Files => self.files.ui(ui, state, commands),
             Page::Entries => {
                 files::opening_ui(ui, state, commands);
-                if let Some(case) = state.case.as_ref().filter(|case| case.slices > 1) {
+                // Slices that are no entries: along another axis, or of another file.
+                let case = state.case.as_ref().filter(|case| case.slices > 1);
+                if let Some(case) = case.filter(|case| !browse.has_slices_of(case)) {
                     files::slices_ui(ui, case, state, commands);
                 }
                 self.tools.ui(ui, state, set, commands);

@@ -1,5 +1,6 @@
 //! What is above the thumbnails: the count, the filter, the order, the size.
 
+use super::files;
 use crate::data::Dataset;
 use crate::workbench::browse::{Filter, SIDES, Sort};
 use crate::workbench::command::{Command, CommandSender};
@@ -72,6 +73,8 @@ impl Tools {
         let browse = &state.browse;
         let known = self.summary.take().filter(|summary| Arc::ptr_eq(&summary.set, set));
         let summary = known.unwrap_or_else(|| Summary::of(set));
+        // One stepper for both: the entries of a stack are its slices.
+        let stack = state.case.as_ref().filter(|case| case.slices > 1 && browse.has_slices_of(case));
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
             let can = |steps| browse.stepped(steps).is_some();
@@ -81,9 +84,15 @@ impl Tools {
             if icon_button(ui, Icon::Next, "Next entry", "Page Down, or N", can(1)).clicked() {
                 commands.send(Command::StepEntry(1));
             }
+            if stack.is_some() {
+                files::play_ui(ui, state, commands);
+            }
             let count = Label::new(theme::semibold(browse.count_text())).truncate();
             ui.add(count).on_hover_text(&summary.about);
         });
+        if let Some(case) = stack {
+            ui.scope(|ui| files::slice_slider(ui, case.slices - 1, state, commands));
+        }
         ui.add(Label::new(theme::weak(ui, &summary.title)).truncate()).on_hover_text(&summary.about);
         self.filter_ui(ui, &browse.filter, &summary, commands);
         self.summary = Some(summary);

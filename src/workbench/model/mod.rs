@@ -63,11 +63,11 @@ impl Pane for ModelPanel {
                 return;
             };
             ui.add(egui::Label::new(theme::semibold(&card.name)).truncate());
-            if !card.description.is_empty() {
-                ui.label(theme::weak(ui, &card.description));
-            }
             for note in &about.facts.notes {
                 ui.label(RichText::new(sentence(note)).color(theme::of(ui).warning));
+            }
+            if !card.description.is_empty() {
+                ui.label(theme::weak(ui, &card.description));
             }
             if about.facts.path.is_some() {
                 self.card_ui(ui, card, about, state, commands);

@@ -120,7 +120,7 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
     } else {
         "share “altered”"
     };
-    let (unit, levels) = (state.unit, state.grey_levels());
+    let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
     // Powers of two of a grey level.
     let marks: Vec<GridMark> = (-4..=8)

@@ -167,7 +167,7 @@ impl Reader {
             }
             name(ui, "ε from, to", "The smallest and the largest that can be shown.");
             ui.horizontal(|ui| {
-                let (unit, levels) = (state.unit, state.grey_levels());
+                let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
                 for (end, text) in ["Smallest ε", "Largest ε"].into_iter().enumerate() {
                     let mut value = epsilon::number(draft.range[end], unit, levels);
                     let speed = value * 0.01;

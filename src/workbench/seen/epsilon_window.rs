@@ -58,7 +58,7 @@ pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
 
 /// `2.00–5.66 and 8.00 /255`: both ends of every interval in the chosen unit.
 pub fn spans(state: &State, intervals: &[MeasuredInterval]) -> String {
-    let (unit, levels) = (state.unit, state.grey_levels());
+    let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let number = |e| crate::workbench::epsilon::number_text(e, unit, levels);
     let span = |i: &MeasuredInterval| {
         if i.points == 1 { number(i.first) } else { format!("{}–{}", number(i.first), number(i.last)) }
