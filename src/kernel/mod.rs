@@ -23,7 +23,9 @@ mod rows;
 mod scale;
 mod source;
 mod strided;
+mod team;
 pub(crate) mod train;
+mod winograd;
 
 mod layer;
 
