@@ -89,7 +89,7 @@ pub(super) fn convolve<'p>(
     if out.is_empty() {
         return;
     }
-    if groups == 1 && winograd::pays(&geometry, [channels, outputs], full, images.batch) {
+    if groups == 1 && winograd::pays(&geometry, [channels, outputs], full) {
         let (across, along) = (9 * channels, 9);
         let filters =
             Filters { weights: conv.weights, across, along, results: outputs, summed: channels, turned: false };
@@ -149,7 +149,7 @@ pub(super) fn transpose<'p>(
     if out.is_empty() {
         return;
     }
-    if groups == 1 && winograd::pays(&geometry, [outputs, range.len()], size, images.batch) {
+    if groups == 1 && winograd::pays(&geometry, [outputs, range.len()], size) {
         let weights = &conv.weights[9 * range.start..];
         let (across, along, results) = (9, 9 * channels, range.len());
         let filters = Filters { weights, across, along, results, summed: outputs, turned: true };

@@ -42,16 +42,13 @@ pub(super) struct Filters<'a> {
     pub turned: bool,
 }
 
-/// Whether `geometry` is one that this computes, and faster than `direct` does.
-pub(super) fn pays(
-    geometry: &Geometry,
-    [summed, results]: [usize; 2],
-    [height, width]: [usize; 2],
-    images: usize,
-) -> bool {
+/// Whether `geometry` is one that this computes, and faster than `direct` does. How many images there are plays no part: an
+/// image in a batch has the logits that it has alone.
+pub(super) fn pays(geometry: &Geometry, [summed, results]: [usize; 2], [height, width]: [usize; 2]) -> bool {
     let plain = geometry.kernel == [3, 3] && geometry.stride == [1, 1] && geometry.dilation == [1, 1];
-    // Few channels do not pay for the transforms of pixels, few pixels not for those of weights.
-    plain && summed >= 8 && results >= 8 && images * height.div_ceil(2) * width.div_ceil(2) >= 32
+    // Few channels do not pay for the transforms of pixels, few pixels not for those of many weights.
+    let patches = height.div_ceil(2) * width.div_ceil(2);
+    plain && summed >= 8 && results >= 8 && (patches >= 32 || patches >= 16 && summed * results <= 1 << 14)
 }
 
 /// A multiple of a cache line that shares few places in the cache with its multiples.
