@@ -1,14 +1,18 @@
 //! The work behind a moved slider, on the CPU: gradient, forward, ε tick (perturb, forward, judge, as the engine does
-//! it), tick to texture, curve; PGD of 40 steps on 100 images at once; and a training step of four images.
+//! it), tick to texture, curve; PGD of 40 steps on 100 images at once and on one at 256²; and a training step of four images.
 //!
-//! The bundled model (a U-Net of base 16 and depth 4) at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
+//! The bundled model (a U-Net of base 16 and depth 4) and one of base 32 with random weights, at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
 //! `benches/peers/compare.py` runs both and prints their ratios. `tick to texture` goes through the default adapter.
+//! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--peak ITEM` the MB that a gradient
+//! takes at most above what there was before.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "peers/cnn.rs"]
 mod cnn;
+#[path = "ticks/layers.rs"]
+mod layers;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use criterion::{BatchSize, Criterion};
@@ -18,7 +22,7 @@ use epsiloscope::data::{Bounds, Case, Image, Mask, Provenance, StoredType};
 use epsiloscope::engine::host_plane;
 use epsiloscope::gpu::{Display, Planes, Slot, wgpu_setup};
 use epsiloscope::model::unet::UNetConfig;
-use epsiloscope::model::{BuiltIn, Head, Logits};
+use epsiloscope::model::{BuiltIn, ClassInfo, Head, Logits, ModelCard};
 use epsiloscope::study::{Adversary, Judged, Subject, Sweep, SweepPlan};
 use epsiloscope::train::{Augmentation, Loss, Recipe, Schedule, Source, Trainer, TrainingData};
 use epsiloscope::view::{Content, MaskKind, Transform, ViewSpec, Window};
@@ -81,10 +85,32 @@ struct Work {
     direction: Direction,
 }
 
+/// The U-Net of base 32, whose weights are the same on both sides since they come from one file.
+fn wide() -> PathBuf {
+    folder().join("base-32.safetensors")
+}
+
+fn write_wide() {
+    let device = Device::flex();
+    device.seed(7);
+    let config = UNetConfig::new(32, 4);
+    let network = config.init(&device);
+    let card = ModelCard {
+        name: "base-32".into(),
+        size_rule: config.size_rule(),
+        classes: ["cell", "membrane"].map(ClassInfo::new).into(),
+        network: Some(config),
+        ..ModelCard::default()
+    };
+    BuiltIn::save(&wide(), &card, &network).unwrap();
+}
+
 impl Work {
-    fn new(size: usize) -> Self {
-        let subject =
-            Arc::new(Subject::new(Arc::new(case(size)), Arc::new(BuiltIn::bundled(&Device::flex()).unwrap())).unwrap());
+    /// The base is 16 or 32.
+    fn new(base: usize, size: usize) -> Self {
+        let device = Device::flex();
+        let model = if base == 16 { BuiltIn::bundled(&device) } else { BuiltIn::load(&wide(), &device) };
+        let subject = Arc::new(Subject::new(Arc::new(case(size)), Arc::new(model.unwrap())).unwrap());
         let direction = Adversary::new(subject.clone(), FGSM).unwrap().direction().unwrap().clone();
         Self { subject, direction }
     }
@@ -126,6 +152,15 @@ impl Work {
         screen.state.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
     }
 
+    /// PGD of 40 steps of ε/10 at ε = 8/255.
+    fn pgd(&self) -> f32 {
+        let attack = Attack::parse("pgd", &["steps=40", "step=0.1"]).unwrap();
+        let Subject { model, x, .. } = &*self.subject;
+        let (objective, options) = (self.subject.objective(), Options::default());
+        let found = attack.run_through(model.as_ref(), x, &objective, &[8.0 / 255.0], &options).unwrap();
+        found.judged[0].loss
+    }
+
     fn curve(&self) -> usize {
         let plan = SweepPlan::exactly(LEVELS.map(|l| l / 255.0).to_vec());
         let mut sweep = Sweep::new(Arc::new(Adversary::new(self.subject.clone(), FGSM).unwrap()), &plan).unwrap();
@@ -165,7 +200,47 @@ fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// `gradient/SIZE` or `gradient-32/SIZE`: base and size.
+fn base_and_size(item: &str) -> (usize, usize) {
+    let (item, size) = item.split_once('/').unwrap();
+    (if item.ends_with("-32") { 32 } else { 16 }, size.parse().unwrap())
+}
+
+/// What this process holds now (`VmRSS:`) or held at most (`VmHWM:`), in MB; 0 where the system does not tell.
+fn megabytes(line: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix(line)).unwrap_or("0");
+    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) * 1024.0 / 1e6
+}
+
+/// The MB that three gradients take at most above the loaded model and image.
+fn print_peak(item: &str) {
+    let (base, size) = base_and_size(item);
+    let device = Device::flex();
+    let model = if base == 16 { BuiltIn::bundled(&device) } else { BuiltIn::load(&wide(), &device) }.unwrap();
+    let case = case(size);
+    let x: Vec<f32> = case.image.pixels.iter().map(|v| v / 255.0).collect();
+    let x = Tensor::from_data(TensorData::new(x, [1, 1, size, size]), &device);
+    let objective = Objective::segmentation(Head::Sigmoid, 1, case.label.as_ref().unwrap(), &device);
+    let before = megabytes("VmRSS:");
+    // From here on, the highest that memory rises.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    for _ in 0..3 {
+        input_gradient(&model, &x, &objective).unwrap();
+    }
+    println!("{}", megabytes("VmHWM:") - before);
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let after = |flag: &str| Some(&arguments[1 + arguments.iter().position(|a| a == flag)?..]);
+    if let Some(rest) = after("--layers") {
+        let number = |at: usize, default| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
+        return layers::print(number(0, 16), number(1, 256));
+    }
+    if let Some([item, ..]) = after("--peak") {
+        return print_peak(item);
+    }
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     criterion.bench_function("prepare", |b| {
         b.iter_batched(
@@ -173,6 +248,7 @@ fn main() {
             |()| {
                 std::fs::create_dir_all(folder()).unwrap();
                 cnn::write_for_the_other_side(&folder());
+                write_wide();
                 for size in [256, 512] {
                     write_for_the_other_side(&case(size));
                 }
@@ -183,7 +259,7 @@ fn main() {
     let mut screen = Screen::new();
     for size in [256, 512] {
         let work = OnceCell::new();
-        let work = || work.get_or_init(|| Work::new(size));
+        let work = || work.get_or_init(|| Work::new(16, size));
         criterion.bench_function(&format!("gradient/{size}"), |b| {
             let work = work();
             b.iter(|| work.gradient());
@@ -207,7 +283,21 @@ fn main() {
             let work = work();
             b.iter(|| work.curve());
         });
+        let wide = OnceCell::new();
+        let wide = || wide.get_or_init(|| Work::new(32, size));
+        criterion.bench_function(&format!("gradient-32/{size}"), |b| {
+            let work = wide();
+            b.iter(|| work.gradient());
+        });
+        criterion.bench_function(&format!("tick-32/{size}"), |b| {
+            let work = wide();
+            b.iter(|| work.tick());
+        });
     }
+    criterion.bench_function("pgd-unet/256", |b| {
+        let work = Work::new(16, 256);
+        b.iter(|| work.pgd());
+    });
     criterion.bench_function("pgd/100", |b| {
         let (model, (x, y)) = (cnn::Cnn::new(&Device::flex()), cnn::images());
         let x = Tensor::from_data(TensorData::new(x, [100, 1, 28, 28]), &Device::flex());

@@ -23,8 +23,13 @@ ITEMS = [
     ("tick", "ε tick: perturb, forward, judge"),
     ("texture", "tick to texture"),
     ("curve", "curve of 10 points with its gradient"),
+    ("gradient-32", "base 32: gradient"),
+    ("tick-32", "base 32: ε tick"),
+    ("pgd-unet", "PGD of 40 steps, beside Foolbox"),
     ("train", "training step, batch 4"),
 ]
+# Whose memory is measured, each in a process of its own.
+PEAKS = [("gradient", "gradient"), ("gradient-32", "base 32: gradient")]
 SIZES = (256, 512)
 # The libraries that are timed at PGD, each on its own.
 PGD = "pgd/100"
@@ -67,7 +72,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--only", help="one item: gradient, forward, tick, texture, curve, train or pgd")
+    parser.add_argument("--only", help="one item: gradient, forward, tick, … or pgd, peak")
+    parser.add_argument("--program", help="the bench `ticks`, built already")
     parser.add_argument("--python", help="a Python with torch and safetensors, in place of the environment of setup.sh")
     arguments = parser.parse_args()
     folder = Path(os.environ.get("EPSILOSCOPE_PEERS", root / "target" / "peers")).absolute()
@@ -82,12 +88,22 @@ def main():
     python = arguments.python or subprocess.run(
         [root / "benches" / "peers" / "setup.sh"], env=environment, check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
-    program = build(environment)
+    program = arguments.program or build(environment)
     subprocess.run([program, "--test", "^prepare$"], cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
     peer = subprocess.Popen(
         [python, root / "benches" / "peers" / "run.py", str(folder), str(arguments.threads)],
         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
+
+    def peaks(item):
+        """MB that a gradient takes at most above the loaded model, here and there."""
+        command = [program, "--peak", item]
+        mine = subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        command = [python, root / "benches" / "peers" / "run.py", str(folder), str(arguments.threads)]
+        other = subprocess.run(
+            command, env=environment, check=True, stdout=subprocess.PIPE, text=True, input=f"peak/{item}\n"
+        )
+        return float(mine.stdout), json.loads(other.stdout)["megabytes"]
 
     def theirs(item):
         peer.stdin.write(item + "\n")
@@ -103,7 +119,8 @@ def main():
     for round_number in range(arguments.rounds):
         for size in SIZES:
             for item, _ in ITEMS:
-                if arguments.only not in (None, item):
+                # A training step and a long attack are timed at one size.
+                if arguments.only not in (None, item) or item in ("train", "pgd-unet") and size != 256:
                     continue
                 name = f"{item}/{size}"
                 print(f"round {round_number + 1} of {arguments.rounds}: {name}", file=sys.stderr)
@@ -118,6 +135,9 @@ def main():
         found.setdefault(PGD, []).append((mine, *(theirs(f"{library}/100")["seconds"] for library in LIBRARIES)))
     peer.stdin.close()
     peer.wait()
+    held = {}
+    if arguments.only in (None, "peak"):
+        held = {f"{item}/{size}": peaks(f"{item}/{size}") for item, _ in PEAKS for size in SIZES}
 
     rustc = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, cwd=root).stdout.split()[1]
     print(
@@ -131,6 +151,12 @@ def main():
             if pairs:
                 mine, other = (statistics.median(side) for side in zip(*pairs))
                 print(f"| {title} | {size}² | {milliseconds(mine)} | {milliseconds(other)} | {mine / other:.2f} |")
+    if held:
+        print("\n| memory of a gradient | size | Epsiloscope | PyTorch | ratio |\n|---|---|---|---|---|")
+        for item, title in PEAKS:
+            for size in SIZES:
+                mine, other = held[f"{item}/{size}"]
+                print(f"| {title} | {size}² | {mine:.0f} MB | {other:.0f} MB | {mine / other:.2f} |")
     if PGD not in found:
         return
     mine, *others = (statistics.median(side) for side in zip(*found[PGD]))

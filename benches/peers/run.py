@@ -2,9 +2,12 @@
 
     python benches/peers/run.py FOLDER THREADS
 
-FOLDER holds what `cargo bench --bench ticks` left there: one image and label a size. The weights are the bundled model's.
+FOLDER holds what `cargo bench --bench ticks` left there: one image and label a size, and the weights of base 32. Those of
+base 16 are the bundled model's. `peak/ITEM/SIZE` is answered with the MB that gradients take at most, and wants a process of
+its own.
 """
 
+import functools
 import json
 import sys
 import time
@@ -23,11 +26,14 @@ EPSILONS = [levels / 255 for levels in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)]
 
 
 class Work:
-    def __init__(self, folder, size):
-        self.network = load(WEIGHTS).folded()
+    def __init__(self, folder, size, base=16):
+        self.network = load(WEIGHTS if base == 16 else folder / f"base-{base}.safetensors").folded()
         case = load_file(folder / f"case-{size}.safetensors")
         self.x, self.target = case["x"], case["target"]
-        self.direction = self.gradient().sign()
+
+    @functools.cached_property
+    def direction(self):
+        return self.gradient().sign()
 
     def gradient(self):
         x = self.x.clone().requires_grad_(True)
@@ -69,6 +75,25 @@ class Work:
         overlay = adversarial.copy()
         overlay[probability >= 0.5] = overlay[probability >= 0.5] // 2 + numpy.array([115, 79, 0, 128], numpy.uint8)
         return adversarial, diverging, overlay
+
+    def foolbox(self):
+        """PGD of 40 steps of ε/10 at ε = 8/255 by Foolbox, whose loss is replaced by that of a mask."""
+        import eagerpy
+        import foolbox
+
+        work = self
+
+        class OnMask(foolbox.attacks.LinfPGD):
+            def get_loss_fn(self, model, labels):
+                def loss(x):
+                    z = model(x).raw
+                    return eagerpy.astensor(F.binary_cross_entropy_with_logits(z, work.target, reduction="sum"))
+
+                return loss
+
+        model = foolbox.PyTorchModel(self.network, bounds=(0, 1), device="cpu")
+        truth = foolbox.criteria.Misclassification(torch.zeros(1, dtype=torch.long))
+        return OnMask(rel_stepsize=0.1, steps=40).run(model, self.x, truth, epsilon=8 / 255)
 
     def curve(self):
         """Gradient, then the measures at ten ε of the attack and of its control, random signs."""
@@ -148,16 +173,37 @@ def median_seconds(function, least_runs=9, least_secs=3.0):
     return sorted(times)[len(times) // 2], len(times)
 
 
+def megabytes(line):
+    """What this process holds now (`VmRSS:`) or held at most (`VmHWM:`)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(l.split()[1]) * 1024 / 1e6 for l in lines if l.startswith(line))
+
+
+def peak(work):
+    """The MB that three gradients take at most above the loaded network and image."""
+    before = megabytes("VmRSS:")
+    Path("/proc/self/clear_refs").write_text("5")
+    for _ in range(3):
+        work.gradient()
+    return megabytes("VmHWM:") - before
+
+
 def main():
     folder, threads = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(threads)
     works = {}
     for line in sys.stdin:
-        item, size = line.strip().split("/")
-        if item == "version":
+        *words, item, size = line.strip().split("/")
+        item, base = item.removesuffix("-32"), 32 if item.endswith("-32") else 16
+        if words == ["peak"]:
+            answer = {"megabytes": peak(Work(folder, int(size), base))}
+        elif item == "version":
             answer = {"torch": torch.__version__, "python": sys.version.split()[0], "threads": torch.get_num_threads()}
         elif item == "train":
             seconds, runs = median_seconds(Training(folder, int(size)).step)
+            answer = {"seconds": seconds, "runs": runs}
+        elif item == "pgd-unet":
+            seconds, runs = median_seconds(Work(folder, int(size)).foolbox, least_runs=3)
             answer = {"seconds": seconds, "runs": runs}
         elif item in ("foolbox", "torchattacks"):
             if item not in works:
@@ -165,9 +211,9 @@ def main():
             seconds, runs = median_seconds(getattr(works[item], item))
             answer = {"seconds": seconds, "runs": runs}
         else:
-            if size not in works:
-                works[size] = Work(folder, int(size))
-            seconds, runs = median_seconds(getattr(works[size], item))
+            if (base, size) not in works:
+                works[base, size] = Work(folder, int(size), base)
+            seconds, runs = median_seconds(getattr(works[base, size], item))
             answer = {"seconds": seconds, "runs": runs}
         print(json.dumps(answer), flush=True)
 

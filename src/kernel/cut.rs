@@ -9,8 +9,8 @@ use std::ops::Range;
 const SOURCE_FLOATS: usize = 96 * 1024;
 /// A tile is at least this wide, if the image is: some registers.
 const LEAST_WIDTH: usize = 64;
-/// A thread's share of small jobs is at least this many multiply-adds.
-const LEAST_WORK: usize = 1 << 15;
+/// A thread's share of small jobs is at least this many multiply-adds: some microseconds, as long as it takes to wake one.
+const LEAST_WORK: usize = 1 << 19;
 
 /// Tiles of some rows × some columns, and ranges of results.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub(super) struct Cut {
     size: [usize; 2],
     images: usize,
     results: usize,
-    taps: usize,
+    /// Multiply-adds of each result.
+    work: usize,
     pub rows: usize,
     pub width: usize,
     /// Results of one job.
@@ -27,12 +28,12 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Cuts `images` of `size` pixels with `results` channels each, of `taps` multiply-adds for each summed channel.
+    /// Cuts `images` of `size` pixels with `results` channels each, of `taps` multiply-adds for each `summed` channel.
     /// `floats` tells how large the source of a tile is.
     pub fn new(
         size: [usize; 2],
         images: usize,
-        [results, taps]: [usize; 2],
+        [results, taps, summed]: [usize; 3],
         with: Instructions,
         floats: impl Fn([usize; 2]) -> usize,
     ) -> Self {
@@ -66,21 +67,29 @@ impl Cut {
         } else {
             (2 * threads).div_ceil(tiles).min(blocks)
         };
-        Self { size, images, results, taps, rows, width: tile, share: blocks.div_ceil(shares) * with.block() }
+        Self {
+            size,
+            images,
+            results,
+            work: taps * summed,
+            rows,
+            width: tile,
+            share: blocks.div_ceil(shares) * with.block(),
+        }
     }
 
     fn counts(&self) -> [usize; 3] {
         [self.size[0].div_ceil(self.rows), self.size[1].div_ceil(self.width), self.results.div_ceil(self.share)]
     }
 
-    /// The numbers of the jobs.
-    pub fn jobs(&self) -> Range<usize> {
-        0..self.images * self.counts().iter().product::<usize>()
+    /// How many jobs there are.
+    pub fn jobs(&self) -> usize {
+        self.images * self.counts().iter().product::<usize>()
     }
 
     /// How many jobs one thread takes at least.
     pub fn least(&self) -> usize {
-        LEAST_WORK / (self.rows * self.width * self.share * self.taps).max(1) + 1
+        LEAST_WORK / (self.rows * self.width * self.share * self.work).max(1) + 1
     }
 
     /// The image, the tile and the results of job number `job`.

@@ -141,11 +141,43 @@ fn every_processor_computes_the_definition() {
         [300, 9, 1, 11, 49],
         [6, 6, 6, 10, 70],
         [64, 70, 1, 14, 14],
+        [16, 24, 1, 7, 70],
     ];
     for (kernel, stride, dilation, padding) in geometries {
         for size in sizes {
             let defined = Defined::new(Geometry { kernel, stride, dilation, padding }, size, &mut rng);
             Instructions::available().into_iter().for_each(|with| defined.check_all(with));
         }
+    }
+}
+
+#[test]
+fn a_pixel_has_no_part_in_results_beyond_its_kernel() {
+    let geometry = Geometry { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [[1, 1], [1, 1]] };
+    let (sizes, size, at) = ([9, 10, 1], [11, 39], [4, 17]);
+    let weights = vec![0.7f32; sizes[0] * sizes[1] * 9];
+    for with in Instructions::available() {
+        let [channels, outputs, groups] = sizes;
+        let conv = Conv { geometry, weights: &weights, outputs, channels, groups, with };
+        let near = |i: usize| (i / size[1] % size[0]).abs_diff(at[0]) <= 1 && (i % size[1]).abs_diff(at[1]) <= 1;
+        let check = |out: &[MaybeUninit<f32>]| {
+            // SAFETY: initialised below.
+            #[allow(unsafe_code)]
+            let apart = out.iter().enumerate().all(|(i, v)| near(i) == (unsafe { v.assume_init() } != 0.0));
+            assert!(apart, "{with:?}");
+        };
+        let one = |channels: usize| {
+            let mut x = vec![0.0f32; 2 * channels * size[0] * size[1]];
+            x.chunks_mut(size[0] * size[1]).for_each(|plane| plane[at[0] * size[1] + at[1]] = 0.3);
+            x
+        };
+        let zeros = |channels: usize| vec![MaybeUninit::new(f32::NAN); 2 * channels * size[0] * size[1]];
+        let (x, mut y) = (one(channels), zeros(outputs));
+        convolve(&conv, Defined::images(&x, channels, size), Finish::default(), &mut y);
+        check(&y);
+        let (gradient, mut dx) = (one(outputs), zeros(channels));
+        let images = Defined::images(&gradient, outputs, size);
+        transpose(&conv, 0..channels, images, size, Finish::default(), &mut dx);
+        check(&dx);
     }
 }

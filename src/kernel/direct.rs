@@ -5,10 +5,11 @@
 
 use super::cut::Cut;
 use super::geometry::{Activation, Geometry};
-use super::lanes::Instructions;
+use super::lanes::{Instructions, Lanes};
 use super::rows::{Lines, Sums, Tap};
 use super::source::{Frame, Part};
-use rayon::prelude::*;
+use super::team;
+use super::winograd::{self, Filters};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -54,9 +55,9 @@ pub(super) struct Finish<'a> {
 
 /// A float slice that threads write to, each to its own part.
 #[derive(Clone, Copy)]
-struct Output<'a> {
-    first: *mut f32,
-    add: Option<&'a [f32]>,
+pub(super) struct Output<'a> {
+    pub first: *mut f32,
+    pub add: Option<&'a [f32]>,
 }
 // SAFETY: see `convolve` and `transpose`: no two threads write to the same float, and nobody reads until all are done.
 unsafe impl Send for Output<'_> {}
@@ -68,7 +69,7 @@ impl Output<'_> {
     ///
     /// # Safety
     /// It must be within the slice.
-    unsafe fn at(&self, offset: usize) -> (*mut f32, *const f32) {
+    pub unsafe fn at(&self, offset: usize) -> (*mut f32, *const f32) {
         let add = self.add.map_or(std::ptr::null(), |add| add[offset..].as_ptr());
         (unsafe { self.first.add(offset) }, add)
     }
@@ -88,16 +89,23 @@ pub(super) fn convolve<'p>(
     if out.is_empty() {
         return;
     }
+    if groups == 1 && winograd::pays(&geometry, [channels, outputs], full) {
+        let (across, along) = (9 * channels, 9);
+        let filters =
+            Filters { weights: conv.weights, across, along, results: outputs, summed: channels, turned: false };
+        let origin = geometry.padding.map(|[before, _]| -(before as isize));
+        return winograd::convolve(&filters, images, (origin, full), with, finish, out);
+    }
     // A 1×1 convolution knows no rows: one long row has fewer ends.
     let pointwise = geometry.kernel == [1, 1] && geometry.stride == [1, 1] && geometry.padding == [[0; 2]; 2];
     let (size, [height, width]) =
         if pointwise { ([1, full[0] * full[1]], [1, full[0] * full[1]]) } else { (images.size, full) };
     let (channels, results) = (channels / groups, outputs / groups);
     let floats = |tile| Frame::forward(&geometry, tile).0.floats(channels);
-    let cut = Cut::new([height, width], images.batch * groups, [results, geometry.taps()], with, floats);
+    let cut = Cut::new([height, width], images.batch * groups, [results, geometry.taps(), channels], with, floats);
     let (frame, taps) = Frame::forward(&geometry, [cut.rows, cut.width]);
     let output = Output { first: out.as_mut_ptr().cast(), add: finish.add };
-    cut.jobs().into_par_iter().with_min_len(cut.least()).for_each(|job| {
+    team::for_each(cut.jobs(), cut.least(), |job| {
         let (image, tile, part) = cut.job(job);
         let (n, group) = (image / groups, image % groups);
         let origin =
@@ -105,7 +113,7 @@ pub(super) fn convolve<'p>(
         SCRATCH.with_borrow_mut(|[source, gathered]| {
             source.resize(source.len().max(frame.floats(channels)), 0.0);
             let of_group = group * channels..(group + 1) * channels;
-            frame.fill(source, &(images.parts)(n), of_group, size, origin);
+            frame.fill(with, source, &(images.parts)(n), of_group, size, origin);
             let sums = Sums {
                 source,
                 plane: frame.plane,
@@ -141,6 +149,13 @@ pub(super) fn transpose<'p>(
     if out.is_empty() {
         return;
     }
+    if groups == 1 && winograd::pays(&geometry, [outputs, range.len()], size) {
+        let weights = &conv.weights[9 * range.start..];
+        let (across, along, results) = (9, 9 * channels, range.len());
+        let filters = Filters { weights, across, along, results, summed: outputs, turned: true };
+        let origin = geometry.padding.map(|[before, _]| before as isize - 2);
+        return winograd::convolve(&filters, images, (origin, size), with, finish, out);
+    }
     let taps = geometry.taps();
     let (of_group, summed, results) = (channels / groups, outputs / groups, range.len() / groups);
     let axes = [Shifts::new(&geometry, 0), Shifts::new(&geometry, 1)];
@@ -152,16 +167,16 @@ pub(super) fn transpose<'p>(
     let reach = [axes[0].reach, axes[1].reach];
     let floats = |tile| Frame::plain(tile, reach).floats(summed);
     let phases = geometry.stride[0] * geometry.stride[1];
-    let cut = Cut::new(most, images.batch * groups, [results, taps.div_ceil(phases)], with, floats);
+    let cut = Cut::new(most, images.batch * groups, [results, taps.div_ceil(phases), summed], with, floats);
     let frame = Frame::plain([cut.rows, cut.width], reach);
     let output = Output { first: out.as_mut_ptr().cast(), add: finish.add };
-    cut.jobs().into_par_iter().with_min_len(cut.least()).for_each(|job| {
+    team::for_each(cut.jobs(), cut.least(), |job| {
         let (image, tile, part) = cut.job(job);
         let (n, group) = (image / groups, image % groups);
         let origin = [0, 1].map(|axis| tile.at[axis] as isize + axes[axis].least);
         SCRATCH.with_borrow_mut(|[source, gathered]| {
             source.resize(source.len().max(frame.floats(summed)), 0.0);
-            frame.fill(source, &(images.parts)(n), group * summed..(group + 1) * summed, given, origin);
+            frame.fill(with, source, &(images.parts)(n), group * summed..(group + 1) * summed, given, origin);
             for phase in 0..phases {
                 let phase = [phase / geometry.stride[1], phase % geometry.stride[1]];
                 // The last rows and columns may be of the first phases only.
@@ -325,7 +340,7 @@ unsafe fn write(
                     for y in 0..rows {
                         let from = &gathered[i * length + y * frame.pitch..][..width];
                         let (to, add) = output.at(first + (top + y) * place.stride[0] * place.row);
-                        spread(from, to, add, place.stride[1], activation);
+                        spread(with, from, to, add, place.stride[1], activation);
                     }
                 }
             }
@@ -345,14 +360,54 @@ fn is_better_joined(with: Instructions, rows: usize, width: usize, pitch: usize)
 ///
 /// # Safety
 /// `to` must be writable, and `add` null or readable, at those places.
-unsafe fn spread(from: &[f32], to: *mut f32, add: *const f32, stride: usize, activation: Activation) {
+unsafe fn spread(
+    with: Instructions,
+    from: &[f32],
+    to: *mut f32,
+    add: *const f32,
+    stride: usize,
+    activation: Activation,
+) {
     let apply = |x: usize, sum: f32| unsafe {
         let sum = if add.is_null() { sum } else { sum + *add.add(x * stride) };
         *to.add(x * stride) = activation.of(sum);
     };
     match (stride, add.is_null(), activation) {
+        #[cfg(target_arch = "x86_64")]
+        (2, true, _) if with == Instructions::Avx512 => unsafe { apart_avx512(from, to, activation.bounds()) },
         (1, true, Activation::None) => unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) },
         (1, ..) => from.iter().enumerate().for_each(|(x, &sum)| apply(x, sum)),
         _ => from.iter().enumerate().for_each(|(x, &sum)| apply(x, sum)),
+    }
+}
+
+/// `to[2·x] = from[x]` within bounds.
+///
+/// # Safety
+/// `to` must be writable at those places.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn apart_avx512(from: &[f32], to: *mut f32, bounds: Option<[f32; 2]>) {
+    unsafe { apart::<super::lanes::x86::Avx512>(from, to, bounds) }
+}
+
+#[inline(always)]
+unsafe fn apart<L: Lanes>(from: &[f32], to: *mut f32, bounds: Option<[f32; 2]>) {
+    for (i, some) in from.chunks(L::COUNT).enumerate() {
+        unsafe {
+            let whole = some.len() == L::COUNT;
+            let mut value = if whole { L::load(some.as_ptr()) } else { L::load_first(some.as_ptr(), some.len()) };
+            if let Some([lower, upper]) = bounds {
+                value = L::min(L::splat(upper), L::max(L::splat(lower), value));
+            }
+            let to = to.add(2 * i * L::COUNT);
+            if whole {
+                L::store_apart(to, value);
+            } else {
+                let mut last = [0.0f32; 16];
+                L::store(last.as_mut_ptr(), value);
+                last[..some.len()].iter().enumerate().for_each(|(x, &value)| *to.add(2 * x) = value);
+            }
+        }
     }
 }

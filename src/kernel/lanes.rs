@@ -38,6 +38,20 @@ impl Instructions {
         found
     }
 
+    /// `f`, with the compiler free to use these instructions for its loops.
+    #[inline(always)]
+    pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        match self {
+            // SAFETY: the processor has the instructions (`Instructions::available`).
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { run_avx512(f) },
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { run_avx2(f) },
+            Self::Portable => f(),
+        }
+    }
+
     /// Floats in a register.
     pub fn lanes(self) -> usize {
         match self {
@@ -55,6 +69,18 @@ impl Instructions {
             _ => 4,
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn run_avx512<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
 }
 
 /// Neighbouring pixels in one register.
@@ -95,6 +121,21 @@ pub(super) trait Lanes {
     }
     /// a + b.
     unsafe fn add(a: Self::Register, b: Self::Register) -> Self::Register;
+    /// a − b.
+    unsafe fn subtract(a: Self::Register, b: Self::Register) -> Self::Register;
+    /// Of `a` followed by `b` every other lane, from the first and from the second on.
+    unsafe fn apart(a: Self::Register, b: Self::Register) -> [Self::Register; 2];
+    /// Writes `COUNT` floats to every other place.
+    #[inline(always)]
+    unsafe fn store_apart(to: *mut f32, value: Self::Register) {
+        let mut all = [0.0f32; 16];
+        unsafe {
+            Self::store(all.as_mut_ptr(), value);
+            all[..Self::COUNT].iter().enumerate().for_each(|(i, &value)| *to.add(2 * i) = value);
+        }
+    }
+    /// The reverse: lanes of `a` and `b` in turn.
+    unsafe fn together(a: Self::Register, b: Self::Register) -> [Self::Register; 2];
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -139,6 +180,37 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn add(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn apart(a: __m512, b: __m512) -> [__m512; 2] {
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+                [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_apart(to: *mut f32, value: __m512) {
+            const EVERY_OTHER: u16 = 0x5555;
+            unsafe {
+                let upper = _mm512_shuffle_f32x4::<0b11_10_11_10>(value, value);
+                let (lower, upper) =
+                    (_mm512_maskz_expand_ps(EVERY_OTHER, value), _mm512_maskz_expand_ps(EVERY_OTHER, upper));
+                _mm512_mask_storeu_ps(to, EVERY_OTHER, lower);
+                _mm512_mask_storeu_ps(to.add(16), EVERY_OTHER, upper);
+            }
+        }
+        #[inline(always)]
+        unsafe fn together(a: __m512, b: __m512) -> [__m512; 2] {
+            unsafe {
+                let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let last = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+                [_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, last, b)]
+            }
         }
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> __m512 {
@@ -187,6 +259,25 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn add(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn apart(a: __m256, b: __m256) -> [__m256; 2] {
+            unsafe {
+                // Of each half of 4 lanes first those of `a`, then those of `b`; then the middle quarters are exchanged.
+                let order = |x: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
+                [order(_mm256_shuffle_ps::<0b10_00_10_00>(a, b)), order(_mm256_shuffle_ps::<0b11_01_11_01>(a, b))]
+            }
+        }
+        #[inline(always)]
+        unsafe fn together(a: __m256, b: __m256) -> [__m256; 2] {
+            unsafe {
+                let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+            }
         }
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> __m256 {
@@ -244,6 +335,20 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn subtract(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn apart(a: [f32; 8], b: [f32; 8]) -> [[f32; 8]; 2] {
+        let of = |i: usize| if i < 8 { a[i] } else { b[i - 8] };
+        [std::array::from_fn(|i| of(2 * i)), std::array::from_fn(|i| of(2 * i + 1))]
+    }
+    #[inline(always)]
+    unsafe fn together(a: [f32; 8], b: [f32; 8]) -> [[f32; 8]; 2] {
+        let of = |i: usize| if i.is_multiple_of(2) { a[i / 2] } else { b[i / 2] };
+        [std::array::from_fn(of), std::array::from_fn(|i| of(8 + i))]
     }
     #[inline(always)]
     unsafe fn load_first(from: *const f32, count: usize) -> [f32; 8] {

@@ -4,6 +4,7 @@
 //!
 //! [`Convolution`], [`UpConvolution`] and the rest are differentiable with respect to their input, never to their weights.
 //! `lanes` names the instructions (AVX-512, AVX2, portable, chosen at run time), `rows` is the loop that takes the time,
+//! `winograd` does 3×3 convolutions without stride with fewer multiplications, `team` is the threads,
 //! `source` brings the input into the order that the loop reads, `cut` makes jobs, `direct` drives the loop over tiles and
 //! threads, forward and transposed, `plan` says what a layer is, `extension` makes burn operations of all,
 //! `backward` their gradients. `strided` is for GPUs, `train` for networks that learn.
@@ -23,7 +24,9 @@ mod rows;
 mod scale;
 mod source;
 mod strided;
+mod team;
 pub(crate) mod train;
+mod winograd;
 
 mod layer;
 

@@ -1,51 +1,68 @@
 //! Max pooling in one pass, without the indices that only a gradient needs; 2×2 windows side by side in a way of their own.
 
+use super::lanes::Instructions;
 use super::plan::Pool;
+use super::team;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
+/// A thread takes planes of at least this many pixels.
+const FEW: usize = 1 << 13;
+
 /// `[planes, height, width]` → `[planes, height/2, width/2]`; height and width are even.
 pub(super) fn forward(x: &[f32], [height, width]: [usize; 2], out: &mut [MaybeUninit<f32>]) {
-    let halved = width / 2;
-    out.par_chunks_mut(height / 2 * halved).zip(x.par_chunks(height * width)).for_each(|(out, x)| {
-        for (out, rows) in out.chunks_exact_mut(halved).zip(x.chunks_exact(2 * width)) {
-            let (upper, lower) = rows.split_at(width);
-            for ((out, a), b) in out.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
-                out.write(larger(larger(a[0], a[1]), larger(b[0], b[1])));
-            }
-        }
+    let (size, with) = (height * width, Instructions::best());
+    team::for_each_part(out, size / 4, 1 + FEW / size, |i, out| {
+        with.run(|| halve(&x[i * size..][..size], width, out));
     });
 }
 
 /// The gradient goes to the first of the largest values, in reading order, as PyTorch's.
 pub(super) fn backward(x: &[f32], gradient: &[f32], [height, width]: [usize; 2], out: &mut [MaybeUninit<f32>]) {
-    let halved = width / 2;
-    let planes = out.par_chunks_mut(height * width).zip(x.par_chunks(height * width));
-    planes.zip(gradient.par_chunks(height / 2 * halved)).for_each(|((out, x), gradient)| {
-        let rows = out.chunks_exact_mut(2 * width).zip(x.chunks_exact(2 * width));
-        for ((out, x), gradient) in rows.zip(gradient.chunks_exact(halved)) {
-            let ((out_upper, out_lower), (upper, lower)) = (out.split_at_mut(width), x.split_at(width));
-            let outs = out_upper.chunks_exact_mut(2).zip(out_lower.chunks_exact_mut(2));
-            let values = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-            for (((oa, ob), (a, b)), &g) in outs.zip(values).zip(gradient) {
-                let most = larger(larger(a[0], a[1]), larger(b[0], b[1]));
-                // Of equal ones the first only; a value that is no number equals nothing, and its gradient is lost
-                // as it would be anywhere.
-                let first = a[0] == most;
-                let second = !first & (a[1] == most);
-                let third = !first & !second & (b[0] == most);
-                let fourth = !first & !second & !third;
-                let pick = |it: bool| if it { g } else { 0.0 };
-                oa[0].write(pick(first));
-                oa[1].write(pick(second));
-                ob[0].write(pick(third));
-                ob[1].write(pick(fourth));
-            }
-        }
+    let (size, with) = (height * width, Instructions::best());
+    team::for_each_part(out, size, 1 + FEW / size, |i, out| {
+        with.run(|| double(&x[i * size..][..size], &gradient[i * size / 4..][..size / 4], width, out));
     });
 }
 
+/// One plane forwards.
+#[inline(always)]
+fn halve(x: &[f32], width: usize, out: &mut [MaybeUninit<f32>]) {
+    for (out, rows) in out.chunks_exact_mut(width / 2).zip(x.chunks_exact(2 * width)) {
+        let (upper, lower) = rows.split_at(width);
+        for ((out, a), b) in out.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
+            out.write(larger(larger(a[0], a[1]), larger(b[0], b[1])));
+        }
+    }
+}
+
+/// One plane back.
+#[inline(always)]
+fn double(x: &[f32], gradient: &[f32], width: usize, out: &mut [MaybeUninit<f32>]) {
+    let rows = out.chunks_exact_mut(2 * width).zip(x.chunks_exact(2 * width));
+    for ((out, x), gradient) in rows.zip(gradient.chunks_exact(width / 2)) {
+        let ((out_upper, out_lower), (upper, lower)) = (out.split_at_mut(width), x.split_at(width));
+        let outs = out_upper.chunks_exact_mut(2).zip(out_lower.chunks_exact_mut(2));
+        let values = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+        for (((oa, ob), (a, b)), &g) in outs.zip(values).zip(gradient) {
+            let most = larger(larger(a[0], a[1]), larger(b[0], b[1]));
+            // Of equal ones the first only; a value that is no number equals nothing, and its gradient is lost
+            // as it would be anywhere.
+            let first = a[0] == most;
+            let second = !first & (a[1] == most);
+            let third = !first & !second & (b[0] == most);
+            let fourth = !first & !second & !third;
+            let pick = |it: bool| if it { g } else { 0.0 };
+            oa[0].write(pick(first));
+            oa[1].write(pick(second));
+            ob[0].write(pick(third));
+            ob[1].write(pick(fourth));
+        }
+    }
+}
+
 /// The larger one; one that is no number wins, so that it is seen.
+#[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }

@@ -2,6 +2,7 @@
 //! takes side by side.
 
 use super::geometry::{Activation, Geometry};
+use super::lanes::Instructions;
 use super::rows::{SLACK, Tap};
 use std::ops::Range;
 
@@ -69,6 +70,7 @@ impl Frame {
     /// `origin` of the image.
     pub fn fill(
         &self,
+        with: Instructions,
         source: &mut [f32],
         parts: &[Part<'_>],
         channels: Range<usize>,
@@ -93,7 +95,7 @@ impl Frame {
                         };
                         let from = &image[y * width..][..width];
                         let mask = mask.map(|(mask, bounds)| (&mask[y * width..][..width], bounds));
-                        self.fill_row(row, from, mask, origin[1] + phase[1] as isize);
+                        self.fill_row(with, row, from, mask, origin[1] + phase[1] as isize);
                     }
                 }
             }
@@ -102,7 +104,14 @@ impl Frame {
     }
 
     /// One row of one phase: column j is input column `start + j·stride`.
-    fn fill_row(&self, to: &mut [f32], from: &[f32], mask: Option<(&[f32], [f32; 2])>, start: isize) {
+    fn fill_row(
+        &self,
+        with: Instructions,
+        to: &mut [f32],
+        from: &[f32],
+        mask: Option<(&[f32], [f32; 2])>,
+        start: isize,
+    ) {
         let stride = self.stride[1];
         // The first j whose column is inside, and the first whose column is past the end.
         let inside = ((-start).max(0) as usize).div_ceil(stride).min(to.len());
@@ -117,16 +126,21 @@ impl Frame {
         let count = to.len();
         match (mask, stride) {
             (None, 1) => to.copy_from_slice(&from[first..first + count]),
-            (Some((mask, [lower, upper])), 1) => {
-                for ((to, &value), &mask) in to.iter_mut().zip(&from[first..]).zip(&mask[first..]) {
-                    *to = if mask > lower && mask < upper { value } else { 0.0 };
-                }
+            (Some((mask, bounds)), 1) => {
+                let [lower, upper] = bounds;
+                with.run(|| {
+                    for ((to, &value), &mask) in to.iter_mut().zip(&from[first..]).zip(&mask[first..]) {
+                        *to = if (mask > lower) & (mask < upper) { value } else { 0.0 };
+                    }
+                });
             }
             (None, 2) => {
                 let last = from[first + 2 * (count - 1)];
-                for (to, pair) in to.iter_mut().zip(from[first..].chunks_exact(2)) {
-                    *to = pair[0];
-                }
+                with.run(|| {
+                    for (to, pair) in to.iter_mut().zip(from[first..].chunks_exact(2)) {
+                        *to = pair[0];
+                    }
+                });
                 to[count - 1] = last;
             }
             (mask, _) => {

@@ -98,8 +98,8 @@ pub(super) fn weight_gradient<'p, 'q>(
                     ];
                     let (lines, source) =
                         (&mut lines[i * steps[0]..][..steps[0]], &mut source[i * steps[1]..][..steps[1]]);
-                    of_image.fill(source, &(images.parts)(n), c.clone(), images.size, origin);
-                    of_gradient.fill(lines, &(gradients.parts)(n), o.clone(), [height, width], [top as isize, 0]);
+                    of_image.fill(with, source, &(images.parts)(n), c.clone(), images.size, origin);
+                    of_gradient.fill(with, lines, &(gradients.parts)(n), o.clone(), [height, width], [top as isize, 0]);
                 }
                 let plane = of_gradient.plane;
                 let count = o.len();
