@@ -259,7 +259,7 @@ pub const CATALOG: &[Entry] = &[
         name: "cospgd",
         title: "CosPGD",
         description: "PGD for masks: each pixel’s cross-entropy is weighted by the cosine between its probabilities and its \
-                      label, so that the steps go where pixels can still be turned.",
+                      label, so that the steps go where pixels can still be turned. The plain cross-entropy is not what it raises.",
         source: "Agnihotri et al. 2024, equations 4 and 5",
         parameters: &[steps(40.0), step(0.1), random_start(1), RESTARTS, Parameter::seed()],
         classes: false,
@@ -310,7 +310,7 @@ pub const CATALOG: &[Entry] = &[
         title: "Carlini–Wagner L2",
         description: "The smallest L2 perturbation by optimisation: ‖δ‖² + c·max(margin + κ, 0) in tanh space, with a binary \
                       search over c. Takes searches × steps gradients. For masks the mean hinge over the share of pixels that is cheapest to flip.",
-        source: "Carlini and Wagner 2017, section VI.A",
+        source: "Carlini and Wagner 2017, section VI.A (for masks ours, with a rate that falls)",
         parameters: &[
             steps(1000.0),
             Parameter::count("searches", (1.0, 50.0), 9.0, "Steps of the binary search over c, each with all steps"),
@@ -318,19 +318,27 @@ pub const CATALOG: &[Entry] = &[
             Parameter::number("c", "", (1e-9, 1e9), 1e-3, "The first c"),
             Parameter::number("kappa", "logits", (0.0, 1000.0), 0.0, "The margin κ by which the result must be wrong"),
             SHARE,
+            Parameter::number(
+                "fall",
+                "× rate",
+                (1e-4, 1.0),
+                0.01,
+                "For masks: what is left of the rate at the end of each run, in the second half of which it falls; 1 stands for \
+                 the authors’ constant rate",
+            ),
         ],
         epsilon: EpsilonMeaning::Found,
         presets: &[
             Preset::new(
                 "Carlini and Wagner 2017, code",
                 "the authors’ l2_attack.py: MAX_ITERATIONS 10000, else as the defaults",
-                &[("steps", 10_000.0)],
+                &[("steps", 10_000.0), ("fall", 1.0)],
                 &[],
             ),
             Preset::new(
                 "torchattacks",
                 "the defaults of its CW: c 1, 50 steps, no search",
-                &[("steps", 50.0), ("searches", 1.0), ("c", 1.0)],
+                &[("steps", 50.0), ("searches", 1.0), ("c", 1.0), ("fall", 1.0)],
                 &[],
             ),
         ],

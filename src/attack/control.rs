@@ -15,12 +15,28 @@ impl Attack {
         if self.norm() == Some(Norm::Linf) { Norm::Linf } else { Norm::L2 }
     }
 
+    /// The ε of a perturbation that changes every value of one image of `x` by the bounds' whole width: where axes of ε end, and what
+    /// grids of ε are multiples of. 1 for L∞, √(number of values) where ε bounds an L2 norm.
+    pub fn axis_unit(&self, x: &Tensor<4>) -> f64 {
+        let values: usize = x.dims()[1..].iter().product();
+        if self.norm() == Some(Norm::L2) { (values as f64).sqrt() } else { 1.0 }
+    }
+
     /// The short name of its control.
     pub fn control_title(&self) -> &'static str {
         match self.control_norm() {
             _ if self.name() == MOVES_PIXELS => "Random flow (control)",
             Norm::Linf => "Random sign (control)",
             Norm::L2 => "Random sign of the same L2 (control)",
+        }
+    }
+
+    /// The same as the beginning of a sentence.
+    pub fn control_noise(&self) -> &'static str {
+        match self.control_norm() {
+            _ if self.name() == MOVES_PIXELS => "A random flow of the same displacement",
+            Norm::Linf => "Random sign noise",
+            Norm::L2 => "Random sign noise of the same L2 norm",
         }
     }
 

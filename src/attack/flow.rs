@@ -36,6 +36,21 @@ pub fn warped(x: &Tensor<4>, flow: Tensor<4>) -> Tensor<4> {
         + at(1.0, 1.0) * (down * right)
 }
 
+/// How rough a flow is (Xiao et al. 2018, equation 4): Σ over pixels and their four neighbours of √(Δu² + Δv² + 1e-8), one number for
+/// each of `flow`, `[batch, 2, height, width]` → `[batch, 1, 1, 1]`. Differentiable.
+pub fn flow_loss(flow: &Tensor<4>) -> Tensor<4> {
+    let [count, _, height, width] = flow.dims();
+    let of = |axis: usize, n: usize| {
+        if n < 2 {
+            return Tensor::zeros([count, 1, 1, 1], &flow.device());
+        }
+        let step = flow.clone().narrow(axis, 1, n - 1) - flow.clone().narrow(axis, 0, n - 1);
+        // Every pair of neighbours is met from both sides.
+        (step.square().sum_dim(1) + 1e-8).sqrt().sum_dims(&[1, 2, 3]) * 2.0
+    };
+    of(2, height) + of(3, width)
+}
+
 /// The largest displacement of each image of `flow`, in pixels.
 ///
 /// # Errors
@@ -121,6 +136,12 @@ mod tests {
                 assert!((v - x[c * 20 + y * 5 + z]).abs() < 1e-6, "{down}, {right}");
             }
         }
+    }
+
+    #[test]
+    fn a_constant_flow_is_smooth() {
+        let found = to_host(flow_loss(&constant(0.3, -2.0))).unwrap()[0];
+        assert!((found - 62.0 * 1e-4).abs() < 1e-6, "31 pairs, twice: {found}");
     }
 
     #[test]

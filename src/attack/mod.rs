@@ -25,7 +25,7 @@ pub use catalog::{CATALOG, Entry, EpsilonMeaning, RANDOM_SIGN, find};
 pub use control::Control;
 pub use direction::Direction;
 pub use error::AttackError;
-pub use flow::{largest_displacement, moved_label, random_flow, warped};
+pub use flow::{flow_loss, largest_displacement, moved_label, random_flow, warped};
 pub use norm::Norm;
 pub use objective::{Aim, Judgement, Objective, Reference, Weighting, input_gradient, is_to_change};
 pub use parameter::{Kind, Parameter};

@@ -41,7 +41,7 @@ pub(super) struct Rows<'a> {
     pub ball: Ball,
     /// ε of each row.
     pub epsilons: Vec<f64>,
-    /// 1 where a perturbation may touch, `[1, 1, height, width]`.
+    /// 1 where a perturbation may touch, `[1 or rows, 1, height, width]`.
     pub region: Option<Tensor<4>>,
     /// Random numbers of each row.
     pub random: Vec<Random>,
@@ -103,7 +103,7 @@ impl Rows<'_> {
             objective: self.objective.select(keep),
             ball: self.ball.select(keep),
             epsilons: keep.iter().map(|&i| self.epsilons[i]).collect(),
-            region: self.region.clone(),
+            region: self.region.as_ref().map(|region| region_of(region, keep)),
             random: Vec::new(),
             start: None,
             stop_at: self.stop_at,
@@ -119,6 +119,11 @@ impl Rows<'_> {
     pub fn succeeds(&self, judged: &Judgement) -> bool {
         goal(&self.objective, self.stop_at).is_some_and(|goal| judged.hits >= goal)
     }
+}
+
+/// The regions of the rows `index`: one for all serves any choice of them.
+pub(super) fn region_of(region: &Tensor<4>, index: &[usize]) -> Tensor<4> {
+    if region.dims()[0] == 1 { region.clone() } else { crate::tensor::rows(region.clone(), index) }
 }
 
 /// What a method found, and how.

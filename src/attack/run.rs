@@ -4,7 +4,7 @@
 use super::ball::Ball;
 use super::objective::{Aim, Judgement, Objective};
 use super::random::{Random, stream_of};
-use super::rows::{Found, Method, Observer, Rows, Step, goal};
+use super::rows::{Found, Method, Observer, Rows, Step, goal, region_of};
 use super::{Attack, AttackError, Direction};
 use crate::model::{Model, ModelError, Task};
 use crate::tensor::to_host;
@@ -17,8 +17,8 @@ pub const DEFAULT_BUDGET_BYTES: u64 = 2 << 30;
 /// What is asked of an attack beside its parameters.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The region that may be touched: 1 there and 0 elsewhere, `[1, 1, height, width]`. The whole image if `None`. The region
-    /// that the loss looks at is [`Objective::within`].
+    /// The region that may be touched: 1 there and 0 elsewhere, `[1, 1, height, width]`, or `[batch, 1, height, width]` where each
+    /// image has its own. The whole image if `None`. The region that the loss looks at is [`Objective::within`].
     pub region: Option<Tensor<4>>,
     /// The smallest and largest value of each pixel, of the shape of the images.
     pub limits: Option<(Tensor<4>, Tensor<4>)>,
@@ -286,14 +286,15 @@ impl Attack {
         let of = |t: &Tensor<4>| crate::tensor::rows(t.clone(), &index);
         let x = of(x);
         let limits = options.limits.as_ref().map(|(lower, upper)| (of(lower), of(upper)));
+        let region = options.region.as_ref().map(|region| region_of(region, &index));
         let epsilons: Vec<f64> = chunk.iter().map(|&(image, _)| epsilons[image]).collect();
         let (seed, draws) = (self.number("seed") as u64, method.draws());
         Ok(Rows {
             model,
-            ball: Ball::new(method.norm(), &x, &epsilons, limits.as_ref(), options.region.as_ref())?,
+            ball: Ball::new(method.norm(), &x, &epsilons, limits.as_ref(), region.as_ref())?,
             objective: objective.select(&index),
             epsilons,
-            region: options.region.clone(),
+            region,
             random: chunk.iter().map(|&(image, restart)| Random::new(draws, seed, streams[image], restart)).collect(),
             start: options.start.as_ref().map(of),
             stop_at: options.stop_at,

@@ -21,10 +21,11 @@ const UNIT: Bounds = Bounds { lower: 0.0, upper: 1.0 };
 /// Arguments of the batch.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct BatchOptions {
-    /// Attack many cases: a table with the columns input, label and epsilon, and, for a box, lower and upper (arrays of the
-    /// input's shape that bound each pixel). Paths are relative to the table; a row may leave epsilon or the box empty. Written
-    /// is a row for each: whether the array that was kept succeeds inside its ball and box (an original that is wrong already
-    /// does, with norm 0), norm, loss, seconds.
+    /// Attack many cases: a table with the columns input, label and epsilon (with --raw in the units of the array), and, for a
+    /// box, lower and upper (arrays of the input's shape that bound each pixel). Paths are relative to the table; a row may leave
+    /// epsilon or the box empty. Written is a row for each: whether the array that was kept succeeds inside its ball, box and
+    /// bounds (an original that is wrong already does, with norm 0), norm, loss, seconds. Pixels outside the bounds stay as they
+    /// are. All rows are read before the first is attacked.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
     /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.
@@ -45,8 +46,8 @@ struct Waiting {
     case: BatchCase,
     /// The axes that its array is written with.
     axes: Vec<usize>,
-    /// What ε and the norm are told in, as a multiple of the bounds' width.
-    unit: f64,
+    /// With --raw: ε in the units of the array, if it has one.
+    raw: Option<Option<f64>>,
 }
 
 /// A batch under way.
@@ -92,14 +93,18 @@ impl<'a> Batch<'a> {
     /// Attacks every case of `cases` and prints a row each, or writes them to `out`.
     pub fn run(mut self, cases: &Path, out: Option<&Path>) -> anyhow::Result<()> {
         let rows = read_rows(cases)?;
+        // A folder that is missing is told before anything is computed.
+        if let Some(folder) = out.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
+            ensure!(folder.is_dir(), "--out: the folder {} does not exist", folder.display());
+        }
         self.table.write_record(["row", "success", "norm", "loss", "seconds"])?;
+        let at = |number: usize, row: &Row| format!("{}: row {number} ({})", cases.display(), row.input.display());
         for (number, row) in rows.iter().enumerate() {
-            let next = self
-                .read(row)
-                .with_context(|| format!("{}: row {number} ({})", cases.display(), row.input.display()))?;
-            let together = self.waiting.first().is_none_or(|first| {
-                first.case.shape == next.case.shape && (!self.options.raw || first.case.bounds == next.case.bounds)
-            });
+            self.open(row).with_context(|| at(number, row))?;
+        }
+        for (number, row) in rows.iter().enumerate() {
+            let next = self.read(row).with_context(|| at(number, row))?;
+            let together = self.waiting.iter().all(|waiting| waiting.goes_with(&next));
             if !together || self.waiting.len() == AT_ONCE {
                 self.attack_waiting()?;
             }
@@ -121,7 +126,8 @@ impl<'a> Batch<'a> {
     }
 
     fn attack_waiting(&mut self) -> anyhow::Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        share_bounds(&mut waiting);
         let Some(first) = waiting.first() else { return Ok(()) };
         let ([_, height, width], bounds) = (first.case.shape, first.case.bounds);
         let model =
@@ -129,9 +135,10 @@ impl<'a> Batch<'a> {
         // What is kept is judged as it is, without a way through bounds and back.
         let as_kept = self.options.raw.then(|| as_it_is(self.model.as_ref(), UNIT, [height, width])).transpose()?;
         let cases: Vec<BatchCase> = waiting.iter().map(|w| w.case.clone()).collect();
-        for (result, Waiting { axes, unit, .. }) in
+        for (result, Waiting { axes, raw, case }) in
             attack_cases(model.as_ref(), as_kept.as_deref(), self.attack, &cases)?.into_iter().zip(waiting)
         {
+            let unit = if raw.is_some() { f64::from(case.bounds.width()) } else { 1.0 };
             if let Some(folder) = self.save {
                 // Not before there is something to keep.
                 std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
@@ -151,39 +158,118 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The case of a row.
-    fn read(&self, row: &Row) -> anyhow::Result<Waiting> {
-        let images = Images::read(&row.input, self.options, self.model.as_ref())?;
-        let [count, channels, height, width] = images.shape;
-        ensure!(count == 1, "holds {count} images; give one a row");
-        let limits = match &row.limits {
-            Some((lower, upper)) => Some((limit(lower, images.values.len())?, limit(upper, images.values.len())?)),
+    /// What a row names, read.
+    fn open(&self, row: &Row) -> anyhow::Result<(Images, Targets, Option<Limits>)> {
+        let mut images = Images::read(&row.input, self.options, self.model.as_ref())?;
+        ensure!(images.shape[0] == 1, "holds {} images; give one a row", images.shape[0]);
+        let mut limits = match &row.limits {
+            Some((lower, upper)) => {
+                let (least, most) = (limit(lower, &images.axes)?, limit(upper, &images.axes)?);
+                let crossed = least.iter().zip(&most).filter(|(least, most)| least > most).count();
+                ensure!(
+                    crossed == 0,
+                    "{}: is above {} at {crossed} values, so that the box is empty",
+                    lower.display(),
+                    upper.display()
+                );
+                Some((least, most))
+            }
             None => None,
         };
-        let targets = Targets::read(Some(&row.label), self.label_map, self.options.slice, &images)?;
-        let (mut bounds, mut unit) = (images.bounds, 1.0);
-        if self.options.raw && self.options.bounds.is_none() {
-            // Numbers as they are have no bounds of their own: ε is in their unit, and ball and box fit.
-            bounds = around(&images.values, limits.as_ref(), row.epsilon.unwrap_or(0.0));
-            unit = f64::from(bounds.width());
+        if self.options.raw {
+            // Numbers as they are have no bounds of their own: everything fits, and --bounds hold as a box does.
+            if let Some(allowed) = self.options.bounds {
+                limits = Some(within_bounds(&images, allowed, limits));
+            }
+            images.bounds = around(&images.values, limits.as_ref(), row.epsilon.unwrap_or(0.0));
+            ensure!(images.bounds.width().is_finite(), "its values, box and ε are too large for numbers of 32 bits");
         }
+        let targets = Targets::read(Some(&row.label), self.label_map, self.options.slice, &images)?;
+        Ok((images, targets, limits))
+    }
+
+    /// The case of a row.
+    fn read(&self, row: &Row) -> anyhow::Result<Waiting> {
+        let (images, targets, limits) = self.open(row)?;
         let x = images.unit_tensor(0, 1, &self.model.device());
-        let truth = targets.truth(self.model.as_ref(), &x)?;
-        let epsilon = row.epsilon.map(|epsilon| epsilon / unit);
-        let shape = [channels, height, width];
-        let case = BatchCase { shape, values: images.values, bounds, truth, epsilon, limits };
-        Ok(Waiting { case, axes: images.axes, unit })
+        let [_, channels, height, width] = images.shape;
+        // A mask's values are guessed by what the model predicts.
+        let truth = match (self.options.raw, &targets) {
+            (true, Targets::Mask { .. }) => {
+                targets.truth(as_it_is(self.model.as_ref(), images.bounds, [height, width])?.as_ref(), &x)?
+            }
+            _ => targets.truth(self.model.as_ref(), &x)?,
+        };
+        let case = BatchCase {
+            shape: [channels, height, width],
+            values: images.values,
+            bounds: images.bounds,
+            truth,
+            epsilon: row.epsilon.filter(|_| !self.options.raw),
+            limits,
+        };
+        Ok(Waiting { case, axes: images.axes, raw: self.options.raw.then_some(row.epsilon) })
     }
 }
 
-/// One side of a box.
-fn limit(path: &Path, count: usize) -> anyhow::Result<Vec<f32>> {
+impl Waiting {
+    /// Whether both can be attacked together: they are of one shape, and numbers as they are also of about one range, or the
+    /// precision of the narrower would be lost.
+    fn goes_with(&self, other: &Self) -> bool {
+        let (a, b) = (self.case.bounds, other.case.bounds);
+        let narrow = 2.0 * a.width().min(b.width());
+        self.case.shape == other.case.shape && (self.raw.is_none() || joined(a, b).width() <= narrow)
+    }
+}
+
+/// Bounds that hold both.
+fn joined(a: Bounds, b: Bounds) -> Bounds {
+    Bounds { lower: a.lower.min(b.lower), upper: a.upper.max(b.upper) }
+}
+
+/// Gives numbers as they are one range, of which their ε is a fraction.
+fn share_bounds(waiting: &mut [Waiting]) {
+    let all = waiting.iter().filter(|w| w.raw.is_some()).map(|w| w.case.bounds).reduce(joined);
+    for Waiting { case, raw, .. } in waiting {
+        let (Some(bounds), Some(epsilon)) = (all, *raw) else { continue };
+        (case.bounds, case.epsilon) = (bounds, epsilon.map(|epsilon| epsilon / f64::from(bounds.width())));
+    }
+}
+
+/// The smallest and the largest value of each pixel.
+type Limits = (Vec<f32>, Vec<f32>);
+
+/// `limits`, and the bounds `allowed`, for the pixels of one image. Those that lie outside the bounds stay as they are, unless
+/// `limits` leave them out.
+fn within_bounds(images: &Images, allowed: Bounds, limits: Option<Limits>) -> Limits {
+    let (count, plane) = (images.values.len(), (images.shape[2] * images.shape[3]).max(1));
+    let (mut least, mut most) = limits.unwrap_or_else(|| (vec![f32::NEG_INFINITY; count], vec![f32::INFINITY; count]));
+    let (mut outside, mut boxed) = (vec![false; plane], vec![true; plane]);
+    for (i, v) in images.values.iter().enumerate() {
+        outside[i % plane] |= !(allowed.lower..=allowed.upper).contains(v);
+        boxed[i % plane] &= (least[i]..=most[i]).contains(v);
+    }
+    for (i, &v) in images.values.iter().enumerate() {
+        let frozen = outside[i % plane] && boxed[i % plane];
+        let ends = if frozen { [v, v] } else { [allowed.lower, allowed.upper] };
+        (least[i], most[i]) = (least[i].max(ends[0]), most[i].min(ends[1]));
+    }
+    (least, most)
+}
+
+/// One side of a box for an input of these axes.
+fn limit(path: &Path, axes: &[usize]) -> anyhow::Result<Vec<f32>> {
     let array = read_npy(path)?;
+    // An axis of one image or one channel may be left away.
+    let counted = |axes: &[usize]| axes.iter().copied().skip_while(|&n| n == 1).collect::<Vec<_>>();
     ensure!(
-        array.values.len() == count && array.values.iter().all(|v| v.is_finite()),
-        "{}: is not an array of {count} finite numbers, the shape of its input",
-        path.display()
+        counted(&array.shape) == counted(axes),
+        "{}: has the axes {:?}, and its input {axes:?}",
+        path.display(),
+        array.shape
     );
+    let broken = array.values.iter().filter(|v| !v.is_finite()).count();
+    ensure!(broken == 0, "{}: {broken} of its values are not finite (NaN or infinite)", path.display());
     Ok(array.values)
 }
 
@@ -197,7 +283,11 @@ fn read_rows(path: &Path) -> anyhow::Result<Vec<Row>> {
         column(name).with_context(|| format!("{}: has no column {name}; give input, label and epsilon", path.display()))
     };
     let (input, label, epsilon) = (needed("input")?, needed("label")?, needed("epsilon")?);
-    let limits = column("lower").zip(column("upper"));
+    let limits = match (column("lower"), column("upper")) {
+        (Some(lower), Some(upper)) => Some((lower, upper)),
+        (None, None) => None,
+        _ => bail!("{}: has one of the columns lower and upper; give both, or none", path.display()),
+    };
     let mut rows = Vec::new();
     for (number, record) in reader.records().enumerate() {
         let record = record.with_context(unreadable)?;
@@ -243,7 +333,7 @@ pub(super) fn parse_epsilon(text: &str) -> anyhow::Result<f64> {
 }
 
 /// Bounds that hold the values, the box and the ball.
-fn around(values: &[f32], limits: Option<&(Vec<f32>, Vec<f32>)>, epsilon: f64) -> Bounds {
+fn around(values: &[f32], limits: Option<&Limits>, epsilon: f64) -> Bounds {
     let ends = |values: &[f32]| {
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lower, upper), &v| (lower.min(v), upper.max(v)))
     };
@@ -298,6 +388,9 @@ mod tests {
             ("input,label,epsilon\na,1,x\n", "row 0 has a bad epsilon"),
             ("input,label,epsilon\na,1,\n", "row 0 has neither"),
             ("input,label,epsilon,lower,upper\na,1,0.1,l,\n", "row 0 has one of lower and upper"),
+            ("input,label,epsilon,lower\na,1,0.1,l\n", "one of the columns lower and upper"),
+            ("input,label,epsilon\na,1,0.1,2\n", "cannot be read as a table"),
+            ("", "no column input"),
         ] {
             let error = format!("{:#}", read(text).err().unwrap());
             assert!(error.contains(said) && error.contains("cases.csv"), "{error}");

@@ -4,13 +4,14 @@ use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
 use super::perceptibility::SeenOptions;
 use super::progress::Progress;
 use super::sweep_many::{self, ManyOptions};
-use crate::attack::{self, Attack, CATALOG, Reference};
+use crate::attack::{self, Attack, CATALOG, Norm, Reference};
 use crate::data::{self, Axis, Bounds, Case, ClassLabel, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
 use crate::model::{self, BuiltIn, Model, ModelCard, Task};
 use crate::study::campaign::Wish;
 use crate::study::report::{
-    Criterion, Provenance, Settings, broken_intervals, build_report, check_writable, epsilon, utc_now,
+    Criterion, Provenance, Settings, broken_intervals, build_report, check_writable, epsilon, finds, size_words,
+    utc_now,
 };
 use crate::study::{Adversary, Curve, CurvePoint, Subject, SweepPlan, Truth, sweep};
 use anyhow::{Context, bail, ensure};
@@ -220,11 +221,11 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     if options.is_campaign() {
         return sweep_many::run(options);
     }
-    let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
+    let method = options.method()?;
+    let mut epsilons = parse_epsilons(&options.epsilons, &[method])?;
     if epsilons.first().is_none_or(|&e| e > 0.0) {
         epsilons.insert(0, 0.0);
     }
-    let method = options.method()?;
     // Before anything is computed: a mistake should not cost a sweep.
     check_writable(&options.out)?;
     let opened = Opened::read(options)?;
@@ -238,6 +239,18 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let model = load_model(options.models.first().map(PathBuf::as_path), &backend.device)?;
     let (subject, label) = opened.subject(options, model)?;
     let subject = Arc::new(subject);
+    let unit = method.axis_unit(&subject.x);
+    if options.epsilons == DEFAULT_EPSILONS {
+        epsilons.iter_mut().for_each(|e| *e *= unit);
+    }
+    if let Some(beyond) = epsilons.iter().find(|e| **e > unit) {
+        bail!(
+            "--epsilons: {} is beyond {}, {}",
+            epsilon::fraction(*beyond),
+            epsilon::fraction(unit),
+            "the L2 norm of an image that changes by the bounds’ whole width everywhere"
+        );
+    }
 
     let seen = options.seen.plan(subject.case.bounds)?;
     let criterion = criterion(options.broken_below, subject.model.card().task, subject.target.is_some())?;
@@ -263,7 +276,14 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         (None, _) => "no label: the model's own clean prediction is the reference\n".to_owned(),
     };
     let window = window.map_or(String::new(), |window| window + "\n");
-    print(&(summary(&curve, options, criterion, &subject) + &window + &reference))
+    print(&(summary(&curve, method, options, criterion, &subject) + &window + &reference))
+}
+
+/// Reads a list of ε for `attacks`: fractions up to 1, but where one of them bounds an L2 norm, which the bounds allow to be larger.
+pub(super) fn parse_epsilons(text: &str, attacks: &[Attack]) -> anyhow::Result<Vec<f64>> {
+    let l2 = attacks.iter().any(|attack| attack.norm() == Some(Norm::L2));
+    let list = if l2 { epsilon::parse_list_up_to(text, f64::INFINITY) } else { epsilon::parse_list(text) };
+    list.context("--epsilons")
 }
 
 /// What counts as failing for a model of `task`, if attacks have a target.
@@ -515,9 +535,10 @@ fn provenance(options: &SweepOptions, attack: Attack, subject: &Subject, label: 
 }
 
 /// What is said at the end, on the standard output.
-fn summary(curve: &Curve, options: &SweepOptions, criterion: Criterion, subject: &Subject) -> String {
+fn summary(curve: &Curve, method: Attack, options: &SweepOptions, criterion: Criterion, subject: &Subject) -> String {
     let title = attack::find(&curve.attack).map_or(curve.attack.as_str(), |e| e.title);
     let (clean, name) = (curve.clean.score(), curve.clean.score_name());
+    let control = method.control_words();
     let intervals = broken_intervals(curve, criterion);
     let verdict = match intervals.first() {
         Some(first) => {
@@ -528,8 +549,8 @@ fn summary(curve: &Curve, options: &SweepOptions, criterion: Criterion, subject:
                 format!("{} becomes {}; ", card.class_name(d.truth), card.class_name(d.predicted))
             });
             format!(
-                "{title} breaks it at ε = {}: {decision}{name} {clean:.3} → {:.3}, random sign {:.3}",
-                epsilon::both(first.first),
+                "{title} breaks it {}: {decision}{name} {clean:.3} → {:.3}, {control} {:.3}",
+                size_words(curve, first.first, epsilon::both),
                 score(&curve.points),
                 score(&curve.control)
             )
@@ -545,6 +566,10 @@ fn summary(curve: &Curve, options: &SweepOptions, criterion: Criterion, subject:
                  up, say what they mean with --label-map"
             ),
         },
+        None if finds(curve) => {
+            let reached = curve.points.last().map_or(clean, |p| p.measure.score());
+            format!("what {title} found does not break it ({name} {clean:.3} → {reached:.3})")
+        }
         None => format!("{title} breaks it at none of the measured ε (clean {name} {clean:.3})"),
     };
     format!("{verdict}\nbroken: {criterion}\nreport: {}\n", options.out.join("report.html").display())

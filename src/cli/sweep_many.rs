@@ -2,7 +2,7 @@
 
 use super::options::print;
 use super::progress::Progress;
-use super::sweep::{SweepOptions, criterion, load_model, wish};
+use super::sweep::{SweepOptions, criterion, load_model, parse_epsilons, wish};
 use crate::attack::{CATALOG, DEFAULT_BUDGET_BYTES};
 use crate::data::{Dataset, write_bytes_atomic};
 use crate::gpu::Compute;
@@ -68,10 +68,10 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         options.case.label.is_none() && options.case.slice.is_none() && options.plane.is_none(),
         "--label, --slice and --plane are for one image; a data set knows its labels (`epsiloscope dataset FOLDER`)"
     );
-    let mut epsilons = epsilon::parse_list(&options.epsilons).context("--epsilons")?;
+    let attacks = options.methods()?;
+    let mut epsilons = parse_epsilons(&options.epsilons, &attacks)?;
     epsilons.retain(|e| *e > 0.0);
     ensure!(!epsilons.is_empty(), "--epsilons: give one above 0");
-    let attacks = options.methods()?;
     ensure!(
         attacks.iter().map(|a| a.name()).collect::<std::collections::HashSet<_>>().len() == attacks.len(),
         "--attack: each attack once; other parameters of the same make another campaign"

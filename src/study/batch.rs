@@ -105,11 +105,19 @@ pub fn attack_cases(
         Task::Classification => 1.0,
         Task::Segmentation => attack.get("share").map_or(SHARE, |share| share as f32),
     };
-    let options = Options { limits, stop_at: Some(share), ..Options::default() };
+    let rooms: Vec<Room<'_>> = cases.iter().map(|case| Room::new(case, norm)).collect();
+    let regions: Vec<Option<Vec<f32>>> = rooms.iter().map(Room::region).collect();
+    let region = regions.iter().any(Option::is_some).then(|| {
+        let whole = vec![1.0; height * width];
+        let values: Vec<f32> = regions.iter().flat_map(|region| region.as_ref().unwrap_or(&whole).clone()).collect();
+        Tensor::from_data(TensorData::new(values, [cases.len(), 1, height, width]), &device)
+    });
+    let options = Options { limits, region, stop_at: Some(share), ..Options::default() };
     let outcome = attack.run_through(model, &x, &objective, &epsilons, &options)?;
-    let found = to_host(outcome.adversarial)?;
+    let (found, clean_units) = (to_host(outcome.adversarial)?, to_host(x)?);
     let size = first.values.len().max(1);
-    let kept: Vec<Vec<f32>> = found.chunks(size).zip(cases).map(|(unit, case)| in_pixels(unit, case, norm)).collect();
+    let units = found.chunks(size).zip(clean_units.chunks(size));
+    let kept: Vec<Vec<f32>> = units.zip(&rooms).map(|((unit, clean), room)| room.in_pixels(unit, clean)).collect();
     let again: Vec<f32> = match as_kept {
         Some(_) => kept.concat(),
         None => kept.iter().zip(cases).flat_map(|(kept, case)| scaled(kept, case.bounds)).collect(),
@@ -119,12 +127,12 @@ pub fn attack_cases(
     let seconds = start.elapsed().as_secs_f64() / cases.len() as f64;
     Ok(kept
         .into_iter()
-        .zip(cases)
+        .zip(&rooms)
         .zip(judged.into_iter().zip(clean))
-        .map(|((adversarial, case), (judged, clean))| BatchResult {
+        .map(|((adversarial, room), (judged, clean))| BatchResult {
             wrong_before: clean.hits >= share,
-            success: judged.hits >= share && is_inside(&adversarial, case, norm),
-            norm: size_of(&adversarial, case, norm),
+            success: judged.hits >= share && room.holds(&adversarial),
+            norm: room.size_of(&adversarial),
             loss: judged.loss,
             seconds,
             adversarial,
@@ -175,63 +183,97 @@ fn scaled(values: &[f32], bounds: Bounds) -> Vec<f32> {
     values.iter().map(|&v| ((v - bounds.lower) / bounds.width()).clamp(0.0, 1.0)).collect()
 }
 
-/// The least and the most that a pixel of `case` may be, in exact arithmetic.
-fn ends(case: &BatchCase, i: usize, norm: Norm) -> (f64, f64) {
-    let (mut least, mut most) = (f64::from(case.bounds.lower), f64::from(case.bounds.upper));
-    if let Some((lower, upper)) = &case.limits {
-        (least, most) = (least.max(f64::from(lower[i])), most.min(f64::from(upper[i])));
-    }
-    if let (Norm::Linf, Some(epsilon)) = (norm, case.epsilon) {
-        let (v, radius) = (f64::from(case.values[i]), epsilon * f64::from(case.bounds.width()));
-        (least, most) = (least.max(v - radius), most.min(v + radius));
-    }
-    (least, most)
+/// Where the pixels of a case may be.
+struct Room<'a> {
+    case: &'a BatchCase,
+    norm: Norm,
+    /// Values of pixels that lie outside the bounds, in some channel. The model gets those clipped; they stay as they are, or they
+    /// would have moved by more than the model has seen. A box that leaves their value out has the last word.
+    frozen: Vec<bool>,
 }
 
-/// From shares of the bounds to pixel values, rounded so that they stay where they may be. A pixel that may be nowhere stays
-/// as it was.
-fn in_pixels(unit: &[f32], case: &BatchCase, norm: Norm) -> Vec<f32> {
-    let (lower, width) = (f64::from(case.bounds.lower), f64::from(case.bounds.width()));
-    let mut values: Vec<f32> = unit
-        .iter()
-        .enumerate()
-        .map(|(i, &v)| {
-            let (least, most) = ends(case, i, norm);
+impl<'a> Room<'a> {
+    fn new(case: &'a BatchCase, norm: Norm) -> Self {
+        let ([channels, height, width], Bounds { lower, upper }) = (case.shape, case.bounds);
+        let plane = height * width;
+        let values = |pixel: usize| (0..channels).map(move |c| c * plane + pixel);
+        let outside = |i: usize| !(lower..=upper).contains(&case.values[i]);
+        let boxed = |i: usize| case.limits.as_ref().is_none_or(|(l, u)| (l[i]..=u[i]).contains(&case.values[i]));
+        let frozen: Vec<bool> =
+            (0..plane).map(|pixel| values(pixel).any(outside) && values(pixel).all(boxed)).collect();
+        Self { case, norm, frozen: (0..channels).flat_map(|_| frozen.iter().copied()).collect() }
+    }
+
+    /// 1 where a pixel may be changed, 0 elsewhere, one for each pixel; `None` if all may.
+    fn region(&self) -> Option<Vec<f32>> {
+        let plane = self.frozen.len() / self.case.shape[0].max(1);
+        let of_plane = self.frozen.iter().take(plane);
+        self.frozen.contains(&true).then(|| of_plane.map(|&frozen| f32::from(u8::from(!frozen))).collect())
+    }
+
+    /// The least and the most that a value may be, in exact arithmetic.
+    fn ends(&self, i: usize) -> (f64, f64) {
+        let case = self.case;
+        let v = f64::from(case.values[i]);
+        if self.frozen[i] {
+            return (v, v);
+        }
+        let (mut least, mut most) = (f64::from(case.bounds.lower), f64::from(case.bounds.upper));
+        if let Some((lower, upper)) = &case.limits {
+            (least, most) = (least.max(f64::from(lower[i])), most.min(f64::from(upper[i])));
+        }
+        if let (Norm::Linf, Some(epsilon)) = (self.norm, case.epsilon) {
+            let radius = epsilon * f64::from(case.bounds.width());
+            (least, most) = (least.max(v - radius), most.min(v + radius));
+        }
+        (least, most)
+    }
+
+    /// From shares of the bounds to pixel values, rounded so that they stay where they may be. What is as in `clean` stays bit for
+    /// bit, as does a value that may be nowhere.
+    fn in_pixels(&self, unit: &[f32], clean: &[f32]) -> Vec<f32> {
+        let case = self.case;
+        let (lower, width) = (f64::from(case.bounds.lower), f64::from(case.bounds.width()));
+        let value = |(i, (&v, &clean)): (usize, (&f32, &f32))| {
+            let (least, most) = self.ends(i);
             if least > most {
                 return case.values[i];
             }
-            let near = (f64::from(v) * width + lower).clamp(least, most) as f32;
+            let wished = if v == clean { f64::from(case.values[i]) } else { f64::from(v) * width + lower };
+            let near = wished.clamp(least, most) as f32;
             match f64::from(near) {
                 v if v > most => near.next_down(),
                 v if v < least => near.next_up(),
                 _ => near,
             }
-        })
-        .collect();
-    if let (Norm::L2, Some(epsilon)) = (norm, case.epsilon) {
-        within_l2(&mut values, &case.values, epsilon * width * (1.0 - 1e-12));
+        };
+        let mut values: Vec<f32> = unit.iter().zip(clean).enumerate().map(value).collect();
+        if let (Norm::L2, Some(epsilon)) = (self.norm, case.epsilon) {
+            within_l2(&mut values, &case.values, epsilon * width * (1.0 - 1e-12));
+        }
+        values
     }
-    values
-}
 
-/// The norm of the perturbation, as a fraction of the bounds' width.
-fn size_of(values: &[f32], case: &BatchCase, norm: Norm) -> f64 {
-    let change = values.iter().zip(&case.values).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
-    let size = match norm {
-        Norm::Linf => change.fold(0.0, f64::max),
-        Norm::L2 => change.map(|d| d * d).sum::<f64>().sqrt(),
-    };
-    size / f64::from(case.bounds.width())
-}
+    /// The norm of the perturbation, as a fraction of the bounds' width.
+    fn size_of(&self, values: &[f32]) -> f64 {
+        let change = values.iter().zip(&self.case.values).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+        let size = match self.norm {
+            // A value that is no number has no size.
+            Norm::Linf => change.fold(0.0, |most, d| if d.is_nan() || most.is_nan() { f64::NAN } else { d.max(most) }),
+            Norm::L2 => change.map(|d| d * d).sum::<f64>().sqrt(),
+        };
+        size / f64::from(self.case.bounds.width())
+    }
 
-/// Whether the array is inside its ball, its limits and the bounds: in exact arithmetic, as far as 64 bits have it.
-fn is_inside(values: &[f32], case: &BatchCase, norm: Norm) -> bool {
-    let in_ends = values.iter().enumerate().all(|(i, &v)| {
-        let (least, most) = ends(case, i, norm);
-        (least..=most).contains(&f64::from(v))
-    });
-    let in_ball = norm == Norm::Linf || case.epsilon.is_none_or(|epsilon| size_of(values, case, norm) <= epsilon);
-    in_ends && in_ball
+    /// Whether the array is inside its ball, its limits and the bounds: in exact arithmetic, as far as 64 bits have it.
+    fn holds(&self, values: &[f32]) -> bool {
+        let in_ends = values.iter().enumerate().all(|(i, &v)| {
+            let (least, most) = self.ends(i);
+            (least..=most).contains(&f64::from(v))
+        });
+        let radius = self.case.epsilon.filter(|_| self.norm == Norm::L2);
+        in_ends && radius.is_none_or(|epsilon| self.size_of(values) <= epsilon)
+    }
 }
 
 #[cfg(test)]
@@ -250,22 +292,63 @@ mod tests {
         }
     }
 
+    /// The values of [`case`] as shares of its bounds.
+    const CLEAN: [f32; 3] = [0.0, 0.2517, 0.9827];
+
     #[test]
     fn what_is_kept_is_inside_whatever_was_found() {
         for epsilon in [0.0, 1e-7, 1.0 / 255.0, 0.3, 1.0] {
             for unit in [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.3, 0.25171, 0.99]] {
                 for norm in [Norm::Linf, Norm::L2] {
                     let case = case(Some(epsilon), None);
-                    let kept = in_pixels(&unit, &case, norm);
-                    assert!(is_inside(&kept, &case, norm), "{norm:?}, {epsilon}: {kept:?}");
+                    let room = Room::new(&case, norm);
+                    let kept = room.in_pixels(&unit, &CLEAN);
+                    assert!(room.holds(&kept), "{norm:?}, {epsilon}: {kept:?}");
                 }
             }
         }
         let boxed = case(None, Some((vec![-1000.0, 7.0, 2990.0], vec![-1000.0, 9.5, 3000.0])));
-        assert_eq!(in_pixels(&[0.0, 1.0, 1.0], &boxed, Norm::Linf), [-1000.0, 9.5, 3000.0]);
-        assert!(!is_inside(&boxed.values, &boxed, Norm::Linf), "the original itself is outside its box");
+        let room = Room::new(&boxed, Norm::Linf);
+        assert_eq!(room.in_pixels(&[0.0, 1.0, 1.0], &CLEAN), [-1000.0, 9.5, 3000.0]);
+        assert!(!room.holds(&boxed.values), "the original itself is outside its box");
         let nowhere = case(Some(0.001), Some((vec![0.0; 3], vec![0.1; 3])));
-        let kept = in_pixels(&[0.5; 3], &nowhere, Norm::Linf);
-        assert!(!is_inside(&kept, &nowhere, Norm::Linf), "ball and box do not meet");
+        let room = Room::new(&nowhere, Norm::Linf);
+        assert!(!room.holds(&room.in_pixels(&[0.5; 3], &CLEAN)), "ball and box do not meet");
+    }
+
+    #[test]
+    fn pixels_outside_the_bounds_stay_bit_for_bit() {
+        // Two channels of two pixels; the first pixel is outside in its second channel.
+        let of = |limits| BatchCase {
+            shape: [2, 1, 2],
+            values: vec![0.1, 0.2, 300.7, 0.3],
+            bounds: Bounds { lower: 0.0, upper: 255.0 },
+            truth: Truth::Class(0),
+            epsilon: Some(0.1),
+            limits,
+        };
+        let case = of(None);
+        let room = Room::new(&case, Norm::Linf);
+        assert_eq!(room.region(), Some(vec![0.0, 1.0]));
+        let kept = room.in_pixels(&[0.5; 4], &[0.0, 0.0, 1.0, 0.0]);
+        assert_eq!((kept[0].to_bits(), kept[2].to_bits()), (0.1f32.to_bits(), 300.7f32.to_bits()));
+        assert!(kept[1] > 25.0 && room.holds(&kept) && room.size_of(&kept) <= 0.1);
+        assert!(!room.holds(&[0.1, 0.2, 255.0, 0.3]), "clipping is a change");
+        // A box that the pixel is outside of moves it there.
+        let boxed = of(Some((vec![0.0; 4], vec![255.0, 255.0, 290.0, 255.0])));
+        assert_eq!(Room::new(&boxed, Norm::Linf).region(), None);
+        let boxed = BatchCase { epsilon: Some(0.2), ..boxed };
+        assert_eq!(Room::new(&boxed, Norm::Linf).in_pixels(&[0.0, 0.0, 1.0, 0.0], &[0.0; 4])[2], 255.0);
+    }
+
+    #[test]
+    fn what_was_not_changed_is_the_original_and_a_lost_number_no_success() {
+        let case = case(Some(0.1), None);
+        for norm in [Norm::Linf, Norm::L2] {
+            let room = Room::new(&case, norm);
+            assert_eq!(room.in_pixels(&CLEAN, &CLEAN), case.values);
+            let lost = room.in_pixels(&[f32::NAN, 0.3, 0.5], &CLEAN);
+            assert!(!room.holds(&lost) && room.size_of(&lost).is_nan());
+        }
     }
 }

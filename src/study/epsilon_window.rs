@@ -198,7 +198,7 @@ pub struct WindowSummary {
     pub cases: usize,
     /// Cases without any window.
     pub empty: usize,
-    /// Of the others the smallest ε of the window.
+    /// Of all the smallest ε of the window, infinite where there is none: no measured ε will do.
     pub lower: Option<Spread>,
     /// Of the others the largest ε.
     pub upper: Option<Spread>,
@@ -211,7 +211,7 @@ pub struct WindowSummary {
 /// Summarises windows whose curves were measured at the same ε.
 pub fn summarise(windows: &[EpsilonWindow]) -> WindowSummary {
     let ends: Vec<[f64; 2]> = windows.iter().filter_map(EpsilonWindow::ends).collect();
-    let end = |i: usize| spread(ends.iter().map(|e| e[i]).collect());
+    let lower = windows.iter().map(|w| w.ends().map_or(f64::INFINITY, |e| e[0])).collect();
     let mut all: Vec<f64> = windows.iter().flat_map(|w| w.inside.iter().copied()).collect();
     all.sort_unstable_by(f64::total_cmp);
     let mut best: Option<(f64, usize)> = None;
@@ -223,8 +223,8 @@ pub fn summarise(windows: &[EpsilonWindow]) -> WindowSummary {
     WindowSummary {
         cases: windows.len(),
         empty: windows.len() - ends.len(),
-        lower: end(0),
-        upper: end(1),
+        lower: spread(lower),
+        upper: spread(ends.iter().map(|e| e[1]).collect()),
         suggested: spread(windows.iter().filter_map(|w| w.suggest().epsilon).collect()),
         best,
     }
@@ -237,7 +237,11 @@ fn spread(mut values: Vec<f64>) -> Option<Spread> {
     let at = |share: f64| {
         let place = share * last;
         let (low, high) = (place.floor() as usize, place.ceil() as usize);
-        values[low] + (values[high] - values[low]) * (place - place.floor())
+        match place - place.floor() {
+            // Of an infinite neighbour nothing is taken.
+            0.0 => values[low],
+            share => values[low] * (1.0 - share) + values[high] * share,
+        }
     };
     Some(Spread { median: at(0.5), quartiles: [at(0.25), at(0.75)] })
 }
@@ -339,7 +343,12 @@ mod tests {
         let found = summarise(&[broken_from(1.0), broken_from(2.0), broken_from(4.0), broken_from(8.0)]);
         assert_eq!((found.cases, found.empty), (4, 1));
         let lower = found.lower.unwrap();
-        assert!((lower.median * 255.0 - 2.0).abs() < 1e-9 && (lower.quartiles[1] * 255.0 - 3.0).abs() < 1e-9);
+        assert!((lower.median * 255.0 - 3.0).abs() < 1e-9 && (lower.quartiles[0] * 255.0 - 1.75).abs() < 1e-9);
+        assert_eq!(lower.quartiles[1], f64::INFINITY, "one in four has none");
+        let upper = found.upper.unwrap();
+        assert!((upper.median * 255.0 - 4.0).abs() < 1e-9, "of those that have one");
+        let odd = summarise(&[broken_from(1.0), broken_from(8.0), broken_from(8.0)]).lower.unwrap();
+        assert_eq!((odd.median, odd.quartiles[1]), (f64::INFINITY, f64::INFINITY));
         let (best, cases) = found.best.unwrap();
         assert!((best * 255.0 - 4.0).abs() < 1e-9 && cases == 3);
         assert_eq!(summarise(&[]).lower, None);

@@ -3,7 +3,7 @@
 
 use super::report::epsilon;
 use super::{Adversary, Curve, CurvePoint};
-use crate::attack::{AttackError, Norm, zero_share};
+use crate::attack::{Attack, AttackError, zero_share};
 
 /// A larger share of zeros in a gradient is a sign.
 pub const ZERO_SHARE: f64 = 0.1;
@@ -26,11 +26,12 @@ pub fn zeros_note(share: f64) -> Option<String> {
     })
 }
 
-/// What is said where random signs do more than the attack, at the ε in `at`; `targeted` where what they do is to reach a target.
-pub fn random_note(at: &str, targeted: bool) -> String {
+/// What is said where its control does more than `attack`, at the ε in `at`; `targeted` where what it does is to reach a target.
+pub fn random_note(attack: Attack, at: &str, targeted: bool) -> String {
     let does = if targeted { "reaches more of the target" } else { "does more harm" };
+    let control = attack.control_noise();
     format!(
-        "Random sign noise {does} than the attack at ε = {at}. The gradient is a poor guide there (too large a step, or \
+        "{control} {does} than the attack at ε = {at}. The gradient is a poor guide there (too large a step, or \
          gradient masking): a stronger attack may get farther at a smaller ε."
     )
 }
@@ -68,11 +69,10 @@ pub fn masking_notes(adversary: &Adversary, curve: &Curve) -> Result<Vec<String>
         let control = curve.control.iter().find(|c| (c.epsilon - p.epsilon).abs() < epsilon::SAME);
         control.is_some_and(|c| does_more(c.measure.gain(), p.measure.gain()))
     };
-    // Signs of the L∞ norm of another attack are far longer than it: that they do more is no sign.
-    let comparable = attack.norm() == Some(Norm::Linf);
-    let at = listed(curve.points.iter().filter(|_| comparable).filter(stronger).collect());
+    // The control is as long as what the attack found, in the norm that both are measured in.
+    let at = listed(curve.points.iter().filter(|p| p.epsilon > 0.0).filter(stronger).collect());
     if !at.is_empty() {
-        notes.push(random_note(&at, targeted));
+        notes.push(random_note(attack, &at, targeted));
     }
     if let Some(first) = attack.one_step() {
         let one = Adversary::new(subject.clone(), first)?;

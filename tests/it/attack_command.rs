@@ -92,6 +92,148 @@ fn a_batch_that_fails_leaves_nothing() {
     assert!(!folder.path().join("kept").exists());
 }
 
+/// A table of one case a row, of [`input`] against class 0 everywhere, and what became of it: rows of success and norm, and the
+/// arrays that were kept.
+fn batch(folder: &Path, rows: &[&str], arguments: &[&str]) -> Vec<(bool, f64, Vec<f32>)> {
+    let table = format!("input,label,epsilon,lower,upper\n{}\n", rows.join("\n"));
+    std::fs::write(folder.join("cases.csv"), table).unwrap();
+    let output = program(folder)
+        .args(["attack", "--batch", "cases.csv", "--save", "kept", "--device", "cpu", "--model"])
+        .arg(path("mateuszbuda.pth"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let mut reader = csv::Reader::from_reader(said.as_bytes());
+    let record = |(number, row): (usize, Result<csv::StringRecord, csv::Error>)| {
+        let row = row.unwrap();
+        assert_eq!(row[0], number.to_string());
+        let kept = read_npy(&folder.join(format!("kept/{number}.npy"))).unwrap();
+        assert_eq!(kept.shape, [3, 16, 16]);
+        (&row[1] == "1", row[2].parse().unwrap(), kept.values)
+    };
+    reader.records().enumerate().map(record).collect()
+}
+
+#[test]
+fn a_batch_leaves_pixels_outside_the_bounds_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    input(folder.path());
+    let x = read_npy(&folder.path().join("x.npy")).unwrap().values;
+    let outside = |v: f32| !(0.1..=0.9).contains(&v);
+    let frozen = |i: usize| (0..3).any(|c| outside(x[i % 256 + c * 256]));
+    assert!((0..256).any(&frozen) && (0..256).any(|i| !frozen(i)));
+    for (attack, raw) in [("bim", false), ("bim", true), ("deepfool", false), ("pgd", true)] {
+        let mut arguments = vec!["--attack", attack, "--set", "steps=4", "--bounds", "0.1,0.9"];
+        arguments.extend(raw.then_some("--raw"));
+        arguments.extend(if attack == "pgd" { &["--set", "restarts=2"][..] } else { &[] });
+        // ε is a fraction of the bounds' width, or, of raw numbers, in their unit.
+        let radius = if raw { 0.05 } else { 0.05 * f64::from(0.9f32 - 0.1) };
+        let found = batch(folder.path(), &["x.npy,0,0.05,,", "x.npy,1,0.05,,"], &arguments);
+        assert_eq!(found.len(), 2);
+        for (_, norm, kept) in found {
+            let mut furthest = 0.0f64;
+            for (i, (&a, &b)) in kept.iter().zip(&x).enumerate() {
+                assert!(!frozen(i) || a.to_bits() == b.to_bits(), "{attack}: {b} outside the bounds became {a}");
+                assert!(frozen(i) || !outside(a), "{attack}: {a} is outside the bounds");
+                furthest = furthest.max((f64::from(a) - f64::from(b)).abs());
+            }
+            assert!(furthest <= radius && norm <= 0.05, "{attack}: {furthest} beyond {radius}; norm {norm}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_keeps_to_boxes_and_refuses_odd_ones_before_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    input(folder.path());
+    let x = read_npy(&at("x.npy")).unwrap().values;
+    let side = |by: f32| x.iter().map(|v| (v + by).clamp(0.0, 1.0)).collect::<Vec<f32>>();
+    let (lower, upper) = (side(-0.03), side(0.01));
+    write_npy(&at("l.npy"), &[3, 16, 16], &lower).unwrap();
+    write_npy(&at("u.npy"), &[3, 16, 16], &upper).unwrap();
+    for raw in [&[][..], &["--raw"]] {
+        let found = batch(folder.path(), &["x.npy,1,,l.npy,u.npy", "x.npy,0,0.02,l.npy,u.npy"], raw);
+        for (number, (_, norm, kept)) in found.iter().enumerate() {
+            let inside = |(i, v): (usize, &f32)| {
+                let near = number == 0 || (f64::from(*v) - f64::from(x[i])).abs() <= 0.02;
+                near && (lower[i]..=upper[i]).contains(v)
+            };
+            assert!(kept.iter().enumerate().all(inside), "row {number}");
+            assert!(*norm <= [0.03 + 1e-6, 0.02][number]);
+        }
+    }
+    // The same count, other axes.
+    write_npy(&at("turned.npy"), &[16, 16, 3], &lower).unwrap();
+    write_npy(&at("few.npy"), &[3, 16, 15], &lower[..720]).unwrap();
+    write_npy(&at("nan.npy"), &[3, 16, 16], &[f32::NAN; 768]).unwrap();
+    let refused = |row: &str, arguments: &[&str]| {
+        std::fs::remove_dir_all(at("kept")).ok();
+        // After enough good rows for some to be attacked, if the bad one were not found before.
+        let rows = vec!["x.npy,0,0.1,,"; 33].join("\n");
+        std::fs::write(at("cases.csv"), format!("input,label,epsilon,lower,upper\n{rows}\n{row}\n")).unwrap();
+        let output = program(folder.path())
+            .args(["attack", "--batch", "cases.csv", "--save", "kept", "--device", "cpu", "--model"])
+            .arg(path("mateuszbuda.pth"))
+            .args(arguments)
+            .output();
+        let said = complaint(&output.unwrap());
+        assert!((said.contains("row 33") || arguments.contains(&"--out")) && !at("kept").exists(), "{row}: {said}");
+        said
+    };
+    for (row, cause) in [
+        ("x.npy,0,,turned.npy,u.npy", "turned.npy: has the axes [16, 16, 3]"),
+        ("x.npy,0,,l.npy,few.npy", "few.npy: has the axes"),
+        ("x.npy,0,,nan.npy,u.npy", "nan.npy: 768 of its values are not finite"),
+        ("x.npy,0,,u.npy,l.npy", "is above"),
+        ("nan.npy,0,0.1,,", "nan.npy: 768 of its values"),
+        ("x.npy,0,nan,,", "bad epsilon"),
+        ("x.npy,,0.1,,", "has no label"),
+        ("x.npy,missing.png,0.1,,", "missing.png"),
+    ] {
+        let said = refused(row, &[]);
+        assert!(said.contains(cause), "{row}: {said}");
+    }
+    assert!(refused("x.npy,0,1e39,,", &["--raw"]).contains("too large"));
+    let said = refused("x.npy,0,0.1,,", &["--out", "missing/t.csv"]);
+    assert!(said.contains("missing does not exist"), "{said}");
+}
+
+#[test]
+fn an_array_of_images_has_its_own_pixels_outside_the_bounds_in_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..2 * 3 * 256).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
+    write_npy(&folder.path().join("two.npy"), &[2, 3, 16, 16], &values).unwrap();
+    for attack in [&["pgd", "--set", "restarts=3"][..], &["deepfool"], &["carlini-wagner", "--set", "searches=2"]] {
+        let output = program(folder.path())
+            .args([
+                "attack",
+                "two.npy",
+                "--bounds",
+                "0.1,0.9",
+                "--epsilon",
+                "0.05",
+                "--set",
+                "steps=3",
+                "--out",
+                "a.npy",
+            ])
+            .args(["--device", "cpu", "--model"])
+            .arg(path("mateuszbuda.pth"))
+            .arg("--attack")
+            .args(attack)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{attack:?}: {}", text(&output.stderr));
+        let found = read_npy(&folder.path().join("a.npy")).unwrap().values;
+        let outside = |v: &f32| !(0.1..=0.9).contains(v);
+        let kept = values.iter().zip(&found).filter(|(x, _)| outside(x)).all(|(x, a)| x.to_bits() == a.to_bits());
+        assert!(kept && found != values, "{attack:?}");
+    }
+}
+
 #[test]
 fn channels_that_do_not_fit_are_told_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -261,3 +261,42 @@ fn lists_are_printed() {
     assert_eq!(usage.status.code(), Some(2));
     assert!(text(&usage.stderr).contains("fgsm"));
 }
+
+#[test]
+fn a_sweep_tells_sizes_in_the_unit_of_the_attack() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = sample("membranes.png");
+    let sweep = |arguments: &[&str]| {
+        let mut command = program(folder.path());
+        command.arg("sweep").arg(&image).args(["--device", "cpu", "--out", "out"]).args(arguments);
+        command.output().unwrap()
+    };
+    let said = |arguments: &[&str]| {
+        let output = sweep(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        let report = std::fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+        (text(&output.stdout), report)
+    };
+    let (words, report) = said(&["--attack", "stadv", "--set", "steps=12"]);
+    assert!(words.contains("stAdv") && !words.contains("at ε"), "{words}");
+    assert!(!words.contains("breaks it") || words.contains("by moving pixels by up to"), "{words}");
+    assert!(report.contains("px") && !report.contains("Smallest ε that breaks it"));
+    let (words, _) = said(&["--attack", "deepfool", "--set", "steps=12"]);
+    assert!(
+        words.contains("breaks it with an L2 norm of") && words.contains("random signs of the same L2 norm"),
+        "{words}"
+    );
+    // Of an L2 norm the default grid is that of L∞ times √(number of values), and ε may be above 1.
+    said(&["--attack", "pgd", "--set", "norm=l2,steps=1,step=1"]);
+    let largest = |folder: &Path| {
+        let mut reader = csv::Reader::from_path(folder.join("out/curve.csv")).unwrap();
+        let at = reader.headers().unwrap().iter().position(|c| c == "epsilon").unwrap();
+        reader.records().map(|r| r.unwrap()[at].parse::<f64>().unwrap()).fold(0.0, f64::max)
+    };
+    assert!((largest(folder.path()) - 32.0 / 255.0 * 256.0).abs() < 1e-6, "256² values");
+    said(&["--attack", "pgd", "--set", "norm=l2,steps=1,step=1", "--epsilons", "2,3.5"]);
+    assert_eq!(largest(folder.path()), 3.5);
+    let refused = complaint(&sweep(&["--attack", "pgd", "--set", "norm=l2", "--epsilons", "300"]));
+    assert!(refused.contains("300 is beyond 256"), "{refused}");
+    assert!(complaint(&sweep(&["--attack", "fgsm", "--epsilons", "2"])).contains("outside [0, 1]"));
+}

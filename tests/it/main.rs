@@ -61,6 +61,7 @@ mod saving;
 mod seen;
 mod shaders;
 mod snapshots;
+mod st_adv;
 mod stage;
 mod state_dicts;
 mod study_resume;

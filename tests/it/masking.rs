@@ -92,10 +92,23 @@ fn random_signs_and_one_step_that_do_more_are_told_in_the_direction_of_the_attac
         }
         let told = notes(half_blind(target), "bim", &["steps=4"], &[4.0 / 255.0, 16.0 / 255.0]);
         assert!(told.iter().all(|note| note.contains("exactly zero")), "{told:?}");
-        // Signs as long as ε are far longer than what an L2 norm of ε allows.
+        // Signs as long as ε are far longer than what an L2 norm of ε allows: those of the same L2 norm flip nothing.
         let told = notes(half_blind(target), "pgd", &["norm=l2", "steps=4"], &[0.06]);
         assert!(told.iter().all(|note| !note.contains("Random sign")), "{told:?}");
     }
+}
+
+#[test]
+fn an_attack_in_l2_is_compared_with_random_signs_of_its_l2_norm() {
+    // A random place in the ball and steps that go nowhere. Signs share the norm out evenly, 0.056 a pixel, and flip half of them; of the
+    // ball's places few have so much at a pixel.
+    let lost = ["norm=l2", "steps=2", "step=0.0001"];
+    let random = |notes: Vec<String>| notes.into_iter().filter(|n| n.starts_with("Random sign")).collect::<Vec<_>>();
+    let told = random(notes(half_blind(false), "pgd", &lost, &[0.06, 0.45]));
+    assert!(told.len() == 1 && told[0].starts_with("Random sign noise of the same L2 norm does more harm"), "{told:?}");
+    assert!(told[0].contains("0.45") && !told[0].contains("0.06"), "{told:?}");
+    assert!(random(notes(half_blind(false), "pgd", &["norm=l2", "steps=40"], &[0.06, 0.45])).is_empty());
+    assert!(random(notes(half_blind(false), "deepfool", &[], &[0.1])).is_empty());
 }
 
 fn summary(path: &Path, wish: Wish, attacks: &[(&str, &[&str])], epsilons: Vec<f64>) -> Summary {

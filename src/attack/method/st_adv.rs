@@ -1,7 +1,7 @@
 //! stAdv: pixels are moved, not changed.
 
 use super::adam::Adam;
-use crate::attack::flow::warped;
+use crate::attack::flow::{flow_loss, warped};
 use crate::attack::live::{Live, chosen, kept};
 use crate::attack::objective::{Judgement, gradient_of};
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
@@ -32,20 +32,6 @@ impl StAdv {
     }
 }
 
-/// Σ over pixels and their four neighbours of √(Δu² + Δv² + 1e-8), one number a row, `[rows, 1, 1, 1]`.
-fn roughness(flow: &Tensor<4>) -> Tensor<4> {
-    let [count, _, height, width] = flow.dims();
-    let of = |axis: usize, n: usize| {
-        if n < 2 {
-            return Tensor::zeros([count, 1, 1, 1], &flow.device());
-        }
-        let step = flow.clone().narrow(axis, 1, n - 1) - flow.clone().narrow(axis, 0, n - 1);
-        // Every pair of neighbours is met from both sides.
-        (step.square().sum_dim(1) + 1e-8).sqrt().sum_dims(&[1, 2, 3]) * 2.0
-    };
-    of(2, height) + of(3, width)
-}
-
 impl Method for StAdv {
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
         let [count, _, height, width] = rows.x.dims();
@@ -66,7 +52,7 @@ impl Method for StAdv {
             let logits = here.model.logits(image.clone())?;
             let counted = here.objective.weights().greater_elem(0.0).float();
             let hinge = here.objective.margins(logits.clone())?.clamp_min(0.0) * counted;
-            let rough = roughness(&tracked);
+            let rough = flow_loss(&tracked);
             let loss = hinge.sum_dims(&[1, 2, 3]).sum() + rough.clone().sum() * self.tau;
             let g = gradient_of(&tracked, &loss);
             gradients += 1;
@@ -120,18 +106,5 @@ impl Method for StAdv {
         let best_flow = rows.inside(live.whole(best_flow));
         let adversarial = warped(&rows.x, best_flow.clone());
         Ok(Found { adversarial, gradients, zero_share: zeros, stopped, flow: Some(best_flow), clipped: None })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::tensor::Device;
-
-    #[test]
-    fn a_constant_flow_is_smooth() {
-        let values = [vec![0.3; 20], vec![-2.0; 20]].concat();
-        let flow = Tensor::from_data(TensorData::new(values, [1, 2, 4, 5]), &Device::flex());
-        assert!((to_host(roughness(&flow)).unwrap()[0] - 62.0 * 1e-4).abs() < 1e-6, "31 pairs, twice");
     }
 }

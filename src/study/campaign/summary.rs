@@ -77,8 +77,11 @@ pub struct Least {
     pub parameters: String,
     /// The model.
     pub model: String,
-    /// First quartile, median and third quartile over the images that are broken at some ε (nearest rank).
+    /// First quartile, median and third quartile (nearest rank) over the images whose clean image passes. One that is broken at none
+    /// counts as broken beyond all: a quartile among those is infinite. None without images.
     pub quartiles: Option<[f64; 3]>,
+    /// The largest ε that was measured; none where the attack finds its own.
+    pub largest: Option<f64>,
     /// Images that are broken at some ε.
     pub broken: usize,
     /// Images that are broken at none although their clean image passes.
@@ -223,13 +226,16 @@ fn least(rows: &[&Row]) -> Least {
         }
     }
     found.sort_by(f64::total_cmp);
-    let quantile = |q: f64| found[((q * found.len() as f64).ceil() as usize).clamp(1, found.len()) - 1];
+    let all = found.len() + never;
+    let rank = |q: f64| ((q * all as f64).ceil() as usize).clamp(1, all.max(1)) - 1;
+    let quantile = |q: f64| found.get(rank(q)).copied().unwrap_or(f64::INFINITY);
     Least {
         data: text("data"),
         attack: text("attack"),
         parameters: text("parameters"),
         model: text("made_on"),
-        quartiles: (!found.is_empty()).then(|| [0.25, 0.5, 0.75].map(quantile)),
+        quartiles: (all > 0).then(|| [0.25, 0.5, 0.75].map(quantile)),
+        largest: rows.iter().filter_map(|row| row.number("epsilon")).reduce(f64::max),
         broken: found.len(),
         never,
     }
@@ -277,17 +283,17 @@ fn masking(cells: &[Cell]) -> Vec<String> {
             .filter(|c| c.is_beside(cell) && (&c.attack, &c.parameters) == (&cell.attack, &cell.parameters))
             .collect();
         let at = |worse: &dyn Fn(&Cell) -> bool| {
-            let list = same.iter().filter(|c| worse(c)).filter_map(|c| c.epsilon).map(epsilon::short);
+            let list =
+                same.iter().filter(|c| worse(c)).map(|c| c.epsilon.map_or("as found".to_owned(), epsilon::short));
             list.collect::<Vec<_>>().join(", ")
         };
         let mut say = |note: String| notes.push(format!("{who}: {note}"));
         if let Some(note) = cell.zero_share.and_then(zeros_note) {
             say(note);
         }
-        // Signs of the L∞ norm of another attack are far longer than it: that they do more is no sign.
-        let random = at(&|c| c.epsilon.is_some() && c.norm == "linf" && does_more(c.control_gain(), c.gain()));
+        let random = at(&|c| does_more(c.control_gain(), c.gain()));
         if !random.is_empty() {
-            say(random_note(&random, targeted));
+            say(random_note(method, &random, targeted));
         }
         // Its one step is that of its own norm and clip, wherever the campaign has that too.
         let Some(one) = method.one_step().filter(|one| *one != method) else { continue };
@@ -333,4 +339,38 @@ pub fn summary_csv(summary: &Summary) -> String {
         text += &(row.join(",") + "\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::{KEY, RowKey, columns};
+    use super::*;
+
+    #[test]
+    fn images_that_nothing_breaks_count_beyond_every_measured_epsilon() {
+        let row = |image: &str, level: f64, broken: bool| {
+            let cells = [
+                ("image", image.to_owned()),
+                ("epsilon", (level / 255.0).to_string()),
+                ("clean_passes", "1".to_owned()),
+                ("broken", u8::from(broken).to_string()),
+            ];
+            let of =
+                |column: &&str| cells.iter().find(|(name, _)| name == column).map_or_else(String::new, |c| c.1.clone());
+            let all: Vec<String> = columns().iter().map(of).collect();
+            Row { key: RowKey(all[..KEY.len()].to_vec()), found: all[KEY.len()..].to_vec() }
+        };
+        // Broken from 1 on; at 2 and again not at 4; never, three times.
+        let mut rows = Vec::new();
+        let cases: [(&str, &[f64]); 5] = [("a", &[1.0, 2.0, 4.0]), ("b", &[2.0]), ("c", &[]), ("d", &[]), ("e", &[])];
+        for (image, at) in cases {
+            rows.extend([1.0, 2.0, 4.0].map(|level| row(image, level, at.contains(&level))));
+        }
+        let found = least(&rows.iter().collect::<Vec<_>>());
+        assert_eq!((found.broken, found.never, found.largest), (2, 3, Some(4.0 / 255.0)));
+        assert_eq!(found.quartiles, Some([2.0 / 255.0, f64::INFINITY, f64::INFINITY]));
+        let most = least(&rows[..9].iter().collect::<Vec<_>>());
+        assert_eq!(most.quartiles, Some([1.0 / 255.0, 2.0 / 255.0, f64::INFINITY]));
+        assert_eq!(least(&[]).quartiles, None);
+    }
 }

@@ -147,6 +147,15 @@ pub fn windows_csv(sets: &[SetWindows]) -> String {
     text
 }
 
+/// The smallest ε that breaks unseen: beyond all that were measured where none does.
+pub(super) fn reach(epsilon: f64, set: &SetWindows) -> String {
+    match set.along.last() {
+        _ if epsilon.is_finite() => epsilon::short(epsilon),
+        Some(largest) => format!("> {}", epsilon::short(largest.epsilon)),
+        None => "none".to_owned(),
+    }
+}
+
 /// One line on a data set.
 pub fn window_words(set: &SetWindows) -> String {
     let found = &set.summary;
@@ -158,14 +167,14 @@ pub fn window_words(set: &SetWindows) -> String {
         return head + "none has an ε that breaks the model and is not seen";
     };
     let spread = |s: crate::study::Spread| {
-        let [first, third] = s.quartiles.map(epsilon::short);
-        format!("{} (quartiles {first} to {third})", epsilon::short(s.median))
+        let [first, third] = s.quartiles.map(|q| reach(q, set));
+        format!("{} (quartiles {first} to {third})", reach(s.median, set))
     };
     let best = found
         .best
         .map_or(String::new(), |(at, cases)| format!("; in the most windows, {cases}: ε = {}", epsilon::both(at)));
     format!(
-        "{head}{} have none ({:.0} %); the others’ from ε = {} to {}, medians; suggested {}{best}",
+        "{head}{} have none ({:.0} %); it begins at ε = {}, median of all, and ends at {}, of those that have one; suggested {}{best}",
         found.empty,
         100.0 * found.empty as f64 / found.cases.max(1) as f64,
         spread(lower),
@@ -246,7 +255,8 @@ mod tests {
         assert_eq!(set.windows[1].window.both.len(), 2, "a union, not one interval");
         assert_eq!(set.windows[3].window.unknown, 4);
         let median = |s: Option<crate::study::Spread>| (s.unwrap().median * 255.0 * 10.0).round() / 10.0;
-        assert_eq!([median(set.summary.lower), median(set.summary.upper)], [1.5, 4.0]);
+        assert_eq!([median(set.summary.lower), median(set.summary.upper)], [f64::INFINITY, 4.0]);
+        assert!((set.summary.lower.unwrap().quartiles[0] * 255.0 - 1.75).abs() < 1e-9, "1, 2, none, none");
         assert_eq!(set.summary.best.map(|(e, n)| (levels(e), n)), Some((4, 2)));
         let at: Vec<[f64; 5]> =
             set.along.iter().map(|s| [(s.epsilon * 255.0).round(), s.broken, s.unseen, s.both, s.control]).collect();
@@ -254,9 +264,14 @@ mod tests {
         assert_eq!(at[2], [4.0, 0.75, 0.75, 0.5, 0.0]);
         assert_eq!(at[3], [16.0, 0.75, 0.0, 0.0, 1.0]);
         let words = window_words(set);
-        for said in
-            ["4 images that pass (1 more fail", "2 have none (50 %)", "1.5/255", "in the most windows, 2", "4/255"]
-        {
+        for said in [
+            "4 images that pass (1 more fail",
+            "2 have none (50 %)",
+            "> 16/255",
+            "1.75/255",
+            "in the most windows, 2",
+            "4/255",
+        ] {
             assert!(words.contains(said), "{said}: {words}");
         }
         let table = windows_csv(&found);

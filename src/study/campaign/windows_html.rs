@@ -1,6 +1,6 @@
 //! The ε windows of a data set in the report.
 
-use super::windows::{SetWindows, window_words};
+use super::windows::{SetWindows, reach, window_words};
 use crate::study::report::{campaign_chart, epsilon};
 use crate::study::{Limit, Spread};
 use maud::{Markup, html};
@@ -25,9 +25,9 @@ pub(super) fn section(sets: &[SetWindows], limit: Limit) -> Markup {
 }
 
 fn overview(sets: &[SetWindows]) -> Markup {
-    let spread = |s: Option<Spread>| match s {
+    let spread = |set: &SetWindows, s: Option<Spread>| match s {
         Some(Spread { median, quartiles: [first, third] }) => {
-            format!("{} ({} to {})", epsilon::short(median), epsilon::short(first), epsilon::short(third))
+            format!("{} ({} to {})", reach(median, set), reach(first, set), reach(third, set))
         }
         None => "–".to_owned(),
     };
@@ -42,13 +42,13 @@ fn overview(sets: &[SetWindows]) -> Markup {
                     @let found = &set.summary;
                     tr {
                         td.word { (set.data) } td.word { (crate::attack::find(&set.attack).map_or(set.attack.as_str(), |e| e.title)) } td.word { (set.model) }
-                        td { (found.cases) } td { (found.empty) } td { (spread(found.lower)) } td { (spread(found.upper)) } td { (spread(found.suggested)) }
+                        td { (found.cases) } td { (found.empty) } td { (spread(set, found.lower)) } td { (spread(set, found.upper)) } td { (spread(set, found.suggested)) }
                         td { (found.best.map_or("–".to_owned(), |(at, cases)| format!("{} ({cases})", epsilon::short(at)))) }
                     }
                 }
             }
         } }
-        p.caption { "Medians with first and third quartile, over the images (times seeds) that pass and have a window. Of measured ε only: a window is a union of intervals, its ends are its smallest and its largest ε. Broken: the attack breaks the model and random signs of the same size do not." }
+        p.caption { "Medians with first and third quartile, over the images (times seeds) that pass: of the lower end over all of them, where one without a window counts as beyond every measured ε; of the upper end and the suggestion over those that have a window. Of measured ε only: a window is a union of intervals, its ends are its smallest and its largest ε. Broken: the attack breaks the model and random signs of the same size do not." }
     }
 }
 

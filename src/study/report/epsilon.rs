@@ -29,14 +29,22 @@ fn error(text: &str, cause: impl Into<String>) -> EpsilonError {
 /// If a part is not a number in [0, 1], a range is empty or has no step, or the list has more than
 /// [`MOST_EPSILONS`] values.
 pub fn parse_list(text: &str) -> Result<Vec<f64>, EpsilonError> {
+    parse_list_up_to(text, 1.0)
+}
+
+/// [`parse_list`] of numbers up to `largest`: an L2 norm may be larger than 1.
+///
+/// # Errors
+/// As there.
+pub fn parse_list_up_to(text: &str, largest: f64) -> Result<Vec<f64>, EpsilonError> {
     if text.trim().is_empty() {
         return Err(error(text, "the list is empty. Give values such as 0,1/255,0.1 or a range such as 0..0.9:0.1"));
     }
     let mut all = Vec::new();
     for item in text.split(',').map(str::trim) {
         match item.split_once("..") {
-            Some((start, rest)) => range(item, start, rest, &mut all)?,
-            None => all.push(number(item)?),
+            Some((start, rest)) => range(item, start, rest, largest, &mut all)?,
+            None => all.push(number_up_to(item, largest)?),
         }
         if all.len() > MOST_EPSILONS {
             return Err(error(text, format!("the list has more than {MOST_EPSILONS} values. Take a larger step")));
@@ -52,6 +60,10 @@ pub fn parse_list(text: &str) -> Result<Vec<f64>, EpsilonError> {
 /// # Errors
 /// If it is not one.
 pub fn number(text: &str) -> Result<f64, EpsilonError> {
+    number_up_to(text, 1.0)
+}
+
+fn number_up_to(text: &str, largest: f64) -> Result<f64, EpsilonError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(error(text, "a value is missing"));
@@ -66,7 +78,10 @@ pub fn number(text: &str) -> Result<f64, EpsilonError> {
         }
         None => decimal(text, text)?,
     };
-    if !(0.0..=1.0).contains(&value) {
+    if largest.is_infinite() && value < 0.0 {
+        return Err(error(text, "it is below 0. ε is an L2 norm, as a fraction of the bounds' width"));
+    }
+    if !(0.0..=largest).contains(&value) {
         return Err(error(
             text,
             "it is outside [0, 1]. ε is a fraction of the bounds' width: write four grey levels of 8 bits as 4/255",
@@ -82,11 +97,11 @@ fn decimal(whole: &str, text: &str) -> Result<f64, EpsilonError> {
     }
 }
 
-fn range(item: &str, start: &str, rest: &str, all: &mut Vec<f64>) -> Result<(), EpsilonError> {
+fn range(item: &str, start: &str, rest: &str, largest: f64, all: &mut Vec<f64>) -> Result<(), EpsilonError> {
     let Some((end, step)) = rest.split_once(':') else {
         return Err(error(item, "a range needs a step, as in 0..0.9:0.1"));
     };
-    let (start, end, step) = (number(start)?, number(end)?, number(step)?);
+    let (start, end, step) = (number_up_to(start, largest)?, number_up_to(end, largest)?, number_up_to(step, largest)?);
     if step <= 0.0 {
         return Err(error(item, "the step of a range must be above 0"));
     }
@@ -148,7 +163,8 @@ pub fn levels(epsilon: f64) -> String {
 
 /// Whether ε is a round fraction (at most four decimals), and thus was probably meant as one.
 fn is_round_fraction(epsilon: f64) -> bool {
-    (epsilon * 1e4 - (epsilon * 1e4).round()).abs() < 1e-6
+    // Above 1, which is an L2 norm, nobody thinks of grey levels.
+    epsilon > 1.0 || (epsilon * 1e4 - (epsilon * 1e4).round()).abs() < 1e-6
 }
 
 /// ε in the unit in which it was probably meant: `4/255`, but `0.1`; `0` for zero.
@@ -160,6 +176,7 @@ pub fn short(epsilon: f64) -> String {
 pub fn both(epsilon: f64) -> String {
     match epsilon {
         0.0 => "0".to_owned(),
+        e if e > 1.0 => fraction(e),
         _ if is_round_fraction(epsilon) => format!("{} ({})", fraction(epsilon), levels(epsilon)),
         _ => format!("{} ({})", levels(epsilon), fraction(epsilon)),
     }
@@ -172,6 +189,7 @@ mod tests {
     #[test]
     fn written_for_people() {
         assert_eq!(both(4.0 / 255.0), "4/255 (0.0157)");
+        assert_eq!((short(4.0157), both(512.0)), ("4.02".to_owned(), "512".to_owned()));
         assert_eq!(both(0.1), "0.1 (25.5/255)");
         assert_eq!(both(0.25 / 255.0), "0.25/255 (0.00098)");
         assert_eq!(levels(0.0118), "3.01/255");
@@ -187,6 +205,8 @@ mod tests {
         let levels = parse_list("1/255..8/255:1/255").unwrap();
         assert_eq!(levels, (1..=8).map(|k| f64::from(k) / 255.0).collect::<Vec<_>>());
         assert_eq!(parse_list("0.5..0.5:0.1").unwrap(), [0.5]);
+        assert_eq!(parse_list_up_to("0,2,512/255", f64::INFINITY).unwrap(), [0.0, 2.0, 512.0 / 255.0]);
+        assert!(parse_list_up_to("-1", f64::INFINITY).unwrap_err().to_string().contains("below 0"));
         assert_eq!(parse_list("0..1:0.3").unwrap(), [0.0, 0.3, 0.6, 0.9]);
     }
 }

@@ -246,6 +246,22 @@ pub(super) fn found_axis(curve: &Curve) -> Option<String> {
     Some(format!("L∞ of what {} found{moved},", entry.title))
 }
 
+/// How large the perturbation of `curve` at `epsilon` is, as a sentence goes on: `at ε = 4/255`, or of an attack that finds its own
+/// what it found. `write` writes ε.
+pub fn size_words(curve: &Curve, epsilon: f64, write: impl Fn(f64) -> String) -> String {
+    let point = curve.points.iter().find(|p| p.epsilon == epsilon).filter(|_| finds(curve));
+    match point.map(|p| (p.measure.displacement, p.measure.distortion)) {
+        Some((Some(pixels), _)) => format!("by moving pixels by up to {pixels:.2} px"),
+        Some((None, found)) => format!("with an L2 norm of {:.3} (L∞ {})", found.l2, write(found.linf)),
+        None => format!("at ε = {}", write(epsilon)),
+    }
+}
+
+/// Whether the attack of `curve` finds its own ε.
+pub fn finds(curve: &Curve) -> bool {
+    attack::find(&curve.attack).is_some_and(|entry| entry.epsilon == EpsilonMeaning::Found)
+}
+
 /// One of the two plots.
 struct Plot<'a> {
     scale: EpsilonScale,

@@ -162,13 +162,16 @@ impl HtmlReport<'_> {
     fn headline(&self, intervals: &[BrokenInterval]) -> String {
         let name = self.name();
         match intervals.first() {
-            Some(first) => format!("{name} breaks {} at ε = {}", self.model, epsilon::short(first.first)),
+            Some(first) => {
+                format!("{name} breaks {} {}", self.model, figure::size_words(self.curve, first.first, epsilon::short))
+            }
             None if self.criterion.clean_fails(&self.curve.clean) => {
                 format!("{} fails on this image before any attack", self.model)
             }
             None if self.any(Verdict::NoiseToo) => {
-                format!("Where {name} breaks {}, random sign noise breaks it too", self.model)
+                format!("Where {name} breaks {}, {} break it too", self.model, self.control)
             }
+            None if figure::finds(self.curve) => format!("What {name} found does not break {}", self.model),
             None => format!("{name} does not break {} at any measured ε", self.model),
         }
     }
@@ -198,6 +201,9 @@ impl HtmlReport<'_> {
             text += &format!("; {} leave {:.3}", self.control, control.overlap.dice);
         }
         text += ". ";
+        if figure::finds(self.curve) {
+            return text;
+        }
         let spans: Vec<String> = intervals.iter().map(describe).collect();
         text + &format!("Broken at {}.", spans.join(", and "))
     }
@@ -221,16 +227,21 @@ impl HtmlReport<'_> {
         html! {
             section.tiles aria-label="Summary" {
                 @match first {
+                    Some(finding) if figure::finds(self.curve) => (tile("What breaks it", &match finding.measure.displacement {
+                        Some(pixels) => format!("{pixels:.2} px"),
+                        None => format!("L2 {:.3}", finding.measure.distortion.l2),
+                    }, &format!("found by {}; L∞ {}", self.name(), epsilon::both(finding.epsilon)))),
                     Some(finding) => (tile("Smallest ε that breaks it", &epsilon::short(finding.epsilon),
                         &format!("{}, smallest measured", epsilon::both(finding.epsilon)))),
+                    None if figure::finds(self.curve) => (tile("What breaks it", "nothing", &format!("that {} found", self.name()))),
                     None => (tile("Smallest ε that breaks it", "none", &format!("of {} measured", self.findings.len()))),
                 }
                 @if let Some(finding) = shown {
-                    @let at = format!("at ε = {}", epsilon::short(finding.epsilon));
+                    @let at = figure::size_words(self.curve, finding.epsilon, epsilon::short);
                     @let name = clean.score_name();
                     (tile(name, &format!("{:.3} → {:.3}", clean.score(), finding.measure.score()), &at))
                     @if let Some(control) = finding.control {
-                        (tile(&format!("{name} under random sign"), &format!("{:.3}", control.score()), &at))
+                        (tile(&format!("{name} under the control"), &format!("{:.3}", control.score()), &at))
                     }
                     @if let Some(saved) = &finding.saved {
                         @let (word, detail) = survival(saved);

@@ -5,7 +5,7 @@ use super::class_panel;
 use super::criterion::{BrokenInterval, Verdict};
 use super::html::{Finding, HtmlReport};
 use super::parts::{badge, describe, three, view};
-use super::{epsilon, raster};
+use super::{epsilon, figure, raster};
 use crate::study::{Decision, SeenMetric};
 use maud::{Markup, html};
 
@@ -38,8 +38,8 @@ impl HtmlReport<'_> {
         match flip.and_then(|f| Some((f, f.measure.decision?))) {
             Some((finding, decision)) => {
                 text += &format!(
-                    "; the decision first flips at ε = {}, to {}",
-                    epsilon::short(finding.epsilon),
+                    "; the decision first flips {}, to {}",
+                    figure::size_words(self.curve, finding.epsilon, epsilon::short),
                     self.chosen(&decision)
                 );
                 if let Some(control) = finding.control.and_then(|c| c.decision) {
@@ -47,10 +47,15 @@ impl HtmlReport<'_> {
                 }
                 text += ". ";
             }
+            None if figure::finds(self.curve) => text += ", and what was found does not flip the decision. ",
             None => text += ", and the decision flips at none of the measured ε. ",
         }
         let spans: Vec<String> = intervals.iter().map(describe).collect();
-        if spans.is_empty() { text } else { text + &format!("Broken at {}.", spans.join(", and ")) }
+        if spans.is_empty() || figure::finds(self.curve) {
+            text
+        } else {
+            text + &format!("Broken at {}.", spans.join(", and "))
+        }
     }
 
     fn bars<'a>(&'a self, finding: &'a Finding) -> Option<Bars<'a>> {

@@ -31,7 +31,7 @@ pub use class_panel::class_panel;
 pub use comparison::{ComparisonTable, comparison_csv, write_comparison_csv};
 pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdict, verdicts};
 pub use error::ReportError;
-pub use figure::{Figure, write_figure};
+pub use figure::{Figure, finds, size_words, write_figure};
 pub use folder::{ReportFolder, Settings, build_report, check_writable};
 pub use html::{Finding, HtmlReport, Picture};
 pub use look::{PanelLook, class_values};
