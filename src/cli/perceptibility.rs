@@ -1,9 +1,36 @@
 //! Arguments on what is seen: how the image is shown, which metrics compare it, and from where on it counts as seen.
 
 use super::options::parse_bounds;
-use crate::data::Bounds;
-use crate::study::report::{Criterion, epsilon};
+use crate::attack::Attack;
+use crate::data::{Bounds, Case};
+use crate::observer::{Measured, read_thresholds};
+use crate::study::report::{Criterion, Observed, epsilon};
 use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan, SeenWanted};
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// What is not seen, as typed.
+#[derive(Clone, Debug, PartialEq)]
+enum Unseen {
+    /// Up to a limit.
+    Limit(Limit),
+    /// Below the thresholds of a file.
+    File(PathBuf),
+}
+
+impl FromStr for Unseen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(limit) => Ok(Self::Limit(limit)),
+            Err(_) if Path::new(text).is_file() => Ok(Self::File(text.into())),
+            Err(_) if text.ends_with(".csv") => Err(format!("{text}: there is no such file")),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 /// What is seen.
 #[derive(Clone, Debug, clap::Args)]
@@ -11,9 +38,10 @@ use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan, SeenWanted
 pub(super) struct SeenOptions {
     /// Up to where a perturbation is not seen, to find the ε that break the model unseen (of several images: of each, with
     /// median and quartiles over all): a metric with its limit (ssim:0.98,
-    /// flip:0.05, butteraugli:1) or an observer's threshold (epsilon:4/255), as `epsiloscope observer fit` finds it.
-    #[arg(long, value_name = "METRIC:LIMIT")]
-    unseen: Option<Limit>,
+    /// flip:0.05, butteraugli:1), an ε (epsilon:4/255), or the thresholds of observers: thresholds.csv as `epsiloscope observer fit --out`
+    /// writes it, or a table of trials. Of several observers the one who sees most counts.
+    #[arg(long, value_name = "METRIC:LIMIT|FILE")]
+    unseen: Option<Unseen>,
     /// Metrics to measure beside PSNR and SSIM: gmsd, haarpsi, ms-ssim, vif, flip, butteraugli.
     #[arg(long, value_name = "METRIC,…", value_delimiter = ',')]
     metrics: Vec<SeenMetric>,
@@ -60,7 +88,82 @@ impl SeenOptions {
 
     /// Up to where nothing is seen, if that was said.
     pub fn limit(&self) -> Option<Limit> {
-        self.unseen
+        match self.unseen {
+            Some(Unseen::Limit(limit)) => Some(limit),
+            _ => None,
+        }
+    }
+
+    /// The thresholds of the file that was given for what is not seen, those of `case` under `attack` with what differs; the lowest
+    /// first.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds no threshold of this attack that was reached.
+    pub fn observed(&self, case: &Case, model: &str, attack: Attack) -> anyhow::Result<Vec<Observed>> {
+        let Some(Unseen::File(path)) = &self.unseen else { return Ok(Vec::new()) };
+        let all = read_thresholds(path)?;
+        let mut reached: Vec<&Measured> = all.iter().filter(|t| t.is_reached() && t.attack == attack.name()).collect();
+        anyhow::ensure!(
+            !reached.is_empty(),
+            "{}: holds no threshold of {} that was reached, but of {}",
+            path.display(),
+            attack.name(),
+            distinct(all.iter().map(|t| t.attack.as_str()))
+        );
+        let of_image = |t: &&Measured| t.image == case.name;
+        if reached.iter().any(|t| of_image(&t)) {
+            reached.retain(of_image);
+        }
+        anyhow::ensure!(
+            reached.iter().all(|t| t.image == reached[0].image),
+            "{}: holds thresholds of several images, none of which is {}: {}",
+            path.display(),
+            case.name,
+            distinct(reached.iter().map(|t| t.image.as_str()))
+        );
+        let wanted = self.wanted_of(Vec::new()).plan(case.bounds).presentation;
+        let differs = |t: &Measured| -> Vec<String> {
+            let told = |column: &str, now: &str| t.setting.get(column).is_none_or(|then| then == now);
+            let near = |column: &str, now: f32| {
+                t.setting.number(column).is_none_or(|then| (then - f64::from(now)).abs() < 1e-3)
+            };
+            let same = [
+                ("image", t.image == case.name),
+                ("slice", told("slice", &case.provenance.slice.to_string())),
+                ("model", told("model", model)),
+                ("parameters of the attack", told("parameters", &attack.summary())),
+                ("window", near("window_lower", wanted.window.lower) && near("window_upper", wanted.window.upper)),
+                ("inversion", told("inverted", &wanted.inverted.to_string())),
+                ("bit depth", told("bit_depth", &wanted.bits.to_string())),
+            ];
+            same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name.to_owned()).collect()
+        };
+        // Those of the same setting first, of these the lowest.
+        let mut found: Vec<(&Measured, Vec<String>)> = reached.iter().map(|t| (*t, differs(t))).collect();
+        found
+            .sort_by(|a, b| (a.1.len(), a.0.epsilon).partial_cmp(&(b.1.len(), b.0.epsilon)).unwrap_or(Ordering::Equal));
+        let observed = |(t, differs): (&Measured, Vec<String>)| Observed {
+            line: t.line(),
+            what: [t.image.clone(), t.attack.clone(), t.task.name().to_owned()],
+            trials: t.trials,
+            setting: t.setting.facts().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            differs,
+        };
+        Ok(found.into_iter().map(observed).collect())
+    }
+
+    /// Refuses a file of thresholds where there are several images or attacks: each has its own.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn refuse_file(&self) -> anyhow::Result<()> {
+        match &self.unseen {
+            Some(Unseen::File(path)) => anyhow::bail!(
+                "--unseen {}: a threshold holds for one image and attack; sweep them one by one, or give one ε for all (--unseen epsilon:4/255)",
+                path.display()
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// What is to be measured of images with any bounds.
@@ -74,7 +177,7 @@ impl SeenOptions {
         let distance = (1.0..=1000.0).contains(&self.pixels_per_degree);
         anyhow::ensure!(distance, "--pixels-per-degree: {} is not from 1 to 1000", self.pixels_per_degree);
         let mut metrics = SeenMetric::ALWAYS.to_vec();
-        let limit = match self.unseen {
+        let limit = match self.limit() {
             Some(Limit::Metric { metric, .. }) => Some(metric),
             _ => None,
         };
@@ -89,9 +192,10 @@ impl SeenOptions {
     /// The options that were given, with their values.
     pub fn words(&self) -> Vec<(&'static str, Option<String>)> {
         let metrics: Vec<&str> = self.metrics.iter().map(|m| m.name()).collect();
-        let unseen = self.unseen.map(|limit| match limit {
-            Limit::Metric { metric, value } => format!("{}:{value}", metric.name()),
-            Limit::Threshold { epsilon, .. } => format!("epsilon:{epsilon}"),
+        let unseen = self.unseen.as_ref().map(|unseen| match unseen {
+            Unseen::Limit(Limit::Metric { metric, value }) => format!("{}:{value}", metric.name()),
+            Unseen::Limit(Limit::Threshold { epsilon, .. }) => format!("epsilon:{epsilon}"),
+            Unseen::File(path) => path.display().to_string(),
         });
         let default = Self::default();
         vec![
@@ -123,9 +227,10 @@ impl SeenOptions {
         self.wanted_of(Vec::new()).shown()
     }
 
-    /// The ε window in words, if it was asked for.
-    pub fn window(&self, curve: &Curve, criterion: Criterion) -> Option<String> {
-        let window = EpsilonWindow::new(curve, criterion, self.unseen?);
+    /// The ε window in words, if it was asked for; `observed` are the thresholds of the file.
+    pub fn window(&self, curve: &Curve, criterion: Criterion, observed: &[Observed]) -> Option<String> {
+        let measured = |o: &Observed| Limit::Threshold { epsilon: o.line.epsilon, interval: o.line.interval };
+        let window = EpsilonWindow::new(curve, criterion, self.limit().or(observed.first().map(measured))?);
         let ends = window.ends().map(|[first, last]| {
             format!("Breaks the model unseen from ε = {} to {}. ", epsilon::both(first), epsilon::both(last))
         });
@@ -135,4 +240,12 @@ impl SeenOptions {
             None => explanation,
         })
     }
+}
+
+/// Each name once.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut all: Vec<&str> = names.collect();
+    all.sort_unstable();
+    all.dedup();
+    all.join(", ")
 }

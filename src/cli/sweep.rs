@@ -257,6 +257,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
 
     let seen = options.seen.plan(subject.case.bounds)?;
     let criterion = criterion(options.broken_below, subject.model.card().task, subject.target.is_some())?;
+    let observed = options.seen.observed(&subject.case, &subject.model.card().name, method)?;
     let plan = SweepPlan { control_seed: options.seed(), seen, ..SweepPlan::exactly(epsilons) };
     let mut progress = Progress::new("measured");
     method.check_reference(subject.reference_kind)?;
@@ -264,9 +265,9 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let curve = sweep(adversary.clone(), &plan, |done, total| progress.step(done, total))?;
     let mut progress = Progress::new("drawn");
     let provenance = provenance(options, method, &subject, &label, &backend.info.description);
-    let window = options.seen.window(&curve, criterion);
+    let window = options.seen.window(&curve, criterion, &observed);
     let notes = label.notes().into_iter().chain(window.clone()).collect();
-    let settings = Settings { criterion, provenance, notes };
+    let settings = Settings { criterion, provenance, observed, notes };
     let report = build_report(&adversary, &curve, settings, |done, total| progress.step(done, total))?;
     report.write(&options.out)?;
     let reference = match (&label.map, label.guessed) {

@@ -78,6 +78,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let targeted = wish != crate::study::campaign::Wish::Untargeted;
     let criterion = criterion(options.broken_below, card.task, targeted)?;
     // Before anything is attacked: whether it can be measured.
+    options.seen.refuse_file()?;
     let wanted = options.seen.wanted()?;
     let plan = CampaignPlan {
         sets,

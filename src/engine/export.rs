@@ -44,14 +44,14 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             write_curve_csv(curve(shown)?, path).map_err(text)?;
             (path, None)
         }
-        Export::CurveFigure(path) => {
+        Export::CurveFigure(path, threshold) => {
             let subject = shown.subject;
             let confined = match &subject.region {
                 Some(region) => format!(", confined to a {}", region.describe()),
                 None => String::new(),
             };
             let subtitle = format!("{} on {}{confined}", subject.model.card().name, name(&subject.case));
-            write_figure(curve(shown)?, &subtitle, path).map_err(text)?;
+            write_figure(curve(shown)?, &subtitle, threshold.clone(), path).map_err(text)?;
             (path, None)
         }
         Export::ComparisonCsv(path, table) => {

@@ -9,6 +9,7 @@ use super::{
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail, Unit};
 use crate::model::{self, ModelCard, Tiles};
+use crate::study::report::ThresholdLine;
 use crate::study::report::{ComparisonTable, Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SeenPlan, SweepPlan};
 use std::path::{Path, PathBuf};
@@ -177,7 +178,7 @@ pub enum Export {
     /// The present curve with its control (CSV, columns as `epsiloscope sweep`).
     CurveCsv(PathBuf),
     /// The present curve as a figure (SVG, or PNG by the file's ending).
-    CurveFigure(PathBuf),
+    CurveFigure(PathBuf, Option<ThresholdLine>),
     /// Several attacks over one grid of ε, with their parameters (CSV).
     ComparisonCsv(PathBuf, Arc<ComparisonTable>),
     /// All views at the present ε, labelled, side by side, as one PNG.
@@ -192,7 +193,7 @@ impl Export {
             | Self::AdversarialVolume(path)
             | Self::PredictedMask(path)
             | Self::CurveCsv(path)
-            | Self::CurveFigure(path)
+            | Self::CurveFigure(path, _)
             | Self::ComparisonCsv(path, _)
             | Self::Views(path) => path,
         }

@@ -4,10 +4,12 @@ use super::{Event, Outbox, Plane, Problem, host_plane, panic_text};
 use crate::attack::Attack;
 use crate::data::write_bytes_atomic;
 use crate::observer::{
-    Answer, Answered, Block, Display, Header, Next, Plan, Presented, Session, Stimuli, Thresholds, export_csv, rows_of,
-    thresholds,
+    Answer, Answered, Block, Display, Header, Measured, Next, Plan, Presented, Session, Stimuli, Thresholds,
+    export_csv, read_thresholds, rows_of, thresholds,
 };
 use crate::study::{Adversary, Subject};
+use crate::tensor;
+use crate::view::Presentation;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ pub enum ReaderRequest {
     Close,
     /// Tell the sessions of a folder.
     List(PathBuf),
+    /// Read thresholds from a table of them, or of trials, which are fitted.
+    Thresholds(PathBuf),
     /// Write the trials of all sessions of a folder as one table.
     Export {
         /// Where the sessions are.
@@ -113,6 +117,15 @@ pub enum ReaderEvent {
     Session(Box<SessionView>),
     /// The sessions of a folder, the newest first.
     Listed(Vec<SessionEntry>),
+    /// The thresholds of a file that were reached, and how many were not.
+    Thresholds {
+        /// Where they are from.
+        path: PathBuf,
+        /// Those that were reached.
+        found: Vec<Measured>,
+        /// How many were not.
+        unreached: usize,
+    },
     /// The table was written.
     Exported(PathBuf),
     /// It failed; the session is as it was.
@@ -189,6 +202,12 @@ fn serve(request: ReaderRequest, open: &mut Option<(Session, PathBuf)>) -> Resul
         ReaderRequest::Close => {
             *open = None;
             return Ok(None);
+        }
+        ReaderRequest::Thresholds(path) => {
+            let all = read_thresholds(&path).map_err(|e| e.to_string())?;
+            let count = all.len();
+            let found: Vec<Measured> = all.into_iter().filter(Measured::is_reached).collect();
+            return Ok(Some(ReaderEvent::Thresholds { unreached: count - found.len(), path, found }));
         }
         ReaderRequest::List(folder) => return Ok(Some(ReaderEvent::Listed(list(&folder)))),
         ReaderRequest::Export { folder, table } => {
@@ -277,6 +296,8 @@ pub struct StimuliWish {
     pub attacks: Vec<Attack>,
     /// ε, those needed first.
     pub epsilons: Vec<f64>,
+    /// How they are going to be shown.
+    pub presentation: Presentation,
 }
 
 /// An image that a study is going to show, on the host.
@@ -288,8 +309,8 @@ pub struct Stimulus {
     pub attack: usize,
     /// ε.
     pub epsilon: f64,
-    /// The attacked image, or why it cannot be made.
-    pub image: Result<Plane, String>,
+    /// The attacked image with the ε that the screen shows, or why it cannot be made.
+    pub image: Result<(Plane, f64), String>,
 }
 
 /// Makes images on a thread of its own; a newer wish ends an older one.
@@ -336,6 +357,7 @@ fn make(subject: &Arc<Subject>, wish: &StimuliWish, cancel: &AtomicBool, outbox:
                 .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
         })
         .collect();
+    let original = tensor::to_host(subject.x.clone()).map_err(|e| e.to_string());
     for &epsilon in &wish.epsilons {
         for (attack, adversary) in adversaries.iter().enumerate() {
             if cancel.load(Ordering::Relaxed) {
@@ -343,7 +365,10 @@ fn make(subject: &Arc<Subject>, wish: &StimuliWish, cancel: &AtomicBool, outbox:
             }
             let image = catch_unwind(AssertUnwindSafe(|| {
                 let adversary = adversary.as_ref().map_err(Clone::clone)?;
-                host_plane(adversary.at_last(epsilon).map_err(|e| e.to_string())?)
+                let original = original.as_ref().map_err(Clone::clone)?;
+                let plane = host_plane(adversary.at_last(epsilon).map_err(|e| e.to_string())?)?;
+                let rounding = wish.presentation.rounding(original, plane.values().unwrap_or_default());
+                Ok((plane, epsilon * rounding))
             }))
             .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
             // One message is enough of what fails at every ε.

@@ -14,7 +14,7 @@
 //! 93.0 % with a bias of +6 %. Too wide an interval misleads less than one that is too narrow.
 
 use super::prior::{Prior, Shape};
-use super::psychometric::THRESHOLD_PROBABILITY;
+use super::psychometric::threshold_probability;
 use super::{Block, Psychometric, Task};
 
 /// Points a side of the first, wide grid and of the second, which covers what the first found possible; fewer in yes/no, where γ is
@@ -42,7 +42,8 @@ pub struct Estimate {
 pub struct Fit {
     /// The most probable observer (MAP).
     pub mode: Psychometric,
-    /// The ε at which ψ, lapses and guesses included, is ¾; in fractions of the bounds' width.
+    /// The ε at which ψ, lapses included, is half-way between guessing and certainty: ¾ in a forced choice, (1 + γ)/2 in yes/no; in
+    /// fractions of the bounds' width.
     pub threshold: Estimate,
     /// The ε at which half of what guessing and lapsing leave is seen: psignifit's threshold.
     pub middle: Estimate,
@@ -50,8 +51,8 @@ pub struct Fit {
     pub lapse: Estimate,
     /// Trials.
     pub trials: u32,
-    /// Twice the log-likelihood that the mode lacks to a model that knows each ε's share: about as large as the number of ε
-    /// if ψ describes the observer.
+    /// Twice the log-likelihood that the mode lacks to a model that knows each ε's share. With the few trials at each ε that QUEST+
+    /// leaves it follows no χ² distribution: it compares fits of the same trials, no more.
     pub deviance: f64,
 }
 
@@ -89,7 +90,7 @@ pub fn fit(blocks: &[Block], task: Task, range: [f64; 2]) -> Result<Fit, FitErro
     let mode = posterior.climb(fine.best(), fine.spacing()).observer();
     Ok(Fit {
         mode,
-        threshold: fine.estimate(|shape| shape.log_threshold(THRESHOLD_PROBABILITY)).exp10(),
+        threshold: fine.estimate(|shape| shape.log_threshold(threshold_probability(shape.gamma))).exp10(),
         middle: fine.estimate(|shape| shape.middle).exp10(),
         lapse: fine.estimate(|shape| shape.lambda),
         trials: blocks.iter().map(|b| b.total).sum(),

@@ -1,6 +1,7 @@
 //! What a reader study asks: images, attacks, trials, and the order in which they come.
 
 use super::{Domain, logarithmic};
+use crate::study::report::epsilon::short;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -73,6 +74,10 @@ pub struct Plan {
     pub range: [f64; 2],
     /// Number of ε between them, equally far apart on a logarithmic axis.
     pub steps: usize,
+    /// The ε that can be shown, ascending, where those of `steps` are not all different pictures on the screen
+    /// ([`distinguishable`](super::distinguishable)); none: those of `steps`.
+    #[serde(default)]
+    pub levels: Option<Vec<f64>>,
     /// How a trial runs.
     pub timing: Timing,
     /// Decides order and sides.
@@ -104,6 +109,7 @@ impl Plan {
             break_every: 60,
             range: [0.1 / 255.0, 64.0 / 255.0],
             steps: 40,
+            levels: None,
             timing: Timing::default(),
             seed,
         }
@@ -122,6 +128,20 @@ impl Plan {
             format!("ε must range from above 0 to at most 1, not from {first} to {last}")
         } else if !(2..=MOST_STEPS).contains(&self.steps) {
             format!("{} steps of ε; 2 to {MOST_STEPS} can be chosen from", self.steps)
+        } else if let Some(levels) = self.levels.as_ref().filter(|levels| !(2..=MOST_STEPS).contains(&levels.len())) {
+            format!(
+                "from {} to {} the screen shows {} different pictures of this image, and a study needs two. Choose larger ε, a narrower \
+                 window, or say how many bits the screen has",
+                short(first),
+                short(last),
+                levels.len()
+            )
+        } else if self
+            .levels
+            .as_ref()
+            .is_some_and(|levels| !levels.is_sorted_by(|a, b| a < b) || !within(levels, self.range))
+        {
+            "the ε to be shown do not ascend within their range".to_owned()
         } else {
             return Ok(());
         };
@@ -132,7 +152,7 @@ impl Plan {
     pub fn domain(&self) -> Domain {
         let [first, last] = self.range;
         Domain {
-            stimuli: logarithmic(first, last, self.steps),
+            stimuli: self.levels.clone().unwrap_or_else(|| logarithmic(first, last, self.steps)),
             alpha: logarithmic(first, last, self.steps),
             beta: logarithmic(0.7, 6.0, 6),
             gamma: match self.task {
@@ -145,9 +165,23 @@ impl Plan {
 
     /// ε of the practice trial `index` where it shows a perturbation: easy ones, getting harder.
     pub fn practice_epsilon(&self, index: usize) -> f64 {
-        let [first, last] = self.range;
+        let [first, _] = self.range;
+        let last = self.largest();
         let way = 0.5 * index as f64 / self.practice.max(1) as f64;
-        last * (first / last).powf(way)
+        let wished = last * (first / last).powf(way);
+        let far = |e: &f64| (e / wished).ln().abs();
+        let nearest = self.levels.iter().flatten().copied().min_by(|a, b| far(a).total_cmp(&far(b)));
+        nearest.unwrap_or(wished)
+    }
+
+    /// The largest ε that is shown.
+    pub fn largest(&self) -> f64 {
+        self.levels.as_ref().and_then(|levels| levels.last().copied()).unwrap_or(self.range[1])
+    }
+
+    /// The smallest ε that is shown and is another picture than the original, as far as that is known.
+    pub fn smallest(&self) -> f64 {
+        self.levels.as_ref().and_then(|levels| levels.first().copied()).unwrap_or(self.range[0])
     }
 
     /// Every ε above 0 that can be shown: those of the first trials first, so that images can be made while a study runs.
@@ -160,7 +194,7 @@ impl Plan {
         order.sort_by(|a, b| (*a as f64 - middle).abs().total_cmp(&(*b as f64 - middle).abs()));
         grid = order.into_iter().map(|i| grid[i]).collect();
         all.extend(grid);
-        all.push(self.range[1]);
+        all.push(self.largest());
         let mut seen: Vec<u64> = Vec::new();
         all.retain(|e| {
             let new = !seen.contains(&e.to_bits());
@@ -197,6 +231,10 @@ impl Plan {
         }));
         all
     }
+}
+
+fn within(levels: &[f64], [first, last]: [f64; 2]) -> bool {
+    levels.iter().all(|e| (first * (1.0 - 1e-9)..=last * (1.0 + 1e-9)).contains(e))
 }
 
 /// What a trial is for.
@@ -261,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    fn only_levels_are_shown_where_they_are_given() {
+        let levels = [1.0, 2.0, 3.0, 8.0, 30.0].map(|l| l / 255.0).to_vec();
+        let plan = Plan { levels: Some(levels.clone()), ..plan() };
+        assert_eq!(plan.check(), Ok(()));
+        assert_eq!(plan.domain().stimuli, levels);
+        assert!(plan.epsilons().iter().all(|e| levels.contains(e)), "practice too: {:?}", plan.epsilons());
+        assert_eq!((plan.smallest(), plan.largest()), (levels[0], levels[4]));
+    }
+
+    #[test]
     fn what_cannot_be_done_is_refused() {
         assert_eq!(plan().check(), Ok(()));
         for broken in [
@@ -270,6 +318,9 @@ mod tests {
             Plan { range: [0.0, 0.1], ..plan() },
             Plan { range: [0.1, f64::NAN], ..plan() },
             Plan { steps: 1, ..plan() },
+            Plan { levels: Some(vec![0.1]), ..plan() },
+            Plan { levels: Some(vec![0.1, 0.05]), ..plan() },
+            Plan { levels: Some(vec![0.1, 0.9]), ..plan() },
         ] {
             assert!(broken.check().is_err(), "{broken:?}");
         }

@@ -95,9 +95,18 @@ pub struct Presented {
     pub frames: u32,
     /// Refreshes of the screen among them that no frame was ready for.
     pub dropped: u32,
+    /// The ε that the screen showed: the trial's, times what rounding to the screen's levels makes of the perturbation's
+    /// contrast ([`Presentation::rounding`](crate::view::Presentation::rounding)).
+    #[serde(default)]
+    pub epsilon: Option<f64>,
 }
 
 impl Answered {
+    /// The ε that was seen: as the screen showed it, where that is known.
+    pub fn epsilon_shown(&self) -> f64 {
+        self.presented.and_then(|p| p.epsilon).unwrap_or(self.trial.epsilon)
+    }
+
     /// What ψ is the probability of: a correct answer in a forced choice, "altered" in yes/no.
     pub fn positive(&self) -> bool {
         if self.trial.side.is_some() { self.correct } else { self.answer == Answer::Altered }
@@ -188,7 +197,7 @@ impl Procedure {
             Task::TwoAlternative => Some(Side::Right),
             Task::YesNo => None,
         };
-        let [_, last] = self.plan.range;
+        let last = self.plan.largest();
         let epsilon = match (slot.kind, self.plan.task) {
             (Kind::Main, _) => self.quests[slot.condition].next_stimulus(),
             (Kind::Catch, Task::TwoAlternative) => last,
@@ -232,7 +241,7 @@ impl Procedure {
         let correct = trial.correct(answer).ok_or(ProcedureError::OtherQuestion(answer.name()))?;
         let answered = Answered { trial, answer, correct, seconds, presented };
         if trial.kind != Kind::Practice {
-            self.quests[trial.condition].update(trial.epsilon, answered.positive());
+            self.quests[trial.condition].update(answered.epsilon_shown(), answered.positive());
         }
         self.answered.push(answered);
         Ok(answered)
@@ -261,10 +270,10 @@ impl Procedure {
         self.quests.get(condition)
     }
 
-    /// The answers that count, of one condition.
+    /// The answers that count, of one condition, by the ε that was shown.
     pub fn blocks(&self, condition: usize) -> Vec<Block> {
         let counts = |a: &&Answered| a.trial.kind != Kind::Practice && a.trial.condition == condition;
-        Block::gather(self.answered.iter().filter(counts).map(|a| (a.trial.epsilon, a.positive())))
+        Block::gather(self.answered.iter().filter(counts).map(|a| (a.epsilon_shown(), a.positive())))
     }
 }
 

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The probability at which a threshold is read off: half-way between guessing and certainty in a forced choice of two.
-pub const THRESHOLD_PROBABILITY: f64 = 0.75;
+/// ψ at the threshold: half-way between guessing and certainty, (ψ − γ)/(1 − γ) = ½. In a forced choice of two that is ¾. In yes/no a fixed
+/// ψ would be another stimulus for each rate of false alarms: the observer's caution, not what they see.
+pub fn threshold_probability(gamma: f64) -> f64 {
+    (1.0 + gamma) / 2.0
+}
 
 /// ψ(ε) = γ + (1 − γ − λ)·(1 − exp(−(ε/α)^β)), a Weibull function between guessing and lapsing.
 ///
@@ -34,9 +37,10 @@ impl Psychometric {
         ((0.0..1.0).contains(&seen)).then(|| self.alpha * (-(-seen).ln_1p()).powf(1.0 / self.beta))
     }
 
-    /// The ε at which ψ, lapses and guesses included, is ¾; none if it never is, since lapses are too many.
+    /// The ε at which ψ, lapses included, is [`threshold_probability`]: ¾ in a forced choice of two; none if it never is, since lapses
+    /// are too many.
     pub fn threshold(&self) -> Option<f64> {
-        self.inverse(THRESHOLD_PROBABILITY)
+        self.inverse(threshold_probability(self.gamma))
     }
 
     /// The function of α with the wished [`Self::threshold`] in place of `alpha`; none if there is none.
@@ -102,6 +106,10 @@ mod tests {
         assert!((lapsing.probability(1.0) - 0.9).abs() < 1e-12);
         assert_eq!(Psychometric { lambda: 0.25, ..FORCED_CHOICE }.threshold(), None);
         assert_eq!(FORCED_CHOICE.inverse(0.4), None);
+        // With 20 % of false alarms ψ goes from .2 to 1: half-way is .6.
+        let doubting = Psychometric { gamma: 0.2, ..FORCED_CHOICE };
+        assert!((doubting.probability(doubting.threshold().unwrap()) - 0.6).abs() < 1e-12);
+        assert!((doubting.threshold().unwrap() - threshold).abs() < 1e-15, "caution does not move it");
         let moved = lapsing.with_threshold(0.05).unwrap();
         assert!((moved.threshold().unwrap() - 0.05).abs() < 1e-15 && moved.beta == 3.0);
     }

@@ -12,8 +12,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Version of the file.
-const FORMAT: u32 = 2;
+/// Version of the file: from 3 on a plan may name its ε, and answers the ε that was shown.
+const FORMAT: u32 = 3;
+/// The oldest version that is read.
+const OLDEST_FORMAT: u32 = 2;
 /// A session file larger than this is none: an answer takes some 200 bytes.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -233,8 +235,12 @@ fn read(path: &Path, file: &mut File) -> Result<(Header, Procedure, u64, Option<
     let first = lines.next().ok_or_else(|| foreign(path, "holds no session"))?;
     let stranger = |_| foreign(path, "does not begin as a session does");
     let value: serde_json::Value = serde_json::from_slice(first).map_err(stranger)?;
-    if let Some(format) = value.get("format").and_then(serde_json::Value::as_u64).filter(|f| *f != u64::from(FORMAT)) {
-        let cause = format!("is a session of format {format}, this program reads {FORMAT}");
+    if let Some(format) = value
+        .get("format")
+        .and_then(serde_json::Value::as_u64)
+        .filter(|f| !(u64::from(OLDEST_FORMAT)..=u64::from(FORMAT)).contains(f))
+    {
+        let cause = format!("is a session of format {format}, this program reads {OLDEST_FORMAT} to {FORMAT}");
         return Err(DataError::new(path, cause, "Open it with the version that wrote it").into());
     }
     let header: Header = serde_json::from_value(value).map_err(stranger)?;

@@ -57,7 +57,7 @@ pub enum SimulationError {
     /// The study.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The observer's ψ does not reach ¾.
+    /// The observer's ψ does not reach its threshold.
     #[error("the observer has no threshold: α and β above 0 and a lapse rate below 0.25 have one")]
     NoThreshold,
     /// Its answers.

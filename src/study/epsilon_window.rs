@@ -162,24 +162,29 @@ impl EpsilonWindow {
 
     fn why_empty(&self) -> String {
         let none = "There is no ε that breaks the model and is not seen";
-        let broken = self.broken.first().map(|i| i.first);
-        let unseen = self.unseen.last().map(|i| i.last);
+        let (broken, unseen) = (spans(&self.broken), spans(&self.unseen));
         let why = match (broken, unseen) {
             (None, _) => {
                 format!("at none of the measured ε is it broken ({}; random signs do not break it)", self.criterion)
             }
             (_, None) if self.unknown > 0 => "visibility was not measured".to_owned(),
             (_, None) => format!("at every measured ε the perturbation is seen (not seen would be {})", self.limit),
-            (Some(broken), Some(unseen)) => format!(
-                "it is broken from {} on ({}), and not seen up to {} ({})",
-                epsilon::short(broken),
-                self.criterion,
-                epsilon::short(unseen),
-                self.limit
-            ),
+            (Some(broken), Some(unseen)) => {
+                format!("it is broken at {broken} ({}), and not seen at {unseen} ({})", self.criterion, self.limit)
+            }
         };
         format!("{none}: {why}.")
     }
+}
+
+/// All intervals in words: `2/255, 4/255 to 8/255`; none if there are none.
+fn spans(intervals: &[MeasuredInterval]) -> Option<String> {
+    let span = |i: &MeasuredInterval| match i.points {
+        1 => epsilon::short(i.first),
+        _ => format!("{} to {}", epsilon::short(i.first), epsilon::short(i.last)),
+    };
+    let all: Vec<String> = intervals.iter().map(span).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// A quantity over a data set.
@@ -315,7 +320,7 @@ mod tests {
         let late = window(&[(1.0, 0.9, 0.9, 0.99), (4.0, 0.8, 0.9, 0.95), (8.0, 0.5, 0.9, 0.8)]);
         assert_eq!((late.ends(), late.suggest().epsilon), (None, None));
         let words = late.suggest().explanation;
-        assert!(words.contains("broken from 8/255") && words.contains("not seen up to 4/255"), "{words}");
+        assert!(words.contains("broken at 8/255") && words.contains("not seen at 1/255 to 4/255"), "{words}");
         let never = window(&[(1.0, 0.9, 0.9, 0.99)]).suggest().explanation;
         assert!(never.contains("none of the measured"), "{never}");
         let seen = window(&[(1.0, 0.5, 0.9, 0.5)]).suggest().explanation;
@@ -331,7 +336,7 @@ mod tests {
         let limit = Limit::Threshold { epsilon: 4.5 / 255.0, interval: [3.0 / 255.0, 6.0 / 255.0] };
         let points = [(2.0, 0.6, 0.9, 0.1), (4.0, 0.5, 0.9, 0.1), (8.0, 0.3, 0.9, 0.1)];
         let found = EpsilonWindow::new(&curve(&points), Criterion::Dice(0.7), limit);
-        assert_eq!(found.ends(), Some([2.0 / 255.0, 4.0 / 255.0]));
+        assert_eq!(found.ends(), Some([2.0 / 255.0; 2]), "4 lies in the threshold's interval");
     }
 
     #[test]

@@ -162,6 +162,8 @@ pub struct Seen {
     values: [Option<f64>; SeenMetric::ALL.len()],
     /// Whether both images are shown the same, level by level.
     pub same: bool,
+    /// What rounding to the screen's levels makes of the perturbation's contrast ([`Presentation::rounding`]), where that was measured.
+    pub rounding: Option<f64>,
 }
 
 impl Seen {
@@ -178,7 +180,8 @@ impl Seen {
     ) -> Result<Self, MetricError> {
         let [a, b] = [original, adversarial].map(|image| plan.presentation.shown(image));
         let pair = ImagePair::new(&a, &b, shape)?;
-        let mut seen = Self { same: a == b, ..Self::default() };
+        let rounding = plan.presentation.rounding(original, adversarial);
+        let mut seen = Self { same: a == b, rounding: Some(rounding), ..Self::default() };
         for &metric in &plan.metrics {
             seen.values[metric as usize] = match metric.of(&pair, plan.pixels_per_degree) {
                 Ok(value) => value.is_finite().then_some(value),
@@ -212,9 +215,10 @@ pub enum Limit {
         /// Its value at the limit.
         value: f64,
     },
-    /// An observer's measured threshold, with its interval of 95 %.
+    /// An observer's measured threshold, with its interval of 95 %. There ψ is ¾, so that the perturbation is seen in about half of
+    /// all looks: not seen is only what lies below the whole interval.
     Threshold {
-        /// ε at which ψ is ¾.
+        /// ε, as shown, at which ψ is ¾.
         epsilon: f64,
         /// Its interval.
         interval: [f64; 2],
@@ -225,8 +229,8 @@ impl Limit {
     /// Whether a perturbation of `epsilon` is seen; none if its metric was not measured.
     pub fn is_seen(self, epsilon: f64, seen: &Seen) -> Option<bool> {
         match self {
-            Self::Threshold { epsilon: threshold, .. } => Some(epsilon >= threshold),
-            Self::Metric { .. } if seen.same => Some(false),
+            _ if seen.same => Some(false),
+            Self::Threshold { interval: [low, _], .. } => Some(epsilon * seen.rounding.unwrap_or(1.0) >= low),
             Self::Metric { metric, value } => {
                 let found = seen.get(metric)?;
                 Some(if metric.grows_with_visibility() { found > value } else { found < value })
@@ -244,15 +248,14 @@ impl fmt::Display for Limit {
                 write!(f, "{} at most {value}", metric.title())
             }
             Self::Metric { metric, value } => write!(f, "{} at least {value}", metric.title()),
-            Self::Threshold { epsilon, interval: [low, high] } => {
+            Self::Threshold { epsilon, interval: [low, high] } if low < high => {
+                let [epsilon, low, high] = [epsilon, low, high].map(short);
                 write!(
                     f,
-                    "ε below the observer’s threshold {} (95 %: {} to {})",
-                    short(epsilon),
-                    short(low),
-                    short(high)
+                    "ε below {low}, the lower end of the observer’s threshold {epsilon} (75 % point; 95 %: {low} to {high})"
                 )
             }
+            Self::Threshold { epsilon, .. } => write!(f, "ε below the given threshold {}", short(epsilon)),
         }
     }
 }
@@ -345,6 +348,14 @@ mod tests {
         assert_eq!("flip: 0.05".parse::<Limit>().unwrap().is_seen(0.1, &seen), Some(false));
         let threshold: Limit = "epsilon:4/255".parse().unwrap();
         assert_eq!([3.0, 4.0].map(|l| threshold.is_seen(l / 255.0, &seen)), [Some(false), Some(true)]);
+        // Rounded to the screen's levels 3.6 is 4, and nothing where both are shown the same.
+        let rounded = Seen { rounding: Some(4.0 / 3.6), ..seen };
+        assert_eq!(threshold.is_seen(3.6 / 255.0, &rounded), Some(true));
+        assert_eq!(threshold.is_seen(5.0 / 255.0, &Seen { same: true, ..seen }), Some(false));
+        // At the threshold it is seen half of the time: only below the whole interval it is not.
+        let measured = Limit::Threshold { epsilon: 4.0 / 255.0, interval: [3.0 / 255.0, 6.0 / 255.0] };
+        assert_eq!([2.9, 3.1].map(|l| measured.is_seen(l / 255.0, &seen)), [Some(false), Some(true)]);
+        assert!(measured.to_string().contains("below 3/255, the lower end"), "{measured}");
         for wrong in ["ssim", "beauty:1", "ssim:high", "epsilon:2"] {
             assert!(wrong.parse::<Limit>().is_err(), "{wrong}");
         }

@@ -38,6 +38,27 @@ impl Presentation {
         };
         values.iter().map(shown).collect()
     }
+
+    /// What rounding to the screen's levels makes of a perturbation's contrast: the root mean square of the change on the
+    /// screen over that on a screen of endless levels under the same window, to four digits. 0 where nothing changes. Both
+    /// images have as many values, in fractions of the bounds.
+    ///
+    /// Under the full window ±0.7 of a grey level of an 8-bit image is shown as ±1, which gives 1/0.7, and ±0.4 as nothing.
+    pub fn rounding(&self, original: &[f32], altered: &[f32]) -> f64 {
+        let fine = Self { bits: 0, ..*self };
+        let power = |presentation: &Self| -> f64 {
+            let [a, b] = [original, altered].map(|image| presentation.shown(image));
+            a.iter().zip(&b).map(|(a, b)| f64::from(b - a).powi(2)).filter(|p| p.is_finite()).sum()
+        };
+        let [shown, meant] = [power(self), power(&fine)];
+        if shown > 0.0 && meant > 0.0 { four_digits((shown / meant).sqrt()) } else { 0.0 }
+    }
+}
+
+/// Single precision leaves about so many of a ratio of small differences.
+fn four_digits(value: f64) -> f64 {
+    let unit = 10f64.powi(value.log10().floor() as i32 - 3);
+    (value / unit).round() * unit
 }
 
 #[cfg(test)]
@@ -52,6 +73,29 @@ mod tests {
         assert_eq!(Presentation { inverted: true, ..narrow }.shown(&values), [1.0, 1.0, 0.5, 0.0, 0.0]);
         assert_eq!(Presentation { bits: 1, ..narrow }.shown(&[0.3, 0.4]), [0.0, 1.0]);
         assert!(narrow.shown(&[f32::NAN])[0].is_nan());
+    }
+
+    #[test]
+    fn rounding_by_hand() {
+        // Levels of 8 bits, far from black and white.
+        let original: Vec<f32> = (50..200).map(|level| level as f32 / 255.0).collect();
+        let changed = |levels: f32| -> Vec<f32> {
+            let sign = |i: usize| if i % 3 == 0 { 1.0 } else { -1.0 };
+            original.iter().enumerate().map(|(i, v)| v + sign(i) * levels / 255.0).collect()
+        };
+        let full = Presentation::default();
+        let shown = |levels: f32| full.rounding(&original, &changed(levels)) * f64::from(levels);
+        assert_eq!(shown(0.4), 0.0);
+        for (levels, expected) in [(0.7, 1.0), (1.0, 1.0), (1.3, 1.0), (1.7, 2.0), (7.6, 8.0)] {
+            assert!((shown(levels) - expected).abs() < 2e-3, "{levels}: {}", shown(levels));
+        }
+        // Twice the contrast, so that half a level is one; with 10 bits nearly nothing is rounded away.
+        let narrow = Presentation { window: Window { lower: 0.0, upper: 0.5 }, ..full };
+        let half = changed(0.5);
+        assert!((narrow.rounding(&original[..60], &half[..60]) - 1.0).abs() < 2e-3);
+        let fine = Presentation { bits: 10, ..full };
+        assert!((fine.rounding(&original, &changed(0.7)) - 1.0).abs() < 0.25);
+        assert_eq!(full.rounding(&original, &original), 0.0);
     }
 
     #[test]

@@ -126,6 +126,7 @@ impl App {
                 }
             }
             Command::ChooseTarget => self.ask(Wanted::Target, context),
+            Command::ChooseThresholds => self.ask(Wanted::Thresholds, context),
             Command::ChooseModel => self.ask(Wanted::Model, context),
             Command::Card(card) => {
                 self.record(Change::Card, context);

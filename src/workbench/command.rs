@@ -93,6 +93,8 @@ pub enum Command {
     ChooseModel,
     /// Ask for a mask that attacks are to reach.
     ChooseTarget,
+    /// Ask for a file with thresholds of observers.
+    ChooseThresholds,
     /// Use the present model as this card says.
     Card(Box<ModelCard>),
     /// Ask where to export to.

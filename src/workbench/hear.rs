@@ -123,7 +123,7 @@ impl App {
                 self.state.job = Some(job);
             }
             Event::Seen(found) => self.hear_seen(found),
-            Event::Reader(event) => self.hear_reader(event),
+            Event::Reader(event) => self.hear_reader(event, context),
             Event::Stimulus(stimulus) => self.hear_stimulus(stimulus),
             Event::Train(news) => self.hear_training(*news, context),
             Event::Exported(report) => self.exported(report, context),

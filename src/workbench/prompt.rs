@@ -6,7 +6,8 @@ use super::files::{IMAGE_ENDINGS, MODEL_ENDINGS};
 use super::state::State;
 use super::theme;
 use super::train::{TrainCommand, TrainPath};
-use crate::engine::{Export, Request};
+use crate::engine::{Export, ReaderRequest, Request};
+use crate::observer::Measured;
 use eframe::egui::{self, Align2, Key, TextEdit, Ui, vec2};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -25,6 +26,8 @@ pub enum Wanted {
     Model,
     /// A mask that attacks are to reach.
     Target,
+    /// Thresholds that observers were measured to have.
+    Thresholds,
     /// A path that a training asks for.
     Training(TrainPath),
     /// Where to export to.
@@ -39,6 +42,7 @@ impl Wanted {
             Self::Label => "Open label".to_owned(),
             Self::Model => "Open model".to_owned(),
             Self::Target => "Mask to reach".to_owned(),
+            Self::Thresholds => "Thresholds of observers".to_owned(),
             Self::Training(path) => path.title().to_owned(),
             Self::Export(_) => "Export".to_owned(),
         }
@@ -57,6 +61,7 @@ impl Wanted {
                 "ONNX, or a U-Net’s .safetensors, .bpk, .pt or .pth; a card (.toml) beside it is read, else guessed"
             }
             Self::Target => "A mask of the image’s size: what the attack is to make the model see",
+            Self::Thresholds => "thresholds.csv of `epsiloscope observer fit`, or a table of trials",
             Self::Training(path) => path.hint(),
             Self::Export(ExportKind::Adversarial) => {
                 "PNG, TIFF, .npy, .nii, .nii.gz or .dcm by its ending; rounded to the depth of the original, read back and judged again"
@@ -124,6 +129,7 @@ impl Prompt {
                 dialog.add_filter("Images", &IMAGE_ENDINGS).add_filter("All files", &["*"])
             }
             Wanted::Folder => dialog,
+            Wanted::Thresholds => dialog.add_filter("Tables", &["csv"]),
             Wanted::Training(path) => match path {
                 TrainPath::Image | TrainPath::Label => dialog.add_filter("Images", &IMAGE_ENDINGS),
                 TrainPath::OpenRecipe | TrainPath::SaveRecipe => dialog.add_filter("Recipes", &["toml"]),
@@ -179,7 +185,7 @@ impl Prompt {
     pub fn ui(&mut self, context: &egui::Context, state: &State, commands: &CommandSender, native: bool) -> bool {
         match self.take_native() {
             Some(true) => {
-                self.answer(commands);
+                self.answer(state, commands);
                 return false;
             }
             Some(false) => return false,
@@ -236,7 +242,7 @@ impl Prompt {
             done = true;
         }
         if answered {
-            self.answer(commands);
+            self.answer(state, commands);
         }
         !(done || answered)
     }
@@ -256,7 +262,7 @@ impl Prompt {
         ui.add_space(4.0);
     }
 
-    fn answer(&self, commands: &CommandSender) {
+    fn answer(&self, state: &State, commands: &CommandSender) {
         let path = expanded(self.text.trim());
         commands.send(match self.wanted {
             // Asked for as an image: whatever its name says.
@@ -264,6 +270,7 @@ impl Prompt {
             Wanted::Label => Command::Engine(Request::OpenLabel(path)),
             Wanted::Model => Command::Engine(Request::OpenModel(path)),
             Wanted::Target => Command::Engine(Request::OpenTarget(path)),
+            Wanted::Thresholds => Command::Engine(Request::Reader(ReaderRequest::Thresholds(path))),
             Wanted::Training(wanted) => Command::Train(TrainCommand::Given(wanted, path)),
             Wanted::Export(kind) => Command::Engine(Request::Export(match kind {
                 ExportKind::Adversarial => Export::Adversarial(path),
@@ -271,7 +278,7 @@ impl Prompt {
                 ExportKind::PredictedMask => Export::PredictedMask(path),
                 ExportKind::Views => Export::Views(path),
                 ExportKind::CurveCsv => Export::CurveCsv(path),
-                ExportKind::CurveFigure => Export::CurveFigure(path),
+                ExportKind::CurveFigure => Export::CurveFigure(path, state.threshold().map(Measured::line)),
                 ExportKind::ComparisonCsv => return commands.send(Command::ExportComparison(path)),
             })),
         });

@@ -6,6 +6,7 @@ use super::tour::{Challenge, Tour};
 use super::train::{TrainCommand, TrainPage};
 use super::{Command, CommandSender, PaneContext, settings};
 use crate::engine::{ReaderEvent, Request, Stimulus};
+use crate::observer::Measured;
 use eframe::egui::{self, Ui};
 
 /// What can take the window over.
@@ -78,10 +79,36 @@ impl App {
         }
     }
 
-    pub(super) fn hear_reader(&mut self, event: ReaderEvent) {
+    pub(super) fn hear_reader(&mut self, event: ReaderEvent, context: &egui::Context) {
+        let event = match event {
+            ReaderEvent::Thresholds { path, found, unreached } => {
+                let now = context.input(|i| i.time);
+                return self.hear_thresholds(&path, found, unreached, now);
+            }
+            ReaderEvent::Failed(problem) if self.stages.reader.is_none() => {
+                return self.failed(problem, context);
+            }
+            event => event,
+        };
         if let Some(reader) = &mut self.stages.reader {
             reader.hear(event, &self.state, &self.commands);
         }
+    }
+
+    /// Thresholds of a file: which of them hold for what is on the screen.
+    fn hear_thresholds(&mut self, path: &std::path::Path, found: Vec<Measured>, unreached: usize, now: f64) {
+        let name = path.display();
+        let differ: Vec<String> = found.iter().map(|t| self.state.differs_from(t).join(", ")).collect();
+        let fit = differ.iter().filter(|d| d.is_empty()).count();
+        let none =
+            if unreached > 0 { format!("; {unreached} were not reached in their studies") } else { String::new() };
+        let text = match (found.len(), fit) {
+            (0, _) => return self.fail("Thresholds", &format!("{name} holds none that was reached{none}")),
+            (all, 0) => format!("{all} of {name}, of another {}{none}", differ[0]),
+            (all, fit) => format!("{fit} of {all} of {name} hold for this image, attack and window{none}"),
+        };
+        self.notes.good("Thresholds", text, now);
+        self.commands.send(Command::Seen(super::seen::SeenCommand::Thresholds(found)));
     }
 
     pub(super) fn hear_stimulus(&mut self, stimulus: Stimulus) {

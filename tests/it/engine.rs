@@ -262,8 +262,8 @@ fn views_and_curves_are_written() {
     let [csv, svg, png, views] = ["curve.csv", "curve.svg", "curve.png", "views.png"].map(|n| folder.path().join(n));
     for wish in [
         Export::CurveCsv(csv.clone()),
-        Export::CurveFigure(svg.clone()),
-        Export::CurveFigure(png.clone()),
+        Export::CurveFigure(svg.clone(), None),
+        Export::CurveFigure(png.clone(), None),
         Export::Views(views.clone()),
     ] {
         engine.send(Request::Export(wish));

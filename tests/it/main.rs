@@ -44,6 +44,7 @@ mod model_files;
 mod model_panel;
 mod models;
 mod observer;
+mod observer_coverage;
 mod onnx;
 mod onnx_errors;
 mod onnx_file;

@@ -225,12 +225,46 @@ fn sessions_are_exported_and_fitted() {
     for (at, condition) in found.iter().enumerate() {
         // Half-way between what was always seen and what never was.
         assert!((0.01..0.03).contains(&condition.fit.threshold.median), "{condition:?}");
-        assert!(condition.d_prime.unwrap() > 1.0);
+        let clear = condition.answers.iter().filter(|a| a.block.epsilon > 0.03).all(|a| a.d_prime.unwrap() > 1.0);
+        assert!(clear && condition.answers[0].d_prime.is_none(), "{condition:?}");
+        assert_eq!(condition.answers.iter().map(|a| a.block.total).sum::<u32>(), condition.fit.trials);
         // The file has rounded nothing that matters.
         let direct = fit(&session.procedure().blocks(at), Task::YesNo, plan(Task::YesNo).range).unwrap();
         let same = found.iter().any(|f| near(f.fit.threshold.median, direct.threshold.median, 1e-6));
         assert!(same, "{direct:?}");
     }
+}
+
+#[test]
+fn what_was_shown_is_fitted_and_settings_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trials.csv");
+    // Seen from 3 levels on; .6, 1 and 1.4 of a level are one picture.
+    let mut table = "observer,image,attack,epsilon,epsilon_shown,correct,kind,zoom,seed\n".to_owned();
+    for (at, asked) in [0.3, 0.6, 1.0, 1.4, 3.0, 6.0, 12.0].into_iter().cycle().take(140).enumerate() {
+        let shown = f64::round(asked);
+        let correct = shown >= 3.0 || (at / 7).is_multiple_of(2);
+        let kind = if asked == 12.0 { "catch" } else { "main" };
+        let zoom = if at < 70 { 2 } else { 3 };
+        table += &format!("Ada,a,fgsm,{},{},{},{kind},{zoom},4\n", asked / 255.0, shown / 255.0, u8::from(correct));
+    }
+    fs::write(&file, table).unwrap();
+    let rows = read_csv(&file).unwrap();
+    let found = thresholds(&rows, None).unwrap();
+    assert_eq!(found.len(), 2, "zoom 2 and zoom 3 are not one threshold");
+    for t in &found {
+        assert!(t.as_shown && t.seeds == ["4"] && t.catches == [10, 10]);
+        let levels: Vec<f64> = t.answers.iter().map(|a| (a.block.epsilon * 255.0).round()).collect();
+        assert_eq!(levels, [0.0, 1.0, 3.0, 6.0, 12.0]);
+        assert_eq!(t.answers[1].block.total, 30, "three ε, one picture");
+        // z(15.5/31) = 0, z(10.5/11) = 1.69.
+        assert_eq!((t.answers[0].d_prime, t.answers[1].d_prime), (None, Some(0.0)));
+        assert!((t.answers[2].d_prime.unwrap() - 1.6906 * 2f64.sqrt()).abs() < 1e-3, "{:?}", t.answers[2]);
+        assert!((1.0..3.0).contains(&(t.fit.threshold.median * 255.0)), "{:?}", t.fit.threshold);
+    }
+    let asked: Vec<_> = rows.into_iter().map(|row| epsiloscope::observer::Row { epsilon_shown: None, ..row }).collect();
+    let nominal = thresholds(&asked, None).unwrap();
+    assert!(!nominal[0].as_shown && nominal[0].answers.len() == 7);
 }
 
 #[test]
@@ -252,7 +286,7 @@ fn damaged_sessions_and_tables_are_refused_in_one_line() {
     let cases = [
         (String::new(), "holds no session"),
         ("{}\n".to_owned(), "does not begin"),
-        (text.replace("\"format\":2", "\"format\":1"), "format 1"),
+        (text.replace("\"format\":3", "\"format\":1"), "format 1"),
         (text.replace(lines[5], &other_side), "line 6"),
         (text.replace(lines[5], "{]"), "line 6"),
         (text.replace(&format!("{}\n", lines[5]), ""), "line 6"),
@@ -312,9 +346,18 @@ fn studies_on_the_command_line() {
     let table = fs::read_to_string(found.join("thresholds.csv")).unwrap();
     assert_eq!(table.lines().count(), 1 + 2, "one for each attack");
     let report = fs::read_to_string(found.join("report.html")).unwrap();
-    for part in
-        ["threshold ε = ", "zoom", "screen pixels to one of the image", "seed of order and sides", "bits of grey"]
-    {
+    for part in [
+        "threshold ε = ",
+        "zoom",
+        "screen pixels to one of the image",
+        "seed of order and sides",
+        "bits of grey",
+        "images shown for",
+        "until the answer",
+        "Numbers at each ε",
+        "d′",
+        "as asked for",
+    ] {
         assert!(report.contains(part), "{part}");
     }
     assert!(report.contains("fit trials.csv --out found") && !report.contains("NaN"));

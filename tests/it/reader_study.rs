@@ -5,6 +5,7 @@ use super::looking::{app, wait};
 use eframe::egui::{Key, Role};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+use epsiloscope::engine::{Export, ReaderRequest, Request};
 use epsiloscope::observer::{Kind, Next, Psychometric, Session, Side, Task, Trial, read_csv};
 use epsiloscope::study::Limit;
 use epsiloscope::workbench::reader::Phase;
@@ -110,8 +111,8 @@ fn a_whole_session_finds_the_observers_threshold() {
     harness.run_steps(3);
     let found = harness.state().state.seen.thresholds.clone();
     assert_eq!(found.len(), 1);
-    let threshold = found[0].fit.threshold;
-    let level = threshold.median * 255.0;
+    let threshold = found[0].clone();
+    let level = threshold.epsilon * 255.0;
     println!("threshold {level:.2}/255, 95 % {:?}", threshold.interval.map(|e| e * 255.0));
     assert!((2.7..6.0).contains(&level), "the observer's is 4/255, found {level}");
     let [low, high] = threshold.interval.map(|e| e * 255.0);
@@ -123,7 +124,12 @@ fn a_whole_session_finds_the_observers_threshold() {
     assert_eq!(header.plan.seed, 11);
     assert!(header.display.zoom >= 1.0 && header.stimuli.is_some());
     assert_eq!(answered.iter().filter(|a| a.trial.kind == Kind::Practice).count(), 2);
+    // An 8-bit image under the full window: every ε that is asked for is a whole grey level, and shown as what it is.
+    let levels = header.plan.levels.clone().unwrap();
+    assert!(levels.iter().all(|e| (e * 255.0 - (e * 255.0).round()).abs() < 0.01), "{levels:?}");
     for answer in &answered {
+        assert!(levels.contains(&answer.trial.epsilon), "{answer:?}");
+        assert!((answer.epsilon_shown() / answer.trial.epsilon - 1.0).abs() < 0.02, "{answer:?}");
         let shown = answer.presented.expect("how long it was shown is recorded");
         assert!(shown.frames > 0 && shown.dropped == 0, "{shown:?}");
         assert!((shown.shown_ms / 1000.0 - answer.seconds).abs() < 0.05, "until the answer: {answer:?}");
@@ -132,12 +138,18 @@ fn a_whole_session_finds_the_observers_threshold() {
     harness.get_by_role_and_label(Role::Button, "Export all trials (CSV)").click();
     let table = folder.path().join("reader-studies/trials.csv");
     wait(&mut harness, "the table", |_| table.exists());
-    assert_eq!(read_csv(&table).unwrap().len(), 84);
+    let rows = read_csv(&table).unwrap();
+    assert_eq!(rows.len(), 84);
+    assert!(rows.iter().all(|r| r.epsilon_shown.is_some() && r.setting.get("duration_ms") == Some("until the answer")));
 
     harness.get_by_role_and_label(Role::Button, "Back to the workbench").click();
     wait(&mut harness, "the workbench", |app| app.reader().is_none());
-    match harness.state().state.limit() {
-        Limit::Threshold { epsilon, .. } => assert_eq!(epsilon, threshold.median, "the plot's limit is the observer's"),
+    let app = harness.state();
+    assert!(app.state.differs_from(&threshold).is_empty());
+    match app.state.limit() {
+        Limit::Threshold { epsilon, .. } => {
+            assert_eq!(epsilon, threshold.epsilon, "the plot's limit is the observer's")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -203,4 +215,42 @@ fn a_session_of_another_image_says_what_to_open() {
         harness.step();
     }
     assert!(harness.state().reader().unwrap().session().is_none());
+}
+
+#[test]
+fn thresholds_of_a_file_hold_for_what_they_were_measured_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = app(Some(folder.path()));
+    let name = harness.state().state.case.as_ref().unwrap().name.clone();
+    let table = folder.path().join("thresholds.csv");
+    let row = |who: &str, attack: &str, window: &str, threshold: f64| {
+        format!("{who},{name},{attack},2afc,157,{threshold},{},{},{window}\n", threshold / 2.0, threshold * 2.0)
+    };
+    let text = "observer,image,attack,task,trials,threshold,threshold_lower,threshold_upper,window_lower,window_upper\n"
+        .to_owned()
+        + &row("Ada", "fgsm", "0,1", 0.02)
+        + &row("Ben", "fgsm", "0,1", 0.01)
+        + &row("Cy", "fgsm", "0.2,0.4", 0.003)
+        + &row("Di", "pgd", "0,1", 0.001) + &row("Ed", "fgsm", "0,1", f64::INFINITY);
+    std::fs::write(&table, text).unwrap();
+    let read = ReaderRequest::Thresholds(table.clone());
+    harness.state().send(Command::Engine(Request::Reader(read)));
+    wait(&mut harness, "the thresholds", |app| !app.state.seen.thresholds.is_empty());
+    let state = &harness.state().state;
+    assert_eq!(state.seen.thresholds.len(), 4, "one was never reached");
+    let used = state.threshold().unwrap();
+    assert_eq!(
+        (used.observer.as_str(), used.epsilon),
+        ("Ben", 0.01),
+        "the one who sees most, of this window and attack"
+    );
+    let other = |who: &str| state.differs_from(state.seen.thresholds.iter().find(|t| t.observer == who).unwrap());
+    assert_eq!((other("Cy"), other("Di")), (vec!["window"], vec!["attack"]));
+    let figure = folder.path().join("curve.svg");
+    wait(&mut harness, "a curve", |app| app.state.curve.as_ref().is_some_and(|c| !c.points.is_empty()));
+    let line = harness.state().state.threshold().map(epsiloscope::observer::Measured::line);
+    harness.state().send(Command::Engine(Request::Export(Export::CurveFigure(figure.clone(), line))));
+    wait(&mut harness, "the figure", |_| figure.exists());
+    let svg = std::fs::read_to_string(&figure).unwrap();
+    assert!(svg.contains("Ben’s threshold") && svg.contains("class=\"fig-seenband\""), "drawn with its interval");
 }

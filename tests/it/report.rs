@@ -184,9 +184,9 @@ fn figures_are_written_by_their_ending() {
     let curve = curve(&[(0.0, 0.9, 0.9), (1.0 / 255.0, 0.7, 0.9), (32.0 / 255.0, 0.2, 0.8)]);
     let folder = tempfile::tempdir().unwrap();
     let [svg, png, other] = ["a.svg", "a.PNG", "a.pdf"].map(|name| folder.path().join(name));
-    write_figure(&curve, "membranes-unet on cells", &svg).unwrap();
-    write_figure(&curve, "", &png).unwrap();
-    let message = write_figure(&curve, "", &other).unwrap_err().to_string();
+    write_figure(&curve, "membranes-unet on cells", None, &svg).unwrap();
+    write_figure(&curve, "", None, &png).unwrap();
+    let message = write_figure(&curve, "", None, &other).unwrap_err().to_string();
     assert!(message.contains("a.pdf") && message.contains(".svg"), "{message}");
     assert!(!other.exists());
     let text = std::fs::read_to_string(svg).unwrap();
@@ -314,7 +314,8 @@ fn a_report_is_one_file_that_needs_nothing_else() {
     let curve = sweep(adversary.clone(), &plan, |_, _| ()).unwrap();
     let mut provenance = Provenance { command: "epsiloscope sweep '<i>'".to_owned(), ..Provenance::default() };
     provenance.add("image", "<script>alert(1)</script> & \"more\"");
-    let settings = Settings { criterion: Criterion::default(), provenance, notes: vec!["a note <u>".to_owned()] };
+    let notes = vec!["a note <u>".to_owned()];
+    let settings = Settings { criterion: Criterion::default(), provenance, observed: Vec::new(), notes };
     let mut told = Vec::new();
     let report = build_report(&adversary, &curve, settings, |done, total| told.push((done, total))).unwrap();
     assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
@@ -350,7 +351,12 @@ fn a_report_is_one_file_that_needs_nothing_else() {
 fn a_report_says_what_its_numbers_cannot() {
     let adversary = Arc::new(Adversary::new(Arc::new(subject(false)), Attack::INVERSE_FGSM).unwrap());
     let curve = sweep(adversary.clone(), &SweepPlan::exactly(vec![0.0, 0.1]), |_, _| ()).unwrap();
-    let settings = Settings { criterion: Criterion::default(), provenance: Provenance::default(), notes: vec![] };
+    let settings = Settings {
+        criterion: Criterion::default(),
+        provenance: Provenance::default(),
+        observed: Vec::new(),
+        notes: vec![],
+    };
     let report = build_report(&adversary, &curve, settings, |_, _| ()).unwrap();
     let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
     assert!(html.contains("There is no label"), "the reference is named");

@@ -54,6 +54,66 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
 }
 
 #[test]
+fn thresholds_of_observers_are_drawn_with_their_conditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = "observer,image,attack,task,trials,threshold,threshold_lower,threshold_upper,zoom,bit_depth,window_lower,\
+                   window_upper,pixels_per_degree,duration_ms\n";
+    let level = |l: f64| l / 255.0;
+    let text = columns.to_owned()
+        + &format!("Ada,membranes,fgsm,2afc,157,{},{},{},3,8,0,1,21.5,200\n", level(6.0), level(5.0), level(7.5))
+        + &format!("Ben,membranes,fgsm,2afc,157,{},{},{},3,8,0.2,0.4,21.5,200\n", level(1.0), level(0.5), level(2.0));
+    let name = |text: &str| text.replace("membranes,", &format!("{},", case_name(folder.path())));
+    std::fs::write(folder.path().join("thresholds.csv"), name(&text)).unwrap();
+    let output = sweep(folder.path(), &["--unseen", "thresholds.csv"]);
+    assert!(output.status.success(), "{}", text_of(&output));
+    let said = text_of(&output);
+    // Not seen is what lies below the whole interval: 2 and 4, not 8; 4/255 breaks it.
+    assert!(said.contains("unseen from ε = 4/255 (0.0157) to 4/255") && said.contains("below 5/255"), "{said}");
+    let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
+    for part in [
+        "Ada’s threshold 6/255 (95 %: 5/255 to 7.5/255)",
+        "What people see",
+        "21.5",
+        "200 ms",
+        "Ben: measured under another window",
+        "fig-seenline",
+        "--unseen thresholds.csv",
+    ] {
+        assert!(report.contains(part), "{part}");
+    }
+    let svg = std::fs::read_to_string(folder.path().join("here/curve.svg")).unwrap();
+    assert!(svg.contains("class=\"fig-seenband\""));
+    // A table of trials is fitted first.
+    let trials = std::fs::read_to_string(crate::fixture::path("observer-trials.csv")).unwrap();
+    std::fs::write(folder.path().join("trials.csv"), trials).unwrap();
+    let output = sweep(folder.path(), &["--unseen", "trials.csv"]);
+    let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
+    assert!(
+        report.contains("careful’s threshold") && report.contains("measured under another image"),
+        "{}",
+        text_of(&output)
+    );
+    std::fs::write(folder.path().join("other.csv"), text.replace("fgsm", "pgd")).unwrap();
+    assert!(complaint(&sweep(folder.path(), &["--unseen", "other.csv"])).contains("no threshold of fgsm"));
+    assert!(
+        complaint(&sweep(folder.path(), &["--unseen", "trials.csv", "--seed", "0,1"])).contains("one image and attack")
+    );
+}
+
+/// What a sweep calls the sample.
+fn case_name(folder: &Path) -> String {
+    let output = sweep(folder, &[]);
+    assert!(output.status.success(), "{}", text_of(&output));
+    let report = std::fs::read_to_string(folder.join("here/report.html")).unwrap();
+    let title = report.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+    title.split(": ").next().unwrap().to_owned()
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout).to_string() + &text(&output.stderr)
+}
+
+#[test]
 fn what_cannot_be_shown_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, said) in

@@ -2,7 +2,7 @@
 
 use crate::cli::options::print;
 use crate::cli::sweep::quoted;
-use crate::observer::{Estimate, Task, Thresholds, read_csv, read_shown, thresholds};
+use crate::observer::{Estimate, Task, Thresholds, read_csv, thresholds};
 use crate::study::report::epsilon;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,10 @@ pub(in crate::cli) struct FitTrials {
     /// Smallest and largest ε that the study could show; without it, what the table says, else the tested ones.
     #[arg(long, value_name = "MIN,MAX", value_parser = parse_range)]
     range: Option<[f64; 2]>,
-    /// The folder for thresholds.csv, a psychometric-….svg and .png for each threshold, and report.html. Made if it does not
+    /// Fit the ε that was asked for, even where the table says which ε the screen showed (epsilon_shown).
+    #[arg(long)]
+    nominal: bool,
+    /// The folder for thresholds.csv, answers.csv (share and d′ at each ε), a psychometric-….svg and .png for each threshold, and report.html. Made if it does not
     /// exist.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -34,10 +37,13 @@ fn parse_range(text: &str) -> Result<[f64; 2], String> {
 
 impl FitTrials {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let rows = read_csv(&self.table)?;
+        let mut rows = read_csv(&self.table)?;
+        if self.nominal {
+            rows.iter_mut().for_each(|row| row.epsilon_shown = None);
+        }
         let found = thresholds(&rows, self.range).with_context(|| self.table.display().to_string())?;
         let Some(out) = &self.out else { return print(&table(&found)) };
-        super::fit_report::write(out, &self.table, &rows, &found, &read_shown(&self.table)?, self.command(out))?;
+        super::fit_report::write(out, &self.table, &rows, &found, self.command(out))?;
         print(&(table(&found) + &format!("report: {}\n", out.join("report.html").display())))
     }
 
@@ -45,13 +51,24 @@ impl FitTrials {
     fn command(&self, out: &Path) -> String {
         let path = |path: &Path| quoted(&path.display().to_string());
         let range = self.range.map_or(String::new(), |[low, high]| format!(" --range {low},{high}"));
-        format!("epsiloscope observer fit {}{range} --out {}", path(&self.table), path(out))
+        let nominal = if self.nominal { " --nominal" } else { "" };
+        format!("epsiloscope observer fit {}{range}{nominal} --out {}", path(&self.table), path(out))
     }
 }
 
 fn table(found: &[Thresholds]) -> String {
-    let header =
-        ["observer", "image", "attack", "task", "trials", "threshold ε", "95 % interval", "slope", "lapse", "d′"];
+    let header = [
+        "observer",
+        "image",
+        "attack",
+        "task",
+        "trials",
+        "distinct ε",
+        "threshold ε",
+        "95 % interval",
+        "slope",
+        "lapse",
+    ];
     let mut lines = vec![header.map(str::to_owned)];
     for t in found {
         let Estimate { median, interval: [low, high] } = t.fit.threshold;
@@ -61,11 +78,11 @@ fn table(found: &[Thresholds]) -> String {
             t.attack.clone(),
             t.task.name().to_owned(),
             t.fit.trials.to_string(),
+            t.answers.iter().filter(|a| a.block.epsilon > 0.0).count().to_string(),
             shown(median),
             format!("{} to {}", shown(low), shown(high)),
             format!("{:.1}", t.fit.mode.beta),
             format!("{:.2}", t.fit.lapse.median),
-            t.d_prime.map_or("–".to_owned(), |d| format!("{d:.2}")),
         ]);
     }
     let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
@@ -75,8 +92,17 @@ fn table(found: &[Thresholds]) -> String {
         padded.join("  ").trim_end().to_owned() + "\n"
     };
     let mut text: String = lines.iter().map(line).collect();
-    text += "threshold: the ε at which ψ, guesses and lapses included, is ¾; median and 95 % of its posterior\n";
-    if found.iter().any(|t| t.task == Task::YesNo && t.d_prime.is_none()) {
+    text += "threshold: the ε at which ψ, lapses included, is half-way from guessing to certainty (¾ in a forced choice); median and 95 % of its posterior\n";
+    if found.iter().all(|t| t.as_shown) {
+        text += "ε: as the screen showed them\n";
+    } else {
+        text += "ε: as they were asked for; what the screen’s levels made of them is not told, or left out\n";
+    }
+    for t in found.iter().filter(|t| found.iter().any(|o| o.setting != t.setting)) {
+        text += &format!("{}, {}, {}: {}\n", t.observer, t.image, t.attack, t.setting.words());
+    }
+    let without_catches = |t: &&Thresholds| t.task == Task::YesNo && t.answers.iter().all(|a| a.block.epsilon > 0.0);
+    if found.iter().any(|t| without_catches(&t)) {
         text += "there are no catch trials (ε = 0): false alarms are guessed from the smallest ε, and d′ is unknown\n";
     }
     text

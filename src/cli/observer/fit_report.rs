@@ -1,7 +1,7 @@
 //! What `epsiloscope observer fit --out` writes: thresholds as a table, a figure for each, and a report that can be mailed.
 
 use crate::data::write_bytes_atomic;
-use crate::observer::{Block, Row, Shown, Task, Thresholds, wilson};
+use crate::observer::{AtEpsilon, Block, Row, Task, Thresholds, thresholds_csv, wilson};
 use crate::study::report::{AnsweredShare, Provenance, PsychometricFigure, check_writable, epsilon, page, utc_now};
 use maud::{Markup, html};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Points of a drawn function.
 const POINTS: usize = 200;
 
-/// Writes `thresholds.csv`, `psychometric-NN.svg` and `.png` for each of `found`, and `report.html`.
+/// Writes `thresholds.csv`, `answers.csv`, `psychometric-NN.svg` and `.png` for each of `found`, and `report.html`.
 ///
 /// # Errors
 /// If the folder cannot be written to, or a figure cannot be drawn.
@@ -18,15 +18,15 @@ pub(super) fn write(
     table: &Path,
     rows: &[Row],
     found: &[Thresholds],
-    shown: &[Shown],
     command: String,
 ) -> anyhow::Result<()> {
     check_writable(out)?;
     std::fs::create_dir_all(out)?;
-    write_bytes_atomic(&out.join("thresholds.csv"), csv(found).as_bytes())?;
+    write_bytes_atomic(&out.join("thresholds.csv"), thresholds_csv(found)?.as_bytes())?;
+    write_bytes_atomic(&out.join("answers.csv"), answers_csv(found)?.as_bytes())?;
     let mut figures = Vec::new();
     for (number, one) in found.iter().enumerate() {
-        let figure = figure(one, rows, shown);
+        let figure = figure(one);
         let name = format!("psychometric-{:02}", number + 1);
         write_bytes_atomic(&out.join(format!("{name}.svg")), figure.svg().as_bytes())?;
         write_bytes_atomic(&out.join(format!("{name}.png")), &figure.png()?)?;
@@ -40,53 +40,85 @@ pub(super) fn write(
     );
     facts.add(
         "threshold",
-        "the ε at which ψ, guesses and lapses included, is ¾: median, 2.5 and 97.5 percentile of the posterior",
+        "the ε at which ψ, lapses included, is half-way between guessing and certainty, (ψ − γ)/(1 − γ) = ½, so ¾ in a forced choice: the perturbation \
+         is detected in half of all looks, by this observer, who knows the image and has seen the perturbation often; median, 2.5 and 97.5 percentile \
+         of the posterior",
     );
     facts.add("ε", "a fraction of the width of the image’s bounds, and grey levels of 8 bits (/255)");
+    facts.add("prior", "of psignifit, but for the width of ψ: log-normal about a decade of ε with a spread of e; λ and γ in yes/no Beta(1, 10)");
+    facts.add(
+        "figures",
+        "the line is the most probable ψ, the threshold the median of the posterior: after few trials they differ",
+    );
+    facts.add(
+        "not measured",
+        "luminance and gamma of the screen, and the light in the room: a threshold in grey levels holds for screens like this one",
+    );
+    facts.add(
+        "as shown",
+        "the ε that was asked for, times the root mean square of the change on the screen, under its window and rounded to its levels, \
+         over that without rounding; trials of ε that were shown the same are trials of one ε, and of none where nothing was shown",
+    );
+    facts.add(
+        "d′",
+        "of the trials at one ε alone, rates as (count + ½)/(total + 1): √2·z(share correct) in a forced choice of two, z(hits) − z(false \
+         alarms) in yes/no, false alarms over all trials without a perturbation. A pooled d′ would describe the ε that were placed, \
+         not the observer",
+    );
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
-    let page = page("Thresholds of what people see", &body(found, &figures, shown, &facts));
+    let page = page("Thresholds of what people see", &body(found, &figures, &facts));
     write_bytes_atomic(&out.join("report.html"), page.as_bytes())?;
     Ok(())
 }
 
-fn csv(found: &[Thresholds]) -> String {
-    let mut text =
-        "observer,image,attack,task,trials,threshold,threshold_lower,threshold_upper,alpha,beta,gamma,lambda,\
-                    lambda_lower,lambda_upper,deviance,d_prime\n"
-            .to_owned();
-    let quoted = |cell: &str| {
-        if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-    };
-    for t in found {
-        let fit = &t.fit;
-        let names = [&t.observer, &t.image, &t.attack].map(|name| quoted(name)).join(",");
-        let numbers = [
-            fit.threshold.median,
-            fit.threshold.interval[0],
-            fit.threshold.interval[1],
-            fit.mode.alpha,
-            fit.mode.beta,
-            fit.mode.gamma,
-            fit.mode.lambda,
-            fit.lapse.interval[0],
-            fit.lapse.interval[1],
-            fit.deviance,
-        ];
-        let numbers: Vec<String> = numbers.iter().map(f64::to_string).collect();
-        let d_prime = t.d_prime.map(|d| d.to_string()).unwrap_or_default();
-        text += &format!("{names},{},{},{},{d_prime}\n", t.task.name(), fit.trials, numbers.join(","));
+/// A row for each ε of each threshold.
+fn answers_csv(found: &[Thresholds]) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "number",
+        "observer",
+        "image",
+        "attack",
+        "task",
+        "epsilon",
+        "trials",
+        "positive",
+        "share",
+        "share_lower",
+        "share_upper",
+        "fitted",
+        "d_prime",
+    ])?;
+    for (number, t) in found.iter().enumerate() {
+        for AtEpsilon { block, d_prime } in &t.answers {
+            let [low, high] = wilson(block.positive.into(), block.total.into());
+            writer.write_record([
+                (number + 1).to_string(),
+                t.observer.clone(),
+                t.image.clone(),
+                t.attack.clone(),
+                t.task.name().to_owned(),
+                block.epsilon.to_string(),
+                block.total.to_string(),
+                block.positive.to_string(),
+                share(block).to_string(),
+                low.to_string(),
+                high.to_string(),
+                t.fit.mode.probability(block.epsilon).to_string(),
+                d_prime.map(|d| d.to_string()).unwrap_or_default(),
+            ])?;
+        }
     }
-    text
+    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The trials of one threshold.
-fn blocks(of: &Thresholds, rows: &[Row]) -> Vec<Block> {
-    let mine = |r: &&Row| r.observer == of.observer && r.image == of.image && r.attack == of.attack;
-    Block::gather(rows.iter().filter(mine).map(|r| (r.epsilon, r.positive)))
+fn share(block: &Block) -> f64 {
+    f64::from(block.positive) / f64::from(block.total.max(1))
 }
 
-fn figure(of: &Thresholds, rows: &[Row], shown: &[Shown]) -> PsychometricFigure {
-    let blocks = blocks(of, rows);
+fn figure(of: &Thresholds) -> PsychometricFigure {
+    let blocks: Vec<Block> = of.answers.iter().map(|a| a.block).collect();
     let positive = || blocks.iter().map(|b| b.epsilon).filter(|e| *e > 0.0);
     let [first, last] = [positive().fold(1.0, f64::min), positive().fold(0.0, f64::max)];
     let curve = (0..=POINTS).map(|i| {
@@ -96,14 +128,12 @@ fn figure(of: &Thresholds, rows: &[Row], shown: &[Shown]) -> PsychometricFigure 
     let answers = blocks.iter().map(|b| AnsweredShare {
         epsilon: b.epsilon,
         trials: b.total,
-        share: f64::from(b.positive) / f64::from(b.total.max(1)),
+        share: share(b),
         interval: wilson(b.positive.into(), b.total.into()),
     });
-    let conditions =
-        shown.iter().find(|s| s.observer == of.observer).map_or(String::new(), |s| format!("; {}", s.words()));
     PsychometricFigure {
         title: format!("{}: {}, {}", of.observer, of.image, of.attack),
-        subtitle: format!("{} trials, {}{conditions}", of.fit.trials, of.task.name()),
+        subtitle: format!("{} trials, {}; {}", of.fit.trials, of.task.name(), of.setting.words()),
         side: if of.task == Task::TwoAlternative { "correct" } else { "“altered”" },
         chance: of.fit.mode.gamma,
         answers: answers.collect(),
@@ -113,7 +143,7 @@ fn figure(of: &Thresholds, rows: &[Row], shown: &[Shown]) -> PsychometricFigure 
     }
 }
 
-fn body(found: &[Thresholds], figures: &[PsychometricFigure], shown: &[Shown], facts: &Provenance) -> Markup {
+fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance) -> Markup {
     let ends = |e: f64| if e.is_finite() && e <= 1.0 { epsilon::levels(e) } else { "none".to_owned() };
     html! {
         header {
@@ -125,16 +155,16 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], shown: &[Shown], f
             h2 { "Thresholds" }
             .scroll { table {
                 thead { tr {
-                    th.word { "observer" } th.word { "image" } th.word { "attack" } th.word { "task" } th { "trials" } th { "threshold ε" }
-                    th { "lower" } th { "upper" } th { "slope β" } th { "lapse rate" } th { "d′" }
+                    th.word { "observer" } th.word { "image" } th.word { "attack" } th.word { "task" } th { "trials" } th { "distinct ε" } th { "threshold ε" }
+                    th { "lower" } th { "upper" } th { "slope β" } th { "lapse rate" } th { "catch trials right" } th.word { "ε are" }
                 } }
                 tbody {
                     @for t in found {
                         tr {
-                            td.word { (t.observer) } td.word { (t.image) } td.word { (t.attack) } td.word { (t.task.name()) } td { (t.fit.trials) }
+                            td.word { (t.observer) } td.word { (t.image) } td.word { (t.attack) } td.word { (t.task.name()) } td { (t.fit.trials) } td { (distinct(t)) }
                             th scope="row" { (ends(t.fit.threshold.median)) } td { (ends(t.fit.threshold.interval[0])) } td { (ends(t.fit.threshold.interval[1])) }
-                            td { (format!("{:.1}", t.fit.mode.beta)) } td { (format!("{:.2}", t.fit.lapse.median)) }
-                            td { (t.d_prime.map_or("–".to_owned(), |d| format!("{d:.2}"))) }
+                            td { (format!("{:.1}", t.fit.mode.beta)) } td { (format!("{:.2}", t.fit.lapse.median)) } td { (t.catches[0]) " of " (t.catches[1]) }
+                            td.word { (if t.as_shown { "as shown" } else { "as asked for" }) }
                         }
                     }
                 }
@@ -142,20 +172,51 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], shown: &[Shown], f
         }
         section {
             h2 { "Answers" }
-            @for figure in figures { .figure { (figure.inline()) } }
+            @for (figure, t) in figures.iter().zip(found) { .figure { (figure.inline()) } (answers(t)) }
         }
         section {
             h2 { "How it was shown" }
-            @if shown.is_empty() { p { "The table does not say. Without zoom, window, screen and distance a threshold holds for nobody else." } }
-            @for s in shown {
-                h3 { (s.observer) }
-                dl { @for (name, value) in &s.facts { dt { (name) } dd { (value) } } }
+            @for t in found {
+                h3 { (t.observer) ": " (t.image) ", " (t.attack) }
+                @if t.setting.is_empty() { p { "The table does not say. Without zoom, window, screen and distance a threshold holds for nobody else." } }
+                dl {
+                    @for (name, value) in t.setting.facts() { dt { (name) } dd { (value) } }
+                    @if !t.seeds.is_empty() { dt { "seed of order and sides" } dd { (t.seeds.join(", ")) } }
+                }
             }
         }
         section {
             h2 { "Where this comes from" }
             dl { @for (name, text) in &facts.facts { dt { (name) } dd { (text) } } }
             p { "To make it again" } pre { code { (facts.command) } }
+        }
+    }
+}
+
+fn distinct(t: &Thresholds) -> usize {
+    t.answers.iter().filter(|a| a.block.epsilon > 0.0).count()
+}
+
+/// Share and d′ at each ε.
+fn answers(t: &Thresholds) -> Markup {
+    let positive = if t.task == Task::TwoAlternative { "correct" } else { "“altered”" };
+    html! {
+        details {
+            summary { "Numbers at each ε: " (distinct(t)) " different ones" }
+            .scroll { table {
+                thead { tr { th { "ε" } th { "trials" } th { (positive) } th { "share" } th { "lower" } th { "upper" } th { "fitted ψ" } th { "d′" } } }
+                tbody {
+                    @for AtEpsilon { block, d_prime } in &t.answers {
+                        @let [low, high] = wilson(block.positive.into(), block.total.into());
+                        tr {
+                            th scope="row" { (epsilon::levels(block.epsilon)) } td { (block.total) } td { (block.positive) }
+                            td { (format!("{:.2}", share(block))) } td { (format!("{low:.2}")) } td { (format!("{high:.2}")) }
+                            td { (format!("{:.2}", t.fit.mode.probability(block.epsilon))) }
+                            td { (d_prime.map_or("–".to_owned(), |d| format!("{d:.2}"))) }
+                        }
+                    }
+                }
+            } }
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::cli::options::print;
 use crate::cli::progress::Progress;
-use crate::observer::{Coverage, Plan, Psychometric, Simulation, Task, simulate, wilson};
+use crate::observer::{Coverage, Plan, Psychometric, Simulation, Task, distinguishable, simulate, wilson};
 use crate::study::report::epsilon;
+use crate::view::Presentation;
 use anyhow::Context;
 use std::sync::Mutex;
 
@@ -22,7 +23,7 @@ pub(in crate::cli) struct Simulate {
     /// The question: which of two images is altered, or whether one is.
     #[arg(long, value_enum, default_value = "2afc")]
     task: TaskName,
-    /// The ε at which the observer's ψ, lapses included, is ¾.
+    /// The ε at which the observer's ψ, lapses included, is half-way between guessing and certainty: ¾ in a forced choice.
     #[arg(long, value_name = "ε", default_value = "4/255", value_parser = epsilon::number)]
     threshold: f64,
     /// β: how steep ψ is.
@@ -34,6 +35,10 @@ pub(in crate::cli) struct Simulate {
     /// γ in yes/no: how often "altered" is said to what is not.
     #[arg(long, default_value_t = 0.1)]
     false_alarms: f64,
+    /// Show only the ε that are different pictures on a screen of so many bits, of an 8-bit image under the full window. Without
+    /// it, 40 ε from 0.1/255 to 64/255, whatever a screen can show.
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(1..=16))]
+    bits: Option<u8>,
     /// Also count the parametric bootstrap's interval, with so many resamples.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     bootstrap: u32,
@@ -71,12 +76,18 @@ impl Simulate {
         let gamma = if task == Task::YesNo { self.false_alarms } else { 0.5 };
         let observer = Psychometric { alpha: 1.0, beta: self.slope, gamma, lambda: self.lapse }
             .with_threshold(self.threshold)
-            .context("--lapse: with a rate of 0.25 or more ψ never reaches ¾")?;
+            .context("--lapse: ψ never reaches its threshold; in a forced choice it does below a rate of 0.25")?;
         let mut plan =
             Plan { practice: 0, break_every: 0, ..Plan::new(task, Vec::new(), self.trials as usize, self.seed) };
         if let Some(catches) = self.catches {
             plan.catches = catches as usize;
         }
+        if let Some(bits) = self.bits {
+            let image: Vec<f32> = (64..192).map(|level| level as f32 / 255.0).collect();
+            let screen = Presentation { bits, ..Presentation::default() };
+            plan.levels = Some(distinguishable(&image, plan.range, plan.steps, &screen));
+        }
+        let levels = plan.levels.as_ref().map_or(String::new(), |levels| format!(" of {} different ε", levels.len()));
         let (catches, runs) = (plan.catches, self.runs as usize);
         let simulation = Simulation { observer, plan, runs, resamples: self.bootstrap as usize };
         let progress = Mutex::new((0, Progress::new("simulated")));
@@ -87,10 +98,10 @@ impl Simulate {
                 progress.1.step(done, runs);
             }
         })?;
-        print(&self.summary(&coverage, task, catches))
+        print(&self.summary(&coverage, task, catches, &levels))
     }
 
-    fn summary(&self, coverage: &Coverage, task: Task, catches: usize) -> String {
+    fn summary(&self, coverage: &Coverage, task: Task, catches: usize, levels: &str) -> String {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let counted = |covered: usize| {
             let [low, high] = wilson(covered as u64, coverage.runs as u64);
@@ -98,7 +109,7 @@ impl Simulate {
             format!("{} of {} ({}; {} to {})", covered, coverage.runs, percent(share), percent(low), percent(high))
         };
         let mut text = format!(
-            "{} observers, {}, {} trials and {catches} catch trials each; threshold ε = {}, slope {}, lapse rate {}\n\
+            "{} observers, {}, {} trials{levels} and {catches} catch trials each; threshold ε = {}, slope {}, lapse rate {}\n\
              95 % interval holds the threshold: {}\n\
              bias: {:+.1} % (median), {:+.1} % (mean of logarithms)\n\
              median interval: from its lower to its upper end a factor of {:.2}\n",

@@ -82,7 +82,29 @@ pub(super) const STYLE: &str = "
 .fig-control{fill:none;stroke:#80868b;stroke-width:1.8;stroke-dasharray:6 4.5}
 .fig-mcontrol{fill:#ffffff;stroke:#80868b;stroke-width:1.6}
 .fig-cut{stroke:#ffffff;stroke-width:4}
+.fig-seen{fill:#005c8f;font-size:14px;font-weight:600}.fig-seenband{fill:#0072b2;fill-opacity:0.10}.fig-seenline{stroke:#005c8f;stroke-width:2;stroke-dasharray:9 3 2 3}
 ";
+
+/// From which ε on an observer sees the perturbation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThresholdLine {
+    /// Who.
+    pub name: String,
+    /// The threshold, at which it is detected in half of all looks.
+    pub epsilon: f64,
+    /// Its interval of 95 %; the upper end may be infinite.
+    pub interval: [f64; 2],
+}
+
+impl ThresholdLine {
+    /// `Ada’s threshold 4/255 (95 %: 3/255 to 5/255)`.
+    pub fn words(&self) -> String {
+        let [low, high] = self.interval;
+        let end =
+            if high.is_finite() { format!("to {}", epsilon::short(high)) } else { "without an upper end".to_owned() };
+        format!("{}’s threshold {} (95 %: {} {end})", self.name, epsilon::short(self.epsilon), epsilon::short(low))
+    }
+}
 
 /// A curve with what is said above it.
 #[derive(Debug)]
@@ -95,6 +117,8 @@ pub struct Figure<'a> {
     pub title: String,
     /// In the second line.
     pub subtitle: String,
+    /// An observer's threshold, drawn with its interval.
+    pub threshold: Option<ThresholdLine>,
     /// Part of an HTML document: without what only a file of its own needs, and with a line at each ε (class
     /// `fig-here`, hidden) for the document to show.
     pub inline: bool,
@@ -108,6 +132,7 @@ impl<'a> Figure<'a> {
             criterion: Criterion::default(),
             title: title(&curve.attack),
             subtitle: String::new(),
+            threshold: None,
             inline: false,
         }
     }
@@ -126,8 +151,10 @@ impl<'a> Figure<'a> {
     }
 
     fn markup(&self) -> Markup {
-        let points = self.curve.points.iter().chain(&self.curve.control);
-        let scale = EpsilonScale::fitting(points.map(|p| p.epsilon), LEFT + INSET, RIGHT - INSET);
+        let points = self.curve.points.iter().chain(&self.curve.control).map(|p| p.epsilon);
+        // A threshold beyond the measured ε would not be in the picture.
+        let scale =
+            EpsilonScale::fitting(points.chain(self.threshold.iter().map(|t| t.epsilon)), LEFT + INSET, RIGHT - INSET);
         let bands = broken_intervals(self.curve, self.criterion);
         let classes = self.curve.clean.decision.is_some();
         let [upper, lower]: [&[Line]; 2] = if classes { [&DECISION, &LOSS] } else { [&OVERLAP, &ERRORS] };
@@ -141,8 +168,16 @@ impl<'a> Figure<'a> {
             .filter(|v| v.is_finite())
             .fold(0.05, f64::max);
         let root_n = (!classes).then_some((self.curve.clean.error.pixels as f64).sqrt());
-        let overlap =
-            Plot { scale, top: 146.0, bottom: 420.0, largest: 1.0, bands: &bands, curve: self.curve, side: upper_side };
+        let overlap = Plot {
+            scale,
+            top: 146.0,
+            bottom: 420.0,
+            largest: 1.0,
+            bands: &bands,
+            curve: self.curve,
+            side: upper_side,
+            threshold: self.threshold.as_ref(),
+        };
         let errors = Plot {
             scale,
             top: 508.0,
@@ -151,6 +186,7 @@ impl<'a> Figure<'a> {
             bands: &bands,
             curve: self.curve,
             side: lower_side,
+            threshold: self.threshold.as_ref(),
         };
         let description = format!("{}. {}", self.title, self.subtitle);
         html! {
@@ -160,6 +196,10 @@ impl<'a> Figure<'a> {
                 rect class="fig-back" width=(WIDTH) height=(HEIGHT) {}
                 text class="fig-title" x=(LEFT) y="40" { (self.title) }
                 text class="fig-soft" x=(LEFT) y="64" { (self.subtitle) }
+                @match &self.threshold {
+                    Some(threshold) => text class="fig-seen" x=(RIGHT) y="40" text-anchor="end" { (threshold.words()) },
+                    None => {}
+                }
                 text class="fig-soft" x=(RIGHT) y="64" text-anchor="end" { "dotted: clean image" }
                 (legend(upper, 104.0, upper_title, self.has_control()))
                 (overlap.draw(upper, None))
@@ -273,6 +313,7 @@ struct Plot<'a> {
     curve: &'a Curve,
     /// What the left axis shows.
     side: &'static str,
+    threshold: Option<&'a ThresholdLine>,
 }
 
 impl Plot<'_> {
@@ -284,6 +325,7 @@ impl Plot<'_> {
     fn draw(&self, lines: &[Line], root_n: Option<f64>) -> Markup {
         html! {
             (self.bands())
+            (self.threshold())
             (self.frame(root_n))
             @for line in lines { (self.baseline(line)) }
             @if self.curve.attack != attack::RANDOM_SIGN {
@@ -305,6 +347,19 @@ impl Plot<'_> {
                 @if self.largest == 1.0 {
                     // Above the frame, where no line runs.
                     text class="fig-bandtext" x=(at((left + right) / 2.0)) y=(at(self.top - 6.0)) text-anchor="middle" { "broken" }
+                }
+            }
+        }
+    }
+
+    fn threshold(&self) -> Markup {
+        let x = |epsilon: f64| self.scale.x(epsilon.max(0.0)).clamp(LEFT, RIGHT);
+        html! {
+            @if let Some(threshold) = self.threshold {
+                @let [low, high] = threshold.interval.map(x);
+                rect class="fig-seenband" x=(at(low)) y=(at(self.top)) width=(at((high - low).max(1.0))) height=(at(self.bottom - self.top)) {}
+                line class="fig-seenline" x1=(at(x(threshold.epsilon))) x2=(at(x(threshold.epsilon))) y1=(at(self.top)) y2=(at(self.bottom)) {
+                    title { (threshold.words()) }
                 }
             }
         }
@@ -396,8 +451,13 @@ fn side_name(x: f64, y: f64, name: &str) -> Markup {
 ///
 /// # Errors
 /// If the ending is another one, or the file cannot be written.
-pub fn write_figure(curve: &Curve, subtitle: &str, path: &Path) -> Result<(), ReportError> {
-    let figure = Figure { subtitle: subtitle.to_owned(), ..Figure::of(curve) };
+pub fn write_figure(
+    curve: &Curve,
+    subtitle: &str,
+    threshold: Option<ThresholdLine>,
+    path: &Path,
+) -> Result<(), ReportError> {
+    let figure = Figure { subtitle: subtitle.to_owned(), threshold, ..Figure::of(curve) };
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let bytes = match ending.as_str() {
         "svg" => figure.svg().into_bytes(),

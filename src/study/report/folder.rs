@@ -7,6 +7,7 @@ use super::criterion::{Criterion, Verdict, control_at, verdicts};
 use super::figure::{self, Figure};
 use super::html::{Finding, HtmlReport, Picture};
 use super::look::{PanelLook, class_values};
+use super::observed::Observed;
 use super::panel::{PanelCaption, PanelPictures, panel};
 use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_judge};
 use crate::attack::{self, AttackError, Reference};
@@ -25,6 +26,8 @@ pub struct Settings {
     pub criterion: Criterion,
     /// Where the run comes from.
     pub provenance: Provenance,
+    /// Thresholds of observers, the one that is drawn first.
+    pub observed: Vec<Observed>,
     /// What a reader must know, beyond what the numbers themselves give reason to say.
     pub notes: Vec<String>,
 }
@@ -84,6 +87,7 @@ pub fn build_report(
             Some(_) => format!("{} on {name}; {class} by the {reference}", card.name),
             None => format!("{} on {name}; overlap of {class} with the {reference}", card.name),
         },
+        threshold: settings.observed.first().map(|o| o.line.clone()),
         inline: false,
     };
     let report = HtmlReport {
@@ -98,6 +102,7 @@ pub fn build_report(
         criterion: settings.criterion,
         findings,
         originals,
+        observed: settings.observed,
         notes,
         provenance: settings.provenance,
     };

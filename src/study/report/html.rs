@@ -3,6 +3,7 @@
 
 use super::criterion::{BrokenInterval, Criterion, Verdict, broken_intervals};
 use super::figure::{self, Figure};
+use super::observed::Observed;
 use super::parts::{badge, describe, overlap, survival, three, tile, view};
 use super::{Provenance, Saved, epsilon, panel};
 use crate::attack;
@@ -74,6 +75,8 @@ pub struct HtmlReport<'a> {
     pub findings: Vec<Finding>,
     /// The original and its segmentation; of a model that classifies the first.
     pub originals: Vec<Picture>,
+    /// Thresholds of observers, the one that is drawn first.
+    pub observed: Vec<Observed>,
     /// What a reader must know before trusting the numbers, a sentence or two each.
     pub notes: Vec<String>,
     /// Where it comes from.
@@ -90,6 +93,7 @@ impl HtmlReport<'_> {
             criterion: self.criterion,
             title: figure::title(&self.curve.attack),
             subtitle: format!("{} on {}", self.model, self.subject),
+            threshold: self.observed.first().map(|o| o.line.clone()),
             inline: true,
         };
         let intervals = broken_intervals(self.curve, self.criterion);
@@ -124,6 +128,7 @@ impl HtmlReport<'_> {
                             h2 { "Along ε" }
                             .figure { (PreEscaped(figure.svg())) }
                         }
+                        (super::observed::section(&self.observed))
                         @if self.classes.is_some() {
                             (self.class_pictures())
                             (self.class_table())

@@ -15,6 +15,8 @@ pub(super) struct Card {
     pixels: f64,
     distance_mm: f64,
     bits: u8,
+    /// The slider has not had the keyboard yet.
+    fresh: bool,
 }
 
 impl Card {
@@ -22,7 +24,7 @@ impl Card {
     pub fn new(state: &State) -> Self {
         let settings = &state.seen.settings;
         let per_mm = settings.calibration.map_or(96.0 / 25.4, |c| c.pixels_per_mm);
-        Self { pixels: per_mm * CARD_WIDTH_MM, distance_mm: settings.distance_mm, bits: settings.bits }
+        Self { pixels: per_mm * CARD_WIDTH_MM, distance_mm: settings.distance_mm, bits: settings.bits, fresh: true }
     }
 
     /// Draws it; `true` once it is done with.
@@ -33,7 +35,10 @@ impl Card {
         ui.horizontal(|ui| {
             ui.spacing_mut().slider_width = 320.0;
             let slider = Slider::new(&mut self.pixels, 150.0..=1500.0).fixed_decimals(0).step_by(1.0).suffix(" px");
-            ui.add(slider).accessible_name("Width of the card");
+            let response = ui.add(slider).accessible_name("Width of the card");
+            if std::mem::take(&mut self.fresh) {
+                response.request_focus();
+            }
         });
         let per_point = f64::from(ui.pixels_per_point());
         let width = (self.pixels / per_point) as f32;
@@ -52,7 +57,7 @@ impl Card {
             ui.label("Bits of grey that the screen shows");
             let drag = DragValue::new(&mut self.bits).range(1..=16).speed(0.05).suffix(" bits");
             ui.add(drag).accessible_name("Bits of the screen").on_hover_text(
-                "8 on most screens, 10 on many diagnostic ones. The window itself is drawn with 8 bits; what is measured is rounded to these.",
+                "8 on most screens, 10 on many diagnostic ones: metrics are measured as such a screen shows the image. The window, and so a reader study, is drawn with at most 8 bits, and its sessions say so.",
             );
             ui.end_row();
         });
@@ -71,7 +76,7 @@ impl Card {
         ui.add_space(8.0);
         ui.horizontal(|ui| {
             let mut done = false;
-            if ui.add_enabled(calibration.is_ok(), egui::Button::new("Use these")).clicked()
+            if ui.add_enabled(calibration.is_ok(), egui::Button::new("Use these").fill(palette.accent_wash)).clicked()
                 && let Ok(calibration) = calibration
             {
                 let settings = SeenSettings {

@@ -13,7 +13,7 @@ pub use trial::{Clock, Phase};
 
 use super::{Command, CommandSender, PaneContext, State, theme};
 use crate::engine::{Plane, ReaderEvent, ReaderRequest, Request, SessionEntry, SessionView, StimuliWish, Stimulus};
-use crate::observer::{Next, Trial};
+use crate::observer::{Measured, Next, Thresholds, Trial};
 use eframe::egui::{self, Align, Frame, Key, Layout, Margin, Modifiers, RichText, ScrollArea, Ui};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -56,17 +56,18 @@ struct Stock {
     id: u64,
     original: Option<Plane>,
     noise: Option<Plane>,
-    images: HashMap<(usize, u64), Plane>,
+    /// With the ε that the screen shows.
+    images: HashMap<(usize, u64), (Plane, f64)>,
     expected: usize,
 }
 
 impl Stock {
-    /// The attacked image of `trial`; the original where nothing is to be altered.
-    fn get(&self, trial: &Trial) -> Option<&Plane> {
+    /// The attacked image of `trial` with the ε that the screen shows; the original where nothing is to be altered.
+    fn get(&self, trial: &Trial) -> Option<(&Plane, f64)> {
         if trial.epsilon == 0.0 {
-            return self.original.as_ref();
+            return self.original.as_ref().map(|plane| (plane, 0.0));
         }
-        self.images.get(&(trial.condition, trial.epsilon.to_bits()))
+        self.images.get(&(trial.condition, trial.epsilon.to_bits())).map(|(plane, shown)| (plane, *shown))
     }
 }
 
@@ -117,6 +118,8 @@ impl Reader {
                     clock.ask_again();
                 }
             }
+            // The workbench's, which hears them itself.
+            ReaderEvent::Thresholds { .. } => {}
             ReaderEvent::Session(view) => self.follow(view, state, commands),
         }
     }
@@ -144,14 +147,25 @@ impl Reader {
             _ if first => self.screen = Screen::Instructions,
             _ if feedback => {}
             Next::Break { .. } => self.screen = Screen::Break,
-            Next::Trial(trial) => self.screen = Screen::Trial(Clock::new(trial)),
+            Next::Trial(trial) => self.begin_trial(trial),
         }
+    }
+
+    /// Begins a trial. Each has a mask of its own: the eye would get used to one.
+    fn begin_trial(&mut self, trial: Trial) {
+        if let (Some(session), Some(original)) = (&self.session, &self.stock.original) {
+            let seed =
+                session.header.plan.seed.wrapping_add(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(trial.index as u64 + 1));
+            let masked = session.header.plan.timing.mask_ms > 0;
+            self.stock.noise = masked.then(|| trial::noise(original.height, original.width, seed));
+        }
+        self.screen = Screen::Trial(Clock::new(trial));
     }
 
     /// Goes on after feedback.
     fn advance(&mut self) {
         match self.session.as_ref().map(|s| s.next) {
-            Some(Next::Trial(trial)) => self.screen = Screen::Trial(Clock::new(trial)),
+            Some(Next::Trial(trial)) => self.begin_trial(trial),
             Some(Next::Break { .. }) => self.screen = Screen::Break,
             _ => {}
         }
@@ -163,8 +177,7 @@ impl Reader {
         let Some(session) = &self.session else { return };
         if let Some(Ok(found)) = session.result.as_ref().map(|r| r.thresholds.clone()) {
             // One that the study did not reach is no limit.
-            let [_, last] = session.header.plan.range;
-            let reached = found.into_iter().filter(|t| results::is_reached(t, last)).collect();
+            let reached = found.iter().map(Thresholds::measured).filter(Measured::is_reached).collect();
             commands.send(Command::Seen(super::seen::SeenCommand::Thresholds(reached)));
         }
     }
@@ -195,15 +208,19 @@ impl Reader {
         let id = RandomState::new().build_hasher().finish();
         let epsilons = plan.epsilons();
         let original = frame.original.clone();
-        let [height, width] = [original.height, original.width];
         self.stock = Stock {
             id,
-            noise: Some(trial::noise(height, width, plan.seed)),
+            noise: None,
             original: Some(original),
             images: HashMap::new(),
             expected: epsilons.len() * stimuli.attacks.len(),
         };
-        commands.request(Request::Stimuli(Some(StimuliWish { id, attacks: stimuli.attacks.clone(), epsilons })));
+        commands.request(Request::Stimuli(Some(StimuliWish {
+            id,
+            attacks: stimuli.attacks.clone(),
+            epsilons,
+            presentation: header.display.presentation,
+        })));
         Ok(())
     }
 
@@ -213,8 +230,8 @@ impl Reader {
             return;
         }
         match stimulus.image {
-            Ok(plane) => {
-                self.stock.images.insert((stimulus.attack, stimulus.epsilon.to_bits()), plane);
+            Ok(image) => {
+                self.stock.images.insert((stimulus.attack, stimulus.epsilon.to_bits()), image);
             }
             Err(why) => self.problem = Some(why),
         }
@@ -237,7 +254,7 @@ impl Reader {
                         self.screen = Screen::Setup;
                     }
                 }
-                Screen::Instructions => self.instructions_ui(ui, commands),
+                Screen::Instructions => self.instructions_ui(ui, state, commands),
                 Screen::Trial(_) => self.trial_ui(ui, state, commands, context),
                 Screen::Break => self.break_ui(ui, commands),
                 Screen::Results => {
@@ -265,7 +282,7 @@ impl Reader {
         self.screen = Screen::Setup;
     }
 
-    fn instructions_ui(&mut self, ui: &mut Ui, commands: &CommandSender) {
+    fn instructions_ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
         let Some(session) = self.session.clone() else { return };
         let plan = &session.header.plan;
         let (task, keys) = trial::words(plan.task);
@@ -305,13 +322,21 @@ impl Reader {
                     session.path.display()
                 ),
             ));
+            if let Some(levels) = &plan.levels {
+                let [first, last] = [plan.smallest(), plan.largest()].map(|e| state.epsilon_text(e));
+                let text = format!(
+                    "On this screen {} ε from {first} to {last} are different pictures; no other is shown.",
+                    levels.len()
+                );
+                ui.label(theme::weak(ui, text));
+            }
             if let Some(note) = &self.note {
                 ui.label(RichText::new(note).color(theme::of(ui).warning));
             }
             self.problem_ui(ui);
             ui.add_space(12.0);
             ui.horizontal(|ui| {
-                let button = egui::Button::new(RichText::new("Begin").size(16.0));
+                let button = egui::Button::new(RichText::new("Begin").size(16.0)).fill(theme::of(ui).accent_wash);
                 begin = ui.add_enabled(started, button).on_hover_text("Enter").clicked();
                 if ready < self.stock.expected {
                     ui.spinner();
@@ -337,7 +362,8 @@ impl Reader {
             ui.label(format!("{done} of {total} trials are done. Look away from the screen for a while."));
             self.problem_ui(ui);
             ui.add_space(12.0);
-            go_on = ui.button(RichText::new("Go on").size(16.0)).on_hover_text("Enter").clicked();
+            let button = egui::Button::new(RichText::new("Go on").size(16.0)).fill(theme::of(ui).accent_wash);
+            go_on = ui.add(button).on_hover_text("Enter").clicked();
         });
         let key = ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter));
         if (go_on || key) && !self.saving {

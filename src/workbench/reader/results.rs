@@ -2,9 +2,9 @@
 
 use super::Reader;
 use crate::engine::{ReaderRequest, Request, SessionResult, SessionView};
-use crate::observer::Thresholds;
+use crate::observer::{AtEpsilon, Block, Task, Thresholds, threshold_probability};
 use crate::workbench::{Command, CommandSender, State, theme};
-use eframe::egui::{Color32, Grid, RichText, Ui};
+use eframe::egui::{CollapsingHeader, Color32, Grid, RichText, Ui};
 use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
 
 /// Points of a drawn ψ.
@@ -40,14 +40,25 @@ impl Reader {
             }
             Ok(found) => {
                 table_ui(ui, state, found);
-                let [_, last] = session.header.plan.range;
-                if found.iter().any(|t| !is_reached(t, last)) {
+                if found.iter().any(|t| !t.measured().is_reached()) {
                     let text = "A threshold beyond the largest ε of the study, or without an upper end, is none: it is no line on the plot. \
                                 More trials, or a larger ε, may find one.";
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
                 }
+                let smallest = session.header.plan.smallest();
+                if found.iter().any(|t| t.fit.threshold.median < smallest) {
+                    let text = format!(
+                        "A threshold below {} was not measured but follows from the fitted ψ: that is the smallest change that the \
+                         screen shows under this window.",
+                        state.epsilon_text(smallest)
+                    );
+                    ui.label(RichText::new(text).color(theme::of(ui).warning));
+                }
                 ui.add_space(8.0);
                 plot_ui(ui, state, &session, result, found);
+                for t in found {
+                    answers_ui(ui, state, t);
+                }
             }
         }
         ui.add_space(8.0);
@@ -67,10 +78,37 @@ impl Reader {
     }
 }
 
-/// Whether the study has found the threshold: within the ε up to `last` that it could show, and with an upper end.
-pub(super) fn is_reached(found: &Thresholds, last: f64) -> bool {
-    let threshold = &found.fit.threshold;
-    threshold.median <= last && threshold.interval[1].is_finite()
+/// Share and d′ at each ε, folded away.
+fn answers_ui(ui: &mut Ui, state: &State, found: &Thresholds) {
+    let title = crate::attack::find(&found.attack).map_or(found.attack.as_str(), |entry| entry.title);
+    let asked = found.answers.iter().filter(|a| a.block.epsilon > 0.0).count();
+    let text = format!("Answers at {asked} different ε, {title}");
+    CollapsingHeader::new(text).id_salt(("answers", &found.attack)).show(ui, |ui| {
+        Grid::new(("answers", &found.attack)).num_columns(5).spacing([18.0, 2.0]).show(ui, |ui| {
+            let positive = if found.task == Task::TwoAlternative { "Correct" } else { "“Altered”" };
+            for (name, tip) in [
+                ("ε as shown", "What window and bits of the screen left of it."),
+                ("Trials", ""),
+                (positive, "Share of the trials."),
+                ("Fitted ψ", ""),
+                ("d′", "Of the trials at this ε alone, rates as (count + ½)/(total + 1)."),
+            ] {
+                let label = ui.label(theme::weak(ui, name));
+                if !tip.is_empty() {
+                    label.on_hover_text(tip);
+                }
+            }
+            ui.end_row();
+            for AtEpsilon { block: Block { epsilon, positive, total }, d_prime } in &found.answers {
+                ui.label(state.epsilon_text(*epsilon));
+                ui.label(total.to_string());
+                ui.label(format!("{:.0} %", 100.0 * f64::from(*positive) / f64::from((*total).max(1))));
+                ui.label(format!("{:.0} %", 100.0 * found.fit.mode.probability(*epsilon)));
+                ui.label(d_prime.map_or_else(|| "–".to_owned(), |d| format!("{d:.2}")));
+                ui.end_row();
+            }
+        });
+    });
 }
 
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
@@ -79,10 +117,10 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
         for (name, tip) in [
             ("Observer", ""),
             ("Attack", ""),
-            ("Threshold ε", "Where ψ, lapses and guesses included, is ¾: the median of the posterior."),
-            ("95 %", "The threshold's interval, from the posterior. “None”: lapses may be too many for ψ to reach ¾."),
+            ("Threshold ε", "Where ψ, lapses included, is half-way between guessing and certainty, in a forced choice ¾: the perturbation is detected in half of all looks. The median of the posterior; ε as the screen showed it."),
+            ("95 %", "The threshold's interval, from the posterior. “None”: lapses may be too many for ψ to reach it."),
+            ("Catch trials", "Right answers to trials of the largest ε, or in yes/no of none: whether the observer still looked."),
             ("Lapses", "The share of answers that are wrong however visible the perturbation is."),
-            ("d′", "Sensitivity over all trials with a perturbation."),
             ("Trials", "Practice left out."),
         ] {
             let label = ui.label(theme::weak(ui, name));
@@ -98,8 +136,9 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
             ui.label(theme::semibold(epsilon(fit.threshold.median)));
             let [low, high] = fit.threshold.interval;
             ui.label(format!("{} to {}", epsilon(low), epsilon(high)));
+            let [right, catches] = t.catches;
+            ui.label(if catches > 0 { format!("{right} of {catches}") } else { "none".to_owned() });
             ui.label(format!("{:.1} %", fit.lapse.median * 100.0));
-            ui.label(t.d_prime.map_or_else(|| "–".to_owned(), |d| format!("{d:.2}")));
             ui.label(fit.trials.to_string());
             ui.end_row();
         }
@@ -115,11 +154,7 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
         [theme::okabe_ito::BLUE, theme::okabe_ito::VERMILLION]
     };
     let [first, last] = session.header.plan.range;
-    let ask = if session.header.plan.task == crate::observer::Task::TwoAlternative {
-        "share correct"
-    } else {
-        "share “altered”"
-    };
+    let ask = if session.header.plan.task == Task::TwoAlternative { "share correct" } else { "share “altered”" };
     let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
     // Powers of two of a grey level.
@@ -145,7 +180,7 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
         .x_axis_formatter(move |mark, _| name(mark.value));
     let response = plot.show(ui, |plot| {
         plot.hline(
-            HLine::new("¾", 0.75)
+            HLine::new("threshold", found.first().map_or(0.75, |t| threshold_probability(t.fit.mode.gamma)))
                 .color(theme::palette(state.look.theme).line)
                 .style(LineStyle::dashed_dense())
                 .allow_hover(false),
@@ -186,8 +221,10 @@ fn conditions(state: &State, session: &SessionView) -> String {
     let degree = display
         .pixels_per_degree()
         .map_or_else(|| "screen not calibrated".to_owned(), |p| format!("{p:.1} image pixels in a degree"));
+    let timing = session.header.plan.timing;
+    let duration = timing.shown_ms.map_or_else(|| "until the answer".to_owned(), |ms| format!("for {ms} ms"));
     format!(
-        "Shown at {}:1, window {:.0} to {:.0}, {} bits, {degree}. Seed {}.",
+        "Shown {duration} at {}:1, window {:.0} to {:.0}, {} bits, {degree}. Seed {}.",
         display.zoom,
         value(shown.window.lower),
         value(shown.window.upper),

@@ -3,9 +3,10 @@
 use super::{Reader, Screen, calibration};
 use crate::attack::Attack;
 use crate::engine::{ReaderRequest, Request};
-use crate::observer::{Condition, Display, Plan, Stimuli, Task, Timing};
+use crate::observer::{Condition, Display, Plan, Stimuli, Task, Timing, distinguishable};
+use crate::view::Presentation;
 use crate::workbench::{Command, CommandSender, State, epsilon, theme};
-use eframe::egui::{self, DragValue, Grid, RichText, TextEdit, Ui, Vec2};
+use eframe::egui::{self, Align, DragValue, Grid, Layout, RichText, TextEdit, Ui, Vec2};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 
@@ -65,7 +66,7 @@ impl Draft {
         attacks
     }
 
-    /// The plan, of the present image.
+    /// The plan, of the present image; of its ε only those that are different pictures on the screen.
     fn plan(&self, state: &State) -> Option<(Plan, Stimuli)> {
         let case = state.case.as_ref()?;
         let attacks = self.attacks(state);
@@ -84,9 +85,18 @@ impl Draft {
             timing: self.timing,
             ..plan
         };
+        let original = state.frame.as_ref().and_then(|frame| frame.original.values());
+        let levels = original.map(|values| distinguishable(values, plan.range, plan.steps, &drawn(state)));
+        let plan = Plan { levels, ..plan };
         let model = state.model.as_ref().map_or_else(String::new, |m| m.name.clone());
         Some((plan, Stimuli { slice: case.slice, shape: case.shape, model, attacks }))
     }
+}
+
+/// How a study's images are drawn: the window has 8 bits of grey, however many the screen has.
+fn drawn(state: &State) -> Presentation {
+    let presentation = state.presentation();
+    Presentation { bits: presentation.bits.min(8), ..presentation }
 }
 
 /// Whole screen pixels for an image pixel, as many as leave room for `count` images beside each other.
@@ -112,9 +122,14 @@ impl Reader {
         };
         let wide = ui.available_width() > 860.0;
         let left = if wide { 440.0 } else { ui.available_width() };
-        ui.horizontal_wrapped(|ui| {
-            ui.allocate_ui(egui::vec2(left, 0.0), |ui| ui.vertical(|ui| self.form_ui(ui, state, commands, &case.name)));
-            ui.add_space(24.0);
+        ui.with_layout(if wide { Layout::left_to_right(Align::Min) } else { Layout::top_down(Align::Min) }, |ui| {
+            ui.allocate_ui_with_layout(egui::vec2(left, 0.0), Layout::top_down(Align::Min), |ui| {
+                ui.set_max_width(left);
+                ui.label(theme::semibold("A new session"));
+                ui.add_space(4.0);
+                self.form_ui(ui, state, commands, &case.name);
+            });
+            ui.add_space(32.0);
             ui.vertical(|ui| self.sessions_ui(ui, commands));
         });
     }
@@ -165,7 +180,7 @@ impl Reader {
                 ui.add(DragValue::new(&mut draft.counts[i]).range(range).speed(0.3)).accessible_name(text).on_hover_text(tip);
                 ui.end_row();
             }
-            name(ui, "ε from, to", "The smallest and the largest that can be shown.");
+            name(ui, "ε from, to", "Of the ε between them only those are shown that are different pictures on the screen: of an 8-bit image under the full window whole grey levels. A narrower window tells more of them apart.");
             ui.horizontal(|ui| {
                 let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
                 for (end, text) in ["Smallest ε", "Largest ε"].into_iter().enumerate() {
@@ -207,6 +222,7 @@ impl Reader {
             }
             ui.end_row();
         });
+        ui.add_space(8.0);
         let settings = &state.seen.settings;
         ui.horizontal(|ui| {
             let text = match settings.calibration {
@@ -224,11 +240,12 @@ impl Reader {
             let colour = if settings.calibration.is_some() { theme::of(ui).text } else { theme::of(ui).warning };
             ui.add(egui::Label::new(RichText::new(text).color(colour)).wrap());
         });
+        ui.add_space(4.0);
         let mut calibrate = false;
         let mut begin = false;
         ui.horizontal(|ui| {
             calibrate = ui.button("Calibrate the screen…").clicked();
-            let button = egui::Button::new(RichText::new("Prepare").strong());
+            let button = egui::Button::new(RichText::new("Prepare").strong()).fill(theme::of(ui).accent_wash);
             begin = ui.add(button).on_hover_text("Makes the images, then tells the observer what to do.").clicked();
         });
         self.problem_ui(ui);
@@ -253,7 +270,7 @@ impl Reader {
         let settings = &state.seen.settings;
         let display = Display {
             zoom: zoom(shown, room, count),
-            presentation: state.presentation(),
+            presentation: drawn(state),
             calibration: settings.calibration,
             distance_mm: settings.calibration.map(|_| settings.distance_mm),
         };
@@ -268,7 +285,8 @@ impl Reader {
     }
 
     fn sessions_ui(&mut self, ui: &mut Ui, commands: &CommandSender) {
-        ui.label(theme::semibold("Sessions"));
+        ui.label(theme::semibold("Earlier sessions"));
+        ui.add_space(4.0);
         if self.sessions.is_empty() {
             ui.label(theme::weak(ui, "None in this folder yet."));
         }

@@ -4,7 +4,7 @@ use super::{Reader, Screen};
 use crate::engine::{Plane, ReaderRequest, Request, SessionView};
 use crate::gpu;
 use crate::observer::{Answer, Kind, Presented, Side, Task, Trial};
-use crate::view::{Content, Transform, Window};
+use crate::view::{Content, Sampling, Transform, Window};
 use crate::workbench::compare::canvas::Canvas;
 use crate::workbench::compare::paint;
 use crate::workbench::compare::picture::{Look, Shot};
@@ -114,7 +114,7 @@ fn presented(frames: &[f64], end: f64, frame_secs: f64) -> Presented {
     // The last frame ends with the answer, at any time.
     let dropped = frames.iter().zip(ends).take(frames.len().saturating_sub(1)).map(missed).sum();
     let shown_ms = frames.first().map_or(0.0, |first| (end - first) * 1000.0);
-    Presented { shown_ms, frames: frames.len() as u32, dropped }
+    Presented { shown_ms, frames: frames.len() as u32, dropped, epsilon: None }
 }
 
 /// What the observer is asked, and the keys.
@@ -154,7 +154,7 @@ impl Reader {
         let timing = plan.timing;
         let area = ui.available_rect_before_wrap();
         let Screen::Trial(clock) = &mut self.screen else { return };
-        let image = self.stock.get(&clock.trial).cloned();
+        let (image, shown) = self.stock.get(&clock.trial).map(|(plane, shown)| (plane.clone(), shown)).unzip();
         let half = clock.frame_secs() * 0.5;
         let over = |since: f64, ms: u32| now - since + half >= f64::from(ms) / 1000.0;
         match clock.phase {
@@ -199,7 +199,7 @@ impl Reader {
         let may = matches!(phase, Phase::Shown | Phase::Mask | Phase::Question);
         if let Some(answer) = answered.filter(|_| may) {
             let end = clock.offset.unwrap_or(now);
-            let presented = clock.presented(end);
+            let presented = Presented { epsilon: shown, ..clock.presented(end) };
             let seconds = now - clock.onset;
             clock.enter(Phase::Saving, now);
             self.saving = true;
@@ -310,7 +310,12 @@ impl Stage {
                 Canvas::new(ui, Rect::from_min_size(corner, size), geometry, navigation)
             })
             .collect();
-        let look = Look { grid: false, ..Look::new(&state.view, state.look.theme, state.class_colours()) };
+        // The zoom is recorded, so that it must not depend on how the workbench shows its pictures.
+        let look = Look {
+            grid: false,
+            sampling: Sampling::Nearest,
+            ..Look::new(&state.view, state.look.theme, state.class_colours())
+        };
         Self { canvases, look, window: display.presentation.window, centre: area.center() }
     }
 

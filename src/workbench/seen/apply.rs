@@ -3,6 +3,7 @@
 use super::closely::{Blind, BlindStep};
 use super::{SeenCommand, SeenWish};
 use crate::engine::{Request, SeenFound};
+use crate::observer::Measured;
 use crate::study::{Seen, SeenMetric, SeenPlan};
 use crate::workbench::app::App;
 use crate::workbench::state::{Comparison, State};
@@ -32,7 +33,7 @@ impl App {
             SeenCommand::Blind(step) => blind(state, step),
             SeenCommand::Thresholds(found) => {
                 for new in found {
-                    let key = |t: &crate::observer::Thresholds| (t.observer.clone(), t.image.clone(), t.attack.clone());
+                    let key = |t: &Measured| (t.observer.clone(), t.image.clone(), t.attack.clone(), t.setting.clone());
                     state.seen.thresholds.retain(|old| key(old) != key(&new));
                     state.seen.thresholds.push(new);
                 }

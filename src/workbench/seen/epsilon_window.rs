@@ -32,6 +32,7 @@ pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         let suggestion = window.suggest();
         let (text, colour) = match (window.both.as_slice(), measured) {
             (_, false) => ("measuring…".to_owned(), palette.weak),
+            ([], _) if state.job_active() => ("none so far".to_owned(), palette.weak),
             ([], _) => ("empty".to_owned(), palette.warning),
             (intervals, _) => (spans(state, intervals), palette.good),
         };
@@ -117,14 +118,35 @@ fn unseen_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     let threshold = state.threshold();
     if let Some(found) = threshold {
         let mut by_observer = settings.by_observer;
-        let text = format!("{}’s threshold, {}", found.observer, state.epsilon_text(found.fit.threshold.median));
-        if ui
-            .checkbox(&mut by_observer, text)
-            .on_hover_text("Measured in a reader study of this image and attack.")
-            .changed()
-        {
+        let [threshold, low, high] = [found.epsilon, found.interval[0], found.interval[1].min(1.0)];
+        let [threshold, low, high] = [threshold, low, high].map(|e| state.epsilon_text(e));
+        let text = format!("below {}’s threshold", found.observer);
+        let tip = format!(
+            "Threshold {threshold}, 95 %: {low} to {high}, of {} trials. At the threshold the perturbation is detected in half of all looks: \
+             what lies below the whole interval counts as not seen. {}.",
+            found.trials,
+            found.setting.words()
+        );
+        if ui.checkbox(&mut by_observer, text).on_hover_text(tip).changed() {
             set(state, commands, |s| s.by_observer = by_observer);
         }
+    }
+    for other in state.seen.thresholds.iter().filter(|t| threshold.is_none() && !state.differs_from(t).is_empty()) {
+        let text = format!("{}’s threshold is of another {}", other.observer, state.differs_from(other).join(", "));
+        ui.label(theme::weak(ui, text)).on_hover_text(format!(
+            "{}, {}: {}",
+            other.image,
+            other.attack,
+            other.setting.words()
+        ));
+    }
+    if ui
+        .button("Thresholds from a file…")
+        .on_hover_text("thresholds.csv of `epsiloscope observer fit`, or a table of trials.")
+        .clicked()
+    {
+        commands.send(Command::ChooseThresholds);
+        ui.close();
     }
     ui.add_enabled_ui(threshold.is_none() || !settings.by_observer, |ui| {
         ui.horizontal(|ui| {
@@ -178,7 +200,15 @@ pub fn shade(plot: &mut PlotUi<'_>, state: &State, [low, high]: [f64; 2], colour
             plot.polygon(area.allow_hover(false));
         }
     }
-    if let Limit::Threshold { epsilon, .. } = state.limit() {
+    if let Limit::Threshold { epsilon, interval } = state.limit() {
+        let [left, right] = interval.map(|e| state.scale.position(e));
+        let corners = vec![[left, low], [right, low], [right, high], [left, high]];
+        let area = Polygon::new("threshold’s interval", PlotPoints::from(corners));
+        plot.polygon(
+            area.fill_color(unseen.gamma_multiply(0.12))
+                .stroke(Stroke::new(1.0, unseen.gamma_multiply(0.5)))
+                .allow_hover(false),
+        );
         let line = VLine::new("observer’s threshold", state.scale.position(epsilon)).color(unseen).width(2.0);
         plot.vline(line.allow_hover(false));
     }

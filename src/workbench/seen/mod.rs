@@ -14,7 +14,7 @@ pub use inspector::{definition, inspector_ui, value_text};
 
 use super::state::{LiveCurve, State};
 use crate::engine::{Frame, SeenFound, SeenMap, SeenWish};
-use crate::observer::{Calibration, Thresholds};
+use crate::observer::{Calibration, Measured};
 use crate::study::report::Criterion;
 use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan};
 use crate::view::{Presentation, Window};
@@ -120,7 +120,7 @@ pub struct SeenState {
     /// Original and adversarial image, and nobody knows which is which.
     pub blind: Option<closely::Blind>,
     /// Thresholds that observers were measured to have.
-    pub thresholds: Vec<Thresholds>,
+    pub thresholds: Vec<Measured>,
 }
 
 /// What a person asked for.
@@ -133,7 +133,7 @@ pub enum SeenCommand {
     /// Begin with, go on with, or end the blind comparison.
     Blind(closely::BlindStep),
     /// These thresholds were measured.
-    Thresholds(Vec<Thresholds>),
+    Thresholds(Vec<Measured>),
 }
 
 impl SeenState {
@@ -172,21 +172,37 @@ impl State {
         self.seen.pixels_per_degree(f64::from(self.navigation.zoom.unwrap_or(1.0)))
     }
 
-    /// The measured threshold of the present image and attack, the newest first.
-    pub fn threshold(&self) -> Option<&Thresholds> {
-        let name = &self.case.as_ref()?.name;
-        let attack = self.method.name();
-        self.seen.thresholds.iter().rev().find(|t| t.image == *name && t.attack == attack)
+    /// The measured threshold of the present image, slice, model and attack under the present window: of several observers that of
+    /// the one who sees most. What a table does not tell is taken to be the same.
+    pub fn threshold(&self) -> Option<&Measured> {
+        let fits = self.seen.thresholds.iter().filter(|t| self.differs_from(t).is_empty());
+        fits.min_by(|a, b| a.epsilon.total_cmp(&b.epsilon))
+    }
+
+    /// In what the setting of a measured threshold differs from what is on the screen.
+    pub fn differs_from(&self, found: &Measured) -> Vec<&'static str> {
+        let Some(case) = &self.case else { return vec!["image"] };
+        let told = |column: &str, now: &str| found.setting.get(column).is_none_or(|then| then == now);
+        let [lower, upper] = self.view.window;
+        let near = |column: &str, now: f32| {
+            found.setting.number(column).is_none_or(|then| (then - f64::from(now)).abs() < 1e-3)
+        };
+        let model = self.model.as_ref().map_or("", |m| m.name.as_str());
+        let same = [
+            ("image", found.image == case.name),
+            ("slice", told("slice", &case.slice.to_string())),
+            ("model", told("model", model)),
+            ("attack", found.attack == self.method.name() && told("parameters", &self.method.summary())),
+            ("window", near("window_lower", lower) && near("window_upper", upper)),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 
     /// From where on a perturbation counts as seen.
     pub fn limit(&self) -> Limit {
         let settings = &self.seen.settings;
         match self.threshold().filter(|_| settings.by_observer) {
-            Some(t) => Limit::Threshold {
-                epsilon: t.fit.threshold.median,
-                interval: t.fit.threshold.interval.map(|e| e.min(1.0)),
-            },
+            Some(t) => Limit::Threshold { epsilon: t.epsilon, interval: t.interval.map(|e| e.min(1.0)) },
             None => Limit::Metric { metric: settings.metric, value: settings.value },
         }
     }

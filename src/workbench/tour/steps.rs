@@ -96,8 +96,8 @@ pub const STEPS: [Step; 7] = [
         words: |state| {
             let hz = crate::workbench::seen::closely::blink_hz(state);
             format!(
-                "Original and adversarial image blink in one place, {hz:.1} times a second: the eye finds what moves. Side by side the \
-                 same change is hard to find. Press B to stop the blinking and A to exchange them yourself."
+                "Original and adversarial image blink in one place, {hz:.1} times a second: the eye finds what moves. Is the \
+                 same change as easy to find side by side? Press B to stop the blinking and A to exchange them yourself."
             )
         },
         show: |state, commands| see(state, commands, 4.0 * LEVEL, &[Picture::Adversarial], Comparison::Blink),
@@ -126,14 +126,17 @@ pub const STEPS: [Step; 7] = [
         words: |state| {
             let found = crate::workbench::seen::window_of(state);
             let both = found.as_ref().map(|w| w.both.as_slice()).unwrap_or_default();
-            let text = if both.is_empty() {
+            let measured = found.as_ref().is_some_and(|w| w.unknown == 0);
+            let text = if both.is_empty() && !measured {
+                " Here it is being measured.".to_owned()
+            } else if both.is_empty() {
                 " On this image and by this limit there is none.".to_owned()
             } else {
                 format!(" Here it is ε = {}.", crate::workbench::seen::epsilon_window::spans(state, both))
             };
             format!(
                 "Over ε, the plot shades where the attack breaks the model and where a metric says that it is not seen. Where both hold, \
-                 a model fails and nobody notices.{text} A reader study (menu Study) measures what people really see; the challenge \
+                 a model fails on what that metric calls unseen: a convention, which no eye was asked about.{text} A reader study (menu Study) measures what people see; the challenge \
                  lets you guess."
             )
         },

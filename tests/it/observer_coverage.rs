@@ -1,0 +1,187 @@
+//! The fit of reader studies, by means of its own: observers simulated here, with a Weibull function and random numbers that the program does
+//! not share, and trials placed by `questplus` and fitted by psignifit (`tests/fixtures/observer_trials.py`).
+
+use crate::fixture;
+use epsiloscope::observer::{
+    Answer, Next, Plan, Procedure, Side, Task, fit, read_csv, read_thresholds, thresholds, thresholds_csv,
+};
+use rayon::prelude::*;
+use serde_json::Value;
+use std::fs;
+
+/// Observers that go through a study each; known to the percent, and quick.
+const RUNS: u64 = 600;
+
+/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014: SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (((z ^ (z >> 31)) >> 12) as f64 + 0.5) / (1u64 << 52) as f64
+    }
+}
+
+/// An observer by what happens in a trial, not by a curve: the perturbation is noticed if it exceeds a limit that is drawn anew, Weibull
+/// distributed; unnoticed it is guessed, and now and then the wrong key is hit.
+struct Eye {
+    /// Of the limits' distribution.
+    scale: f64,
+    shape: f64,
+    /// How often "altered" is said to what was not noticed; in a forced choice the right one is hit half of the time.
+    guess: f64,
+    lapse: f64,
+}
+
+impl Eye {
+    /// With a lapse the answer is wrong, whatever was seen; where nothing was noticed it is a guess all the same, so that
+    /// the share of positive answers goes from `guess` to 1 − `lapse`.
+    fn is_positive(&self, epsilon: f64, dice: &mut Dice) -> bool {
+        let limit = self.scale * (-dice.roll().ln()).powf(1.0 / self.shape);
+        let [slips, guesses] = [dice.roll() < self.lapse / (1.0 - self.guess), dice.roll() < self.guess];
+        if epsilon > limit && !slips { true } else { guesses }
+    }
+
+    /// Where half of what guessing leaves is right, found by halving, not by a formula.
+    fn threshold(&self) -> f64 {
+        let share = |epsilon: f64| {
+            let noticed = 1.0 - (-(epsilon / self.scale).powf(self.shape)).exp();
+            let kept = 1.0 - self.lapse / (1.0 - self.guess);
+            self.guess + (1.0 - self.guess) * noticed * kept
+        };
+        let (mut low, mut high) = (1e-9f64, 1.0f64);
+        for _ in 0..200 {
+            let middle = (low * high).sqrt();
+            if share(middle) < (1.0 + self.guess) / 2.0 { low = middle } else { high = middle }
+        }
+        low
+    }
+
+    /// A whole study; the blocks of its answers.
+    fn estimate(&self, task: Task, trials: usize, seed: u64) -> (f64, [f64; 2]) {
+        let mut dice = Dice(seed.wrapping_mul(0xD129_0D3B_9A51_77C5) ^ 0x5EED);
+        let condition = epsiloscope::observer::Condition { image: "i".to_owned(), attack: "a".to_owned() };
+        let plan = Plan { practice: 0, break_every: 0, ..Plan::new(task, vec![condition], trials, seed ^ 0xABCD) };
+        let range = plan.range;
+        let mut study = Procedure::new(plan).unwrap();
+        while let Next::Trial(trial) = study.next() {
+            let positive = self.is_positive(trial.epsilon, &mut dice);
+            let answer = match (trial.side, positive) {
+                (Some(Side::Left), true) | (Some(Side::Right), false) => Answer::Left,
+                (Some(_), _) => Answer::Right,
+                (None, true) => Answer::Altered,
+                (None, false) => Answer::Unaltered,
+            };
+            study.answer(answer, 1.0).unwrap();
+        }
+        let found = fit(&study.blocks(0), task, range).unwrap().threshold;
+        (found.median, found.interval)
+    }
+}
+
+/// The smallest and largest counts of `runs` that the share may give without being in doubt: beyond them a share of at least `least` and
+/// at most `most` has a chance below ½ %.
+fn bounds(runs: u64, least: f64, most: f64) -> [u64; 2] {
+    let tail = |share: f64, counts: &mut dyn Iterator<Item = u64>| {
+        let mut sum = 0.0;
+        let mut choose = vec![0.0; runs as usize + 1];
+        for k in 1..=runs as usize {
+            choose[k] = choose[k - 1] + ((runs as usize - k + 1) as f64 / k as f64).ln();
+        }
+        for k in counts {
+            sum += (choose[k as usize] + k as f64 * share.ln() + (runs - k) as f64 * (1.0 - share).ln()).exp();
+            if sum > 0.005 {
+                return k;
+            }
+        }
+        runs
+    };
+    [tail(least, &mut (0..=runs)), tail(most, &mut (0..=runs).rev())]
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The recorded setting: 150 trials of a forced choice, β 2, λ .02, threshold 4/255. README's table has the others.
+#[test]
+fn intervals_hold_the_threshold_as_often_as_they_say_and_not_more() {
+    let mut eye = Eye { scale: 1.0, shape: 2.0, guess: 0.5, lapse: 0.02 };
+    eye.scale = 4.0 / 255.0 / eye.threshold().min(1.0);
+    let truth = eye.threshold();
+    assert!((truth * 255.0 - 4.0).abs() < 1e-6, "{truth}");
+    let found: Vec<(f64, [f64; 2])> =
+        (0..RUNS).into_par_iter().map(|seed| eye.estimate(Task::TwoAlternative, 150, seed)).collect();
+    // Intervals stretched about their estimate by a factor, on the logarithmic axis.
+    let held = |stretch: f64| {
+        let end = |estimate: f64, end: f64| estimate * (end / estimate).powf(stretch);
+        found.iter().filter(|(e, [low, high])| end(*e, *low) <= truth && truth <= end(*e, *high)).count() as u64
+    };
+    let [fewest, most] = bounds(RUNS, 0.93, 0.97);
+    let bias = median(found.iter().map(|f| f.0 / truth - 1.0).collect());
+    let width = median(found.iter().map(|f| f.1[1] / f.1[0]).collect());
+    println!(
+        "{} of {RUNS} held ({fewest} to {most} may be); median bias {bias:+.4}, median width {width:.3}",
+        held(1.0)
+    );
+    assert!((fewest..=most).contains(&held(1.0)), "{} of {RUNS}", held(1.0));
+    // The bounds tell intervals that are a quarter too narrow, or half too wide, from right ones.
+    assert!(held(0.75) < fewest, "{} of {RUNS}", held(0.75));
+    assert!(held(1.5) > most, "{} of {RUNS}", held(1.5));
+    assert!(bias.abs() < 0.05, "{bias}");
+    assert!((1.9..2.3).contains(&width), "{width}");
+}
+
+/// In yes/no caution moves the answers and must not move the threshold.
+#[test]
+fn a_cautious_observer_has_the_threshold_of_a_rash_one() {
+    let scale = 6.0 / 255.0;
+    let estimates = [0.02, 0.3].map(|guess| {
+        let eye = Eye { scale, shape: 2.0, guess, lapse: 0.0 };
+        assert!((eye.threshold() / (scale * 2f64.ln().sqrt()) - 1.0).abs() < 1e-6);
+        let all: Vec<f64> =
+            (0..24u64).into_par_iter().map(|seed| eye.estimate(Task::YesNo, 100, seed).0 / eye.threshold()).collect();
+        median(all)
+    });
+    println!("estimate over truth: false alarms 2 %: {:.3}, 30 %: {:.3}", estimates[0], estimates[1]);
+    assert!(estimates.iter().all(|e| (e - 1.0).abs() < 0.12), "{estimates:?}");
+}
+
+#[test]
+fn thresholds_of_recorded_trials_are_those_of_psignifit() {
+    let table = fixture::path("observer-trials.csv");
+    let reference: Value = serde_json::from_slice(&fs::read(fixture::path("observer-trials.json")).unwrap()).unwrap();
+    let found = thresholds(&read_csv(&table).unwrap(), None).unwrap();
+    assert_eq!(found.len(), reference.as_object().unwrap().len());
+    for t in &found {
+        let of = &reference[&t.observer];
+        assert_eq!(u64::from(t.fit.trials), of["trials"].as_u64().unwrap());
+        // Medians and ends to a hundredth of a decade or two (2 to 5 %): both are read off grids. 40 is psignifit's "never".
+        for (name, estimate) in [("threshold", &t.fit.threshold), ("middle", &t.fit.middle)] {
+            let values = [estimate.median, estimate.interval[0], estimate.interval[1]].map(f64::log10);
+            for (value, expected) in values.into_iter().zip(of[name].as_array().unwrap()) {
+                let expected = expected.as_f64().unwrap();
+                println!("{}, {name}: {value:.4}, psignifit {expected:.4}", t.observer);
+                let same = if expected > 39.0 { value.is_infinite() } else { (value - expected).abs() < 0.02 };
+                assert!(same, "{} {name}: {value}, not {expected}", t.observer);
+            }
+        }
+        let mode = t.fit.mode.threshold().unwrap().log10();
+        let expected = of["map_threshold"].as_f64().unwrap();
+        println!("{}, most probable: {mode:.4}, psignifit {expected:.4}", t.observer);
+        assert!((mode - expected).abs() < 0.01, "{}: {mode} not {expected}", t.observer);
+        // psignifit as it comes believes in ψ over three times the range: within this interval, not the same.
+        let [low, high] = t.fit.threshold.interval.map(f64::log10);
+        let plain = of["default_map_threshold"].as_f64().unwrap();
+        assert!(low < plain && plain < high, "{}: {plain}", t.observer);
+    }
+    // A table of thresholds says the same as the trials.
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("thresholds.csv");
+    fs::write(&written, thresholds_csv(&found).unwrap()).unwrap();
+    assert_eq!(read_thresholds(&written).unwrap(), read_thresholds(&table).unwrap());
+}
