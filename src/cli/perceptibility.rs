@@ -111,7 +111,7 @@ impl SeenOptions {
             distinct(all.iter().map(|t| t.attack.as_str()))
         );
         let of_image = |t: &&Measured| t.image == case.name;
-        if reached.iter().any(|t| of_image(&t)) {
+        if reached.iter().any(&of_image) {
             reached.retain(of_image);
         }
         anyhow::ensure!(

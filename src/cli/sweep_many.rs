@@ -45,7 +45,7 @@ impl ManyOptions {
             ("--count", self.count.map(|count| count.to_string())),
             ("--split", self.split.clone()),
             ("", self.stop_early.then(|| "--stop-early".to_owned())),
-            ("--memory", self.memory.map(|bytes| gibibytes_text(bytes))),
+            ("--memory", self.memory.map(gibibytes_text)),
         ]
     }
 }

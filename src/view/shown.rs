@@ -80,7 +80,7 @@ mod tests {
         // Levels of 8 bits, far from black and white.
         let original: Vec<f32> = (50..200).map(|level| level as f32 / 255.0).collect();
         let changed = |levels: f32| -> Vec<f32> {
-            let sign = |i: usize| if i % 3 == 0 { 1.0 } else { -1.0 };
+            let sign = |i: usize| if i.is_multiple_of(3) { 1.0 } else { -1.0 };
             original.iter().enumerate().map(|(i, v)| v + sign(i) * levels / 255.0).collect()
         };
         let full = Presentation::default();
