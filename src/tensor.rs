@@ -32,6 +32,15 @@ pub fn to_host<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>, ModelError> {
     x.without_autodiff().try_into_vec_as::<f32>().map_err(ModelError::device)
 }
 
+/// A gradient whose strides are those of its shape. On a GPU that of a convolution of one channel may come with the channel as what
+/// varies fastest; burn 0.22 then takes this for the order of all that a fused operation reads, and x + ε·sign(g) comes out as
+/// if x were 0. Two other shapes give it the plain order; on the CPU they cost nothing.
+pub fn in_order(gradient: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = gradient.dims();
+    let rows: Tensor<2> = gradient.reshape([batch, channels * height * width]);
+    rows.reshape([batch, channels, height, width])
+}
+
 /// The rows `index` of `x`, which nobody tracks, along its first axis, in that order, any of them any number of times.
 pub fn rows<const D: usize>(x: Tensor<D>, index: &[usize]) -> Tensor<D> {
     let count = x.dims()[0];

@@ -1,6 +1,6 @@
 //! Images for a model as `predict` and `attack` read them: any image file, or a NumPy array of several.
 
-use super::options::{DeviceOptions, parse_bounds};
+use super::options::{DeviceOptions, keep_to, parse_bounds, parse_memory};
 use crate::data::{self, Bounds, read_npy};
 use crate::gpu::Compute;
 use crate::model::{self, Model, check_room};
@@ -12,6 +12,13 @@ use std::sync::atomic::AtomicBool;
 
 /// Memory that the images computed at once may take.
 const BATCH_BYTES: u64 = 1 << 30;
+
+/// Says on the error stream that images are computed in tiles, if they are.
+pub(super) fn tell_tiles(model: &dyn Model, height: usize, width: usize) {
+    if let Ok(Some(tiles)) = model.tiles(height, width) {
+        eprintln!("{width}×{height} pixels: {tiles}");
+    }
+}
 
 /// Arguments that `predict` and `attack` share, beside the input: an image file, or a NumPy array (.npy) of numbers in pixel
 /// units with the axes (channels, rows, columns) or (images, channels, rows, columns).
@@ -36,6 +43,10 @@ pub(super) struct InputOptions {
     pub raw: bool,
     #[command(flatten)]
     pub device: DeviceOptions,
+    /// Memory in GiB that a gradient may take; an image that needs more is computed in tiles. Without it, three quarters of what is
+    /// free.
+    #[arg(long, value_name = "GIB", value_parser = parse_memory)]
+    pub memory: Option<u64>,
 }
 
 impl InputOptions {
@@ -47,6 +58,7 @@ impl InputOptions {
             Some(card) => model.with_card(model::read_card(card)?)?,
             None => model,
         };
+        let model = keep_to(model, self.memory);
         let facts = model.facts();
         if !facts.guessed.is_empty() && self.card.is_none() && !self.raw {
             eprintln!(
@@ -114,7 +126,8 @@ impl Images {
             path.display(),
             if wanted == 1 { "1 channel".to_owned() } else { format!("{wanted} channels, or 1") }
         );
-        check_room(height, width, model.working_bytes(height, width)).with_context(|| path.display().to_string())?;
+        check_room(model, height, width).with_context(|| path.display().to_string())?;
+        tell_tiles(model, height, width);
         Ok(images)
     }
 

@@ -86,6 +86,10 @@ struct WindowOptions {
     model: ModelOptions,
     #[command(flatten)]
     device: DeviceOptions,
+    /// Memory in GiB that a gradient may take; an image that needs more is computed in tiles. Without it, three quarters of what is
+    /// free.
+    #[arg(long, value_name = "GIB", value_parser = options::parse_memory)]
+    memory: Option<u64>,
     /// Write a picture of the window to this PNG file once everything is shown, and quit.
     #[arg(long, value_name = "FILE")]
     screenshot: Option<PathBuf>,
@@ -130,6 +134,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Opens the window or, where there can be none, says so and does its main job without it.
 fn window(options: WindowOptions) -> anyhow::Result<()> {
+    if let Some(bytes) = options.memory {
+        crate::model::set_usual_memory(bytes);
+    }
     let problem = if display_exists() {
         match open_window(options.clone()) {
             Ok(()) => return Ok(()),

@@ -2,7 +2,9 @@
 
 use crate::data::Bounds;
 use crate::gpu::DeviceChoice;
+use crate::model::{Model, within};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What belongs to an image.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -59,6 +61,28 @@ pub(super) struct DeviceOptions {
     /// Where to compute: a real GPU if there is one (auto), the CPU, or the GPU even if it is emulated.
     #[arg(long, value_name = "DEVICE", value_enum, default_value_t)]
     pub device: DeviceChoice,
+}
+
+const GIB: f64 = (1u64 << 30) as f64;
+
+/// Bytes as they are written on the command line: a number of GiB.
+pub(super) fn gibibytes_text(bytes: u64) -> String {
+    ((bytes as f64 / GIB * 1e6).round() / 1e6).to_string()
+}
+
+/// A number of GiB, in bytes.
+pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| (0.001..=1e6).contains(v));
+    let bytes = value.map(|v| (v * GIB).round() as u64);
+    bytes.ok_or_else(|| "write a number of GiB, e.g. 2 or 0.5".to_owned())
+}
+
+/// `model` with gradients that take no more than `memory`, if that is said.
+pub(super) fn keep_to(model: Arc<dyn Model>, memory: Option<u64>) -> Arc<dyn Model> {
+    match memory {
+        Some(bytes) => within(model, bytes),
+        None => model,
+    }
 }
 
 /// Prints to the standard output; a reader that has heard enough (`| head`) is no error.

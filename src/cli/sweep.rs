@@ -1,6 +1,7 @@
 //! `epsiloscope sweep`: the window's main job without a window.
 
-use super::options::{CaseOptions, DeviceOptions, ModelOptions, print};
+use super::images::tell_tiles;
+use super::options::{CaseOptions, DeviceOptions, ModelOptions, keep_to, print};
 use super::perceptibility::SeenOptions;
 use super::progress::Progress;
 use super::sweep_many::{self, ManyOptions};
@@ -236,8 +237,10 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         );
     }
     let model = load_model(options.models.first().map(PathBuf::as_path), &backend.device)?;
-    let (subject, label) = opened.subject(options, model)?;
+    let (subject, label) = opened.subject(options, keep_to(model, options.many.memory))?;
     let subject = Arc::new(subject);
+    let [height, width] = subject.case.size();
+    tell_tiles(subject.model.as_ref(), height, width);
 
     let seen = options.seen.plan(subject.case.bounds)?;
     let criterion = criterion(options.broken_below, subject.model.card().task, subject.target.is_some())?;
@@ -503,6 +506,9 @@ fn provenance(options: &SweepOptions, attack: Attack, subject: &Subject, label: 
     facts.add("model", format!("{}: {}", card.name, card.description));
     facts.add("weights", shown(&options.models.first().cloned(), "bundled with the program"));
     facts.add("device", device);
+    if let Ok(Some(tiles)) = subject.model.tiles(image.height, image.width) {
+        facts.add("tiles", tiles.to_string());
+    }
     facts.add("attack", attack.summary());
     if let Some(region) = &subject.region {
         facts.add("confined to", format!("{}; attack and control change nothing outside of it", region.describe()));

@@ -1,6 +1,6 @@
 //! `epsiloscope sweep` over several images, attacks, models or seeds: one table, resumable, and a report over all.
 
-use super::options::print;
+use super::options::{gibibytes_text, keep_to, parse_memory, print};
 use super::progress::Progress;
 use super::sweep::{SweepOptions, criterion, load_model, wish};
 use crate::attack::{CATALOG, DEFAULT_BUDGET_BYTES};
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 /// Arguments of a campaign.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Many images, attacks, models or seeds")]
 pub(super) struct ManyOptions {
     /// Of each data set, or file of several images, at most the first so many images (of --split).
@@ -29,35 +29,23 @@ pub(super) struct ManyOptions {
     /// Leave an image alone once it is as the attack wants it: quicker, and no stronger than needed.
     #[arg(long)]
     stop_early: bool,
-    /// Memory in GiB that the gradients of one batch may take, which picks how many images run together.
-    #[arg(long, value_name = "GIB", default_value_t = DEFAULT_BUDGET_BYTES as f64 / GIB, value_parser = parse_memory)]
-    memory: f64,
+    /// Memory in GiB that gradients may take: an image that needs more is computed in tiles (without it, one that needs more than
+    /// three quarters of what is free), and of smaller ones so many run together (without it, in 2 GiB).
+    #[arg(long, value_name = "GIB", value_parser = parse_memory)]
+    pub memory: Option<u64>,
 }
 
 /// So many images of a data set may be unreadable before it is refused.
 const FIRST_LOOK: usize = 16;
-const GIB: f64 = (1u64 << 30) as f64;
-
-fn parse_memory(text: &str) -> Result<f64, String> {
-    let value = text.parse::<f64>().ok().filter(|v| (0.001..=1e6).contains(v));
-    value.ok_or_else(|| "write a number of GiB, e.g. 2 or 0.5".to_owned())
-}
-
-impl Default for ManyOptions {
-    fn default() -> Self {
-        Self { count: None, split: None, stop_early: false, memory: DEFAULT_BUDGET_BYTES as f64 / GIB }
-    }
-}
 
 impl ManyOptions {
     /// The options that were given, with their values.
     pub fn words(&self) -> Vec<(&'static str, Option<String>)> {
-        let other = self.memory != Self::default().memory;
         vec![
             ("--count", self.count.map(|count| count.to_string())),
             ("--split", self.split.clone()),
             ("", self.stop_early.then(|| "--stop-early".to_owned())),
-            ("--memory", other.then(|| self.memory.to_string())),
+            ("--memory", self.memory.map(gibibytes_text)),
         ]
     }
 }
@@ -102,7 +90,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         wish,
         region: options.region.clone(),
         stop_early: options.many.stop_early,
-        budget_bytes: (options.many.memory * GIB) as u64,
+        budget_bytes: options.many.memory.unwrap_or(DEFAULT_BUDGET_BYTES),
         device: backend.info.description.clone(),
     };
     std::fs::create_dir_all(&options.out).with_context(|| format!("{}: cannot be made", options.out.display()))?;
@@ -195,7 +183,7 @@ fn models(options: &SweepOptions, device: &burn::tensor::Device) -> anyhow::Resu
         all => all.iter().map(|path| Some(path.as_path())).collect(),
     };
     for path in paths {
-        let model = load_model(path, device)?;
+        let model = keep_to(load_model(path, device)?, options.many.memory);
         let facts = model.facts();
         if !facts.guessed.is_empty() {
             eprintln!(

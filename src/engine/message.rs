@@ -8,7 +8,7 @@ use super::{
 };
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail, Unit};
-use crate::model::{self, ModelCard};
+use crate::model::{self, ModelCard, Tiles};
 use crate::study::report::{ComparisonTable, Saved, SavedVolume};
 use crate::study::{CurvePoint, Measure, SeenPlan, SweepPlan};
 use std::path::{Path, PathBuf};
@@ -365,6 +365,8 @@ pub struct CaseInfo {
     pub label_is_empty: bool,
     /// The values that the label file stores, ascending.
     pub label_values: Vec<u32>,
+    /// The tiles that the model computes it in, where its gradient would not fit into memory.
+    pub tiles: Option<Tiles>,
     /// The slice in pixel units, for the pixel probe.
     pub image: crate::data::Image,
 }

@@ -73,6 +73,7 @@ impl Scene {
             label_map_guessed: self.label_map.is_none() && self.guess.is_some(),
             label_is_empty: false,
             label_values: self.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
+            tiles: None,
             image: case.image.clone(),
         }
     }
@@ -104,7 +105,9 @@ impl Scene {
         let wished = target.as_ref().map(|wish| wish.truth(&subject)).transpose()?;
         let subject = subject.with_target(wished).map_err(text)?.confined(info.region.clone());
         let reference = subject.reference_kind;
-        let info = CaseInfo { reference, truth_by, target, label_is_empty, ..info };
+        let [height, width] = subject.case.size();
+        let tiles = subject.model.tiles(height, width).ok().flatten();
+        let info = CaseInfo { reference, truth_by, target, label_is_empty, tiles, ..info };
         Ok((subject, CaseInfo { label_map: map, label_map_guessed: guessed, ..info }))
     }
 

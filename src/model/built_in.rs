@@ -1,13 +1,15 @@
 //! The project's own networks as [`Model`]s: loaded with their card, frozen, folded, fitted to any image size.
 
 use super::about::{About, Facts};
-use super::fit::any_size;
+use super::fit::{Course, Fit, any_size};
 use super::frozen::FrozenUNet;
+use super::memory::usual_bytes;
 use super::prepare::{finish, prepare};
+use super::recompute::Function;
 use super::unet::{UNet, UNetConfig};
 use super::weights::{self, Format, Found, Naming, StateDict};
 use super::{
-    Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, Watch, ZScore,
+    Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, Tiles, Watch, ZScore,
     card_file,
 };
 use burn::module::Module;
@@ -21,11 +23,14 @@ const BUNDLED_WEIGHTS: &[u8] = include_bytes!("../../assets/membranes-unet.safet
 const BUNDLED_CARD: &str = include_str!("../../assets/membranes-unet.toml");
 
 /// A [`UNet`] with its card, in evaluation mode.
+#[derive(Clone)]
 pub struct BuiltIn {
     card: ModelCard,
     network: FrozenUNet,
     device: Device,
     facts: Arc<Facts>,
+    /// Bytes that a gradient may take, if somebody said so.
+    memory: Option<u64>,
 }
 
 impl BuiltIn {
@@ -36,7 +41,7 @@ impl BuiltIn {
     pub fn new(card: ModelCard, network: &UNet, device: &Device) -> Result<Self, ModelError> {
         check(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
         let network = FrozenUNet::new(network.valid().to_device(device));
-        Ok(Self { card, network, device: device.clone(), facts: Arc::default() })
+        Ok(Self { card, network, device: device.clone(), facts: Arc::default(), memory: None })
     }
 
     /// The model that comes with the program: cell membranes in serial-section electron micrographs.
@@ -65,6 +70,36 @@ impl BuiltIn {
         let opened = UNetFile::read_watched(weights, device, watch)?;
         let UNetFile { card, network, facts } = opened;
         Ok(Self { facts: facts.into(), ..Self::new(card, &network, device)? })
+    }
+
+    fn fit(&self) -> Fit<'_> {
+        Fit { rule: self.card.size_rule, unet: self.card.network.as_ref(), lost: 0 }
+    }
+
+    fn function(&self) -> Function {
+        let network = self.network.clone();
+        Arc::new(move |x| Ok(network.forward(x)))
+    }
+
+    /// What the gradient takes at so many pixels. Measured with base 16 and depth 4 at 1024² and 1024 × 1536: 685 bytes a pixel on the
+    /// CPU in the kernels of this program, 1265 where each layer is burn's own, as on GPUs. The finest level dominates, and its share
+    /// grows with the base.
+    fn bytes(&self, pixels: u64) -> u64 {
+        let of_pixel_and_base = if self.device == Device::flex() { 48 } else { 80 };
+        let base = self.card.network.as_ref().map_or(64, |network| network.base as u64);
+        pixels.saturating_mul(base * of_pixel_and_base)
+    }
+
+    fn try_course(&self, size: [usize; 2]) -> Result<(Course, Option<Tiles>), String> {
+        let whole = self.bytes((size[0] as u64).saturating_mul(size[1] as u64));
+        let reach = || self.card.network.as_ref().ok_or("its network is not known")?.reach();
+        let memory = self.memory.unwrap_or_else(usual_bytes);
+        self.fit().course(size, self.card.channels, (whole, memory), reach, |pixels| self.bytes(pixels))
+    }
+
+    /// How an image is computed with; whole, if it is refused anyway.
+    fn course(&self, size: [usize; 2]) -> Course {
+        self.try_course(size).map_or(Course::Whole, |(course, _)| course)
     }
 
     /// Writes `network`'s weights to `weights` (burnpack if it ends in `.bpk`, else safetensors) and the card beside it,
@@ -234,8 +269,8 @@ impl Model for BuiltIn {
 
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let x = prepare(x, &self.card)?;
-        let network = |x: Tensor<4>| Ok(self.network.forward(x));
-        let z = any_size(x, self.card.size_rule, self.card.network.as_ref(), 0, &network)?;
+        let [_, _, height, width] = x.dims();
+        let z = any_size(x, self.fit(), &self.course([height, width]), &self.function())?;
         finish(Logits::Dense(z), &self.card, true)
     }
 
@@ -254,16 +289,29 @@ impl Model for BuiltIn {
             let cause = format!("its network does not take {height} × {width} as it is");
             return Err(ModelError::Card { name: self.card.name.clone(), cause });
         }
-        Ok(Logits::Dense(self.network.forward(x)))
+        Ok(Logits::Dense(match self.course([height, width].map(|side| side - 2 * network.margin())) {
+            Course::Tiles(plan) => plan.run(&x, &self.function())?,
+            Course::Whole | Course::Own => self.network.forward(x),
+        }))
     }
 
-    /// Measured on the CPU at 512², 1024² and 1536² with base 16 and depth 4: 1265 bytes a pixel. The finest level
-    /// dominates, and its share grows with the base.
     fn working_bytes(&self, height: usize, width: usize) -> u64 {
-        const BYTES_PER_PIXEL_AND_BASE: u64 = 80;
-        let pixels = (height as u64).saturating_mul(width as u64);
-        let base = self.card.network.as_ref().map_or(64, |network| network.base as u64);
-        pixels.saturating_mul(base * BYTES_PER_PIXEL_AND_BASE)
+        match self.tiles(height, width) {
+            Ok(Some(tiles)) => tiles.needed,
+            _ => self.bytes((height as u64).saturating_mul(width as u64)),
+        }
+    }
+
+    fn tiles(&self, height: usize, width: usize) -> Result<Option<Tiles>, String> {
+        Ok(self.try_course([height, width])?.1)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    fn within(&self, bytes: u64) -> Option<Arc<dyn Model>> {
+        Some(Arc::new(Self { memory: Some(bytes), ..self.clone() }))
     }
 
     fn facts(&self) -> Facts {
@@ -298,8 +346,7 @@ impl Model for BuiltIn {
             return Err(fault("it describes another network than the weights were loaded into".to_owned()));
         }
         let facts = Facts { guessed: Vec::new(), ..(*self.facts).clone() };
-        let network = self.network.clone();
-        Ok(Arc::new(Self { card, network, device: self.device.clone(), facts: facts.into() }))
+        Ok(Arc::new(Self { card, facts: facts.into(), ..self.clone() }))
     }
 
     fn device(&self) -> Device {
@@ -307,7 +354,6 @@ impl Model for BuiltIn {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
-        let network = self.network.to_device(device);
-        Arc::new(Self { card: self.card.clone(), network, device: device.clone(), facts: self.facts.clone() })
+        Arc::new(Self { network: self.network.to_device(device), device: device.clone(), ..self.clone() })
     }
 }

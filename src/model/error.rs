@@ -52,8 +52,8 @@ pub enum ModelError {
     NotClassification,
     /// The image is so large that the computation would run out of memory.
     #[error("the image is {}×{} pixels (width × height): this model's gradient needs about {} of memory at that size, and \
-             {} are free. Crop the image, or use a smaller model",
-        .image[1], .image[0], super::memory::gibibytes(*.needed), super::memory::gibibytes(*.free))]
+             {} may be used.{} Crop the image, or use a smaller model",
+        .image[1], .image[0], super::memory::gibibytes(*.needed), super::memory::gibibytes(*.free), .why)]
     TooLarge {
         /// Height and width.
         image: [usize; 2],
@@ -61,6 +61,8 @@ pub enum ModelError {
         needed: u64,
         /// Bytes.
         free: u64,
+        /// Why tiles do not help, a sentence, if it is known.
+        why: String,
     },
     /// It predicts, and nothing can be differentiated.
     #[error(

@@ -2,12 +2,16 @@
 
 use super::about::{About, Facts};
 use super::extent::{Extent, extent};
-use super::fit::{any_size, whole};
-use super::onnx::{Dim, FinalActivation, GradientFlow, Graph, Port};
+use super::fit::{Course, Fit, any_size, whole};
+use super::memory::usual_bytes;
+use super::onnx::{Dim, FinalActivation, GradientFlow, Graph, Locality, Port};
 use super::prepare::{finish, prepare};
+use super::recompute::Function;
 use super::resize::{Corners, resize};
+use super::tiles::Reach;
 use super::{
-    Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, Watch, card_file,
+    Activation, ClassInfo, Head, Logits, Model, ModelCard, ModelError, OutputRule, SizeRule, Task, Tiles, Watch,
+    card_file,
 };
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
@@ -47,6 +51,7 @@ fn gradient_words(flow: &GradientFlow, name: &str) -> (Option<String>, Option<St
 }
 
 /// An ONNX graph with its card.
+#[derive(Clone)]
 pub struct OnnxModel {
     card: ModelCard,
     graph: Arc<Graph>,
@@ -57,6 +62,8 @@ pub struct OnnxModel {
     facts: Arc<Facts>,
     /// Rows and columns that the output of a dense network lacks, once known.
     lost: OnceLock<usize>,
+    /// Bytes that a gradient may take, if somebody said so.
+    memory: Option<u64>,
 }
 
 impl OnnxModel {
@@ -118,7 +125,7 @@ impl OnnxModel {
         if card.output.activation != Activation::None && graph.final_activation(output).is_none() {
             facts.notes.push(CLAMPED.to_owned());
         }
-        Ok(Self { card, graph, output, no_gradient, facts: facts.into(), lost: OnceLock::new() })
+        Ok(Self { card, graph, output, no_gradient, facts: facts.into(), lost: OnceLock::new(), memory: None })
     }
 
     /// Whether the final activation is one that is taken off.
@@ -158,8 +165,76 @@ impl OnnxModel {
         }))
     }
 
-    fn network(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
-        if self.strips() { self.graph.logits(x, self.output) } else { self.graph.forward(x, self.output) }
+    fn network(&self) -> impl Fn(Tensor<4>) -> Result<Logits, ModelError> + Send + Sync + 'static {
+        let (graph, output, strips) = (self.graph.clone(), self.output, self.strips());
+        move |x| if strips { graph.logits(x, output) } else { graph.forward(x, output) }
+    }
+
+    /// The network of a segmentation model, whose map is brought to the size of the image if it is at another resolution (a stride
+    /// that was not undone), unless its margins are `lost`.
+    fn dense(&self, lost: usize) -> Function {
+        let network = self.network();
+        Arc::new(move |x: Tensor<4>| {
+            let [_, _, height, width] = x.dims();
+            match network(x)? {
+                Logits::Dense(z) if lost > 0 => Ok(z),
+                Logits::Dense(z) => Ok(resize(z, [height, width], Corners::Edges)),
+                Logits::Class(_) => Err(ModelError::NotSegmentation),
+            }
+        })
+    }
+
+    fn fit(&self, lost: usize) -> Fit<'_> {
+        Fit { rule: self.card.size_rule, unet: None, lost }
+    }
+
+    /// Bytes of the gradient at so many pixels.
+    fn bytes(&self, pixels: u64) -> u64 {
+        self.graph.working_bytes(1, usize::try_from(pixels).unwrap_or(usize::MAX))
+    }
+
+    /// As a whole.
+    fn whole_bytes(&self, size: [usize; 2]) -> u64 {
+        match self.card.size_rule {
+            SizeRule::Tile(own) => {
+                let tiles = |side: usize, own: usize| side.div_ceil(own).max(1);
+                let count = (tiles(size[0], own[0]) * tiles(size[1], own[1])) as u64;
+                self.graph.working_bytes(own[0], own[1]).saturating_mul(count)
+            }
+            SizeRule::Resize([height, width]) => self.graph.working_bytes(height, width),
+            SizeRule::Any | SizeRule::MultipleOf(_) => self.graph.working_bytes(size[0], size[1]),
+        }
+    }
+
+    fn try_course(&self, size: [usize; 2]) -> Result<(Course, Option<Tiles>), String> {
+        let (whole, memory) = (self.whole_bytes(size), self.memory.unwrap_or_else(usual_bytes));
+        // Most images fit, and nobody asks how they would be cut.
+        if whole <= memory {
+            return Ok((Course::Whole, None));
+        }
+        if self.card.task == Task::Classification {
+            return Err("the model looks at whole images".to_owned());
+        }
+        let lost = self.lost(size).map_err(|error| error.to_string())?;
+        let multiple = match self.card.size_rule {
+            SizeRule::MultipleOf(n) => n,
+            _ => 1,
+        };
+        let reach = || {
+            if lost > 0 {
+                return Err("its convolutions do not pad".to_owned());
+            }
+            let Locality { step, differ } = self.graph.locality(self.output, self.card.channels, multiple)?;
+            // The least common multiple: tiles are of sizes that the network takes.
+            let step = (1..).map(|n| n * step).find(|n| n % multiple == 0).unwrap_or(step);
+            Ok(Reach::Padded { step, halo: differ.next_multiple_of(step) })
+        };
+        self.fit(lost).course(size, self.card.channels, (whole, memory), reach, |pixels| self.bytes(pixels))
+    }
+
+    /// How an image is computed with; whole, if it is refused anyway.
+    fn course(&self, size: [usize; 2]) -> Course {
+        self.try_course(size).map_or(Course::Whole, |(course, _)| course)
     }
 }
 
@@ -170,29 +245,27 @@ impl Model for OnnxModel {
 
     fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
         let x = prepare(x, &self.card)?;
-        let rule = self.card.size_rule;
         let put_out = match self.card.task {
-            Task::Classification => self.network(whole(x, rule))?,
+            Task::Classification => self.network()(whole(x, self.card.size_rule))?,
             Task::Segmentation => {
                 let [_, _, height, width] = x.dims();
                 let lost = self.lost([height, width])?;
-                let dense = |x: Tensor<4>| match self.network(x.clone())? {
-                    Logits::Dense(z) if lost > 0 => Ok(z),
-                    // A map at another resolution (a stride that was not undone) is brought to the image's.
-                    Logits::Dense(z) => {
-                        let [_, _, height, width] = x.dims();
-                        Ok(resize(z, [height, width], Corners::Edges))
-                    }
-                    Logits::Class(_) => Err(ModelError::NotSegmentation),
-                };
-                Logits::Dense(any_size(x, rule, None, lost, &dense)?)
+                let course = self.course([height, width]);
+                Logits::Dense(any_size(x, self.fit(lost), &course, &self.dense(lost))?)
             }
         };
         finish(put_out, &self.card, self.strips())
     }
 
     fn raw(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
-        self.graph.forward(x, self.output)
+        let [_, _, height, width] = x.dims();
+        let (graph, output) = (self.graph.clone(), self.output);
+        let Course::Tiles(plan) = self.course([height, width]) else { return graph.forward(x, output) };
+        let network: Function = Arc::new(move |x| match graph.forward(x, output)? {
+            Logits::Dense(z) => Ok(z),
+            Logits::Class(_) => Err(ModelError::NotSegmentation),
+        });
+        Ok(Logits::Dense(plan.run(&x, &network)?))
     }
 
     fn lacks_gradient(&self) -> Option<&str> {
@@ -204,18 +277,22 @@ impl Model for OnnxModel {
     }
 
     fn working_bytes(&self, height: usize, width: usize) -> u64 {
-        let [height, width] = match self.card.size_rule {
-            SizeRule::Tile(size) | SizeRule::Resize(size) => {
-                let tiles = |side: usize, size: usize| side.div_ceil(size).max(1);
-                let again = match self.card.size_rule {
-                    SizeRule::Tile(_) => tiles(height, size[0]) * tiles(width, size[1]),
-                    _ => 1,
-                };
-                return self.graph.working_bytes(size[0], size[1]).saturating_mul(again as u64);
-            }
-            _ => [height, width],
-        };
-        self.graph.working_bytes(height, width)
+        match self.tiles(height, width) {
+            Ok(Some(tiles)) => tiles.needed,
+            _ => self.whole_bytes([height, width]),
+        }
+    }
+
+    fn tiles(&self, height: usize, width: usize) -> Result<Option<Tiles>, String> {
+        Ok(self.try_course([height, width])?.1)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    fn within(&self, bytes: u64) -> Option<Arc<dyn Model>> {
+        Some(Arc::new(Self { memory: Some(bytes), ..self.clone() }))
     }
 
     fn about(&self, size: [usize; 2]) -> About {
@@ -243,7 +320,7 @@ impl Model for OnnxModel {
 
     fn with_card(&self, card: ModelCard) -> Result<Arc<dyn Model>, ModelError> {
         let facts = Facts { guessed: Vec::new(), ..(*self.facts).clone() };
-        Ok(Arc::new(Self::new(card, self.graph.clone(), facts)?))
+        Ok(Arc::new(Self { memory: self.memory, ..Self::new(card, self.graph.clone(), facts)? }))
     }
 
     fn device(&self) -> Device {
@@ -251,9 +328,7 @@ impl Model for OnnxModel {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn Model> {
-        let graph = Arc::new(self.graph.to_device(device));
-        let (card, facts, no_gradient) = (self.card.clone(), self.facts.clone(), self.no_gradient.clone());
-        Arc::new(Self { card, graph, output: self.output, no_gradient, facts, lost: self.lost.clone() })
+        Arc::new(Self { graph: Arc::new(self.graph.to_device(device)), ..self.clone() })
     }
 }
 

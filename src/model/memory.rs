@@ -1,6 +1,7 @@
 //! Whether an image is small enough for a model, before memory is asked for: an allocation that fails ends the program.
 
-use super::ModelError;
+use super::{Model, ModelError};
+use std::sync::{Arc, OnceLock};
 
 /// What is assumed to be free where the system does not tell.
 const ASSUMED_FREE_BYTES: u64 = 8 << 30;
@@ -23,16 +24,38 @@ fn free_bytes() -> u64 {
     machine().into_iter().chain(container()).min().unwrap_or(ASSUMED_FREE_BYTES)
 }
 
-/// Refuses an image of `height` × `width` whose gradient takes `needed` bytes if they are not free.
+static USUAL: OnceLock<u64> = OnceLock::new();
+
+/// Bytes that a gradient may take where nobody says otherwise of a model: three quarters of what was free when it was first asked
+/// for, so that an image is computed in the same tiles for as long as the program runs.
+pub(super) fn usual_bytes() -> u64 {
+    *USUAL.get_or_init(|| free_bytes() / 4 * 3)
+}
+
+/// Says at the start of the program what gradients may take; later it has no effect.
+pub fn set_usual_memory(bytes: u64) {
+    // Once it was asked for, images were computed with it.
+    USUAL.set(bytes).ok();
+}
+
+/// `model` with gradients that take at most so many bytes, in tiles where they would take more; as it is, if it knows no tiles.
+pub fn within(model: Arc<dyn Model>, bytes: u64) -> Arc<dyn Model> {
+    model.within(bytes).unwrap_or(model)
+}
+
+/// Refuses an image of `height` × `width` whose gradient by `model` takes more memory than there is.
 ///
 /// # Errors
-/// If they are not.
-pub fn check_room(height: usize, width: usize, needed: u64) -> Result<(), ModelError> {
-    let free = free_bytes();
+/// If it does.
+pub fn check_room(model: &dyn Model, height: usize, width: usize) -> Result<(), ModelError> {
+    let needed = model.working_bytes(height, width);
+    let free = model.memory().map_or_else(free_bytes, |memory| memory.min(free_bytes()));
     if needed <= free {
         return Ok(());
     }
-    Err(ModelError::TooLarge { image: [height, width], needed, free })
+    let refused = model.tiles(height, width).err();
+    let why = refused.map_or_else(String::new, |why| format!(" Tiles do not help: {why}."));
+    Err(ModelError::TooLarge { image: [height, width], needed, free, why })
 }
 
 /// Bytes for people: `1.5 GiB`.
@@ -45,9 +68,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_had_is_refused_with_both_amounts() {
-        assert!(check_room(10, 10, 1 << 20).is_ok());
-        let error = check_room(20_000, 30_000, 1 << 60).unwrap_err().to_string();
-        assert!(error.contains("30000×20000") && error.contains("1073741824.0 GiB"), "{error}");
+    fn bytes_for_people() {
+        assert_eq!(gibibytes(3 << 29), "1.5 GiB");
+        let usual = usual_bytes();
+        assert!(free_bytes() > 0 && usual > 0 && usual == usual_bytes());
     }
 }

@@ -16,7 +16,9 @@ pub mod onnx;
 mod open;
 mod predict;
 mod prepare;
+mod recompute;
 mod resize;
+mod tiles;
 pub mod unet;
 mod watch;
 mod weights;
@@ -30,9 +32,10 @@ pub use card::{
 pub use card_file::{read as read_card, write as write_card};
 pub use error::ModelError;
 pub use graph::OnnxModel;
-pub use memory::check_room;
+pub use memory::{check_room, set_usual_memory, within};
 pub use open::{open, open_watched};
 pub use predict::{Classified, Prediction, class_probabilities, classified, classify, predict, prediction};
+pub use tiles::Tiles;
 pub use watch::Watch;
 
 use burn::tensor::{Device, Tensor};
@@ -90,8 +93,28 @@ pub trait Model: Send + Sync {
         self.logits(x)
     }
 
-    /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about.
+    /// Bytes that the gradient at an image of `height` × `width` pixels takes at its peak, about; where it is computed in tiles,
+    /// in these.
     fn working_bytes(&self, height: usize, width: usize) -> u64;
+
+    /// In which tiles an image of `height` × `width` pixels is computed; `None` as a whole.
+    ///
+    /// # Errors
+    /// If its gradient takes more than there is, and tiles cannot help; the text says why.
+    fn tiles(&self, _height: usize, _width: usize) -> Result<Option<Tiles>, String> {
+        Ok(None)
+    }
+
+    /// Bytes that a gradient may take, if somebody said so; else what is free.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
+
+    /// The same model, whose gradients take at most so many bytes, in tiles where they would take more; `None` if it knows no
+    /// tiles. [`within`] is for callers.
+    fn within(&self, _bytes: u64) -> Option<Arc<dyn Model>> {
+        None
+    }
 
     /// Why it has no gradient with respect to the image, if it predicts and has none.
     fn lacks_gradient(&self) -> Option<&str> {

@@ -2,6 +2,7 @@
 
 use super::SizeRule;
 use super::resize::{Corners, resize};
+use super::tiles::Reach;
 use crate::kernel::max_pool_2x2;
 use crate::kernel::train::{convolution, normalisation, up_convolution};
 use burn::module::{Module, Param};
@@ -155,6 +156,35 @@ impl UNetConfig {
                 step * bottleneck + offset
             }
         }
+    }
+
+    /// How far it sees.
+    ///
+    /// # Errors
+    /// If that depends on the size of the image; the text says why.
+    pub(super) fn reach(&self) -> Result<Reach, String> {
+        if self.upsampling == Upsampling::Bilinear {
+            return Err("its bilinear up-sampling keeps the corners and so stretches with the image".to_owned());
+        }
+        if self.padding == Padding::Valid {
+            return Ok(Reach::Valid(self.clone()));
+        }
+        let strided = self.downsampling == Downsampling::Strided;
+        // How many pixels from where a tile was cut differ from those of the whole, level by level.
+        let (mut differ, mut skips) = (0usize, Vec::new());
+        for level in 0..=self.depth {
+            differ = match (level, strided) {
+                (0, _) => 2,
+                (_, false) => differ.div_ceil(2) + 2,
+                (_, true) => (differ + 1).div_ceil(2) + 1,
+            };
+            skips.push(differ);
+        }
+        for level in (0..self.depth).rev() {
+            differ = (2 * differ).max(skips[level]) + 2;
+        }
+        let step = 1 << self.depth;
+        Ok(Reach::Padded { step, halo: differ.next_multiple_of(step) })
     }
 
     /// What it is made of, with how often each occurs.

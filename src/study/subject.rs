@@ -144,7 +144,7 @@ impl Subject {
             return Err(ModelError::Bounds { needed, bounds: [case.bounds.lower, case.bounds.upper] });
         }
         let [height, width] = case.size();
-        check_room(height, width, model.working_bytes(height, width))?;
+        check_room(model, height, width)?;
         Ok(tensor::image_to_unit(&case.image, case.bounds, &model.device()))
     }
 

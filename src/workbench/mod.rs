@@ -41,7 +41,7 @@ pub mod several;
 mod shell;
 mod stages;
 pub mod state;
-mod status;
+pub mod status;
 pub mod steps;
 pub mod theme;
 mod timing;

@@ -26,6 +26,10 @@ pub fn status_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         if let Some(bytes) = state.memory_bytes {
             entry(ui, bytes_text(bytes), "Memory of the process (resident).");
         }
+        if let Some(tiles) = state.case.as_ref().and_then(|case| case.tiles) {
+            let [rows, columns] = tiles.count;
+            entry(ui, format!("{} tiles", rows * columns), &format!("The image is {tiles}."));
+        }
         if let Some(run) = state.run.as_ref().filter(|run| run.is_active()) {
             let text = format!("{} {}", run.news.method.title(), run.text());
             entry(ui, text, "The attack takes its steps. Esc stops it and keeps the best so far.");

@@ -66,6 +66,7 @@ mod state_dicts;
 mod study_resume;
 mod synthetic;
 mod targets;
+mod tiles;
 mod toys;
 mod train_engine;
 mod train_panel;

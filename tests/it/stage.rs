@@ -70,6 +70,7 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         label_map: None,
         label_map_guessed: false,
         label_is_empty: false,
+        tiles: None,
         shown: Bounds::EIGHT_BIT,
         percentiles: Bounds { lower: 50.0, upper: 220.0 },
         about: Arc::default(),

@@ -8,6 +8,7 @@ pub use loss::Weighting;
 
 use crate::data::{IGNORE, Mask};
 use crate::model::{Head, Logits, Model, ModelError, Task};
+use crate::tensor::in_order;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -315,13 +316,4 @@ pub(super) fn gradient_of(x: &Tensor<4>, loss: &Tensor<1>) -> Tensor<4> {
     }
     let gradients = loss.backward();
     x.grad(&gradients).map_or_else(|| x.clone().inner().zeros_like(), in_order)
-}
-
-/// A gradient whose strides are those of its shape. On a GPU that of a convolution of one channel may come with the channel as what
-/// varies fastest; burn 0.22 then takes this for the order of all that a fused operation reads, and x + ε·sign(g) comes out as
-/// if x were 0. Two other shapes give it the plain order; on the CPU they cost nothing.
-fn in_order(gradient: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = gradient.dims();
-    let rows: Tensor<2> = gradient.reshape([batch, channels * height * width]);
-    rows.reshape([batch, channels, height, width])
 }

@@ -3,7 +3,8 @@
 //! knows model cards, preprocessing or tasks.
 //!
 //! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` and `fuse` shorten it, `run` executes it,
-//! `op` holds the operators. `gradient` finds where gradients end, `ending` the final activation.
+//! `op` holds the operators. `gradient` finds where gradients end, `ending` the final activation, `locality` how far a
+//! pixel of the output sees.
 
 mod attribute;
 mod build;
@@ -13,6 +14,7 @@ mod fuse;
 mod gradient;
 mod graph;
 mod host;
+mod locality;
 mod messages;
 mod op;
 mod order;
@@ -30,6 +32,7 @@ pub use ending::FinalActivation;
 pub use gradient::{Cut, GradientFlow};
 pub use graph::Graph;
 pub use host::{ElementType, HostTensor, Values};
+pub use locality::Locality;
 pub use op::names as operators;
 pub use program::{Dim, Port};
 pub use summary::Summary;

@@ -24,6 +24,7 @@ mod window;
 
 pub use activation::{APART, softmax_places};
 pub use call::Call;
+pub use window::{kernel, windows};
 
 use super::value::Value;
 
