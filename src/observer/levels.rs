@@ -56,7 +56,7 @@ mod tests {
         let levels: Vec<f64> = found.iter().map(|e| e * 255.0).collect();
         assert!(levels.iter().all(|l| (l - l.round()).abs() < 0.01 * l), "{levels:?}");
         assert_eq!(levels[..4].iter().map(|l| l.round()).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(levels.len(), 21, "of 40");
+        assert_eq!(levels.len(), 20, "of 40");
         assert!(levels.windows(2).all(|l| l[1] > l[0] + 0.9), "{levels:?}");
     }
 

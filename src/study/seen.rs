@@ -252,7 +252,7 @@ impl fmt::Display for Limit {
                 let [epsilon, low, high] = [epsilon, low, high].map(short);
                 write!(
                     f,
-                    "ε below {low}, the lower end of the observer’s threshold {epsilon} (75 % point; 95 %: {low} to {high})"
+                    "ε below {low}, the lower end of the observer’s threshold {epsilon} (detected in half of all looks; 95 %: {low} to {high})"
                 )
             }
             Self::Threshold { epsilon, .. } => write!(f, "ε below the given threshold {}", short(epsilon)),

@@ -87,7 +87,7 @@ mod tests {
         let shown = |levels: f32| full.rounding(&original, &changed(levels)) * f64::from(levels);
         assert_eq!(shown(0.4), 0.0);
         for (levels, expected) in [(0.7, 1.0), (1.0, 1.0), (1.3, 1.0), (1.7, 2.0), (7.6, 8.0)] {
-            assert!((shown(levels) - expected).abs() < 2e-3, "{levels}: {}", shown(levels));
+            assert!((shown(levels) / expected - 1.0).abs() < 2e-3, "{levels}: {}", shown(levels));
         }
         // Twice the contrast, so that half a level is one; with 10 bits nearly nothing is rounded away.
         let narrow = Presentation { window: Window { lower: 0.0, upper: 0.5 }, ..full };

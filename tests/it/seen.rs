@@ -89,7 +89,7 @@ fn thresholds_of_observers_are_drawn_with_their_conditions() {
     let output = sweep(folder.path(), &["--unseen", "trials.csv"]);
     let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
     assert!(
-        report.contains("careful’s threshold") && report.contains("measured under another image"),
+        report.contains("doubting’s threshold") && report.contains("measured under another image"),
         "{}",
         text_of(&output)
     );
