@@ -259,7 +259,9 @@ impl<'a> Room<'a> {
         let change = values.iter().zip(&self.case.values).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
         let size = match self.norm {
             // A value that is no number has no size.
-            Norm::Linf => change.fold(0.0_f64, |most, d| if d.is_nan() || most.is_nan() { f64::NAN } else { d.max(most) }),
+            Norm::Linf => {
+                change.fold(0.0, |most: f64, d: f64| if d.is_nan() || most.is_nan() { f64::NAN } else { d.max(most) })
+            }
             Norm::L2 => change.map(|d| d * d).sum::<f64>().sqrt(),
         };
         size / f64::from(self.case.bounds.width())
