@@ -55,7 +55,7 @@ fn epsilon_is_said_in_hounsfield_units_and_grey_levels_of_the_screen() {
 fn epsilon_is_in_hounsfield_units_where_these_are_known_until_another_unit_is_chosen() {
     use epsiloscope::workbench::epsilon::EpsilonUnit::{Fraction, GreyLevels, Hounsfield};
     let mut ct = ct();
-    assert_eq!((ct.epsilon_unit(), ct.epsilon_text(0.01)), (Hounsfield, "40.9 HU".to_owned()));
+    assert_eq!((ct.epsilon_unit(), ct.epsilon_text(FOUR)), (Hounsfield, "64.2 HU".to_owned()));
     ct.unit = Some(GreyLevels);
     assert_eq!(ct.epsilon_unit(), GreyLevels);
     let mut plain = crate::stage::state(FGSM, FOUR);
@@ -103,7 +103,7 @@ fn the_menu_of_the_window_sets_a_preset() {
     let mut harness = compare([1100.0, 760.0], ct());
     harness.get_by_label("W 4095 L 1024").click();
     settle(&mut harness);
-    harness.get_by_label("Soft tissue   40 / 400").click();
+    harness.get_by_label("Soft tissue   W 400 L 40").click();
     settle(&mut harness);
     let state = &harness.state().state;
     let [centre, width] = window_level::centre_and_width(state.case.as_deref().unwrap(), state.view.window);

@@ -84,7 +84,10 @@ impl Browse {
     /// everywhere: `11 of 0–361`.
     pub fn count_text(&self) -> String {
         let all = self.set.as_ref().map_or(0, |set| set.entries.len());
-        if all > 1 && self.shown.len() == all && self.set.as_ref().is_some_and(|set| set.files() < all) {
+        if all > 1
+            && self.shown.len() == all
+            && self.set.as_ref().is_some_and(|set| set.entries.iter().any(|entry| entry.image.slice > 0))
+        {
             let entry = self.chosen.map_or_else(|| "–".to_owned(), |entry| entry.to_string());
             return format!("{entry} of 0–{}", all - 1);
         }
