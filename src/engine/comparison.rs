@@ -20,7 +20,8 @@ pub struct ComparisonStart {
     pub device: String,
     /// The attacks, in their order.
     pub attacks: Vec<Attack>,
-    /// The grid, fractions of the bounds' width. An attack that finds its own ε has one point, there.
+    /// The grid, fractions of the bounds' width; of an attack that bounds an L2 norm times √(number of values). An attack that finds its
+    /// own ε has one point, there.
     pub epsilons: Vec<f64>,
     /// The clean image's measures.
     pub clean: Measure,
@@ -69,6 +70,8 @@ pub(super) fn measure(shared: &Shared, outbox: &Outbox, job: &ComparisonJob) {
     let (mut done, mut busy_secs) = (0, 0.0);
     for (i, &attack) in start.attacks.iter().enumerate() {
         let of_radius = attack.entry().epsilon == EpsilonMeaning::Radius && attack.norm() == Some(Norm::Linf);
+        // On the common grid an attack in L2 stands at its norm over that of a change by ε of every value.
+        let unit = attack.axis_unit(&subject.x);
         let name = format!("{COMPARISON}, {}", attack.title());
         let first = done;
         let mut sweep: Option<Sweep> = None;
@@ -85,7 +88,7 @@ pub(super) fn measure(shared: &Shared, outbox: &Outbox, job: &ComparisonJob) {
                     } else {
                         Adversary::new(subject.clone(), attack).map(Arc::new)
                     };
-                    let plan = SweepPlan::exactly(start.epsilons.clone());
+                    let plan = SweepPlan { relative: true, ..SweepPlan::exactly(start.epsilons.clone()) };
                     match adversary.and_then(|adversary| Sweep::new(adversary, &plan)) {
                         Ok(made) => {
                             sweep = Some(made);
@@ -99,7 +102,8 @@ pub(super) fn measure(shared: &Shared, outbox: &Outbox, job: &ComparisonJob) {
             match stepped {
                 Ok(Some(step)) => {
                     done += 1;
-                    tell(i, ComparedWhat::Point(step.attack, of_radius.then_some(step.control)));
+                    let point = CurvePoint { epsilon: step.attack.epsilon / unit, ..step.attack };
+                    tell(i, ComparedWhat::Point(point, of_radius.then_some(step.control)));
                 }
                 // Given up between two steps of the attack: what comes next says why.
                 Ok(None) if !shared.goes_on() => {}

@@ -17,6 +17,8 @@ pub const CONTROL_SEED: u64 = 0;
 pub struct SweepPlan {
     /// ε as fractions of the bounds' width, all measured; then the plan refines where the curve bends most.
     pub epsilons: Vec<f64>,
+    /// ε are multiples of the attack's [`axis_unit`](crate::attack::Attack::axis_unit): of an L2 norm √(number of values).
+    pub relative: bool,
     /// At most this many points in all: no refinement unless it exceeds the number of `epsilons`.
     pub most_points: usize,
     /// Seed of the random-sign control.
@@ -32,6 +34,7 @@ impl Default for SweepPlan {
         let levels = [0.0, 4.0, 16.0, 1.0, 64.0, 0.25, 8.0, 32.0, 2.0, 128.0, 0.5];
         Self {
             epsilons: levels.map(|l| l / 255.0).to_vec(),
+            relative: true,
             most_points: 20,
             control_seed: CONTROL_SEED,
             seen: SeenPlan::default(),
@@ -42,7 +45,7 @@ impl Default for SweepPlan {
 impl SweepPlan {
     /// Exactly these ε.
     pub fn exactly(epsilons: Vec<f64>) -> Self {
-        Self { most_points: epsilons.len(), epsilons, ..Self::default() }
+        Self { most_points: epsilons.len(), epsilons, relative: false, ..Self::default() }
     }
 }
 
@@ -90,7 +93,8 @@ impl Sweep {
             control: Vec::new(),
         };
         let mut pending = VecDeque::new();
-        for &epsilon in &plan.epsilons {
+        let unit = if plan.relative { adversary.attack().axis_unit(&subject.x) } else { 1.0 };
+        for epsilon in plan.epsilons.iter().map(|epsilon| epsilon * unit) {
             if !pending.contains(&epsilon) {
                 pending.push_back(epsilon);
             }

@@ -19,7 +19,7 @@ impl App {
         match command {
             Command::Epsilon(epsilon) => self.set_epsilon(epsilon, context),
             Command::StepEpsilon(steps) => {
-                let epsilon = state.scale.step(state.epsilon, steps);
+                let epsilon = state.axis().step(state.epsilon, steps);
                 self.set_epsilon(epsilon, context);
             }
             Command::DragEpsilon(dragging) => {
@@ -178,7 +178,7 @@ impl App {
     }
 
     fn set_epsilon(&mut self, epsilon: f64, context: &egui::Context) {
-        let epsilon = epsilon.clamp(0.0, 1.0);
+        let epsilon = epsilon.clamp(0.0, self.state.axis().largest);
         if epsilon.is_nan() || epsilon == self.state.epsilon {
             return;
         }
@@ -190,7 +190,10 @@ impl App {
 
     /// Takes the attack, and ε with it in one step of undo.
     fn set_attack(&mut self, method: Attack, epsilon: Option<f64>, context: &egui::Context) {
-        let epsilon = epsilon.filter(|e| (0.0..=1.0).contains(e)).unwrap_or(self.state.epsilon);
+        // ε stays at its place of the axis, which for an L2 norm is another.
+        let [before, after] = [self.state.method, method].map(|method| self.state.largest_epsilon(method));
+        let kept = if before == after { self.state.epsilon } else { self.state.epsilon / before * after };
+        let epsilon = epsilon.filter(|e| (0.0..=1.0).contains(e)).map_or(kept.min(after), |e| e * after);
         if method == self.state.method && epsilon == self.state.epsilon {
             return;
         }

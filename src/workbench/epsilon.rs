@@ -92,6 +92,43 @@ impl EpsilonScale {
     }
 }
 
+/// The axis of ε: a scale, and the ε that changes every value by the whole width of the bounds, at which it ends. That is 1 where ε
+/// bounds the change of each value, and √(number of values) where it bounds an L2 norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpsilonAxis {
+    /// How its length is divided.
+    pub scale: EpsilonScale,
+    /// The largest ε.
+    pub largest: f64,
+}
+
+impl EpsilonAxis {
+    /// As [`EpsilonScale::epsilon`].
+    pub fn epsilon(self, position: f64) -> f64 {
+        self.scale.epsilon(position) * self.largest
+    }
+
+    /// As [`EpsilonScale::position`].
+    pub fn position(self, epsilon: f64) -> f64 {
+        self.scale.position(epsilon / self.largest)
+    }
+
+    /// As [`EpsilonScale::step`].
+    pub fn step(self, epsilon: f64, steps: f64) -> f64 {
+        self.scale.step(epsilon / self.largest, steps) * self.largest
+    }
+
+    /// The smallest ε above 0 on the logarithmic scale.
+    pub fn smallest(self) -> f64 {
+        SMALLEST * self.largest
+    }
+
+    /// Whether ε is an L2 norm.
+    pub fn is_l2(self) -> bool {
+        self.largest > LARGEST
+    }
+}
+
 /// How many steps a fine step (with Shift) is.
 pub const FINE_STEP: f64 = 0.2;
 
@@ -109,7 +146,7 @@ pub fn from_number(number: f64, unit: EpsilonUnit, levels: f64) -> f64 {
         EpsilonUnit::Fraction => number,
         EpsilonUnit::GreyLevels | EpsilonUnit::Hounsfield => number / levels,
     };
-    epsilon.clamp(0.0, LARGEST)
+    epsilon.max(0.0)
 }
 
 /// The number of ε in `unit` as text with a sensible number of digits, without the unit: `4.00` or `0.0157`.
@@ -138,7 +175,7 @@ pub fn text(epsilon: f64, unit: EpsilonUnit, levels: f64) -> String {
 }
 
 /// ε of typed text: a number in `unit`, or a ratio such as `4/255` whatever the unit; `None` if it is neither.
-/// The number may lie outside [0, 1]; whoever uses it says so.
+/// The number may lie beyond the axis; whoever uses it says so.
 pub fn parse(text: &str, unit: EpsilonUnit, levels: f64) -> Option<f64> {
     let text = text.trim().trim_start_matches(['ε', '=', ' ']).trim().replace(',', ".");
     let text = match text.to_lowercase().strip_suffix("hu") {
@@ -215,6 +252,19 @@ mod tests {
         let up_and_down = scale.step(scale.step(0.01, FINE_STEP), -FINE_STEP);
         assert!((up_and_down - 0.01).abs() < 1e-12);
         assert!((EpsilonScale::Linear.step(0.0, 1.0) - 1.0 / 255.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_axis_of_an_l2_norm_ends_where_every_value_has_changed_wholly() {
+        let axis = EpsilonAxis { scale: EpsilonScale::Logarithmic, largest: 256.0 };
+        assert!(axis.is_l2() && (axis.epsilon(1.0) - 256.0).abs() < 1e-9 && axis.position(256.0) == 1.0);
+        let four = EpsilonScale::Logarithmic.position(4.0 / 255.0);
+        assert!(
+            (axis.position(4.0 / 255.0 * 256.0) - four).abs() < 1e-12,
+            "as much in the mean lies at the same place"
+        );
+        assert!((axis.step(axis.step(4.0, 1.0), -1.0) - 4.0).abs() < 1e-9 && axis.step(0.0, 1.0) == axis.smallest());
+        assert!(!EpsilonAxis { largest: 1.0, ..axis }.is_l2());
     }
 
     #[test]

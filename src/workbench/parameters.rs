@@ -65,7 +65,7 @@ impl ParameterPanel {
         if let Some(error) = self.error() {
             ui.label(RichText::new(error).small().color(theme::of(ui).bad));
         }
-        self.presets_ui(ui, &attack, commands);
+        self.presets_ui(ui, state, &attack, commands);
     }
 
     fn row_ui(
@@ -170,7 +170,7 @@ impl ParameterPanel {
         given
     }
 
-    fn presets_ui(&mut self, ui: &mut Ui, attack: &Attack, commands: &CommandSender) {
+    fn presets_ui(&mut self, ui: &mut Ui, state: &State, attack: &Attack, commands: &CommandSender) {
         let entry = attack.entry();
         ui.horizontal(|ui| {
             let changed = *attack != Attack::new(entry);
@@ -187,7 +187,9 @@ impl ParameterPanel {
             }
             let menu = ui.menu_button("Presets", |ui| {
                 for preset in entry.presets {
-                    let on = *attack == preset.attack(entry);
+                    // Some differ in ε alone.
+                    let same = |e: f64| (e * state.axis().largest - state.epsilon).abs() < 1e-9;
+                    let on = *attack == preset.attack(entry) && preset.epsilon().is_none_or(same);
                     let row = ui.add(egui::Button::selectable(on, preset.name));
                     if row.on_hover_text(preset_text(entry, preset)).clicked() {
                         self.draft = None;

@@ -3,7 +3,7 @@
 
 use super::browse::Browse;
 use super::compare::viewport::Geometry;
-use super::epsilon::{self, EpsilonScale, EpsilonUnit};
+use super::epsilon::{self, EpsilonAxis, EpsilonScale, EpsilonUnit};
 use super::history::History;
 pub use super::marks::{Marks, Tool};
 pub use super::model::CardState;
@@ -14,7 +14,7 @@ use super::timing::FrameTimes;
 pub use super::train::Training;
 pub use super::tuning::Tuned;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
-use crate::attack::{Attack, Entry};
+use crate::attack::{Attack, Entry, Norm};
 use crate::data::{Region, Unit};
 use crate::engine::{CaseInfo, DeviceInfo, Early, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::{About, ModelCard};
@@ -269,6 +269,18 @@ impl State {
             None if units.contains(&EpsilonUnit::Hounsfield) => EpsilonUnit::Hounsfield,
             _ => EpsilonUnit::GreyLevels,
         }
+    }
+
+    /// The axis of ε of the present attack. Several attacks share that of L∞.
+    pub fn axis(&self) -> EpsilonAxis {
+        let of_all = EpsilonAxis { scale: self.scale, largest: epsilon::LARGEST };
+        if self.several.on { of_all } else { EpsilonAxis { largest: self.largest_epsilon(self.method), ..of_all } }
+    }
+
+    /// The ε at which the axis of `method` ends.
+    pub fn largest_epsilon(&self, method: Attack) -> f64 {
+        let values = self.case.as_ref().map_or(1, |case| case.shape.iter().product::<usize>());
+        if method.norm() == Some(Norm::L2) { (values as f64).sqrt() } else { epsilon::LARGEST }
     }
 
     /// The units that ε has on the case.

@@ -184,3 +184,20 @@ fn a_batch_says_which_originals_were_wrong_before() {
         assert_eq!(result.norm == 0.0, result.wrong_before, "nothing is done to what is wrong already");
     }
 }
+
+#[test]
+fn the_default_grid_of_an_l2_norm_ends_where_that_of_linf_does() {
+    let subject = disc();
+    for (settings, unit) in [("norm=linf", 1.0), ("norm=l2", SIDE as f64)] {
+        let attack = Attack::parse("pgd", &[settings, "steps=1", "step=1"]).unwrap();
+        assert_eq!(attack.axis_unit(&subject.x), unit);
+        let adversary = Arc::new(Adversary::new(subject.clone(), attack).unwrap());
+        let plan = SweepPlan { epsilons: vec![0.0, 16.0 / 255.0], most_points: 2, ..SweepPlan::default() };
+        let curve = sweep(adversary.clone(), &plan, |_, _| ()).unwrap();
+        assert!((curve.points[1].epsilon - 16.0 / 255.0 * unit).abs() < 1e-12);
+        let l2 = curve.points[1].measure.distortion.l2;
+        assert!(settings != "norm=l2" || l2 <= curve.points[1].epsilon, "the radius is an L2 norm: {l2}");
+        let curve = sweep(adversary, &SweepPlan::exactly(vec![0.25]), |_, _| ()).unwrap();
+        assert_eq!(curve.points[0].epsilon, 0.25, "what was asked for is taken as it is");
+    }
+}

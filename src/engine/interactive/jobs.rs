@@ -30,7 +30,7 @@ impl Worker {
         if !whole || prepared.adversary.finds_epsilon() || !self.jobs.look_at(generation, epsilon) {
             return;
         }
-        let plan = SweepPlan { epsilons: vec![epsilon], most_points: 1, ..self.plan.clone() };
+        let plan = SweepPlan { epsilons: vec![epsilon], relative: false, most_points: 1, ..self.plan.clone() };
         let adversary = prepared.adversary.clone();
         let prepare = move || Sweep::new(adversary, &plan).map_err(text);
         self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare), single: true }));

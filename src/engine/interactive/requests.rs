@@ -143,8 +143,9 @@ impl Worker {
                 Ok(())
             }
             Request::Epsilon(epsilon) => {
-                if !(0.0..=1.0).contains(&epsilon) {
-                    return Err(format!("ε = {epsilon} is not between 0 and 1 (a fraction of the grey range)"));
+                // An L2 norm may be larger than 1.
+                if !(epsilon.is_finite() && epsilon >= 0.0) {
+                    return Err(format!("ε = {epsilon} is not a number from 0 up (a fraction of the grey range)"));
                 }
                 self.epsilon = epsilon;
                 self.stale = self.stale.max(Stale::Epsilon);

@@ -17,7 +17,7 @@ pub fn flips_ui<R>(ui: &Ui, state: &State, curve: &LiveCurve, response: &PlotRes
     let frame = *response.transform.frame();
     let painter = ui.painter().with_clip_rect(frame);
     let truth = curve.clean.decision.map(|decision| decision.truth);
-    let x_of = |epsilon: f64| response.transform.position_from_point_x(state.scale.position(epsilon));
+    let x_of = |epsilon: f64| response.transform.position_from_point_x(state.axis().position(epsilon));
     let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
     let mut taken = f32::NEG_INFINITY;
     for Flip { after, at, to, .. } in flips {

@@ -28,7 +28,7 @@ pub fn plot_ui(
     dragging: &mut bool,
     commands: &CommandSender,
 ) {
-    let position = |epsilon: f64| state.scale.position(epsilon);
+    let position = |epsilon: f64| state.axis().position(epsilon);
     let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
     let ends = ends(all, quantities);
     let names: Vec<&str> = quantities.iter().map(|q| q.title()).collect();
@@ -88,6 +88,7 @@ fn over_epsilon<'a>(
         crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
         crate::workbench::epsilon::EpsilonUnit::Hounsfield => "ε in Hounsfield units".to_owned(),
     };
+    let unit = if state.axis().is_l2() { unit.replacen('ε', "ε, an L2 norm,", 1) } else { unit };
     // An attack that finds its own ε stands at the L∞ norm of what it found.
     let found = id.0 == "curve" && state.attack().epsilon == EpsilonMeaning::Found;
     let unit = if found { unit.replacen('ε', "L∞ of what was found,", 1) } else { unit };
@@ -161,7 +162,7 @@ pub fn several_ui(
     commands: &CommandSender,
 ) {
     let quantity = several::quantity(state, compared.start.clean.decision.is_some());
-    let position = |epsilon: f64| state.scale.position(epsilon);
+    let position = |epsilon: f64| state.axis().position(epsilon);
     let clean_measure = &compared.start.clean;
     let all = compared.curves.iter().flat_map(|c| &c.points).chain(&compared.control).map(|p| &p.measure);
     let ends = ends(all.chain(std::iter::once(clean_measure)), &[quantity]);
@@ -236,7 +237,7 @@ fn drag<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, dragging: &mut bo
 fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Quantity]) {
     let palette = theme::of(ui);
     let frame = *response.transform.frame();
-    let x = response.transform.position_from_point_x(state.scale.position(state.epsilon));
+    let x = response.transform.position_from_point_x(state.axis().position(state.epsilon));
     let painter = ui.painter();
     painter.vline(x, frame.y_range(), Stroke::new(2.0, palette.accent));
     let handle = [pos2(x - 6.0, frame.top()), pos2(x + 6.0, frame.top()), pos2(x, frame.top() + 8.0)];
@@ -245,7 +246,7 @@ fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Q
         // What an attack found stands at the ε that it found.
         let found = shown.method.entry().epsilon == EpsilonMeaning::Found;
         let epsilon = if found { shown.adversarial_measure.distortion.linf } else { shown.epsilon };
-        let at = response.transform.position_from_point_x(state.scale.position(epsilon));
+        let at = response.transform.position_from_point_x(state.axis().position(epsilon));
         for &quantity in quantities {
             let value = quantity.of(&shown.adversarial_measure);
             if !value.is_finite() {

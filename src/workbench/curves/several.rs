@@ -2,7 +2,7 @@
 
 use super::plot;
 use super::quantity::Quantity;
-use crate::attack::{CATALOG, EpsilonMeaning};
+use crate::attack::{CATALOG, EpsilonMeaning, Norm};
 use crate::engine::JobState;
 use crate::workbench::several::{Compared, ComparedCurve, Several, grids};
 use crate::workbench::{Command, CommandSender, ExportKind, State, theme, tuning};
@@ -197,6 +197,10 @@ fn legend_ui(ui: &mut Ui, state: &State, compared: &Compared) {
             } else if let (true, Some(point)) = (curve.is_point(), curve.points.first()) {
                 let moved = point.measure.displacement.map_or_else(String::new, |by| format!(", moved by {by:.2} px"));
                 name += &format!(" (found L∞ {}{moved})", state.epsilon_text(point.epsilon));
+            }
+            if curve.attack.norm() == Some(Norm::L2) {
+                name += " (L2, ε·√n)";
+                tip = format!("Its L2 norm is ε times the square root of the number of values.\n\n{tip}");
             }
             key_ui(ui, &name, look, curve.is_point()).on_hover_text(tip);
         }

@@ -67,7 +67,7 @@ impl Entry {
         }
         let typed =
             if self.editing { epsilon::parse(&self.text, state.epsilon_unit(), state.grey_levels()) } else { None };
-        let typed = typed.filter(|e| (0.0..=epsilon::LARGEST).contains(e));
+        let typed = typed.filter(|e| (0.0..=state.axis().largest).contains(e));
         let meaning = RichText::new(other_units(typed.unwrap_or(state.epsilon), state)).small();
         ui.label(if self.editing { meaning } else { meaning.weak() });
     }
@@ -78,12 +78,12 @@ impl Entry {
             return;
         }
         match epsilon::parse(&self.text, state.epsilon_unit(), state.grey_levels()) {
-            Some(epsilon) if (0.0..=epsilon::LARGEST).contains(&epsilon) => {
+            Some(epsilon) if (0.0..=state.axis().largest).contains(&epsilon) => {
                 self.error = None;
                 commands.send(Command::Epsilon(epsilon));
             }
             Some(_) => {
-                let largest = state.epsilon_text(epsilon::LARGEST);
+                let largest = state.epsilon_text(state.axis().largest);
                 self.error = Some((format!("ε lies between 0 and {largest}"), state.epsilon));
             }
             None if self.text.trim().is_empty() => self.error = None,

@@ -24,7 +24,7 @@ pub fn epsilon_at(state: &State, position: f64, length: f32, fine: bool) -> f64 
     let reach = f64::from(SNAP_POINTS / length.max(1.0));
     match ticks::snap(&marks, position, reach) {
         Some(tick) if !fine => tick.epsilon,
-        _ => rounded(state, state.scale.epsilon(position)),
+        _ => rounded(state, state.axis().epsilon(position)),
     }
 }
 
@@ -49,14 +49,15 @@ pub fn slider_ui(ui: &mut Ui, state: &State, commands: &CommandSender, width: f3
         Rect::from_min_max(pos2(rect.left() + 14.0, rect.top() + 12.0), pos2(rect.right() - 14.0, rect.top() + 18.0));
 
     pointer(ui, state, commands, &response, rail);
-    keys(ui, commands, &response);
-    requests(ui, commands, &response);
+    let largest = state.axis().largest;
+    keys(ui, commands, &response, largest);
+    requests(ui, commands, &response, largest);
 
     response.widget_info(|| WidgetInfo::slider(ui.is_enabled(), state.epsilon, LABEL));
     ui.ctx().accesskit_node_builder(response.id, |node| {
         use egui::accesskit::Action;
         node.set_min_numeric_value(0.0);
-        node.set_max_numeric_value(epsilon::LARGEST);
+        node.set_max_numeric_value(state.axis().largest);
         node.set_value(state.epsilon_text(state.epsilon));
         for action in [Action::SetValue, Action::Increment, Action::Decrement] {
             node.add_action(action);
@@ -120,7 +121,7 @@ pub fn wheel_steps(ui: &Ui) -> f64 {
     })
 }
 
-fn keys(ui: &Ui, commands: &CommandSender, response: &Response) {
+fn keys(ui: &Ui, commands: &CommandSender, response: &Response, largest: f64) {
     if !response.has_focus() {
         return;
     }
@@ -141,7 +142,7 @@ fn keys(ui: &Ui, commands: &CommandSender, response: &Response) {
             set = Some(0.0);
         }
         if i.consume_key(Modifiers::NONE, Key::End) {
-            set = Some(epsilon::LARGEST);
+            set = Some(largest);
         }
     });
     if steps != 0.0 {
@@ -153,7 +154,7 @@ fn keys(ui: &Ui, commands: &CommandSender, response: &Response) {
 }
 
 /// What assistive technology asks for.
-fn requests(ui: &Ui, commands: &CommandSender, response: &Response) {
+fn requests(ui: &Ui, commands: &CommandSender, response: &Response, largest: f64) {
     use egui::accesskit::{Action, ActionData};
     // Commands are sent after the input is let go: sending wakes the window, which locks it.
     let mut set = None;
@@ -163,7 +164,7 @@ fn requests(ui: &Ui, commands: &CommandSender, response: &Response) {
             if let Some(ActionData::NumericValue(epsilon)) = request.data
                 && epsilon.is_finite()
             {
-                set = Some(epsilon.clamp(0.0, epsilon::LARGEST));
+                set = Some(epsilon.clamp(0.0, largest));
             }
         }
         let count = |action| i.num_accesskit_action_requests(response.id, action) as f64;
@@ -183,7 +184,7 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     let look = ui.style().interact(response);
     let accent = theme::of(ui).accent;
     let x_of = |position: f64| rail.left() + rail.width() * position as f32;
-    let handle = pos2(x_of(state.scale.position(state.epsilon)), rail.center().y);
+    let handle = pos2(x_of(state.axis().position(state.epsilon)), rail.center().y);
 
     painter.rect_filled(rail, 3.0, visuals.widgets.inactive.bg_fill);
     painter.rect_filled(Rect::from_min_max(rail.min, pos2(handle.x, rail.bottom())), 3.0, accent);
@@ -205,7 +206,7 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     }
 
     if let Some(linf) = tuning::found(state) {
-        let at = pos2(x_of(state.scale.position(linf)), rail.bottom() - 1.0);
+        let at = pos2(x_of(state.axis().position(linf)), rail.bottom() - 1.0);
         found_mark(painter, at, theme::of(ui).attack);
     }
     flips(ui, state, rail, &x_of);
@@ -216,7 +217,7 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     }
     if let Some(frame) = state.frame.as_ref().filter(|f| (f.epsilon - state.epsilon).abs() > 1e-12) {
         // Where the pictures are: a small notch on the rail, until they catch up.
-        ghost(painter, pos2(x_of(state.scale.position(frame.epsilon)), rail.center().y), visuals.strong_text_color());
+        ghost(painter, pos2(x_of(state.axis().position(frame.epsilon)), rail.center().y), visuals.strong_text_color());
     }
 }
 
@@ -233,7 +234,7 @@ fn flips(ui: &Ui, state: &State, rail: Rect, x_of: &impl Fn(f64) -> f32) {
     let truth = curve.clean.decision.map(|decision| decision.truth);
     for flip in decision::flips(&curve.clean, &curve.points) {
         let colour = if Some(flip.to) == truth { palette.good } else { palette.bad };
-        let [left, right] = [flip.after, flip.at].map(|epsilon| x_of(state.scale.position(epsilon)));
+        let [left, right] = [flip.after, flip.at].map(|epsilon| x_of(state.axis().position(epsilon)));
         ui.painter().hline(left..=right, rail.top() - 4.0, Stroke::new(2.0, colour));
         let flag = [pos2(right, rail.top() - 9.0), pos2(right + 6.0, rail.top() - 6.5), pos2(right, rail.top() - 4.0)];
         ui.painter().add(egui::Shape::convex_polygon(flag.to_vec(), colour, Stroke::NONE));

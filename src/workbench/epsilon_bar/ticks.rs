@@ -18,20 +18,23 @@ pub struct Tick {
 
 /// The marks for the present unit and scale, ascending in ε; the first is 0, the last the largest ε.
 pub fn ticks(state: &State) -> Vec<Tick> {
-    let levels = state.grey_levels();
+    let (levels, axis) = (state.grey_levels(), state.axis());
     let numbers = match (state.epsilon_unit(), state.scale) {
-        (EpsilonUnit::GreyLevels, EpsilonScale::Logarithmic) if levels <= 512.0 => doublings(),
-        (_, EpsilonScale::Logarithmic) => one_two_five(state.epsilon_unit(), levels),
-        (_, EpsilonScale::Linear) => even(state.epsilon_unit(), levels),
+        (EpsilonUnit::GreyLevels, EpsilonScale::Logarithmic) if levels <= 512.0 && !axis.is_l2() => doublings(),
+        (_, EpsilonScale::Logarithmic) => {
+            one_two_five([axis.smallest(), axis.largest].map(|e| epsilon::number(e, state.epsilon_unit(), levels)))
+        }
+        (EpsilonUnit::GreyLevels, EpsilonScale::Linear) if levels <= 512.0 && !axis.is_l2() => sixteens(),
+        (_, EpsilonScale::Linear) => tenths(epsilon::number(axis.largest, state.epsilon_unit(), levels)),
     };
-    let largest = epsilon::number(epsilon::LARGEST, state.epsilon_unit(), levels);
+    let largest = epsilon::number(axis.largest, state.epsilon_unit(), levels);
     let inner = numbers.into_iter().filter(|(number, _)| *number > 0.0 && *number < largest * 0.999);
     std::iter::once((0.0, 4))
         .chain(inner)
         .chain(std::iter::once((largest, 3)))
         .map(|(number, rank)| {
             let epsilon = epsilon::from_number(number, state.epsilon_unit(), levels);
-            Tick { epsilon, position: state.scale.position(epsilon), label: label(number), rank }
+            Tick { epsilon, position: state.axis().position(epsilon), label: label(number), rank }
         })
         .collect()
 }
@@ -43,10 +46,8 @@ fn doublings() -> Vec<(f64, u8)> {
     fine.into_iter().chain(whole).collect()
 }
 
-/// 1, 2 and 5 times the powers of ten between the smallest and the largest ε.
-fn one_two_five(unit: EpsilonUnit, levels: f64) -> Vec<(f64, u8)> {
-    let smallest = epsilon::number(epsilon::SMALLEST, unit, levels);
-    let largest = epsilon::number(epsilon::LARGEST, unit, levels);
+/// 1, 2 and 5 times the powers of ten between the numbers of the smallest and the largest ε.
+fn one_two_five([smallest, largest]: [f64; 2]) -> Vec<(f64, u8)> {
     let (from, to) = (smallest.log10().floor() as i32, largest.log10().ceil() as i32);
     (from..=to)
         .flat_map(|power| [(1.0, 3), (2.0, 1), (5.0, 2)].map(|(factor, rank)| (factor * 10f64.powi(power), rank)))
@@ -54,17 +55,14 @@ fn one_two_five(unit: EpsilonUnit, levels: f64) -> Vec<(f64, u8)> {
         .collect()
 }
 
-/// Tenths of the range; eighths of it for few grey levels, where these are round.
-fn even(unit: EpsilonUnit, levels: f64) -> Vec<(f64, u8)> {
-    match unit {
-        EpsilonUnit::GreyLevels if levels <= 512.0 => {
-            (1..=15).map(|i| (16.0 * f64::from(i), if i % 4 == 0 { 3 } else { u8::from(i % 2 == 0) })).collect()
-        }
-        _ => {
-            let largest = epsilon::number(epsilon::LARGEST, unit, levels);
-            (1..=9).map(|i| (largest * f64::from(i) / 10.0, if i == 5 { 3 } else { 1 })).collect()
-        }
-    }
+/// Sixteenths of few grey levels, which are round.
+fn sixteens() -> Vec<(f64, u8)> {
+    (1..=15).map(|i| (16.0 * f64::from(i), if i % 4 == 0 { 3 } else { u8::from(i % 2 == 0) })).collect()
+}
+
+/// Tenths of the range, whose number is `largest`.
+fn tenths(largest: f64) -> Vec<(f64, u8)> {
+    (1..=9).map(|i| (largest * f64::from(i) / 10.0, if i == 5 { 3 } else { 1 })).collect()
 }
 
 fn label(number: f64) -> String {

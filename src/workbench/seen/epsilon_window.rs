@@ -201,7 +201,7 @@ pub fn shade(plot: &mut PlotUi<'_>, state: &State, [low, high]: [f64; 2], colour
         }
     }
     if let Limit::Threshold { epsilon, interval } = state.limit() {
-        let [left, right] = interval.map(|e| state.scale.position(e));
+        let [left, right] = interval.map(|e| state.axis().position(e));
         let corners = vec![[left, low], [right, low], [right, high], [left, high]];
         let area = Polygon::new("threshold’s interval", PlotPoints::from(corners));
         plot.polygon(
@@ -209,14 +209,14 @@ pub fn shade(plot: &mut PlotUi<'_>, state: &State, [low, high]: [f64; 2], colour
                 .stroke(Stroke::new(1.0, unseen.gamma_multiply(0.5)))
                 .allow_hover(false),
         );
-        let line = VLine::new("observer’s threshold", state.scale.position(epsilon)).color(unseen).width(2.0);
+        let line = VLine::new("observer’s threshold", state.axis().position(epsilon)).color(unseen).width(2.0);
         plot.vline(line.allow_hover(false));
     }
 }
 
 /// Where an interval lies on the axis.
 fn ends(state: &State, interval: &MeasuredInterval) -> [f64; 2] {
-    [state.scale.position(interval.first) - PAD, state.scale.position(interval.last) + PAD]
+    [state.axis().position(interval.first) - PAD, state.axis().position(interval.last) + PAD]
 }
 
 /// Names the intervals in strips at the bottom of the plot: colour alone tells nothing.
