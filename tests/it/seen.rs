@@ -95,9 +95,13 @@ fn thresholds_of_observers_are_drawn_with_their_conditions() {
     );
     std::fs::write(folder.path().join("other.csv"), text.replace("fgsm", "pgd")).unwrap();
     assert!(complaint(&sweep(folder.path(), &["--unseen", "other.csv"])).contains("no threshold of fgsm"));
-    assert!(
-        complaint(&sweep(folder.path(), &["--unseen", "trials.csv", "--seed", "0,1"])).contains("one image and attack")
-    );
+    let many = program(folder.path())
+        .arg("sweep")
+        .arg(sample("membranes.png"))
+        .args(["--unseen", "trials.csv", "--seed", "0,1", "--device", "cpu", "--out", "many"])
+        .output()
+        .unwrap();
+    assert!(complaint(&many).contains("one image and attack"), "{}", text_of(&many));
 }
 
 /// What a sweep calls the sample.
