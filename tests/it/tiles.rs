@@ -38,7 +38,7 @@ fn stripes([height, width]: [usize; 2]) -> Mask {
     Mask { height, width, classes: classes.collect() }
 }
 
-/// Logits and gradients in tiles are those of the whole, up to 1e-5 of the largest. Gives back how many tiles there were.
+/// Logits in tiles are those of the whole up to 1e-5 of the largest, gradients up to 1e-3 of their norm. Gives back how many tiles there were.
 #[track_caller]
 fn check(model: &Arc<dyn Model>, memory: u64, x: &Tensor<4>) -> usize {
     let [_, _, height, width] = x.dims();
@@ -59,8 +59,14 @@ fn check(model: &Arc<dyn Model>, memory: u64, x: &Tensor<4>) -> usize {
     assert!((loss - same).abs() <= 1e-5 * loss.abs(), "{loss} {same}");
     let (whole, parts) = (host(whole), host(parts));
     let largest = whole.iter().fold(0f32, |m, v| m.max(v.abs()));
-    let off = max_difference(&whole, &parts);
-    assert!(largest > 0.0 && off <= 1e-5 * largest, "gradient of {tiles:?}: off by {off} of {largest}");
+    // Rounding depends on where a tile begins. It decides here and there on which side of 0 a ReLU's input is, or which of four
+    // pixels is the largest, and so on a part of the gradient. A halo that is too small shows along all of a seam, and by far more.
+    let apart = whole.iter().zip(&parts).filter(|(a, b)| (**a - **b).abs() > 1e-5 * largest).count();
+    let squares = |of: &mut dyn Iterator<Item = f32>| of.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let off = squares(&mut whole.iter().zip(&parts).map(|(a, b)| a - b)) / squares(&mut whole.iter().copied());
+    println!("{tiles:?}: gradient off by {off:.1e}, {apart} of {} values by more than 1e-5", whole.len());
+    assert!(largest > 0.0 && off <= 1e-3, "gradient of {tiles:?}: off by {off:.1e} of its norm");
+    assert!(apart * 10 <= whole.len(), "gradient of {tiles:?}: {apart} of {} values apart", whole.len());
     tiles.count[0] * tiles.count[1]
 }
 
