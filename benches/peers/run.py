@@ -50,6 +50,8 @@ class Work:
 
     def tick(self, epsilon=4 / 255):
         """The adversarial image and its probability, on the host, with all measures of it."""
+        # Once, and not in inference mode, which knows no gradient.
+        self.direction
         with torch.inference_mode():
             image = self.perturbed(epsilon)
             probability = torch.sigmoid(self.network(image))[0, 0].numpy()
