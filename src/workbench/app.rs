@@ -13,6 +13,7 @@ use super::stages::Stages;
 use super::state::{Look, State, Tuned};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
+use crate::attack::Attack;
 use crate::data::{Bounds, Region};
 use crate::engine::{Backend, Early, Engine, Problem, Request};
 use crate::gpu::{Compute, DeviceChoice, Display, take_gpu_errors};
@@ -50,6 +51,8 @@ pub struct App {
     /// Whether to close the window is being asked, and was agreed to.
     pub(super) closing: bool,
     pub(super) closing_agreed: bool,
+    /// The attack that a person chose, where the model has no gradient for it and random signs stand in.
+    pub(super) put_aside: Option<Attack>,
     /// What the engine was told to confine the attack to.
     pub(super) confined: Option<Region>,
     /// What was drawn on cases that were open before, by file and axis.
@@ -197,6 +200,7 @@ impl App {
             about: false,
             closing: false,
             closing_agreed: false,
+            put_aside: None,
             confined: None,
             marks_of: MarksOf::new(settings.marks.clone()),
             recent_models: settings.recent_models.clone(),
@@ -251,7 +255,7 @@ impl App {
             window_size: self.window_size,
             maximized: self.maximized,
             epsilon: Some(self.state.epsilon),
-            attack: Some(self.state.method),
+            attack: Some(self.put_aside.unwrap_or(self.state.method)),
             attacks: self.state.tuned.changed(),
             several: self.state.several.clone(),
             layout: Some(self.tree.clone()),

@@ -190,6 +190,7 @@ impl App {
 
     /// Takes the attack, and ε with it in one step of undo.
     fn set_attack(&mut self, method: Attack, epsilon: Option<f64>, context: &egui::Context) {
+        self.put_aside = None;
         // ε stays at its place of the axis, which for an L2 norm is another.
         let [before, after] = [self.state.method, method].map(|method| self.state.largest_epsilon(method));
         let kept = if before == after { self.state.epsilon } else { self.state.epsilon / before * after };

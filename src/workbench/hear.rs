@@ -8,6 +8,7 @@ use super::numbers;
 use super::settings::MOST_RECENT;
 use super::state::{Compared, LiveCurve, LiveRun, Navigation, Recent};
 use super::theme;
+use crate::attack::Attack;
 use crate::data::LabelMap;
 use crate::engine::{CaseInfo, Early, Event, ExportReport, Frame, JobState, Problem, Request, RunEnd};
 use crate::view::Orientation;
@@ -76,7 +77,7 @@ impl App {
                 self.take_label_map();
             }
             Event::TryingModel => self.state.trying_model = true,
-            Event::Attack(method) => self.state.method = method,
+            Event::Attack(method) => self.take_attack(method),
             Event::OpeningModel(path) => {
                 self.state.opening_model = Some(path);
                 (self.state.model_share, self.state.trying_model) = (None, false);
@@ -234,6 +235,20 @@ impl App {
         self.waiting_early.take_if(|(early, _)| early.part);
         if self.state.early.take_if(|early| early.part).is_some() {
             self.state.case = None;
+        }
+    }
+
+    /// The engine took another attack: random signs in place of one that needs a gradient which the model has not, or that one
+    /// again.
+    fn take_attack(&mut self, method: Attack) {
+        let stands_in = !method.entry().gradient && self.state.method.entry().gradient;
+        self.put_aside = stands_in.then_some(self.put_aside.unwrap_or(self.state.method));
+        self.state.method = method;
+        // An L2 radius may be larger than any ε of L∞.
+        let largest = self.state.largest_epsilon(method);
+        if self.state.epsilon > largest {
+            self.state.epsilon = largest;
+            self.engine.send(Request::Epsilon(largest));
         }
     }
 

@@ -14,7 +14,7 @@ use super::timing::FrameTimes;
 pub use super::train::Training;
 pub use super::tuning::Tuned;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
-use crate::attack::{Attack, Entry, Norm};
+use crate::attack::{Attack, Entry, EpsilonMeaning, Norm};
 use crate::data::{Region, Unit};
 use crate::engine::{CaseInfo, DeviceInfo, Early, ExportReport, Frame, JobState, JobStatus, Problem, Series};
 use crate::model::{About, ModelCard};
@@ -286,7 +286,9 @@ impl State {
     /// The units that ε has on the case.
     pub fn epsilon_units(&self) -> Vec<EpsilonUnit> {
         let mut units = vec![EpsilonUnit::GreyLevels, EpsilonUnit::Fraction];
-        let known = self.case.as_ref().is_some_and(|case| case.about.unit == Unit::Hounsfield);
+        // The strength of a corruption is no amount of anything.
+        let amount = self.method.entry().epsilon != EpsilonMeaning::Strength;
+        let known = amount && self.case.as_ref().is_some_and(|case| case.about.unit == Unit::Hounsfield);
         units.extend(known.then_some(EpsilonUnit::Hounsfield));
         units
     }

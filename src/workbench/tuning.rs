@@ -94,6 +94,11 @@ pub fn epsilon_note(state: &State) -> Option<String> {
     match (attack.entry().epsilon, attack.norm()) {
         (EpsilonMeaning::Found, _) => Some(match found(state) {
             Some(linf) => format!("{title} finds its own ε: the mark ▲ is its L∞ norm, {}", state.epsilon_text(linf)),
+            None if unmoved(state) => {
+                format!(
+                    "{title} finds its own ε, and changed nothing: the original is wrong already, or no change it tried succeeded"
+                )
+            }
             None => format!("{title} finds its own ε: its L∞ norm will be marked here"),
         }),
         (EpsilonMeaning::Strength, _) => Some(format!("ε is the strength of {title}, from 0 to 1")),
@@ -115,6 +120,12 @@ pub fn found(state: &State) -> Option<f64> {
     let bounded = frame.method.entry().epsilon == EpsilonMeaning::Radius && frame.method.norm().is_some();
     let linf = frame.adversarial_measure.distortion.linf;
     (!bounded && frame.method.entry().epsilon != EpsilonMeaning::Strength && linf > 0.0).then_some(linf)
+}
+
+/// Whether the chosen attack has ended and left the image as it was.
+fn unmoved(state: &State) -> bool {
+    let ended = state.frame.as_ref().filter(|frame| frame.method == state.method && frame.unfinished.is_none());
+    ended.is_some_and(|frame| frame.adversarial_measure.distortion.linf == 0.0)
 }
 
 impl State {

@@ -2,6 +2,7 @@
 
 use super::state::State;
 use super::{Command, CommandSender, theme};
+use crate::attack::{EpsilonMeaning, Norm};
 use crate::data::{StoredType, Unit};
 use crate::engine::{CaseInfo, Request};
 use eframe::egui::{Button, DragValue, Grid, Ui};
@@ -134,9 +135,17 @@ pub fn unit_ui(ui: &mut Ui, case: &CaseInfo, commands: &CommandSender) {
 }
 
 /// What ε is outside of the computer: in Hounsfield units where they are known, and in the 255 grey levels of the screen
-/// under the present window. `None` without a case.
+/// under the present window. Of attacks whose ε bounds no pixel but an L2 norm this is the root mean square over all values.
+/// `None` without a case, and where ε is no amount of grey.
 pub fn physical_text(state: &State, epsilon: f64) -> Option<String> {
     let case = state.case.as_deref()?;
+    let (mean, epsilon) = match (state.method.entry().epsilon, state.method.norm()) {
+        (EpsilonMeaning::Found | EpsilonMeaning::Strength, _) => return None,
+        (EpsilonMeaning::Radius, Some(Norm::Linf)) => ("", epsilon),
+        // ‖δ‖₂ = ε·√N.
+        (EpsilonMeaning::Radius, None) => ("RMS ", epsilon),
+        (EpsilonMeaning::Radius, Some(Norm::L2)) => ("RMS ", epsilon / state.largest_epsilon(state.method)),
+    };
     let stored = epsilon * f64::from(case.bounds.width());
     let [lower, upper] = state.view.window;
     let levels = 255.0 * epsilon / f64::from(upper - lower).max(1e-6);
@@ -152,7 +161,7 @@ pub fn physical_text(state: &State, epsilon: f64) -> Option<String> {
         levels => short(levels),
     };
     let plural = if most == "1" { "" } else { "s" };
-    Some(format!("{unit}{most} grey level{plural} at W {}", number_text(case, width)))
+    Some(format!("{mean}{unit}{most} grey level{plural} at W {}", number_text(case, width)))
 }
 
 /// A number with three digits that matter.

@@ -2,39 +2,24 @@
 //! are attacked as by the libraries; `tests/fixtures/attack_formulas.py` computed the values.
 
 use crate::attack_libraries::{GRADIENT, L2_EPSILON, SIGN, compare};
-use crate::fixture::{host, path, tensors};
+use crate::fixture::{Reference, host};
 use crate::toys::{Attacks, Cnn};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use epsiloscope::attack::{Attack, Norm, Objective, Options, warped};
 use epsiloscope::model::{Head, Logits, Model};
-use std::collections::BTreeMap;
 
 const EPSILON: f64 = 8.0 / 255.0;
 const COMPARED: usize = 10;
 
-struct Formulas(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
-
-impl Formulas {
-    fn open() -> Self {
-        Self(tensors(&std::fs::read(path("attack_formulas.safetensors")).unwrap()))
-    }
-
-    fn values(&self, key: &str) -> &[f32] {
-        &self.0[key].1
-    }
-
-    fn tensor(&self, key: &str, device: &Device) -> Tensor<4> {
-        let (shape, values) = &self.0[key];
-        let shape: [usize; 4] = shape.clone().try_into().unwrap();
-        Tensor::from_data(TensorData::new(values.clone(), shape), device)
-    }
+fn formulas() -> Reference {
+    Reference::open("attack_formulas.safetensors")
 }
 
-fn cnn() -> (Cnn, Tensor<4>, Objective, Formulas) {
+fn cnn() -> (Cnn, Tensor<4>, Objective, Reference) {
     let (device, attacks) = (Device::flex(), Attacks::open());
     let objective = Objective::classes(Head::Softmax, 1, &attacks.labels(COMPARED), &device);
     let x = attacks.tensor("x", &device).narrow(0, 0, COMPARED);
-    (Cnn::new(&attacks, &device), x, objective, Formulas::open())
+    (Cnn::new(&attacks, &device), x, objective, formulas())
 }
 
 #[test]
@@ -109,7 +94,7 @@ fn the_clipped_share_is_what_bounds_and_box_cut() {
 
 #[test]
 fn flows_move_pixels_as_grid_sample_does() {
-    let formulas = Formulas::open();
+    let formulas = formulas();
     let device = Device::flex();
     let moved = warped(&formulas.tensor("warp.x", &device), formulas.tensor("warp.flow", &device));
     compare("warp", &moved, formulas.values("warp.moved"), 1e-5);

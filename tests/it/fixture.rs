@@ -84,6 +84,25 @@ pub fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         .collect()
 }
 
+/// What a script of `tests/fixtures` computed, by name.
+pub struct Reference(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
+
+impl Reference {
+    pub fn open(file: &str) -> Self {
+        Self(tensors(&std::fs::read(path(file)).unwrap()))
+    }
+
+    pub fn values(&self, key: &str) -> &[f32] {
+        &self.0[key].1
+    }
+
+    pub fn tensor(&self, key: &str, device: &Device) -> Tensor<4> {
+        let (shape, values) = &self.0[key];
+        let shape: [usize; 4] = shape.clone().try_into().unwrap();
+        Tensor::from_data(TensorData::new(values.clone(), shape), device)
+    }
+}
+
 /// All tensors of a module by name.
 pub fn parameters<M: Module>(module: &M) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let mut store = SafetensorsStore::from_bytes(None);

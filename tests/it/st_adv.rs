@@ -1,12 +1,11 @@
 //! stAdv is that of its paper's equations, run in PyTorch; `tests/fixtures/st_adv.py` computed the values.
 
-use crate::fixture::{host, path, tensors};
+use crate::fixture::{Reference, host};
 use crate::toys::{Attacks, Cnn, Plain};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use epsiloscope::attack::{Attack, Objective, Options, flow_loss};
 use epsiloscope::data::Mask;
 use epsiloscope::model::{Head, Logits, Model};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// As the script has them.
@@ -14,27 +13,13 @@ const STEPS: usize = 40;
 const FLOW_STEPS: usize = 6;
 const TAU: f32 = 0.05;
 
-struct Reference(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
-
-impl Reference {
-    fn open() -> Self {
-        Self(tensors(&std::fs::read(path("st_adv.safetensors")).unwrap()))
-    }
-
-    fn values(&self, key: &str) -> &[f32] {
-        &self.0[key].1
-    }
-
-    fn tensor(&self, key: &str, device: &Device) -> Tensor<4> {
-        let (shape, values) = &self.0[key];
-        let shape: [usize; 4] = shape.clone().try_into().unwrap();
-        Tensor::from_data(TensorData::new(values.clone(), shape), device)
-    }
+fn reference() -> Reference {
+    Reference::open("st_adv.safetensors")
 }
 
 #[test]
 fn the_flow_loss_and_its_gradient_are_equation_4() {
-    let (reference, device) = (Reference::open(), Device::flex());
+    let (reference, device) = (reference(), Device::flex());
     let flow = reference.tensor("flow", &device).autodiff().require_grad();
     let loss = flow_loss(&flow);
     for (ours, theirs) in host(loss.clone().inner()).iter().zip(reference.values("flow.loss")) {
@@ -53,7 +38,7 @@ type Hinge<'a> = dyn Fn(&Logits) -> Vec<f32> + 'a;
 /// loss before the first two steps. (After those the pulls of neighbours cancel in places to nothing but rounding, of which Adam
 /// makes a step as long as any.)
 fn compare(name: &str, model: &dyn Model, x: &Tensor<4>, objective: &Objective, hinge: &Hinge<'_>) {
-    let reference = Reference::open();
+    let reference = reference();
     let (losses, flow) = (reference.values(&format!("{name}.losses")), reference.values(&format!("{name}.flow")));
     let rough = reference.values(&format!("{name}.rough"));
     let count = x.dims()[0];
@@ -108,7 +93,7 @@ fn classes_are_moved_as_by_the_equations_in_pytorch() {
 
 #[test]
 fn masks_are_moved_as_by_the_equations_in_pytorch() {
-    let (reference, device) = (Reference::open(), Device::flex());
+    let (reference, device) = (reference(), Device::flex());
     let x = reference.tensor("mask.x", &device);
     let [_, _, height, width] = x.dims();
     let truth = reference.values("mask.y");

@@ -5,6 +5,7 @@ use crate::stage::{FGSM, FOUR, HEIGHT, Stage, WIDTH, compare, drag, picture_rect
 use eframe::egui::{Event, Key, Modifiers, Pos2, Role, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+use epsiloscope::attack::Attack;
 use epsiloscope::data::{About, Bounds, Region, Shape, StoredType, Unit};
 use epsiloscope::engine::{CaseInfo, Plane};
 use epsiloscope::view::Orientation;
@@ -49,6 +50,21 @@ fn epsilon_is_said_in_hounsfield_units_and_grey_levels_of_the_screen() {
     assert!(window_level::physical_text(&state, FOUR).unwrap().contains("more than 255 grey levels at W 40"));
     let plain = crate::stage::state(FGSM, FOUR);
     assert_eq!(window_level::physical_text(&plain, FOUR).unwrap(), "4 grey levels at W 255");
+}
+
+#[test]
+fn epsilon_that_bounds_no_pixel_is_not_called_grey_levels() {
+    let text = |name: &str, settings: &[&str], epsilon: f64| {
+        let state = state(Attack::parse(name, settings).unwrap(), epsilon);
+        let values = state.case.as_ref().unwrap().shape.iter().product::<usize>() as f64;
+        (window_level::physical_text(&state, epsilon), window_level::physical_text(&state, epsilon * values.sqrt()))
+    };
+    // An L2 norm of ε·√N is ε for each of N values, in the mean of squares.
+    assert_eq!(text("pgd", &["norm=l2"], FOUR).1.unwrap(), "RMS 4 grey levels at W 255");
+    assert_eq!(text("fgnm", &[], FOUR).0.unwrap(), "RMS 4 grey levels at W 255");
+    for strength in ["contrast", "jpeg", "deepfool", "stadv"] {
+        assert_eq!(text(strength, &[], FOUR).0, None, "{strength}");
+    }
 }
 
 #[test]

@@ -45,6 +45,24 @@ fn window_starts_with_the_sample_and_the_bundled_model() {
 }
 
 #[test]
+fn window_remembers_the_attack_that_random_signs_stand_in_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Some(super::onnx_gradients::thresholded(folder.path()));
+    let mut harness = open(Options { model, ..Options::default() }, None);
+    wait(&mut harness, "random signs", |app| !app.state.method.entry().gradient);
+    assert_eq!(harness.state().settings().attack, Some(Attack::FGSM));
+    // An L2 radius ends where ε of random signs does.
+    let l2 = Attack::parse("pgd", &["norm=l2"]).unwrap();
+    harness.state().send(Command::Attack(l2));
+    harness.state().send(Command::Epsilon(20.0));
+    wait(&mut harness, "random signs again", |app| !app.state.method.entry().gradient && app.state.epsilon <= 1.0);
+    assert_eq!(harness.state().settings().attack, Some(l2));
+    // Random signs that a person chose are remembered as that.
+    harness.state().send(Command::Attack(Attack::random_sign(0).unwrap()));
+    wait(&mut harness, "the choice", |app| app.settings().attack == Some(app.state.method));
+}
+
+#[test]
 fn window_drag_of_the_slider_brings_pictures_of_that_epsilon() {
     let mut harness = with_sample();
     let rect = harness.get_by_role_and_label(Role::Slider, SLIDER_LABEL).rect();

@@ -7,8 +7,13 @@ use crate::workbench::state::{LiveCurve, entry};
 use crate::workbench::{State, theme};
 use eframe::egui::{Align, Grid, Layout, RichText, Ui};
 
+/// The widest the table may be, in points.
+const WIDTH: f32 = 300.0;
+
 /// Draws the values of `point`, of the control at the same ε if it was measured, and of the clean image.
 pub fn read_out_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, point: &CurvePoint, control: Option<&CurvePoint>) {
+    // The last column takes all the width there is.
+    ui.set_max_width(WIDTH);
     ui.label(theme::semibold(format!("ε {}", state.epsilon_text(point.epsilon))));
     Grid::new("read-out").num_columns(4).spacing([16.0, 2.0]).show(ui, |ui| {
         ui.label("");
