@@ -4,6 +4,7 @@ use super::method::{Apgd, CarliniWagner, Corruption, DeepFool, Descent, Noise, S
 use super::parameter::Parameter;
 use super::preset::{ADV_U_NET, AGNIHOTRI, CHENG, INVERSE_FGSM, NO_SIGN, NO_SIGN_STEPS, Preset};
 use super::rows::Method;
+use super::shared::{CLIP, NORM, RESTARTS, SHARE, random_start, step, steps};
 use super::{Attack, AttackError};
 
 /// What ε means to an attack.
@@ -76,39 +77,6 @@ const CORRUPTION: Entry = Entry {
 
 /// The name of the control.
 pub const RANDOM_SIGN: &str = "random-sign";
-
-const MANY: (f64, f64) = (1.0, 100_000.0);
-const STEP: &str = "Length of a step; 0 stands for ε/steps";
-
-const fn steps(default: f64) -> Parameter {
-    Parameter::count("steps", MANY, default, "Steps, each with a gradient of its own")
-}
-
-const fn step(default: f64) -> Parameter {
-    Parameter::number("step", "× ε", (0.0, 10.0), default, STEP)
-}
-
-const CLIP: Parameter = Parameter::choice(
-    "clip",
-    &["none", "box"],
-    0,
-    "Whether pixels stay within ε (box, as Cheng et al.’s code) or only within the bounds (none, as the no-sign study)",
-);
-const NORM: Parameter = Parameter::choice("norm", &["linf", "l2"], 0, "The norm that ε bounds");
-const RESTARTS: Parameter =
-    Parameter::count("restarts", (1.0, 1000.0), 1.0, "Runs from other random starts, of which the best is kept");
-
-const SHARE: Parameter = Parameter::number(
-    "share",
-    "",
-    (0.0, 1.0),
-    0.5,
-    "For masks: the share of counted pixels that must be as the attack wants them",
-);
-
-const fn random_start(default: usize) -> Parameter {
-    Parameter::choice("random-start", &["no", "yes"], default, "Start at a uniform random place in the ball")
-}
 
 /// Every attack, in the order of the menu. The control, random sign, is last of the first group.
 pub const CATALOG: &[Entry] = &[
@@ -413,25 +381,6 @@ impl Attack {
     /// If the seed does not fit into 32 bits.
     pub fn random_sign(seed: u64) -> Result<Self, AttackError> {
         Self::named(RANDOM_SIGN)?.with("seed", seed as f64)
-    }
-}
-
-impl Attack {
-    /// The attack of one step, without a random start, that this one repeats; `None` if it repeats none. Many steps that do less
-    /// harm than this are a sign of gradient masking.
-    pub fn one_step(&self) -> Option<Self> {
-        let single = |name: &str, values: &[(&str, f64)]| {
-            let first = Self::named(name).ok()?;
-            values.iter().try_fold(first, |first, &(name, value)| first.with(name, value).ok())
-        };
-        match self.name() {
-            "pgd" | "apgd-ce" if self.get("norm") == Some(1.0) => {
-                single("pgd", &[("norm", 1.0), ("steps", 1.0), ("step", 1.0), ("random-start", 0.0)])
-            }
-            "bim" | "mi-fgsm" | "segpgd" | "cospgd" | "pgd" | "apgd-ce" => single("fgsm", &[]),
-            "binm" | "pgdnm" => single("fgnm", &[("clip", self.get("clip")?)]),
-            _ => None,
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The control of an attack: random signs of its norm, which know nothing of the model.
+//! What stands beside an attack: its control, random signs of its norm, which know nothing of the model; and its one-step form.
 
 use super::{Attack, AttackError, Direction, Norm, Objective, Options};
 use crate::model::{Model, ModelError};
@@ -116,6 +116,25 @@ fn length(x: &[f32], signs: &[f32], norm: f64) -> f64 {
         left -= room * room;
     }
     rooms.last().copied().unwrap_or(0.0)
+}
+
+impl Attack {
+    /// The attack of one step, without a random start, that this one repeats; `None` if it repeats none. Many steps that do less
+    /// harm than this are a sign of gradient masking.
+    pub fn one_step(&self) -> Option<Self> {
+        let single = |name: &str, values: &[(&str, f64)]| {
+            let first = Self::named(name).ok()?;
+            values.iter().try_fold(first, |first, &(name, value)| first.with(name, value).ok())
+        };
+        match self.name() {
+            "pgd" | "apgd-ce" if self.get("norm") == Some(1.0) => {
+                single("pgd", &[("norm", 1.0), ("steps", 1.0), ("step", 1.0), ("random-start", 0.0)])
+            }
+            "bim" | "mi-fgsm" | "segpgd" | "cospgd" | "pgd" | "apgd-ce" => single("fgsm", &[]),
+            "binm" | "pgdnm" => single("fgnm", &[("clip", self.get("clip")?)]),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod preset;
 mod random;
 mod rows;
 mod run;
+mod shared;
 mod value;
 
 pub use ball::within_l2;

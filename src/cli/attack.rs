@@ -86,7 +86,8 @@ impl AttackCommand {
         }
         let model = self.input.open_model()?;
         let mut images = Images::read(path, &self.input, model.as_ref())?;
-        let (model, epsilon) = if self.input.raw { self.raw(model, &mut images, epsilon)? } else { (model, epsilon) };
+        let (model, epsilon) =
+            if self.input.raw { self.raw(attack, model, &mut images, epsilon)? } else { (model, epsilon) };
         let targets = Targets::read(
             self.label.as_deref().or(self.target.as_deref()),
             self.label_map.as_deref(),
@@ -129,6 +130,7 @@ impl AttackCommand {
             write_npy(path, &images.axes, &gradients)?;
         }
         let words = self.words(out, &attack, &images, &judged, &adversarial, model.card().task);
+        let words = words + &outside_words(&images);
         print(&(words + &cut_words(&clipped) + &beside.words(&judged, self.target.is_some())))
     }
 
@@ -156,12 +158,21 @@ impl AttackCommand {
     }
 
     /// The model that takes numbers as they are, and ε as a share of the bounds that hold them.
-    fn raw(&self, model: Arc<dyn Model>, images: &mut Images, epsilon: f64) -> anyhow::Result<(Arc<dyn Model>, f64)> {
+    fn raw(
+        &self,
+        attack: Attack,
+        model: Arc<dyn Model>,
+        images: &mut Images,
+        epsilon: f64,
+    ) -> anyhow::Result<(Arc<dyn Model>, f64)> {
         if self.input.bounds.is_none() {
             let (lower, upper) =
                 images.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-            // Wide enough that nothing is clipped: no attack goes further than ε, or L2's whole ε in one value.
-            let room = (epsilon as f32).max(1e-6) * 1.01;
+            // Wide enough that nothing is clipped: no attack goes further than ε, or L2's whole ε in one value. A step along the
+            // gradient is ε·√N long.
+            let values: usize = images.shape[1..].iter().product();
+            let furthest = if attack.norm().is_some() { epsilon } else { epsilon * (values as f64).sqrt() };
+            let room = (furthest as f32).max(1e-6) * 1.01;
             images.bounds = Bounds { lower: lower - room, upper: upper + room };
         }
         let [_, _, height, width] = images.shape;
@@ -290,6 +301,17 @@ impl Beside {
             }
         }
         notes.into_iter().fold(text + "\n", |text, note| text + "note: " + &note + "\n")
+    }
+}
+
+/// What is to be said of values beyond the bounds.
+fn outside_words(images: &Images) -> String {
+    match images.values.iter().filter(|&&v| !images.holds(v)).count() {
+        0 => String::new(),
+        count => format!(
+            "{count} of {} values lie beyond the bounds: the model sees them clipped, and the attack leaves them as they are\n",
+            images.values.len()
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ mod extent;
 mod fit;
 mod frozen;
 mod graph;
+mod guess;
 mod interrupt;
 mod memory;
 pub mod onnx;

@@ -231,7 +231,28 @@ fn an_array_of_images_has_its_own_pixels_outside_the_bounds_in_each() {
         let outside = |v: &f32| !(0.1..=0.9).contains(v);
         let kept = values.iter().zip(&found).filter(|(x, _)| outside(x)).all(|(x, a)| x.to_bits() == a.to_bits());
         assert!(kept && found != values, "{attack:?}");
+        let count = values.iter().filter(|v| outside(v)).count();
+        assert!(text(&output.stdout).contains(&format!("{count} of 1536 values lie beyond the bounds")));
     }
+}
+
+#[test]
+fn a_step_along_the_gradient_of_raw_numbers_is_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    input(folder.path());
+    let output = program(folder.path())
+        .args(["attack", "x.npy", "--raw", "--attack", "fgnm", "--epsilon", "0.05", "--out", "a.npy"])
+        .args(["--device", "cpu", "--model"])
+        .arg(path("mateuszbuda.pth"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let [x, a] = ["x.npy", "a.npy"].map(|name| read_npy(&folder.path().join(name)).unwrap().values);
+    let moved: Vec<f64> = x.iter().zip(&a).map(|(x, a)| f64::from(a - x)).collect();
+    let norm = moved.iter().map(|d| d * d).sum::<f64>().sqrt();
+    let expected = 0.05 * (moved.len() as f64).sqrt();
+    assert!((norm - expected).abs() < 1e-3 * expected, "{norm}, should be {expected}");
+    assert!(moved.iter().any(|d| d.abs() > 0.051), "single values move by more than ε");
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod damage_samples;
 mod datasets;
 mod devices;
 mod dicom_files;
+mod dicom_volumes;
 mod display;
 mod display_sheet;
 mod engine;
