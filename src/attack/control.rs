@@ -119,6 +119,12 @@ fn length(x: &[f32], signs: &[f32], norm: f64) -> f64 {
 }
 
 impl Attack {
+    /// How many gradients it takes of one image at one ε, at most.
+    pub fn most_gradients(&self) -> f64 {
+        let of = |name| self.get(name).unwrap_or(1.0);
+        of("steps") * of("searches") * of("restarts")
+    }
+
     /// The attack of one step, without a random start, that this one repeats; `None` if it repeats none. Many steps that do less
     /// harm than this are a sign of gradient masking.
     pub fn one_step(&self) -> Option<Self> {

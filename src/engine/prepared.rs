@@ -4,7 +4,7 @@ use super::early::{class_plane, several};
 use super::interactive::text;
 use super::watch::{Seen, Watch, Wish};
 use super::{CaseInfo, ClassDice, ClassScores, Event, Frame, Plane, Publish, RunEnd, Unfinished, scene};
-use crate::attack::{Attack, Step, largest_displacement};
+use crate::attack::{Attack, Step, input_gradient, largest_displacement};
 use crate::study::{Adversary, Attempt, Judged, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -28,7 +28,12 @@ pub(super) struct Prepared {
     /// The predicted classes of the original, where there are more than two.
     clean_classes: Option<Plane>,
     reference: Plane,
+    /// A person wants the attack to run, however long it takes.
+    granted: Cell<bool>,
 }
+
+/// An attack that takes more gradients than this begins once a person says so.
+const GRADIENTS_UNASKED: f64 = 1000.0;
 
 /// What a frame is asked for.
 pub(super) struct Tick<'a> {
@@ -58,6 +63,7 @@ impl Prepared {
             clean_probability: publish(subject.clean.probability.clone())?.with_values(&subject.clean.on_host),
             clean_classes: several(&subject).then(|| class_plane(&subject.clean.predicted)),
             reference: scene::reference_plane(&subject),
+            granted: Cell::new(false),
             method,
             generation,
             adversary: Arc::new(adversary),
@@ -90,7 +96,13 @@ impl Prepared {
         Ok(Some((frame, attempt, judged)))
     }
 
-    /// Runs the attack; `None` once it is given up.
+    /// Lets the attack run, anew if it was stopped.
+    pub(super) fn run(&self) {
+        self.granted.set(true);
+        self.adversary.forget_stopped();
+    }
+
+    /// Runs the attack; `None` once it is given up. One that takes very long only waits, until [`Prepared::run`].
     fn attempt(
         &self,
         tick: &Tick<'_>,
@@ -98,6 +110,18 @@ impl Prepared {
         tell: &dyn Fn(Event),
     ) -> Result<Option<(Attempt, Option<Unfinished>)>, String> {
         let mut watch = Watch::new(next_run(), self.method, tick.epsilon, self.adversary.objective(), tell);
+        let gradients = self.method.most_gradients();
+        if gradients > GRADIENTS_UNASKED && !self.granted.get() {
+            let start = Instant::now();
+            let (model, x) = (self.subject.model.as_ref(), &self.subject.x);
+            let (_, gradient) = input_gradient(model, x, self.adversary.objective()).map_err(text)?;
+            tensor::to_host(gradient).map_err(text)?;
+            watch.wait(gradients as usize, gradients * start.elapsed().as_secs_f64());
+            let attempt = Attempt::none(&self.subject);
+            let steps = [0, gradients as usize];
+            self.adversary.keep_stopped(tick.epsilon, attempt.clone(), steps);
+            return Ok(Some((attempt, Some(Unfinished { done: steps[0], of: steps[1], stopped: true }))));
+        }
         let wished = Cell::new(Wish::GoOn);
         let mut observer = |step: &Step<'_>| {
             watch.hear(step, |seen, steps| {

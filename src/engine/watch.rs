@@ -39,7 +39,8 @@ pub struct AttackRun {
 pub enum RunEnd {
     /// It took all its steps, or needs no more.
     Complete,
-    /// It was stopped; the best until then is kept.
+    /// It was stopped; the best until then is kept. With no step done it takes long and waits to be begun: its seconds are then
+    /// those that it would take, about.
     Stopped,
     /// Something else is wished for.
     GivenUp,
@@ -126,6 +127,12 @@ impl<'a> Watch<'a> {
         self.send(None);
         self.spent += now.elapsed();
         self.run.telling_secs = self.spent.as_secs_f64();
+    }
+
+    /// Tells that the attack waits to be begun, takes up to `of` steps, and would take about `secs`.
+    pub fn wait(&mut self, of: usize, secs: f64) {
+        (self.run.of, self.run.secs) = (of, secs);
+        self.send(Some(RunEnd::Stopped));
     }
 
     /// Tells how it ended. A run of no steps has nothing to tell.

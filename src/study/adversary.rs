@@ -25,6 +25,13 @@ pub struct Attempt {
     pub clipped: Option<f32>,
 }
 
+impl Attempt {
+    /// What there is of an attack that has not begun: the original.
+    pub fn none(subject: &Subject) -> Self {
+        Self { image: subject.x.clone(), stopped: true, displacement: None, flow: None, clipped: None }
+    }
+}
+
 /// What was stopped: what it is remembered by, what it had, and after how many of its steps.
 type Stopped = (u64, Attempt, [usize; 2]);
 

@@ -2,7 +2,7 @@
 //! marker on the plot all use these functions, so that they never disagree. ε itself is always a fraction of the
 //! bounds' width.
 
-use crate::data::StoredType;
+use crate::data::{StoredType, Unit};
 use crate::engine::CaseInfo;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +127,48 @@ impl EpsilonAxis {
     pub fn is_l2(self) -> bool {
         self.largest > LARGEST
     }
+}
+
+/// An axis with the unit in which its numbers are written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpsilonRuler {
+    /// The axis.
+    pub axis: EpsilonAxis,
+    /// The unit.
+    pub unit: EpsilonUnit,
+    /// What the bounds of the image span in that unit.
+    pub levels: f64,
+}
+
+impl EpsilonRuler {
+    /// The ruler of an image, for a chosen unit: Hounsfield units, else grey levels, where none is chosen or the image has it not.
+    /// `amount` is false where ε is no amount of anything, as the strength of a corruption.
+    pub fn new(axis: EpsilonAxis, case: Option<&CaseInfo>, chosen: Option<EpsilonUnit>, amount: bool) -> Self {
+        let known = units(case, amount);
+        let unit = match chosen {
+            Some(unit) if known.contains(&unit) => unit,
+            None if known.contains(&EpsilonUnit::Hounsfield) => EpsilonUnit::Hounsfield,
+            _ => EpsilonUnit::GreyLevels,
+        };
+        let levels = match case {
+            Some(case) if unit == EpsilonUnit::Hounsfield => f64::from(case.bounds.width()),
+            case => grey_levels(case),
+        };
+        Self { axis, unit, levels }
+    }
+
+    /// An ε with its unit.
+    pub fn text(&self, epsilon: f64) -> String {
+        text(epsilon, self.unit, self.levels)
+    }
+}
+
+/// The units that ε has on an image; `amount` as for [`EpsilonRuler::new`].
+pub fn units(case: Option<&CaseInfo>, amount: bool) -> Vec<EpsilonUnit> {
+    let known = amount && case.is_some_and(|case| case.about.unit == Unit::Hounsfield);
+    let mut units = vec![EpsilonUnit::GreyLevels, EpsilonUnit::Fraction];
+    units.extend(known.then_some(EpsilonUnit::Hounsfield));
+    units
 }
 
 /// How many steps a fine step (with Shift) is.

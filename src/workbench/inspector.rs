@@ -10,7 +10,6 @@ use super::{Pane, PaneContext, numbers, progress, seen, theme, truth, window_lev
 use crate::attack::{CATALOG, Reference};
 use crate::data::{Bounds, IGNORE, LabelMap};
 use crate::engine::{CaseInfo, Request};
-use crate::model::ImageKind;
 use eframe::egui::{self, Button, ComboBox, Grid, ScrollArea, Slider, Ui};
 
 /// The panel.
@@ -67,12 +66,7 @@ fn grid(name: &str) -> Grid {
 
 /// A model finds what it knows in everything: what it was made for is said where the image is of another kind, or may be.
 fn made_for_ui(ui: &mut Ui, state: &State) {
-    let (Some(model), Some(case)) = (&state.model, &state.case) else { return };
-    if case.path.is_none() {
-        return;
-    }
-    let image = ImageKind { modality: case.about.modality.as_deref(), of_patient: case.about.axes().is_some() };
-    let Some(doubt) = model.doubt(image) else { return };
+    let Some(doubt) = state.doubt() else { return };
     ui.label(theme::weak(ui, format!("{doubt}.")))
         .on_hover_text("What it finds in other images means little. Open a model that was made for such images: M.");
 }

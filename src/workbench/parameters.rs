@@ -205,7 +205,7 @@ impl ParameterPanel {
 
 /// How many gradients the attack takes, and about how long that is where a step was timed.
 fn cost_text(state: &State, attack: &Attack) -> String {
-    let gradients = tuning::gradients(attack);
+    let gradients = attack.most_gradients();
     let timed = state.run.as_ref().filter(|run| run.news.done > 0 && gradients > 1.0);
     let each = timed.map(|run| {
         let restarts = run.news.method.get("restarts").unwrap_or(1.0);

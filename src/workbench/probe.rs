@@ -173,10 +173,20 @@ pub fn probe_ui(ui: &mut Ui, state: &State) {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), line_height(ui)), Sense::hover());
     let readings = state.probe.map_or_else(Vec::new, |pixel| readings(state, pixel));
     let whole = readings.iter().map(|r| format!("{} {}", r.name, r.value)).collect::<Vec<_>>().join(", ");
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Pixel probe {whole}")));
+    // Whoever misses it misreads all pictures, so that it stands below them whatever panel is open.
+    let doubt = state.doubt().filter(|_| readings.is_empty());
+    let name = doubt.as_ref().map_or_else(|| format!("Pixel probe {whole}"), |doubt| format!("{doubt}."));
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
     let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
     let palette = theme::of(ui);
     let painter = ui.painter().with_clip_rect(rect);
+    if let Some(doubt) = doubt {
+        let galley = painter.layout_no_wrap(format!("{doubt}."), font, palette.warning);
+        let y = rect.center().y - galley.size().y * 0.5;
+        painter.galley(pos2(rect.left(), y), galley, palette.warning);
+        response.on_hover_text(format!("{doubt}. What it finds in other images means little."));
+        return;
+    }
     if readings.is_empty() {
         let hint =
             "Point at a picture: its values appear here. Wheel zooms, drag pans, right drag is window and level.";

@@ -10,6 +10,8 @@ use eframe::egui::{self, Button, ProgressBar, RichText, Role, Sense, Shape, Stro
 
 /// The accessible name of the button that stops an attack.
 pub const STOP_LABEL: &str = "Stop";
+/// The accessible name of the button that begins an attack which takes long.
+pub const RUN_LABEL: &str = "Run";
 /// The height of the plot of the loss, in points.
 const PLOT: f32 = 56.0;
 
@@ -53,6 +55,7 @@ impl LiveRun {
         match end {
             None => format!("step {done} of {of}, {} left", secs_text(self.remaining_secs().max(0.1))),
             Some(RunEnd::Complete) => format!("{done} steps in {}", secs_text(secs)),
+            Some(RunEnd::Stopped) if done == 0 => format!("not begun: up to {of} steps, about {}", secs_text(secs)),
             Some(RunEnd::Stopped) => format!("stopped at step {done} of {of}"),
             Some(RunEnd::GivenUp) => format!("given up at step {done} of {of}"),
         }
@@ -102,6 +105,7 @@ pub fn run_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             text.replace_range(..1, &first);
         }
         ui.label(RichText::new(text).color(color)).on_hover_text(match run.news.end {
+            Some(RunEnd::Stopped) if run.news.done == 0 => "It takes long, so that it begins when you say so.",
             Some(RunEnd::Stopped) => {
                 "The best image until then is shown and kept. The curve does not take it for the attack."
             }
@@ -115,7 +119,8 @@ pub fn run_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
                 }
             }
             Some(RunEnd::Stopped) => {
-                if ui.button("Run again").on_hover_text("From the first step, to the end.").clicked() {
+                let name = if run.news.done == 0 { RUN_LABEL } else { "Run again" };
+                if ui.button(name).on_hover_text("From the first step, to the end.").clicked() {
                     commands.request(Request::RunAttack);
                 }
             }
@@ -163,14 +168,15 @@ fn loss_ui(ui: &mut Ui, state: &State, run: &LiveRun) {
     corner(format!("{low:.3}"), egui::Align2::LEFT_BOTTOM, rect.left_bottom() + vec2(4.0, -1.0));
     let hits = run.judged.last().map_or(0.0, |j| j.hits) * 100.0;
     let classes = state.model.as_ref().is_some_and(|m| m.task == crate::model::Task::Classification);
-    let turned = match (classes, hits > 0.0) {
+    let reached = match (classes, hits > 0.0) {
         (true, true) => "the decision is as the attack wants it".to_owned(),
         (true, false) => "the decision holds".to_owned(),
-        _ => format!("{hits:.1} % of pixels turned"),
+        _ => format!("{hits:.1} % of pixels as the attack wants them, at its last step"),
     };
-    response
-        .on_hover_text(format!("{objective}: {first:.4} at the first step, {last:.4} at the last one told; {turned}."));
-    ui.label(theme::weak(ui, format!("{objective}; {turned}")).small());
+    response.on_hover_text(format!(
+        "{objective}: {first:.4} at the first step, {last:.4} at the last one told; {reached}."
+    ));
+    ui.label(theme::weak(ui, format!("{objective}; {reached}")).small());
 }
 
 #[cfg(test)]

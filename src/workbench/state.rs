@@ -3,7 +3,7 @@
 
 use super::browse::Browse;
 use super::compare::viewport::Geometry;
-use super::epsilon::{self, EpsilonAxis, EpsilonScale, EpsilonUnit};
+use super::epsilon::{self, EpsilonAxis, EpsilonRuler, EpsilonScale, EpsilonUnit};
 use super::history::History;
 pub use super::marks::{Marks, Tool};
 pub use super::model::CardState;
@@ -15,9 +15,9 @@ pub use super::train::Training;
 pub use super::tuning::Tuned;
 pub use super::view::{Comparison, DifferenceFrom, MaskStyle, Picture, View};
 use crate::attack::{Attack, Entry, EpsilonMeaning, Norm};
-use crate::data::{Region, Unit};
+use crate::data::Region;
 use crate::engine::{CaseInfo, DeviceInfo, Early, ExportReport, Frame, JobState, JobStatus, Problem, Series};
-use crate::model::{About, ModelCard};
+use crate::model::{About, ImageKind, ModelCard};
 use crate::study::{Curve, CurvePoint, Measure};
 use crate::view::palette;
 use serde::{Deserialize, Serialize};
@@ -263,18 +263,28 @@ impl Default for State {
 impl State {
     /// The unit in which ε is shown and typed: the chosen one, where the case has it; else what its values are in.
     pub fn epsilon_unit(&self) -> EpsilonUnit {
-        let units = self.epsilon_units();
-        match self.unit {
-            Some(unit) if units.contains(&unit) => unit,
-            None if units.contains(&EpsilonUnit::Hounsfield) => EpsilonUnit::Hounsfield,
-            _ => EpsilonUnit::GreyLevels,
-        }
+        self.ruler().unit
     }
 
-    /// The axis of ε of the present attack. Several attacks share that of L∞.
+    /// The axis of ε of the present attack with its unit.
+    pub fn ruler(&self) -> EpsilonRuler {
+        EpsilonRuler::new(self.axis(), self.case.as_deref(), self.unit, self.is_amount())
+    }
+
+    /// The ruler of several attacks on `case`, which share the axis of L∞: an L2 radius of ε·√N stands at ε.
+    pub fn shared_ruler(&self, case: &CaseInfo) -> EpsilonRuler {
+        let axis = EpsilonAxis { scale: self.scale, largest: epsilon::LARGEST };
+        EpsilonRuler::new(axis, Some(case), self.unit, true)
+    }
+
+    /// Whether ε is an amount of something: the strength of a corruption is not.
+    fn is_amount(&self) -> bool {
+        self.method.entry().epsilon != EpsilonMeaning::Strength
+    }
+
+    /// The axis of ε of the present attack.
     pub fn axis(&self) -> EpsilonAxis {
-        let of_all = EpsilonAxis { scale: self.scale, largest: epsilon::LARGEST };
-        if self.several.on { of_all } else { EpsilonAxis { largest: self.largest_epsilon(self.method), ..of_all } }
+        EpsilonAxis { scale: self.scale, largest: self.largest_epsilon(self.method) }
     }
 
     /// The ε at which the axis of `method` ends.
@@ -285,25 +295,17 @@ impl State {
 
     /// The units that ε has on the case.
     pub fn epsilon_units(&self) -> Vec<EpsilonUnit> {
-        let mut units = vec![EpsilonUnit::GreyLevels, EpsilonUnit::Fraction];
-        // The strength of a corruption is no amount of anything.
-        let amount = self.method.entry().epsilon != EpsilonMeaning::Strength;
-        let known = amount && self.case.as_ref().is_some_and(|case| case.about.unit == Unit::Hounsfield);
-        units.extend(known.then_some(EpsilonUnit::Hounsfield));
-        units
+        epsilon::units(self.case.as_deref(), self.is_amount())
     }
 
     /// What the bounds of the case span, in the unit of ε: Hounsfield units, else grey levels.
     pub fn grey_levels(&self) -> f64 {
-        match (&self.case, self.epsilon_unit()) {
-            (Some(case), EpsilonUnit::Hounsfield) => f64::from(case.bounds.width()),
-            (case, _) => epsilon::grey_levels(case.as_deref()),
-        }
+        self.ruler().levels
     }
 
     /// An ε with its unit, as chosen.
     pub fn epsilon_text(&self, epsilon: f64) -> String {
-        epsilon::text(epsilon, self.epsilon_unit(), self.grey_levels())
+        self.ruler().text(epsilon)
     }
 
     /// Distance in mm between rows and between columns of the shown image, where known.
@@ -330,6 +332,13 @@ impl State {
     /// The catalogue's entry of the wished attack.
     pub fn attack(&self) -> &'static Entry {
         entry(self.method)
+    }
+
+    /// Why what the model finds in the present image may mean little, if its card says what it was made for.
+    pub fn doubt(&self) -> Option<String> {
+        let (model, case) = (self.model.as_ref()?, self.case.as_ref().filter(|case| case.path.is_some())?);
+        let of_patient = case.about.axes().is_some();
+        model.doubt(ImageKind { modality: case.about.modality.as_deref(), of_patient })
     }
 
     /// Whether the pictures are of the present case and the wished ε and attack.

@@ -42,12 +42,6 @@ impl From<&[Attack]> for Tuned {
     }
 }
 
-/// How many gradients `attack` takes of one image at one ε, at most.
-pub fn gradients(attack: &Attack) -> f64 {
-    let of = |name| attack.get(name).unwrap_or(1.0);
-    of("steps") * of("searches") * of("restarts")
-}
-
 /// What ε is to `attack`, in a few words: `radius in L∞`.
 pub fn epsilon_short(attack: &Attack) -> &'static str {
     match (attack.entry().epsilon, attack.norm()) {

@@ -3,7 +3,8 @@
 
 use crate::engine::{LIMIT, engine, frame_at, wait};
 use epsiloscope::attack::Attack;
-use epsiloscope::engine::{ComparedWhat, Event, Export, JobState, Request, RunEnd};
+use epsiloscope::data::Sample;
+use epsiloscope::engine::{ComparedWhat, Engine, Event, Export, JobState, Request, RunEnd};
 use epsiloscope::study::report::ComparisonTable;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,7 @@ fn an_attack_shows_its_steps_and_is_stopped_with_the_best_so_far() {
     frame_at(&engine, FOUR);
     let pgd = Attack::parse("pgd", &["steps=100000", "step=0.2"]).unwrap();
     engine.send(Request::Attack(pgd));
+    begin(&engine, 100_000);
     let (mut pictures, mut losses) = (Vec::new(), Vec::new());
     let end = wait(&engine, |event| match event {
         Event::Frame(frame) if frame.method == pgd => {
@@ -64,6 +66,44 @@ fn an_attack_shows_its_steps_and_is_stopped_with_the_best_so_far() {
     });
     assert_eq!(end, RunEnd::GivenUp);
     frame_at(&engine, 0.0);
+}
+
+/// Waits until an attack of `of` steps waits to be begun, and begins it.
+fn begin(engine: &Engine, of: usize) {
+    let news = wait(engine, |event| match event {
+        Event::Attacking(news) => Some(news),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    assert_eq!((news.done, news.of, news.end), (0, of, Some(RunEnd::Stopped)));
+    assert!(news.secs > 0.0 && news.judged.is_empty(), "what it would take is said: {news:?}");
+    let frame = wait(engine, |event| match event {
+        Event::Frame(frame) if frame.method == news.method => Some(frame),
+        _ => None,
+    });
+    assert_eq!(frame.unfinished.map(|u| (u.done, u.of, u.stopped)), Some((0, of, true)));
+    assert_eq!(frame.adversarial_measure.distortion.linf, 0.0, "nothing is changed yet");
+    engine.send(Request::RunAttack);
+}
+
+#[test]
+fn an_attack_of_thousands_of_gradients_begins_when_a_person_says_so() {
+    let engine = engine();
+    frame_at(&engine, FOUR);
+    let attack = Attack::named("carlini-wagner").unwrap();
+    engine.send(Request::Attack(attack));
+    begin(&engine, 9000);
+    let news = wait(&engine, |event| match event {
+        Event::Attacking(news) if news.done > 0 => Some(news),
+        _ => None,
+    });
+    assert!(news.method == attack && news.end.is_none());
+    engine.send(Request::StopAttack);
+    wait(&engine, |event| matches!(event, Event::Attacking(news) if news.end == Some(RunEnd::Stopped)).then_some(()));
+    // Another image asks again.
+    engine.send(Request::Generate(Sample::ChestXray));
+    begin(&engine, 9000);
+    engine.send(Request::StopAttack);
 }
 
 #[test]

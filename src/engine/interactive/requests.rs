@@ -137,7 +137,7 @@ impl Worker {
             Request::StopAttack => Ok(()),
             Request::RunAttack => {
                 if let Some(prepared) = &self.prepared {
-                    prepared.adversary.forget_stopped();
+                    prepared.run();
                     self.stale = self.stale.max(Stale::Epsilon);
                 }
                 Ok(())

@@ -1,7 +1,7 @@
 //! The words around a picture: its title, its key numbers, and what its colours mean.
 
 use super::bars;
-use crate::attack::EpsilonMeaning;
+use crate::attack::{EpsilonMeaning, Reference};
 use crate::engine::{CaseInfo, Frame, Unfinished};
 use crate::study::Measure;
 use crate::view::{Rgb, palette};
@@ -75,8 +75,9 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
                 all.truncate(1);
             }
             if let Some(Unfinished { done, of, stopped }) = frame.unfinished {
+                let waits = stopped && done == 0;
                 let word = if stopped { "stopped at step" } else { "step" };
-                all.insert(1, format!("{word} {done} of {of}"));
+                all.insert(1, if waits { "not begun".to_owned() } else { format!("{word} {done} of {of}") });
             }
             if let Some(displacement) = frame.displacement {
                 all.push(format!("moved by up to {displacement:.2} px"));
@@ -85,6 +86,10 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
                 all.insert(0, decision(state, &scores.adversarial));
             }
             all
+        }
+        // A Dice of 1 against itself says nothing.
+        Picture::CleanSegmentation if frame.case.reference == Reference::CleanPrediction => {
+            vec!["the reference: no label".to_owned()]
         }
         Picture::CleanSegmentation => overlap(&frame.clean, None),
         Picture::AdversarialSegmentation => overlap(&frame.adversarial_measure, Some(&frame.clean)),

@@ -3,8 +3,9 @@
 use super::quantity::{Quantity, nearest};
 use super::several::{self, Series};
 use super::{colour, read_out};
-use crate::attack::EpsilonMeaning;
+use crate::attack::{EpsilonMeaning, Norm};
 use crate::study::{Measure, SeenMetric};
+use crate::workbench::epsilon::{EpsilonRuler, EpsilonUnit};
 use crate::workbench::epsilon_bar::{self, ticks};
 use crate::workbench::several::Compared;
 use crate::workbench::state::LiveCurve;
@@ -32,7 +33,9 @@ pub fn plot_ui(
     let all = curve.points.iter().chain(&curve.control).map(|p| &p.measure).chain(std::iter::once(&curve.clean));
     let ends = ends(all, quantities);
     let names: Vec<&str> = quantities.iter().map(|q| q.title()).collect();
-    let plot = over_epsilon(ui, state, ("curve", vertical(quantities)), vertical(quantities), ends, size);
+    let ruler = state.ruler();
+    let plot =
+        over_epsilon(ui, &ruler, ("curve", vertical(quantities)), vertical(quantities), found(state), ends, size);
     let palette = *theme::of(ui);
     let colours: Vec<(Quantity, egui::Color32)> = quantities.iter().map(|&q| (q, colour(ui, q))).collect();
     let shades = seen::epsilon_window::colours(ui);
@@ -55,7 +58,7 @@ pub fn plot_ui(
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
     super::flips::flips_ui(ui, state, curve, &response);
     seen::epsilon_window::strips(ui, state, &response, shades);
-    marker(ui, state, &response, quantities);
+    marker(ui, state, &response, quantities, state.epsilon_text(state.epsilon));
     let hovered = response.response.hovered() && !*dragging;
     if hovered && let Some(pointer) = response.response.hover_pos() {
         let x = response.transform.value_from_position(pointer).x;
@@ -71,26 +74,30 @@ pub fn plot_ui(
     response.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
 }
 
+/// Whether the present attack finds its own ε, and stands at the L∞ norm of what it found.
+fn found(state: &State) -> bool {
+    state.attack().epsilon == EpsilonMeaning::Found
+}
+
 /// An empty plot over ε, `size` points large, whose vertical axis has these `ends`.
 fn over_epsilon<'a>(
     ui: &Ui,
-    state: &State,
+    ruler: &EpsilonRuler,
     id: (&'static str, &'static str),
     vertical: &'a str,
+    found: bool,
     ends: [f64; 2],
     size: Vec2,
 ) -> Plot<'a> {
-    let marks = ticks::ticks(state);
+    let marks = ticks::ticks(ruler);
     let font = TextStyle::Small.resolve(ui.style());
     let axis_label = |text: &str| egui::RichText::new(text).font(font.clone()).color(theme::of(ui).weak);
-    let unit = match state.epsilon_unit() {
-        crate::workbench::epsilon::EpsilonUnit::GreyLevels => format!("ε in grey levels /{:.0}", state.grey_levels()),
-        crate::workbench::epsilon::EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
-        crate::workbench::epsilon::EpsilonUnit::Hounsfield => "ε in Hounsfield units".to_owned(),
+    let unit = match ruler.unit {
+        EpsilonUnit::GreyLevels => format!("ε in grey levels /{:.0}", ruler.levels),
+        EpsilonUnit::Fraction => "ε as a fraction of the range".to_owned(),
+        EpsilonUnit::Hounsfield => "ε in Hounsfield units".to_owned(),
     };
-    let unit = if state.axis().is_l2() { unit.replacen('ε', "ε, an L2 norm,", 1) } else { unit };
-    // An attack that finds its own ε stands at the L∞ norm of what it found.
-    let found = id.0 == "curve" && state.attack().epsilon == EpsilonMeaning::Found;
+    let unit = if ruler.axis.is_l2() { unit.replacen('ε', "ε, an L2 norm,", 1) } else { unit };
     let unit = if found { unit.replacen('ε', "L∞ of what was found,", 1) } else { unit };
     let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
 
@@ -162,11 +169,12 @@ pub fn several_ui(
     commands: &CommandSender,
 ) {
     let quantity = several::quantity(state, compared.start.clean.decision.is_some());
-    let position = |epsilon: f64| state.axis().position(epsilon);
+    let ruler = state.shared_ruler(&compared.start.case);
+    let position = |epsilon: f64| ruler.axis.position(epsilon);
     let clean_measure = &compared.start.clean;
     let all = compared.curves.iter().flat_map(|c| &c.points).chain(&compared.control).map(|p| &p.measure);
     let ends = ends(all.chain(std::iter::once(clean_measure)), &[quantity]);
-    let plot = over_epsilon(ui, state, ("several", vertical(&[quantity])), vertical(&[quantity]), ends, size);
+    let plot = over_epsilon(ui, &ruler, ("several", vertical(&[quantity])), vertical(&[quantity]), false, ends, size);
     let palette = *theme::of(ui);
     let looks: Vec<Series> = (0..compared.curves.len()).map(|i| several::series(ui, i)).collect();
     let response = plot.show(ui, |plot| {
@@ -198,7 +206,9 @@ pub fn several_ui(
     let name = format!("{} of several attacks {MARKER_LABEL}", quantity.title());
     drag(ui, state, &response, dragging, commands);
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), &name));
-    marker(ui, state, &response, &[]);
+    let of_l2 = state.method.norm() == Some(Norm::L2);
+    let shared = ruler.text(state.epsilon / state.axis().largest) + if of_l2 { " · √n" } else { "" };
+    marker(ui, state, &response, &[], shared);
     response.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
 }
 
@@ -233,8 +243,8 @@ fn drag<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, dragging: &mut bo
     }
 }
 
-/// The marker at the present ε, with a handle, and the values of the pictures shown as points on it.
-fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Quantity]) {
+/// The marker at the present ε, which `text` says, with a handle, and the values of the pictures shown as points on it.
+fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Quantity], text: String) {
     let palette = theme::of(ui);
     let frame = *response.transform.frame();
     let x = response.transform.position_from_point_x(state.axis().position(state.epsilon));
@@ -258,7 +268,7 @@ fn marker<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, quantities: &[Q
         }
     }
     let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
-    let galley = painter.layout_no_wrap(state.epsilon_text(state.epsilon), font, palette.text);
+    let galley = painter.layout_no_wrap(text, font, palette.text);
     let size = galley.size() + vec2(8.0, 2.0);
     let right = x + 8.0 + size.x <= frame.right();
     let corner = if right { pos2(x + 8.0, frame.top() + 2.0) } else { pos2(x - 8.0 - size.x, frame.top() + 2.0) };

@@ -175,7 +175,7 @@ fn cost_text(state: &State) -> String {
         .iter()
         .filter(|attack| attack.entry().gradient)
         .map(|attack| {
-            let each = tuning::gradients(attack);
+            let each = attack.most_gradients();
             let stepped = attack.get("steps").is_some() && attack.entry().epsilon != EpsilonMeaning::Found;
             if stepped { each * state.several.epsilons.len() as f64 } else { each }
         })
@@ -196,7 +196,7 @@ fn legend_ui(ui: &mut Ui, state: &State, compared: &Compared) {
                 tip = format!("{why}\n\n{tip}");
             } else if let (true, Some(point)) = (curve.is_point(), curve.points.first()) {
                 let moved = point.measure.displacement.map_or_else(String::new, |by| format!(", moved by {by:.2} px"));
-                name += &format!(" (found L∞ {}{moved})", state.epsilon_text(point.epsilon));
+                name += &format!(" (found L∞ {}{moved})", state.shared_ruler(&compared.start.case).text(point.epsilon));
             }
             if curve.attack.norm() == Some(Norm::L2) {
                 name += " (L2, ε·√n)";
@@ -264,12 +264,13 @@ fn table_ui(ui: &mut Ui, state: &State, compared: &Compared) {
     let at = |curve: &ComparedCurve, epsilon: f64| {
         curve.points.iter().find(|p| (p.epsilon - epsilon).abs() < 1e-12).map(|p| quantity.text(&p.measure))
     };
+    let ruler = state.shared_ruler(&compared.start.case);
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         Grid::new("several").striped(true).spacing([16.0, 4.0]).show(ui, |ui| {
             ui.label(theme::weak(ui, format!("{} at ε", quantity.title())));
             ui.label(theme::weak(ui, "clean"));
             for &epsilon in &compared.start.epsilons {
-                ui.label(theme::weak(ui, state.epsilon_text(epsilon)));
+                ui.label(theme::weak(ui, ruler.text(epsilon)));
             }
             ui.label(theme::weak(ui, "found"));
             ui.end_row();
@@ -282,8 +283,7 @@ fn table_ui(ui: &mut Ui, state: &State, compared: &Compared) {
                     ui.label(at(curve, epsilon).unwrap_or_else(|| none.to_owned()));
                 }
                 let found = curve.points.first().filter(|_| curve.is_point());
-                let text =
-                    found.map(|p| format!("{} at L∞ {}", quantity.text(&p.measure), state.epsilon_text(p.epsilon)));
+                let text = found.map(|p| format!("{} at L∞ {}", quantity.text(&p.measure), ruler.text(p.epsilon)));
                 ui.label(text.unwrap_or_default());
                 ui.end_row();
             }

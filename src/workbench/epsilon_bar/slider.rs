@@ -20,7 +20,7 @@ const PAGE_STEPS: f64 = 6.0;
 /// ε at a share `position` of a scale `length` points long: snapped to a near mark unless `fine`, else rounded to three
 /// digits of the unit, so that what is shown is what is used.
 pub fn epsilon_at(state: &State, position: f64, length: f32, fine: bool) -> f64 {
-    let marks = ticks::ticks(state);
+    let marks = ticks::ticks(&state.ruler());
     let reach = f64::from(SNAP_POINTS / length.max(1.0));
     match ticks::snap(&marks, position, reach) {
         Some(tick) if !fine => tick.epsilon,
@@ -189,7 +189,7 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     painter.rect_filled(rail, 3.0, visuals.widgets.inactive.bg_fill);
     painter.rect_filled(Rect::from_min_max(rail.min, pos2(handle.x, rail.bottom())), 3.0, accent);
 
-    let marks = ticks::ticks(state);
+    let marks = ticks::ticks(&state.ruler());
     let half_width = |tick: &Tick| {
         painter.layout_no_wrap(tick.label.clone(), font.clone(), visuals.text_color()).size().x * 0.5 + 5.0
     };

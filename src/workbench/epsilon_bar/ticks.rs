@@ -1,7 +1,6 @@
 //! The marks along ε, the same under the slider and under the plots.
 
-use crate::workbench::epsilon::{self, EpsilonScale, EpsilonUnit};
-use crate::workbench::state::State;
+use crate::workbench::epsilon::{self, EpsilonRuler, EpsilonScale, EpsilonUnit};
 
 /// One mark.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,25 +15,25 @@ pub struct Tick {
     pub rank: u8,
 }
 
-/// The marks for the present unit and scale, ascending in ε; the first is 0, the last the largest ε.
-pub fn ticks(state: &State) -> Vec<Tick> {
-    let (levels, axis) = (state.grey_levels(), state.axis());
-    let numbers = match (state.epsilon_unit(), state.scale) {
+/// The marks of a ruler, ascending in ε; the first is 0, the last the largest ε.
+pub fn ticks(ruler: &EpsilonRuler) -> Vec<Tick> {
+    let EpsilonRuler { axis, unit, levels } = *ruler;
+    let numbers = match (unit, axis.scale) {
         (EpsilonUnit::GreyLevels, EpsilonScale::Logarithmic) if levels <= 512.0 && !axis.is_l2() => doublings(),
         (_, EpsilonScale::Logarithmic) => {
-            one_two_five([axis.smallest(), axis.largest].map(|e| epsilon::number(e, state.epsilon_unit(), levels)))
+            one_two_five([axis.smallest(), axis.largest].map(|e| epsilon::number(e, unit, levels)))
         }
         (EpsilonUnit::GreyLevels, EpsilonScale::Linear) if levels <= 512.0 && !axis.is_l2() => sixteens(),
-        (_, EpsilonScale::Linear) => tenths(epsilon::number(axis.largest, state.epsilon_unit(), levels)),
+        (_, EpsilonScale::Linear) => tenths(epsilon::number(axis.largest, unit, levels)),
     };
-    let largest = epsilon::number(axis.largest, state.epsilon_unit(), levels);
+    let largest = epsilon::number(axis.largest, unit, levels);
     let inner = numbers.into_iter().filter(|(number, _)| *number > 0.0 && *number < largest * 0.999);
     std::iter::once((0.0, 4))
         .chain(inner)
         .chain(std::iter::once((largest, 3)))
         .map(|(number, rank)| {
-            let epsilon = epsilon::from_number(number, state.epsilon_unit(), levels);
-            Tick { epsilon, position: state.axis().position(epsilon), label: label(number), rank }
+            let epsilon = epsilon::from_number(number, unit, levels);
+            Tick { epsilon, position: axis.position(epsilon), label: label(number), rank }
         })
         .collect()
 }
@@ -109,9 +108,10 @@ pub fn snap(ticks: &[Tick], position: f64, reach: f64) -> Option<&Tick> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workbench::State;
 
-    fn state(unit: EpsilonUnit, scale: EpsilonScale) -> State {
-        State { unit: Some(unit), scale, ..State::default() }
+    fn state(unit: EpsilonUnit, scale: EpsilonScale) -> EpsilonRuler {
+        State { unit: Some(unit), scale, ..State::default() }.ruler()
     }
 
     #[test]
