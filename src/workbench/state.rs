@@ -363,7 +363,17 @@ impl State {
 
     /// The name of a class of the model by its index, which may be above 255.
     pub fn class_title(&self, class: usize) -> String {
-        self.model.as_ref().map_or_else(|| format!("class {class}"), |card| card.class_name(class).into_owned())
+        let known = self.case.as_ref().and_then(|case| case.about.class_names.clone());
+        match &self.model {
+            // A data set knows the names that its model does not.
+            Some(card)
+                if known.as_ref().is_some_and(|names| names.len() == card.classes.len() && card.is_nameless()) =>
+            {
+                known.and_then(|names| names.get(class).map(ToString::to_string)).unwrap_or_default()
+            }
+            Some(card) => card.class_name(class).into_owned(),
+            None => format!("class {class}"),
+        }
     }
 
     /// The colours of classes in pictures, as the card wishes them.

@@ -203,6 +203,8 @@ pub fn apply(context: &egui::Context, look: &Look, still: bool) {
     spacing.icon_spacing = 8.0;
     spacing.indent = 16.0;
     spacing.combo_width = 96.0;
+    // What goes on below is seen before a pointer finds it.
+    spacing.scroll.dormant_handle_opacity = 0.35;
     spacing.slider_width = 120.0;
     spacing.slider_rail_height = 4.0;
     spacing.window_margin = Margin::same(12);

@@ -122,6 +122,11 @@ impl ModelCard {
         self.classes.get(index).map_or_else(|| format!("class {index}").into(), |class| class.name.as_str().into())
     }
 
+    /// Whether its classes have numbers in place of names.
+    pub fn is_nameless(&self) -> bool {
+        self.classes.iter().enumerate().all(|(index, class)| class.name == format!("class {index}"))
+    }
+
     /// The outputs that the head reads: one logit, or one for each class.
     pub fn outputs(&self) -> usize {
         match self.head {

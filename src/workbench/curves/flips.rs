@@ -30,7 +30,8 @@ pub fn flips_ui<R>(ui: &Ui, state: &State, curve: &LiveCurve, response: &PlotRes
         // Names that would lie over each other are told by the inspector.
         let left = band.right() + 2.0;
         if left > taken && left + size.x < frame.right() {
-            let tag = Rect::from_min_size(pos2(left, frame.bottom() - size.y - 2.0), size);
+            // Below the tag of the present ε; what is broken and not seen is told at the bottom.
+            let tag = Rect::from_min_size(pos2(left, frame.top() + 22.0), size);
             painter.rect_filled(tag, 2.0, palette.panel.gamma_multiply(0.85));
             painter.galley(Align2::CENTER_CENTER.anchor_size(tag.center(), galley.size()).min, galley, colour);
             taken = tag.right();

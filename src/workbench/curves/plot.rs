@@ -16,6 +16,9 @@ use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, PlotRespons
 /// Ends every plot's accessible name.
 pub const MARKER_LABEL: &str = "over ε; drag to choose ε";
 
+/// Room for half of the last number under the axis, in points.
+const LAST_NUMBER: f32 = 10.0;
+
 /// Free space beside the first and last position, as a share of the axis.
 const MARGIN: f64 = 0.015;
 
@@ -102,7 +105,8 @@ fn over_epsilon<'a>(
     let labels = labelled_marks(ui, &marks, size.x - 60.0, &font);
 
     Plot::new(id)
-        .width(size.x)
+        // The last number of the axis reaches beyond it.
+        .width(size.x - LAST_NUMBER)
         .height(size.y)
         .allow_drag(false)
         .allow_zoom(false)
