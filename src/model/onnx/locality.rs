@@ -2,6 +2,7 @@
 //! on two small images and asking each node what it reads; what may look at the whole image (pooling or a norm over all of it,
 //! a matrix product, attention), or computes with its size, has no answer.
 
+use super::budget::Purpose;
 use super::fuse::{SECOND, SUMMAND};
 use super::graph::Graph;
 use super::op::{kernel, windows};
@@ -251,7 +252,8 @@ impl Graph {
         let x = Tensor::zeros([1, channels, side, side], &self.device().clone().without_autodiff());
         let feeds = self.image_feeds(x).map_err(|error| error.to_string())?;
         let slot = self.output_slot(output);
-        self.execute(feeds, &[slot], Swap::default(), Some(&mut walk)).map_err(|error| error.to_string())?;
+        self.execute(feeds, &[slot], Swap::default(), Purpose::Probe, Some(&mut walk))
+            .map_err(|error| error.to_string())?;
         if let Some(why) = walk.refused {
             return Err(why);
         }
