@@ -139,7 +139,7 @@ impl OnnxModel {
         };
         let run = |size: [usize; 2]| {
             let x = Tensor::zeros([1, self.card.channels, size[0], size[1]], &self.device().without_autodiff());
-            match self.graph.forward(x, self.output) {
+            match self.graph.probe(x, self.output) {
                 Ok(Logits::Dense(z)) => Some([size, [z.dims()[2], z.dims()[3]]]),
                 _ => None,
             }
@@ -282,7 +282,8 @@ impl Model for OnnxModel {
     }
 
     fn within(&self, bytes: u64) -> Option<Arc<dyn Model>> {
-        Some(Arc::new(Self { memory: Some(bytes), ..self.clone() }))
+        let graph = Arc::new(self.graph.within(bytes));
+        Some(Arc::new(Self { memory: Some(bytes), graph, ..self.clone() }))
     }
 
     fn about(&self, size: [usize; 2]) -> About {

@@ -8,7 +8,7 @@ const ASSUMED_FREE_BYTES: u64 = 8 << 30;
 
 /// Bytes that are free for this process, where the system tells (Linux, in a container too); else
 /// [`ASSUMED_FREE_BYTES`].
-fn free_bytes() -> u64 {
+pub(super) fn free_bytes() -> u64 {
     let machine = || {
         let text = std::fs::read_to_string("/proc/meminfo").ok()?;
         let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

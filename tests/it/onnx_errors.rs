@@ -105,3 +105,66 @@ fn wrong_inputs_name_the_node_and_the_shapes() {
         assert!(said.contains("Conv (node the Conv)") && said.contains(&format!("{shape:?}")), "{said}");
     }
 }
+
+#[test]
+fn a_small_file_that_asks_for_much_memory_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("greedy.onnx");
+    let open = |model: &Model| {
+        std::fs::write(&path, model.bytes()).unwrap();
+        epsiloscope::model::open(&path, &Device::flex())
+    };
+    let image = || Model::new(17).input("x", &[1, 3, 8, 8]);
+    let grown = |scale: f32| {
+        image()
+            .weight("up", &[4], &[1.0, 1.0, scale, scale])
+            .weight("down", &[4], &[1.0, 1.0, 1.0 / scale, 1.0 / scale])
+            .node("Resize", &["x", "", "up"], &["a"])
+            .node("Resize", &["a", "", "down"], &["y"])
+            .output("y")
+    };
+    let flat = || image().ints("all", &[-1]).node("Reshape", &["x", "all"], &["v"]);
+    let product = flat()
+        .node_text("Einsum", &["v", "v", "v", "v"], &["e"], &[("equation", "a,b,c,d->abcd")])
+        .node("ReduceSum", &["e"], &["s"])
+        .node("Add", &["x", "s"], &["y"])
+        .output("y");
+    let outer = image()
+        .ints("column", &[-1, 1])
+        .ints("all", &[-1])
+        .node("Concat", &["x", "x", "x", "x", "x", "x", "x", "x"], &["j"])
+        .node("Concat", &["j", "j", "j", "j", "j", "j", "j", "j"], &["k"])
+        .node("Reshape", &["k", "column"], &["v"])
+        .node_number("Gemm", &["v", "v"], &["e"], &[("transB", 1)])
+        .node("ReduceSum", &["e"], &["s"])
+        .node("Add", &["x", "s"], &["y"])
+        .output("y");
+    let pooled = image()
+        .node_with(
+            "MaxPool",
+            &["x"],
+            &["p"],
+            &[("kernel_shape", &[1 << 19, 1 << 19]), ("pads", &[1 << 18, 1 << 18, 1 << 18, 1 << 18])],
+        )
+        .node("ReduceMax", &["p"], &["s"])
+        .node("Add", &["x", "s"], &["y"])
+        .output("y");
+    for (model, node) in [
+        (grown(2500.0), "Resize"),
+        (grown(3600.0), "Resize"),
+        (product, "Einsum"),
+        (outer, "Gemm"),
+        (pooled, "MaxPool"),
+    ] {
+        let start = std::time::Instant::now();
+        let said = open(&model).err().unwrap_or_else(|| panic!("{node} opens")).to_string();
+        assert!(said.contains(node) && said.contains("GiB") && said.contains("card"), "{said}");
+        assert!(start.elapsed().as_secs_f32() < 20.0, "{node}: {:?}", start.elapsed());
+    }
+    // With a card nothing is tried; what is then asked for keeps to the memory that was said.
+    let model = open(&grown(4.0)).unwrap();
+    epsiloscope::model::write_card(&path.with_extension("toml"), model.card()).unwrap();
+    let model = epsiloscope::model::within(open(&grown(1500.0)).unwrap(), 64 << 20);
+    let said = model.raw(Tensor::zeros([1, 3, 8, 8], &Device::flex())).unwrap_err().to_string();
+    assert!(said.contains("Resize") && said.contains("12000") && said.contains("--memory"), "{said}");
+}

@@ -1,7 +1,7 @@
 //! Nodes that are computed in one pass give the values and the gradients that they give one by one; sizes and places are kept.
 
 use crate::onnx_file::Model;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use epsiloscope::model::Logits;
 use epsiloscope::model::onnx::Graph;
 
@@ -66,6 +66,124 @@ fn values_and_gradients_are_those_of_the_nodes_one_by_one() {
                     assert!(off <= 2e-5, "{what} of concat {before}, sum {sum}, {after}: off by {off}");
                 }
             }
+        }
+    }
+}
+
+/// Numbers below `n`, the same in each run.
+fn below(state: &mut u64, n: usize) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize % n
+}
+
+/// What a chain of nodes may have for a link.
+const LINKS: [&str; 13] = [
+    "Conv",
+    "BatchNormalization",
+    "Relu",
+    "Relu",
+    "Clip",
+    "narrow Clip",
+    "lower Clip",
+    "Add x",
+    "Add t",
+    "Add mean",
+    "Add first",
+    "Add itself",
+    "Concat",
+];
+
+/// A convolution or normalisation with such links behind it. Where `apart`, all that lies between two nodes is an output as well.
+fn chain(links: &[&str], apart: bool) -> Model {
+    let values = |n: usize, phase: f32| (0..n).map(|i| (phase + i as f32 * 0.77).sin() * 0.4).collect::<Vec<_>>();
+    let mut model = Model::new(17)
+        .input("x", &[0, 3, 0, 0])
+        .weight("w", &[3, 3, 3, 3], &values(81, 0.3))
+        .weight("w6", &[3, 6, 3, 3], &values(162, 0.9))
+        .weight("b", &[3], &values(3, 0.2))
+        .weight("scale", &[3], &[0.7, -0.9, 1.2])
+        .weight("shift", &[3], &[0.2, 0.1, -0.3])
+        .weight("variance", &[3], &[0.5, 1.1, 0.8])
+        .weight("-1", &[], &[-1.0])
+        .weight("1", &[], &[1.0])
+        .weight("-.2", &[], &[-0.2])
+        .weight(".3", &[], &[0.3])
+        .node("Tanh", &["x"], &["t"])
+        .node("GlobalAveragePool", &["x"], &["mean"]);
+    let mut names = vec!["x".to_owned()];
+    let padded: [(&str, &[i64]); 1] = [("pads", &[1, 1, 1, 1])];
+    let mut joined = Vec::new();
+    for (i, link) in links.iter().enumerate() {
+        let (from, to) = (names[i].clone(), format!("y{i}"));
+        let (from, put) = (from.as_str(), [to.as_str()]);
+        // Both orders of a sum.
+        let sum = |model: Model, other: &str| {
+            let operands = if i.is_multiple_of(2) { [from, other] } else { [other, from] };
+            model.node("Add", &operands, &put)
+        };
+        model = match *link {
+            "Conv" => model.node_with("Conv", &[from, "w", "b"], &put, &padded),
+            "BatchNormalization" => model.node("BatchNormalization", &[from, "scale", "b", "shift", "variance"], &put),
+            "Relu" => model.node("Relu", &[from], &put),
+            "Clip" => model.node("Clip", &[from, "-1", "1"], &put),
+            "narrow Clip" => model.node("Clip", &[from, "-.2", ".3"], &put),
+            "lower Clip" => model.node("Clip", &[from, "-.2", ""], &put),
+            "Add x" => sum(model, "x"),
+            "Add t" => sum(model, "t"),
+            "Add mean" => sum(model, "mean"),
+            "Add first" => sum(model, &names[1.min(i)]),
+            "Add itself" => sum(model, from),
+            _ => {
+                joined.push(format!("c{i}"));
+                let joined = joined[joined.len() - 1].as_str();
+                model.node_number("Concat", &["t", from], &[joined], &[("axis", 1)]).node_with(
+                    "Conv",
+                    &[joined, "w6", "b"],
+                    &put,
+                    &padded,
+                )
+            }
+        };
+        names.push(to);
+    }
+    let inner = if apart { names[1..links.len()].iter().chain(&joined).collect() } else { Vec::new() };
+    let model = model.output(&names[links.len()]);
+    inner.into_iter().fold(model, |model, name| model.output(name))
+}
+
+#[test]
+fn whatever_follows_a_convolution_or_normalisation_stays_in_its_order() {
+    let device = Device::flex();
+    let numbers =
+        |state: &mut u64| -> Vec<f32> { (0..216).map(|_| below(state, 2001) as f32 / 1000.0 - 1.0).collect() };
+    let mut state = 7;
+    let tensor = |values: Vec<f32>| Tensor::<4>::from_data(TensorData::new(values, [1, 3, 8, 9]), &device);
+    let (x, weights) = (tensor(numbers(&mut state)), tensor(numbers(&mut state)));
+    let told: [&[&str]; 12] = [
+        &["Conv", "Relu", "Add x"],
+        &["Conv", "Add t", "Add x"],
+        &["Conv", "Add t", "Relu", "Add x"],
+        &["Conv", "Add t", "Clip", "Add x", "Relu"],
+        &["Conv", "Clip", "Relu"],
+        &["Conv", "Relu", "narrow Clip"],
+        &["Conv", "Relu", "Clip", "Add mean"],
+        &["BatchNormalization", "narrow Clip", "Relu"],
+        &["BatchNormalization", "Relu", "Add x"],
+        &["Concat", "Relu", "Add x"],
+        &["Concat", "Add t", "Add x", "Relu", "Clip"],
+        &["Conv", "Relu", "Concat", "Clip", "Relu", "Add first"],
+    ];
+    let random = (0..300).map(|_| {
+        let first = ["Conv", "Conv", "Concat", "BatchNormalization"][below(&mut state, 4)];
+        let rest = (0..2 + below(&mut state, 5)).map(|_| LINKS[below(&mut state, LINKS.len())]).collect::<Vec<_>>();
+        [vec![first], rest].concat()
+    });
+    for links in told.iter().map(|links| links.to_vec()).chain(random.collect::<Vec<_>>()) {
+        let [fused, apart] = [false, true].map(|apart| both(&chain(&links, apart), &x, &weights));
+        for (what, (fused, apart)) in ["value", "gradient"].iter().zip(fused.iter().zip(&apart)) {
+            let largest = apart.iter().fold(1f32, |most, v| most.max(v.abs()));
+            let off = fused.iter().zip(apart).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= 2e-5 * largest, "{what} of {links:?}: off by {off} of {largest}");
         }
     }
 }

@@ -9,6 +9,7 @@ use egui_kittest::kittest::Queryable;
 use epsiloscope::attack::{Objective, input_gradient};
 use epsiloscope::data::{Mask, read_npy, write_npy};
 use epsiloscope::engine::CaseInfo;
+use epsiloscope::model::onnx::Graph;
 use epsiloscope::model::unet::{Downsampling, Padding, UNetConfig, Upsampling};
 use epsiloscope::model::{BuiltIn, ClassInfo, Head, Model, ModelCard, SizeRule, check_room, open, within};
 use epsiloscope::workbench::CommandSender;
@@ -256,6 +257,23 @@ fn onnx_graphs_that_look_at_the_whole_image_are_refused_with_the_node() {
             )
     });
     refused(corners, "Resize");
+    // Numbers that are other ones in a tile: divided by the width, and resized to a size that does not grow with the image.
+    let width = |m: onnx_file::Model| {
+        m.ints("last axis", &[3])
+            .node("Shape", &["x"], &["sizes"])
+            .node("Gather", &["sizes", "last axis"], &["whole"])
+            .node_number("Cast", &["whole"], &["width"], &[("to", 1)])
+    };
+    refused(graph(|m| width(m).node("Div", &["c", "width"], &["m"])), "Div");
+    refused(graph(|m| width(m).node("Clip", &["c", "", "width"], &["m"])), "Clip");
+    refused(graph(|m| width(m).node("Sqrt", &["width"], &["root"]).node("Mul", &["root", "c"], &["m"])), "Mul");
+    let fixed = onnx_file::Model::new(17)
+        .input("x", &[0, 1, 0, 0])
+        .ints("size", &[1, 1, 256, 256])
+        .node_text("Resize", &["x", "", "", "size"], &["y"], &[("mode", "nearest")])
+        .output("y");
+    let why = Graph::from_bytes("fixed", &fixed.bytes(), &Device::flex()).unwrap().locality(0, 1, 1).unwrap_err();
+    assert!(why.contains("Resize"), "{why}");
     // Attention: a matrix product over all pixels.
     let product = graph(|m| m.node("MatMul", &["c", "c"], &["m"]));
     refused(product, "MatMul");

@@ -197,6 +197,44 @@ class UNet(__import__("torch").nn.Module):
         return self.head(x)
 
 
+class Recurrent(__import__("torch").nn.Module):
+    """Blocks as R2U-Net has them: a convolution that runs again on its input plus what it gave, around a sum."""
+
+    def __init__(self, channels=3, width=8, classes=2):
+        import torch.nn as nn
+
+        super().__init__()
+        self.first = nn.Conv2d(channels, width, 1)
+        self.again = nn.ModuleList([nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU())
+                                    for _ in range(2)])
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def forward(self, x):
+        first = x = self.first(x)
+        for again in self.again:
+            x = again(x + again(x))
+        return self.head(first + x)
+
+
+class Residual(__import__("torch").nn.Module):
+    """Blocks that add a shortcut behind the activation."""
+
+    def __init__(self, channels=3, width=8, classes=2):
+        import torch.nn as nn
+
+        super().__init__()
+        sizes = [channels, width, width]
+        self.convs = nn.ModuleList([nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU())
+                                    for i, o in zip(sizes, sizes[1:])])
+        self.shortcuts = nn.ModuleList([nn.Conv2d(i, o, 1) for i, o in zip(sizes, sizes[1:])])
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def forward(self, x):
+        for conv, shortcut in zip(self.convs, self.shortcuts):
+            x = conv(x) + shortcut(x)
+        return self.head(x)
+
+
 def shaken(module):
     """Running statistics that are not 0 and 1, so that folding is seen."""
     import torch
@@ -228,6 +266,11 @@ def write_networks(work):
     write_network(work, "deeplab_v3", shaken(s.deeplabv3_resnet50(**both)), (72, 64))
     write_network(work, "fcn", shaken(s.fcn_resnet50(**both)), (64, 72))
     write_network(work, "unet", shaken(UNet()), (64, 96), channels=1)
+    write_network(work, "r2u", shaken(Recurrent()), (64, 72))
+    write_network(work, "residual", shaken(Residual()), (64, 72))
+    import segmentation_models_pytorch as smp
+
+    write_network(work, "linknet", shaken(smp.Linknet("resnet18", encoder_weights=None)), (64, 96))
 
 
 def write_published(work, data):

@@ -1,5 +1,6 @@
 //! The activation that a network ends in, which is taken off to get logits.
 
+use super::budget::Purpose;
 use super::graph::Graph;
 use super::op::APART;
 use super::program::Node;
@@ -92,7 +93,8 @@ impl Graph {
         let swap = Swap { pass: ending.casts.clone(), places: Some(ending.node) };
         let found = SIDES.iter().find_map(|&side| {
             let feeds = self.image_feeds(Tensor::zeros(self.input_near(side), self.device())).ok()?;
-            let mut values = self.execute(feeds, &[self.output_slot(output)], swap.clone(), None).ok()?;
+            let mut values =
+                self.execute(feeds, &[self.output_slot(output)], swap.clone(), Purpose::Probe, None).ok()?;
             values.pop()
         });
         let Some(Value::Host(places)) = found else { return false };

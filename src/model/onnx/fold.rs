@@ -1,6 +1,7 @@
 //! What is known when the file is read is computed then: constant subgraphs, and batch normalisation into the
 //! convolution before it.
 
+use super::budget;
 use super::host::{HostTensor, Values};
 use super::program::{Constant, Node, Program, Slot};
 use super::run::call;
@@ -57,9 +58,9 @@ fn folded(program: &Program, node: &Node, device: &Device) -> Option<Vec<HostTen
     let bytes_in: u64 = inputs.iter().flatten().map(|h| (h.len() * h.element.bytes()) as u64).sum();
     let inputs = inputs.into_iter().map(|h| h.cloned().map(Value::Host)).collect();
     // One that fails is left where it is: it fails when it is run, if it ever is.
-    let outputs = call(node, inputs, device).ok()?;
-    let bytes_out: u64 = outputs.iter().map(Value::bytes).sum();
-    if node.op_type != "Constant" && bytes_out > bytes_in.max(MOST_GROWN_BYTES) {
+    let most = if node.op_type == "Constant" { u64::MAX } else { bytes_in.max(MOST_GROWN_BYTES) };
+    let outputs = budget::within(most, || call(node, inputs, device)).ok()?;
+    if outputs.iter().map(Value::bytes).sum::<u64>() > most {
         return None;
     }
     outputs.into_iter().map(|v| v.into_host().ok()).collect()

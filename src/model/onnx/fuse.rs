@@ -29,7 +29,9 @@ pub fn fuse(program: &mut Program) {
             "BatchNormalization" => true,
             _ => false,
         };
-        if !fits || node.outputs.len() != 1 || !node.branches.is_empty() {
+        // One that was put farther back is met again there: it has one sum and, after that, one activation, and a kernel does no
+        // more.
+        if !fits || !node.fused.operators.is_empty() || node.outputs.len() != 1 || !node.branches.is_empty() {
             continue;
         }
         let Some(mut node) = nodes[start].take() else { continue };

@@ -1,5 +1,6 @@
 //! A loaded graph, and running it.
 
+use super::budget::{Purpose, is_refusal};
 use super::build::{Unsupported, build};
 use super::ending::Ending;
 use super::fold::fold;
@@ -33,6 +34,8 @@ pub struct Graph {
     weights: Weights,
     device: Device,
     unsupported: Vec<Unsupported>,
+    /// Bytes that an image may take, if somebody said so.
+    memory: Option<u64>,
     /// Measured when it is first asked for.
     growth: Arc<OnceLock<Option<Growth>>>,
     /// For each output, found when it is first asked for.
@@ -90,6 +93,7 @@ impl Graph {
             weights,
             device: device.clone(),
             unsupported,
+            memory: None,
             growth: Arc::default(),
             endings,
         };
@@ -141,6 +145,12 @@ impl Graph {
         Self { weights: self.weights.clone().fork(device), device: device.clone(), ..self.clone() }
     }
 
+    /// The same graph, in which no image takes more than so many bytes between its nodes.
+    #[must_use]
+    pub fn within(&self, bytes: u64) -> Self {
+        Self { memory: Some(bytes), ..self.clone() }
+    }
+
     /// Nodes that cannot be computed. Outputs that need one are not supported; others are.
     pub fn unsupported(&self) -> &[Unsupported] {
         &self.unsupported
@@ -183,7 +193,12 @@ impl Graph {
     /// If `x` does not fit the graph, or the output is neither a map, `[batch, classes, height, width]` (or without the
     /// dimension of classes), nor `[batch, classes]`.
     pub fn forward(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
-        self.forward_to(x, output, Swap::default())
+        self.forward_to(x, output, Swap::default(), Purpose::Result)
+    }
+
+    /// [`Graph::forward`] to find something out.
+    pub(in crate::model) fn probe(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
+        self.forward_to(x, output, Swap::default(), Purpose::Probe)
     }
 
     /// As [`Graph::forward`], without the final activation, if there is one: logits.
@@ -191,10 +206,11 @@ impl Graph {
     /// # Errors
     /// As [`Graph::forward`].
     pub fn logits(&self, x: Tensor<4>, output: usize) -> Result<Logits, ModelError> {
-        self.forward_to(x, output, self.ending(output).map_or_else(Swap::default, |ending| Swap::pass(ending.node)))
+        let swap = self.ending(output).map_or_else(Swap::default, |ending| Swap::pass(ending.node));
+        self.forward_to(x, output, swap, Purpose::Result)
     }
 
-    fn forward_to(&self, x: Tensor<4>, output: usize, swap: Swap) -> Result<Logits, ModelError> {
+    fn forward_to(&self, x: Tensor<4>, output: usize, swap: Swap, why: Purpose) -> Result<Logits, ModelError> {
         let (slot, _) =
             self.program.outputs.get(output).ok_or_else(|| self.error(format!("has no output {output}")))?;
         // A graph for so many images at once takes more of them in turns.
@@ -204,11 +220,11 @@ impl Graph {
             && batch > size
             && batch.is_multiple_of(size)
         {
-            let part = |first: usize| self.forward_to(x.clone().narrow(0, first, size), output, swap.clone());
+            let part = |first: usize| self.forward_to(x.clone().narrow(0, first, size), output, swap.clone(), why);
             return self.joined((0..batch).step_by(size).map(part).collect::<Result<_, _>>()?);
         }
         let feeds = self.image_feeds(x)?;
-        let mut values = self.execute(feeds, &[*slot], swap, None)?;
+        let mut values = self.execute(feeds, &[*slot], swap, why, None)?;
         let value = values.pop().ok_or_else(|| self.error("gave no output".to_owned()))?;
         self.as_logits(value)
     }
@@ -289,7 +305,7 @@ impl Graph {
                 output.map(|(slot, _)| *slot).ok_or_else(|| self.error(format!("has no output {name:?}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        self.execute(feeds, &targets, Swap::default(), None)
+        self.execute(feeds, &targets, Swap::default(), Purpose::Result, None)
     }
 
     pub(super) fn execute<'a>(
@@ -297,10 +313,16 @@ impl Graph {
         feeds: Vec<(Slot, Value)>,
         targets: &[Slot],
         swap: Swap,
+        why: Purpose,
         observer: Option<&'a mut (dyn Observer + 'a)>,
     ) -> Result<Vec<Value>, ModelError> {
-        let run = Run { program: &self.program, weights: &self.weights, device: &self.device, swap, observer };
-        run.run(feeds, targets).map_err(|cause| self.error(format!("cannot be run: {cause}")))
+        let images = feeds.first().and_then(|(_, value)| value.shape().first().copied()).unwrap_or(1);
+        let budget = why.bytes(self.memory, images, feeds.iter().map(|(_, value)| value.bytes()).sum());
+        let run = Run { program: &self.program, weights: &self.weights, device: &self.device, swap, budget, observer };
+        run.run(feeds, targets).map_err(|cause| {
+            let hint = if is_refusal(&cause) { why.remedy() } else { HINT };
+            ModelError::file(&self.path, format!("cannot be run: {cause}"), hint)
+        })
     }
 
     pub(super) fn growth(&self) -> &OnceLock<Option<Growth>> {

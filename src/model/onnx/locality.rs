@@ -1,7 +1,8 @@
 //! How far a graph sees: how many pixels from where an image was cut its output differs from that of the whole. Found by running it
-//! once on a small image and asking each node what it reads; what may look at the whole image (pooling or a norm over all of it,
-//! a matrix product, attention) has no answer.
+//! on two small images and asking each node what it reads; what may look at the whole image (pooling or a norm over all of it,
+//! a matrix product, attention), or computes with its size, has no answer.
 
+use super::budget::Purpose;
 use super::fuse::{SECOND, SUMMAND};
 use super::graph::Graph;
 use super::op::{kernel, windows};
@@ -9,7 +10,7 @@ use super::program::{Node, Slot};
 use super::run::{Observer, Swap};
 use super::value::Value;
 use burn::tensor::Tensor;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The image that is tried is at least so large.
 const SIDE: usize = 256;
@@ -35,6 +36,8 @@ struct Map {
 /// Maps that depend on the image, and why the rest cannot be followed.
 struct Walk {
     maps: HashMap<Slot, Map>,
+    /// What follows from the size of a map: other numbers in a tile than in the whole image.
+    sized: HashSet<Slot>,
     step: usize,
     refused: Option<String>,
 }
@@ -192,10 +195,24 @@ impl Walk {
 
 impl Observer for Walk {
     fn ran(&mut self, node: &Node, inputs: &[Option<Vec<usize>>], outputs: &[Value], _: u64) {
-        let depends =
-            node.inputs.iter().flatten().any(|slot| self.maps.contains_key(slot)) || !node.branches.is_empty();
-        let shape_only = matches!(node.op_type.as_str(), "Shape" | "Size");
-        if self.refused.is_some() || !depends || shape_only {
+        let reads_map = node.inputs.iter().flatten().any(|slot| self.maps.contains_key(slot));
+        let reads_size = node.inputs.iter().flatten().any(|slot| self.sized.contains(slot));
+        let is_size = match node.op_type.as_str() {
+            "Size" => reads_map,
+            // The first two dimensions, images and channels, are the same in a tile.
+            "Shape" => reads_map && !matches!(node.attributes.int("end"), Some(0..=2)),
+            _ => false,
+        };
+        if is_size || reads_size && !reads_map {
+            self.sized.extend(node.outputs.iter().flatten());
+        }
+        let depends = reads_map || !node.branches.is_empty();
+        if self.refused.is_some() || !depends || matches!(node.op_type.as_str(), "Shape" | "Size") {
+            return;
+        }
+        // Resizing to a size that follows from the image's is judged by what comes out; all others read a size as data.
+        if reads_size && !matches!(node.op_type.as_str(), "Resize" | "Upsample") {
+            self.refused = Some(format!("{} computes with the size of the whole image, or may", node.label()));
             return;
         }
         let shape = outputs.first().map(Value::shape).unwrap_or_default();
@@ -204,7 +221,7 @@ impl Observer for Walk {
                 self.step = self.step.max(map.scale);
                 self.maps.insert(slot, map);
             }
-            _ => self.refused = Some(node.label()),
+            _ => self.refused = Some(format!("{} looks at the whole image, or may", node.label())),
         }
     }
 }
@@ -215,16 +232,30 @@ impl Graph {
     /// # Errors
     /// If that cannot be known; the text says what looks at the whole image, or may.
     pub fn locality(&self, output: usize, channels: usize, multiple: usize) -> Result<Locality, String> {
+        let multiple = multiple.max(1);
+        let side = SIDE.next_multiple_of(multiple);
+        let found = self.walked(output, channels, side)?;
+        // What fits one size by chance (a map resized to a fixed size) does not fit the other.
+        let more = (1..).map(|n| n * found.step).find(|n| n.is_multiple_of(multiple)).unwrap_or(multiple);
+        if self.walked(output, channels, side + more)? != found {
+            return Err("what it looks at changes with the size of the image".to_owned());
+        }
+        Ok(found)
+    }
+
+    /// How far output number `output` sees of a square image.
+    fn walked(&self, output: usize, channels: usize, side: usize) -> Result<Locality, String> {
         let image = Map { scale: 1, differ: 0 };
         let [(input, _)] = &self.program().inputs[..] else { return Err("it takes more than an image".to_owned()) };
-        let mut walk = Walk { maps: HashMap::from([(*input, image)]), step: 1, refused: None };
-        let side = SIDE.next_multiple_of(multiple.max(1));
+        let maps = HashMap::from([(*input, image)]);
+        let mut walk = Walk { maps, sized: HashSet::new(), step: 1, refused: None };
         let x = Tensor::zeros([1, channels, side, side], &self.device().clone().without_autodiff());
         let feeds = self.image_feeds(x).map_err(|error| error.to_string())?;
         let slot = self.output_slot(output);
-        self.execute(feeds, &[slot], Swap::default(), Some(&mut walk)).map_err(|error| error.to_string())?;
-        if let Some(node) = walk.refused {
-            return Err(format!("{node} looks at the whole image, or may"));
+        self.execute(feeds, &[slot], Swap::default(), Purpose::Probe, Some(&mut walk))
+            .map_err(|error| error.to_string())?;
+        if let Some(why) = walk.refused {
+            return Err(why);
         }
         match walk.maps.get(&slot) {
             Some(map) if map.scale == 1 => Ok(Locality { step: walk.step, differ: map.differ }),

@@ -3,10 +3,11 @@
 //! knows model cards, preprocessing or tasks.
 //!
 //! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` and `fuse` shorten it, `run` executes it,
-//! `op` holds the operators. `gradient` finds where gradients end, `ending` the final activation, `locality` how far a
+//! `op` holds the operators, `budget` keeps them from asking for more memory than there is. `gradient` finds where gradients end, `ending` the final activation, `locality` how far a
 //! pixel of the output sees.
 
 mod attribute;
+mod budget;
 mod build;
 mod ending;
 mod fold;

@@ -1,5 +1,6 @@
 //! Running a [`Program`]: each node once, each tensor freed at its last use.
 
+use super::budget;
 use super::op::Call;
 use super::program::{Constant, Node, Program, Slot};
 use super::value::Value;
@@ -39,6 +40,8 @@ pub struct Run<'a> {
     pub device: &'a Device,
     /// What is done otherwise.
     pub swap: Swap,
+    /// Bytes that may lie on edges at one time.
+    pub budget: u64,
     /// Who watches.
     pub observer: Option<&'a mut dyn Observer>,
 }
@@ -126,7 +129,7 @@ impl Run<'_> {
         } else if number.is_some() && number == self.swap.places {
             vec![Value::Host(super::op::softmax_places(node, shapes.first().cloned().flatten().unwrap_or_default())?)]
         } else if node.branches.is_empty() {
-            call(node, inputs, self.device)
+            budget::within(self.budget.saturating_sub(edges.live), || call(node, inputs, self.device))
                 .map_err(|cause| format!("{} on {} failed: {cause}", node.label(), words(&shapes)))?
         } else {
             self.branch(node, inputs, edges)?

@@ -1,5 +1,6 @@
 //! What a graph is made of and what it costs: operators, weights, floating-point operations, memory.
 
+use super::budget::Purpose;
 use super::graph::Graph;
 use super::program::{Dim, Node};
 use super::run::{Observer, Swap};
@@ -152,7 +153,7 @@ impl Graph {
         let mut found = BTreeMap::new();
         for _ in 0..2 {
             let mut clock = Clock { last: Instant::now(), found: BTreeMap::new() };
-            self.execute(self.image_feeds(x.clone())?, &[target], Swap::default(), Some(&mut clock))?;
+            self.execute(self.image_feeds(x.clone())?, &[target], Swap::default(), Purpose::Result, Some(&mut clock))?;
             found = clock.found;
         }
         let mut times: Vec<_> = found.into_iter().map(|(name, (seconds, nodes))| (name, seconds, nodes)).collect();
@@ -164,7 +165,7 @@ impl Graph {
         let mut trace = Trace::default();
         let feeds = self.image_feeds(Tensor::zeros(input, self.device()))?;
         let target = self.output_slot(self.preferred_output());
-        let values = self.execute(feeds, &[target], Swap::default(), Some(&mut trace))?;
+        let values = self.execute(feeds, &[target], Swap::default(), Purpose::Probe, Some(&mut trace))?;
         Ok((trace, values.first().map(Value::shape).unwrap_or_default()))
     }
 

@@ -1,12 +1,10 @@
 //! What flows along the edges of a graph.
 
+use super::budget;
 use super::host::{ElementType, HostTensor, Values};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{Bool, Device, Int, Shape, Tensor, TensorData};
-
-/// The most bytes that one tensor may have: a shape that asks for more is a mistake or an attack.
-const MOST_BYTES: usize = 16 << 30;
 
 /// The most elements that a tensor made on the host may have: half a gigabyte of floats.
 const MOST_HOST_ELEMENTS: usize = 1 << 27;
@@ -155,22 +153,35 @@ fn flatten_mask(t: DispatchTensor) -> DispatchTensor {
 /// As [`check_size`], for what is made on the host of settings alone: such a tensor has no reason to be large.
 ///
 /// # Errors
-/// If the tensor would have more than 2²⁷ elements.
+/// If the tensor would have more than 2²⁷ elements, or take more memory than may be used.
 pub fn check_host_size(shape: &[usize]) -> Result<usize, String> {
-    check_size(shape)
+    let count = count(shape)
         .ok()
         .filter(|&n| n <= MOST_HOST_ELEMENTS)
-        .ok_or_else(|| format!("a constant of shape {shape:?} would have more than {MOST_HOST_ELEMENTS} elements"))
+        .ok_or_else(|| format!("a constant of shape {shape:?} would have more than {MOST_HOST_ELEMENTS} elements"))?;
+    // Whole numbers have 64 bits there.
+    budget::check(shape, 8 * count as u64)?;
+    Ok(count)
 }
 
-/// The number of elements of `shape`, refused where no tensor can be so large.
+/// The number of elements of `shape`, of which a tensor of floats is to be made.
 ///
 /// # Errors
-/// If the tensor would be larger than 16 GiB.
+/// If it would take more memory than may be used.
 pub fn check_size(shape: &[usize]) -> Result<usize, String> {
+    let count = count(shape)?;
+    budget::check(shape, 4 * count as u64)?;
+    Ok(count)
+}
+
+/// The number of elements of `shape`.
+///
+/// # Errors
+/// If no tensor can be so large.
+pub fn count(shape: &[usize]) -> Result<usize, String> {
     shape
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d))
-        .filter(|n| n.checked_mul(4).is_some_and(|bytes| bytes <= MOST_BYTES))
-        .ok_or_else(|| format!("a tensor of shape {shape:?} would be larger than 16 GiB"))
+        .filter(|&n| n <= usize::MAX / 8)
+        .ok_or_else(|| format!("no tensor can have the shape {shape:?}"))
 }

@@ -186,6 +186,9 @@ fn conv_transpose(call: &mut Call<'_>) -> Outcome {
         let both = pads[i].0.min(pads[i].1 - extra[i]).max(0) as usize;
         native.push(both);
     }
+    let mut whole = vec![x.dims()[0], channels];
+    whole.extend((0..axes).map(|i| (full[i] - 2 * native[i] as i64).max(0) as usize));
+    check_size(&whole)?;
     let options = ConvTransposeOptions::new(pair(&strides, 1), pair(&native, 0), [0, 0], pair(&dilations, 1), groups);
     let y = Dispatch::conv_transpose2d(x.into_dispatch(), weight.into_dispatch(), None, options);
     let mut y = fit(y, &pads, &extra, &native, axes);

@@ -86,6 +86,7 @@ fn gemm(call: &mut Call<'_>) -> Outcome {
     if call.has(2) && broadcast_shapes(&call.shape(2)?, &[m, n])? != [m, n] {
         return Err(format!("what it adds does not broadcast to [{m}, {n}]"));
     }
+    check_size(&[m, n])?;
     let turned = |t: Float, turn: bool| if turn { Dispatch::float_swap_dims(t, 0, 1) } else { t };
     let scaled = |t: Float, by: f32| if by == 1.0 { t } else { Dispatch::float_mul_scalar(t, by.into()) };
     let (a, b) = (turned(call.float(0)?, transpose_a), turned(call.float(1)?, transpose_b));

@@ -31,6 +31,11 @@ fn prepare(call: &mut Call<'_>) -> Result<(DispatchTensor, Window, Window, usize
     }
     let attributes = &call.node.attributes;
     let windows = windows(attributes, &shape[2..], &kernel(attributes, axes)?, attributes.flag("ceil_mode"))?;
+    let mut padded = shape.clone();
+    for (length, window) in padded[2..].iter_mut().zip(&windows) {
+        *length = (*length + window.before + window.reached(*length)).max(window.output);
+    }
+    check_size(&padded)?;
     let x = call.float(0)?;
     let unit = Window { kernel: 1, stride: 1, dilation: 1, before: 0, after: 0, output: 1 };
     if axes == 2 {

@@ -304,6 +304,12 @@ fn resize(call: &mut Call<'_>) -> Outcome {
             taps.push((dim, rule.taps(shape[dim], length, scale, request.roi[i])));
         }
     }
+    // One axis after the other: what lies between may be larger than what comes out.
+    let mut between = shape.clone();
+    for (dim, _) in &taps {
+        between[*dim] = output[*dim];
+        check_size(&between)?;
+    }
     let mixed = match mix(&shape, &taps) {
         Some(mix) => match mix.apply(Tensor::from_dispatch(x)) {
             Ok(y) => {

@@ -5,7 +5,7 @@ use super::call::{Call, axis};
 use super::{Operator, Outcome};
 use crate::model::onnx::attribute::Attribute;
 use crate::model::onnx::host::{ElementType, HostTensor, broadcast_shapes, positions, strides};
-use crate::model::onnx::value::{Value, check_host_size, check_size, reshape};
+use crate::model::onnx::value::{Value, check_host_size, check_size, count, reshape};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor};
 
@@ -89,7 +89,7 @@ pub(super) fn sizes(values: &[i64]) -> Result<Vec<usize>, String> {
 /// Input 0 in another shape of as many elements.
 fn into_shape(call: &mut Call<'_>, shape: Vec<usize>) -> Outcome {
     let from = call.shape(0)?;
-    if check_size(&shape)? != from.iter().product::<usize>() {
+    if count(&shape)? != from.iter().product::<usize>() {
         return Err(format!("shape {from:?} cannot become {shape:?}"));
     }
     Ok(vec![match call.take(0)? {
@@ -109,7 +109,7 @@ fn dropout(call: &mut Call<'_>) -> Outcome {
     }
     let value = call.take(0)?;
     // In inference nothing is dropped, whatever the ratio.
-    let mask = HostTensor::bools(value.shape(), vec![true; check_size(&value.shape())?]);
+    let mask = HostTensor::bools(value.shape(), vec![true; count(&value.shape())?]);
     let wants_mask = call.node.outputs.get(1).is_some_and(Option::is_some);
     Ok(if wants_mask { vec![value, Value::Host(mask)] } else { vec![value] })
 }
@@ -141,7 +141,7 @@ fn reshaped(call: &mut Call<'_>) -> Outcome {
         });
     }
     if let Some(i) = rest {
-        let (all, known) = (from.iter().product::<usize>(), check_size(&shape)?);
+        let (all, known) = (from.iter().product::<usize>(), count(&shape)?);
         if known == 0 || all % known != 0 {
             return Err(format!("shape {from:?} cannot become {wanted:?}"));
         }
