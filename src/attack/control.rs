@@ -18,14 +18,23 @@ impl Attack {
     /// The ε of a perturbation that changes every value of one image of `x` by the bounds' whole width: where axes of ε end, and what
     /// grids of ε are multiples of. 1 for L∞, √(number of values) where ε bounds an L2 norm.
     pub fn axis_unit(&self, x: &Tensor<4>) -> f64 {
-        let values: usize = x.dims()[1..].iter().product();
+        self.axis_unit_of(x.dims()[1..].iter().product())
+    }
+
+    /// [`Attack::axis_unit`] of an image of so many values.
+    pub fn axis_unit_of(&self, values: usize) -> f64 {
         if self.norm() == Some(Norm::L2) { (values as f64).sqrt() } else { 1.0 }
+    }
+
+    /// Whether it moves pixels in place of changing them.
+    pub fn moves_pixels(&self) -> bool {
+        self.name() == MOVES_PIXELS
     }
 
     /// The short name of its control.
     pub fn control_title(&self) -> &'static str {
         match self.control_norm() {
-            _ if self.name() == MOVES_PIXELS => "Random flow (control)",
+            _ if self.moves_pixels() => "Random flow (control)",
             Norm::Linf => "Random sign (control)",
             Norm::L2 => "Random sign of the same L2 (control)",
         }
@@ -34,7 +43,7 @@ impl Attack {
     /// The same as the beginning of a sentence.
     pub fn control_noise(&self) -> &'static str {
         match self.control_norm() {
-            _ if self.name() == MOVES_PIXELS => "A random flow of the same displacement",
+            _ if self.moves_pixels() => "A random flow of the same displacement",
             Norm::Linf => "Random sign noise",
             Norm::L2 => "Random sign noise of the same L2 norm",
         }
@@ -43,7 +52,7 @@ impl Attack {
     /// What its control is, for people: `random signs of the same ε`.
     pub fn control_words(&self) -> &'static str {
         match self.control_norm() {
-            _ if self.name() == MOVES_PIXELS => "random flows of the same displacement",
+            _ if self.moves_pixels() => "random flows of the same displacement",
             Norm::Linf => "random signs of the same ε",
             Norm::L2 => "random signs of the same L2 norm",
         }

@@ -4,10 +4,10 @@ use super::attack::as_it_is;
 use super::images::{Images, InputOptions};
 use super::options::print;
 use super::targets::Targets;
-use crate::attack::{Attack, Reference};
+use crate::attack::{Attack, Norm, Reference};
 use crate::data::{Bounds, read_npy, write_bytes_atomic, write_npy};
 use crate::model::Model;
-use crate::study::{BatchCase, attack_cases};
+use crate::study::{BatchCase, attack_cases, measured_norm};
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,8 +158,19 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    fn is_linf(&self) -> bool {
+        measured_norm(self.attack) == Norm::Linf
+    }
+
     /// What a row names, read.
     fn open(&self, row: &Row) -> anyhow::Result<(Images, Targets, Option<Limits>)> {
+        if let Some(beyond) = row.epsilon.filter(|e| *e > 1.0 && !self.options.raw && self.is_linf()) {
+            bail!(
+                "ε = {beyond} is beyond 1: for {} it is a fraction of the bounds’ width. Write four grey levels of 8 bits as 4/255; \
+                 only an L2 norm may be larger",
+                self.attack.title()
+            );
+        }
         let mut images = Images::read(&row.input, self.options, self.model.as_ref())?;
         ensure!(images.shape[0] == 1, "holds {} images; give one a row", images.shape[0]);
         let mut limits = match &row.limits {

@@ -19,6 +19,7 @@ mod progress;
 pub mod study;
 mod sweep;
 mod sweep_many;
+mod sweep_words;
 pub mod synth;
 mod targets;
 pub mod train;

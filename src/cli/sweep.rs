@@ -5,7 +5,7 @@ use super::options::{CaseOptions, DeviceOptions, ModelOptions, keep_to, print};
 use super::perceptibility::SeenOptions;
 use super::progress::Progress;
 use super::sweep_many::{self, ManyOptions};
-use crate::attack::{self, Attack, CATALOG, Norm, Reference};
+use crate::attack::{self, Attack, CATALOG, EpsilonMeaning, Norm, Reference};
 use crate::data::{self, Axis, Bounds, Case, ClassLabel, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::gpu::Compute;
 use crate::model::{self, BuiltIn, Model, ModelCard, Task};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The default grid of `methods` and the clean image.
-const DEFAULT_EPSILONS: &str = "0,0.25/255,0.5/255,1/255,2/255,4/255,8/255,16/255,32/255";
+pub(super) const DEFAULT_EPSILONS: &str = "0,0.25/255,0.5/255,1/255,2/255,4/255,8/255,16/255,32/255";
 
 /// Arguments of `epsiloscope sweep`.
 #[derive(Clone, Debug, clap::Args)]
@@ -283,11 +283,21 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     print(&(summary(&curve, method, options, criterion, &subject) + &window + &reference))
 }
 
-/// Reads a list of ε for `attacks`: fractions up to 1, but where one of them bounds an L2 norm, which the bounds allow to be larger.
+/// Reads a list of ε for `attacks`: fractions up to 1; an attack whose ε bounds an L2 norm may have larger ones, if all that have an
+/// ε are such.
 pub(super) fn parse_epsilons(text: &str, attacks: &[Attack]) -> anyhow::Result<Vec<f64>> {
     let l2 = attacks.iter().any(|attack| attack.norm() == Some(Norm::L2));
     let list = if l2 { epsilon::parse_list_up_to(text, f64::INFINITY) } else { epsilon::parse_list(text) };
-    list.context("--epsilons")
+    let list = list.context("--epsilons")?;
+    let others = attacks.iter().filter(|a| a.entry().epsilon != EpsilonMeaning::Found && a.norm() != Some(Norm::L2));
+    if let (Some(beyond), Some(other)) = (list.iter().find(|e| **e > 1.0), others.last()) {
+        bail!(
+            "--epsilons: {beyond} is beyond 1, and for {} ε is a fraction of the bounds’ width; only an L2 norm may be larger. Without \
+             --epsilons each attack has the grid of its norm; or give the attacks in L2 a command of their own, into the same --out",
+            other.title()
+        );
+    }
+    Ok(list)
 }
 
 /// What counts as failing for a model of `task`, if attacks have a target.

@@ -2,13 +2,14 @@
 
 use super::options::{gibibytes_text, keep_to, parse_memory, print};
 use super::progress::Progress;
-use super::sweep::{SweepOptions, criterion, load_model, parse_epsilons, wish};
-use crate::attack::{CATALOG, DEFAULT_BUDGET_BYTES};
+use super::sweep::{DEFAULT_EPSILONS, SweepOptions, criterion, load_model, parse_epsilons, wish};
+use super::sweep_words::words;
+use crate::attack::{CATALOG, DEFAULT_BUDGET_BYTES, Norm};
 use crate::data::{Dataset, write_bytes_atomic};
 use crate::gpu::Compute;
 use crate::model::Task;
 use crate::study::campaign::{
-    CampaignModel, CampaignPlan, CampaignSet, Cell, Fingerprint, Summary, Table, campaign_html, one_task,
+    CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Summary, Table, campaign_html, one_task,
     run as run_campaign, summary_csv, window_words, windows, windows_csv,
 };
 use crate::study::report::{Provenance, check_writable, epsilon, utc_now};
@@ -58,6 +59,8 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     );
     let attacks = options.methods()?;
     let mut epsilons = parse_epsilons(&options.epsilons, &attacks)?;
+    // Without a list each attack has the grid of its norm.
+    let relative = options.epsilons == DEFAULT_EPSILONS;
     epsilons.retain(|e| *e > 0.0);
     ensure!(!epsilons.is_empty(), "--epsilons: give one above 0");
     ensure!(
@@ -86,6 +89,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         attacks,
         seeds: distinct(&options.seeds),
         epsilons,
+        relative,
         criterion,
         seen: options.seen.is_asked_for().then_some(wanted),
         wish,
@@ -229,6 +233,11 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
     }
     let list = |values: Vec<String>| values.join(", ");
     facts.add("ε", list(plan.epsilons.iter().map(|e| epsilon::short(*e)).collect()));
+    let longer: Vec<&str> = plan.attacks.iter().filter(|a| a.norm() == Some(Norm::L2)).map(|a| a.title()).collect();
+    if plan.relative && !longer.is_empty() {
+        let what = "the L2 norm of a change of as much everywhere";
+        facts.add("ε in L2", format!("{}: these × √(number of values of the image), {what}", longer.join(", ")));
+    }
     facts.add("seeds", list(plan.seeds.iter().map(u64::to_string).collect()));
     facts.add("target", plan.wish.name());
     facts.add("criterion", plan.criterion.to_string());
@@ -249,82 +258,4 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
     facts.add("device", plan.device.clone());
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     facts
-}
-
-/// What is said at the end: the share fooled by each attack along ε on its own model, and the matrix of models.
-fn words(summary: &Summary) -> String {
-    let mut text = String::new();
-    let epsilons = summary.epsilons();
-    let white = |c: &&Cell| c.made_on == c.judged_on;
-    let share = |cell: Option<&Cell>| cell.map_or("–".to_owned(), |c| format!("{:.1}", 100.0 * c.fooled));
-    for data in summary.names(|c| &c.data) {
-        for model in summary.names(|c| &c.made_on) {
-            let of: Vec<&Cell> =
-                summary.cells.iter().filter(white).filter(|c| c.data == data && c.made_on == model).collect();
-            let Some(first) = of.first() else { continue };
-            text += &format!(
-                "{data} on {model}: {} of {} clean images pass ({} patients, volumes or images), mean clean score {:.3}; % of them \
-                 fooled at ε, with intervals of 95 %\n",
-                first.passing, first.results, first.units, first.clean_score
-            );
-            text += &format!("{:<18}", "");
-            epsilons.iter().for_each(|e| text += &format!("{:>9}", epsilon::short(*e)));
-            text += "    found\n";
-            for attack in summary.names(|c| &c.attack) {
-                text += &format!("{attack:<18}");
-                let at = |e: Option<f64>| of.iter().copied().find(|c| c.attack == attack && c.epsilon == e);
-                epsilons.iter().for_each(|e| text += &format!("{:>9}", share(at(Some(*e)))));
-                text += &format!("{:>9}\n", share(at(None)));
-                if of.iter().any(|c| c.attack == attack && c.fooled_interval.is_some()) {
-                    let found = epsilons.iter().map(|e| at(Some(*e))).chain([at(None)]);
-                    text += &format!("{:<18}", "");
-                    found.for_each(|cell| text += &format!("{:>9}", between(cell)));
-                    text = text.trim_end().to_owned() + "\n";
-                }
-            }
-            let at = |e: f64| of.iter().filter(|c| c.epsilon == Some(e)).map(|c| c.control_fooled).fold(0.0, f64::max);
-            text += &format!("{:<18}", "random signs");
-            epsilons.iter().for_each(|e| text += &format!("{:>9.1}", 100.0 * at(*e)));
-            text += "\n";
-        }
-        text += &matrices(summary, &data);
-    }
-    summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
-    text
-}
-
-/// The ends of a share's interval in percent: `25–50`.
-fn between(cell: Option<&Cell>) -> String {
-    let interval = cell.and_then(|c| c.fooled_interval);
-    interval.map_or_else(String::new, |[lower, upper]| format!("{:.0}–{:.0}", 100.0 * lower, 100.0 * upper))
-}
-
-/// For each attack the matrix of made on (rows) and judged on (columns), at the ε where white box is nearest to one half.
-fn matrices(summary: &Summary, data: &str) -> String {
-    let models = summary.names(|c| &c.made_on);
-    let mut text = String::new();
-    if models.len() < 2 {
-        return text;
-    }
-    let widest = models.iter().map(|m| m.chars().count()).max().unwrap_or(0).max(12) + 2;
-    for attack in summary.names(|c| &c.attack) {
-        let of: Vec<&Cell> = summary.cells.iter().filter(|c| c.data == data && c.attack == attack).collect();
-        let half = |c: &&&Cell| (c.fooled - 0.5).abs();
-        let white = of.iter().filter(|c| c.made_on == c.judged_on);
-        let Some(at) = white.min_by(|a, b| half(a).total_cmp(&half(b))).map(|c| c.epsilon) else { continue };
-        let shown = at.map_or("as found".to_owned(), epsilon::short);
-        text +=
-            &format!("{attack}, ε {shown}: % fooled; made on the row’s model, judged on the column’s\n{:widest$}", "");
-        models.iter().for_each(|m| text += &format!("{m:>widest$}"));
-        text += "\n";
-        for made in &models {
-            text += &format!("{made:<widest$}");
-            for judge in &models {
-                let cell = of.iter().find(|c| c.made_on == *made && c.judged_on == *judge && c.epsilon == at);
-                text += &format!("{:>widest$}", cell.map_or("–".to_owned(), |c| format!("{:.1}", 100.0 * c.fooled)));
-            }
-            text += "\n";
-        }
-    }
-    text
 }

@@ -175,6 +175,7 @@ pub fn plan(path: &Path, device: &Device) -> CampaignPlan {
         ],
         seeds: vec![0, 7],
         epsilons: vec![0.02, 0.1],
+        relative: false,
         criterion: Criterion::Misclassified,
         seen: None,
         wish: Wish::Untargeted,

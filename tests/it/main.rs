@@ -16,6 +16,7 @@ mod attacks;
 mod bad_input;
 mod butteraugli;
 mod campaign_cells;
+mod campaign_words;
 mod campaigns;
 mod classes;
 mod command_line;

@@ -1,11 +1,12 @@
 //! The report of a campaign: one HTML file that needs nothing else.
 
+use super::along::{AttackAlong, NormAlong};
 use super::summary::{Cell, Summary};
 use super::windows::SetWindows;
 use super::windows_html;
 use crate::attack;
 use crate::study::Limit;
-use crate::study::report::{Provenance, campaign_chart, epsilon, page};
+use crate::study::report::{NamedLine, Provenance, campaign_chart, epsilon, page};
 use maud::{Markup, html};
 
 /// The document. `windows` are those of what counts as not seen; `score` names what scores are: `Dice`, `P(true class)`.
@@ -41,7 +42,7 @@ pub fn campaign_html(
         @for set in &data {
             section {
                 h2 { "Along ε: " (set) }
-                @for model in &models { (chart(summary, set, model)) }
+                @for model in &models { (charts(summary, set, model)) }
             }
             @if models.len() > 1 { (matrices(summary, set, &models)) }
         }
@@ -93,7 +94,7 @@ fn lead(summary: &Summary, criterion: &str) -> String {
     let at =
         cell.epsilon.map_or_else(|| "at the ε that it finds".to_owned(), |e| format!("at ε = {}", epsilon::short(e)));
     format!(
-        "The most is broken by {} on {}: {} of the {} clean images that pass, {at}; random signs of the same size fail {}. \
+        "The most is broken by {} on {}: {} of the {} clean images that pass, {at}; its control, random noise of the same size, fails {}. \
          To fail: {criterion}.",
         title(&cell.attack),
         cell.made_on,
@@ -103,35 +104,44 @@ fn lead(summary: &Summary, criterion: &str) -> String {
     )
 }
 
-/// The share fooled along ε, a line for each attack on its own model, and the control.
-fn chart(summary: &Summary, set: &str, model: &str) -> Markup {
-    let of: Vec<&Cell> = summary
-        .cells
-        .iter()
-        .filter(|c| c.data == *set && c.made_on == *model && c.judged_on == *model && c.epsilon.is_some())
-        .collect();
-    let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for cell in &of {
-        let name = attack_name(cell);
-        let point = (cell.epsilon.unwrap_or(0.0), cell.fooled);
-        match lines.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, points)) => points.push(point),
-            None => lines.push((name, vec![point])),
+/// The share fooled along ε, a line for each attack on its own model, and those of their controls: a figure for each kind of ε.
+fn charts(summary: &Summary, set: &str, model: &str) -> Markup {
+    let all = summary.along(set, model);
+    let drawn = all.iter().filter(|norm| norm.attacks.iter().any(|a| a.cells.len() > 1) && !norm.found);
+    let title = format!("Share fooled: {model} on {set}");
+    html! {
+        @for norm in drawn {
+            @let is_l2 = norm.norm == "l2";
+            @let title = if is_l2 { format!("{title}, ε of L2") } else { title.clone() };
+            .figure { (campaign_chart(&title, is_l2, &lines(norm), &controls(norm))) }
         }
     }
-    if lines.iter().all(|(_, points)| points.len() < 2) {
-        return html! {};
-    }
-    // Random signs stand beside each attack; those of the largest norm are drawn once.
-    let mut control: Vec<(f64, f64)> = Vec::new();
-    for cell in &of {
-        let epsilon = cell.epsilon.unwrap_or(0.0);
-        match control.iter_mut().find(|(e, _)| *e == epsilon) {
-            Some((_, share)) => *share = share.max(cell.control_fooled),
-            None => control.push((epsilon, cell.control_fooled)),
+}
+
+fn line(attack: &AttackAlong<'_>, of: fn(&Cell) -> f64) -> Vec<(f64, f64)> {
+    attack.cells.iter().map(|cell| (cell.epsilon.unwrap_or(0.0), of(cell))).collect()
+}
+
+fn lines(norm: &NormAlong<'_>) -> Vec<NamedLine> {
+    let named =
+        |a: &AttackAlong<'_>| (a.cells.first().map_or_else(String::new, |c| attack_name(c)), line(a, |c| c.fooled));
+    norm.attacks.iter().map(named).collect()
+}
+
+/// The control of each attack; one line for those that are the same.
+fn controls(norm: &NormAlong<'_>) -> Vec<NamedLine> {
+    let mut all: Vec<NamedLine> = Vec::new();
+    for attack in &norm.attacks {
+        let points = line(attack, |c| c.control_fooled);
+        match all.iter_mut().find(|(_, known)| *known == points) {
+            Some((name, _)) => *name += &format!(", {}", attack.title()),
+            None => all.push((format!("random: {}", attack.title()), points)),
         }
     }
-    html! { .figure { (campaign_chart(&format!("Share fooled: {model} on {set}"), &lines, &control)) } }
+    if let [(name, _)] = all.as_mut_slice() {
+        *name = "random signs".to_owned();
+    }
+    all
 }
 
 /// For each attack and ε: made on the rows' model, judged on the columns'.
@@ -211,6 +221,15 @@ fn least(summary: &Summary) -> Markup {
     }
 }
 
+/// The ε of a cell, and that it is an L2 norm where it is one.
+fn at(cell: &Cell) -> String {
+    match cell.epsilon {
+        None => "found".to_owned(),
+        Some(epsilon) if cell.norm == "l2" => format!("{} (L2)", epsilon::fraction(epsilon)),
+        Some(epsilon) => epsilon::levels(epsilon),
+    }
+}
+
 fn table(summary: &Summary, score: &str) -> Markup {
     let wished = summary.cells.iter().any(|c| c.wished.is_some());
     html! {
@@ -226,7 +245,7 @@ fn table(summary: &Summary, score: &str) -> Markup {
                     @for c in &summary.cells {
                         tr {
                             td.word.fixed.first title=(c.data) { (c.data) } td.word.fixed.second title=(attack_name(c)) { (attack_name(c)) } td.word { (c.made_on) } td.word { (c.judged_on) }
-                            th scope="row" { (c.epsilon.map_or_else(|| "found".to_owned(), epsilon::levels)) }
+                            th scope="row" { (at(c)) }
                             td { (c.results) } td { (c.passing) } td.soft { (c.units) }
                             td { (with_interval(c.fooled, c.fooled_interval)) }
                             td.soft { (with_interval(c.control_fooled, c.control_interval)) }

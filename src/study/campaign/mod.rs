@@ -2,9 +2,11 @@
 //! attack gives a matrix of white box (the diagonal) and black box (transfer). Every result is a row of one table, appended as
 //! soon as it is known and keyed by all that it depends on, so that a campaign that was cut off goes on where it was.
 
+mod along;
 mod html;
 mod images;
 mod interval;
+mod notes;
 mod plan;
 mod row;
 mod run;
@@ -13,6 +15,7 @@ mod table;
 mod windows;
 mod windows_html;
 
+pub use along::{AttackAlong, NormAlong};
 pub use html::campaign_html;
 pub use images::{CampaignSet, Fingerprint, Opened};
 pub use interval::share_interval;

@@ -77,6 +77,8 @@ pub struct CampaignPlan {
     pub seeds: Vec<u64>,
     /// ε as fractions of the bounds' width, above 0.
     pub epsilons: Vec<f64>,
+    /// ε are multiples of each attack's [`axis_unit`](Attack::axis_unit): of an L2 norm √(number of values of the image).
+    pub relative: bool,
     /// What counts as failing.
     pub criterion: Criterion,
     /// What is measured of the images as a screen shows them; nothing if none.

@@ -29,7 +29,8 @@ pub const KEY: [&str; 21] = [
 ];
 
 /// The columns of what was found, before those of the measure.
-const FOUND: [&str; 10] = [
+const FOUND: [&str; 11] = [
+    "grid",
     "group",
     "reference",
     "clean_passes",
@@ -65,6 +66,9 @@ pub struct Row {
 
 /// What was found, as it goes into a row.
 pub(super) struct Found<'a> {
+    /// The ε of the plan's grid, of which the row's own ε is a multiple where that bounds an L2 norm; empty where the attack finds its
+    /// own.
+    pub grid: &'a str,
     /// What the image must not be parted from in statistics: its patient, or its volume; empty for an image by itself.
     pub group: &'a str,
     pub reference: &'static str,
@@ -82,6 +86,7 @@ impl Found<'_> {
     pub fn row(&self, key: RowKey) -> Row {
         let flag = |yes: bool| u8::from(yes).to_string();
         let mut found = vec![
+            self.grid.to_owned(),
             self.group.to_owned(),
             self.reference.to_owned(),
             flag(self.clean_passes),

@@ -102,10 +102,21 @@ struct Chunk<'a> {
     region_name: String,
 }
 
+/// One ε of an attack.
+struct AtEpsilon {
+    /// As the plan has it; empty where the attack finds its own.
+    grid: String,
+    /// As the key has it; empty as well.
+    cell: String,
+    epsilon: f64,
+}
+
 /// What an attack made of the images of a chunk at one ε.
 struct Made {
     /// The cell of the key; empty where the attack finds its own.
     epsilon: String,
+    /// The ε of the plan that this is, or is a multiple of.
+    grid: String,
     adversarial: Tensor<4>,
     /// For attacks that move pixels.
     flow: Option<Tensor<4>>,
@@ -198,11 +209,16 @@ impl Chunk<'_> {
         subjects.into_iter().map(aimed).collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// The cells for ε: one where the attack finds its own.
-    fn epsilons(&self, attack: Attack) -> Vec<(String, f64)> {
+    /// The ε of the grid and the attack's own: one where it finds that itself.
+    fn epsilons(&self, attack: Attack) -> Vec<AtEpsilon> {
+        let values = self.images.first().map_or(1, |image| image.case.image.pixels.len());
+        let unit = if self.plan.relative { attack.axis_unit_of(values) } else { 1.0 };
         match attack.entry().epsilon {
-            EpsilonMeaning::Found => vec![(String::new(), 0.0)],
-            _ => self.plan.epsilons.iter().map(|&e| (e.to_string(), e)).collect(),
+            EpsilonMeaning::Found => vec![AtEpsilon { grid: String::new(), cell: String::new(), epsilon: 0.0 }],
+            _ => {
+                let at = |&e: &f64| AtEpsilon { grid: e.to_string(), cell: (e * unit).to_string(), epsilon: e * unit };
+                self.plan.epsilons.iter().map(at).collect()
+            }
         }
     }
 
@@ -216,7 +232,7 @@ impl Chunk<'_> {
             .map(|(p, v)| format!("{}={}", p.name, p.text(v)))
             .collect();
         let mut keys = Vec::new();
-        for (epsilon, _) in self.epsilons(attack) {
+        for AtEpsilon { cell: epsilon, .. } in self.epsilons(attack) {
             for (judge, map) in plan.models.iter().zip(maps) {
                 for image in &self.images {
                     let names: Vec<&str> = judge.model.card().classes.iter().map(|c| c.name.as_str()).collect();
@@ -272,9 +288,10 @@ impl Chunk<'_> {
                 Some(gradient) => Some(zero_share(gradient, options.region.as_ref()).map_err(ReportError::from)?),
                 None => None,
             };
-            let made = |(cell, epsilon): (String, f64)| {
+            let made = |AtEpsilon { grid, cell, epsilon }: AtEpsilon| {
                 Ok(Made {
                     epsilon: cell,
+                    grid,
                     adversarial: direction.adversarial(&x, epsilon),
                     flow: None,
                     gradients: usize::from(direction.gradient.is_some()),
@@ -285,7 +302,7 @@ impl Chunk<'_> {
             return epsilons.into_iter().map(made).collect();
         }
         let many = epsilons.len();
-        let all: Vec<f64> = epsilons.iter().flat_map(|(_, e)| vec![*e; subjects.len()]).collect();
+        let all: Vec<f64> = epsilons.iter().flat_map(|e| vec![e.epsilon; subjects.len()]).collect();
         let repeated = Tensor::cat(vec![x; many], 0);
         let outcome =
             attack.run_through(model, &repeated, &objective(subjects, many), &all, &options).map_err(failed)?;
@@ -293,8 +310,9 @@ impl Chunk<'_> {
         Ok(epsilons
             .into_iter()
             .enumerate()
-            .map(|(i, (epsilon, _))| Made {
-                epsilon,
+            .map(|(i, AtEpsilon { grid, cell, .. })| Made {
+                epsilon: cell,
+                grid,
                 adversarial: outcome.adversarial.clone().narrow(0, i * n, n),
                 flow: outcome.flow.as_ref().map(|flow| flow.clone().narrow(0, i * n, n)),
                 gradients: outcome.gradients,
@@ -351,7 +369,8 @@ impl Chunk<'_> {
                     let measure = Measure { seen, ..attacked.measure }.with_facts(of(&made.clipped), of(&pixels));
                     let group = self.images.get(i).map_or("", |image| image.group.as_str());
                     let judged = (&subject.clean.measure, measure, &control.measure);
-                    let found = self.found(subject.reference_kind, group, judged, made.gradients, of(&made.zero_share));
+                    let zeros = of(&made.zero_share);
+                    let found = self.found(subject.reference_kind, (&made.grid, group), judged, made.gradients, zeros);
                     rows.push(found.row(key.clone()));
                 }
             }
@@ -372,13 +391,14 @@ impl Chunk<'_> {
     fn found<'b>(
         &self,
         reference: Reference,
-        group: &'b str,
+        (grid, group): (&'b str, &'b str),
         (clean, measure, control): (&'b Measure, Measure, &'b Measure),
         gradients: usize,
         zero_share: Option<f32>,
     ) -> Found<'b> {
         let criterion = self.plan.criterion;
         Found {
+            grid,
             group,
             reference: match reference {
                 Reference::Label => "label",

@@ -2,9 +2,7 @@
 
 use super::Row;
 use super::interval::share_interval;
-use crate::attack::Attack;
-use crate::study::masking::{does_more, one_step_note, random_note, zeros_note};
-use crate::study::report::epsilon;
+use super::notes::masking;
 use std::collections::{BTreeSet, HashMap};
 
 /// All results of an attack at one ε, made on one model and judged on one.
@@ -26,8 +24,10 @@ pub struct Cell {
     pub made_on: String,
     /// The model that was to be fooled.
     pub judged_on: String,
-    /// ε; none where the attack finds its own.
+    /// ε, of images of several sizes the mean of theirs; none where the attack finds its own.
     pub epsilon: Option<f64>,
+    /// The ε of the plan's grid: the same, or that divided by √(number of values) where ε is a multiple of it.
+    pub grid: Option<f64>,
     /// Results: images × seeds.
     pub results: usize,
     /// Those whose clean image passes the criterion.
@@ -102,7 +102,7 @@ pub struct Summary {
 impl Summary {
     /// Of rows in the order of the table.
     pub fn new(rows: &[&Row]) -> Self {
-        let of = ["data", "attack", "parameters", "target", "region", "made_on", "judged_on", "epsilon"];
+        let of = ["data", "attack", "parameters", "target", "region", "made_on", "judged_on", "grid"];
         let cells: Vec<Cell> = grouped(rows, &of).iter().map(|g| cell(g)).collect();
         let white: Vec<&Row> = rows.iter().copied().filter(|row| is_white(row)).collect();
         let least = grouped(&white, &["data", "attack", "parameters", "made_on"]).iter().map(|g| least(g)).collect();
@@ -114,14 +114,6 @@ impl Summary {
     pub fn names(&self, of: impl Fn(&Cell) -> &str) -> Vec<String> {
         let mut seen = BTreeSet::new();
         self.cells.iter().map(of).filter(|name| seen.insert((*name).to_owned())).map(str::to_owned).collect()
-    }
-
-    /// All ε, ascending.
-    pub fn epsilons(&self) -> Vec<f64> {
-        let mut all: Vec<f64> = self.cells.iter().filter_map(|cell| cell.epsilon).collect();
-        all.sort_by(f64::total_cmp);
-        all.dedup();
-        all
     }
 }
 
@@ -170,7 +162,8 @@ fn cell(rows: &[&Row]) -> Cell {
         region: text("region"),
         made_on: text("made_on"),
         judged_on: text("judged_on"),
-        epsilon: text("epsilon").parse().ok(),
+        epsilon: epsilon_of(rows),
+        grid: text("grid").parse().ok(),
         results: rows.len(),
         passing: passing.len(),
         units: units.len(),
@@ -190,6 +183,13 @@ fn cell(rows: &[&Row]) -> Cell {
         clipped: of("clipped"),
         zero_share: of("zero_share"),
     }
+}
+
+/// ε of rows that have one in common; of images of several sizes, for which an L2 norm differs, the mean.
+pub(super) fn epsilon_of(rows: &[&Row]) -> Option<f64> {
+    let first = rows.first()?;
+    let same = rows.iter().all(|row| row.get("epsilon") == first.get("epsilon"));
+    if same { first.number("epsilon") } else { mean(rows.iter().filter_map(|row| row.number("epsilon"))) }
 }
 
 /// Rows by what was drawn by itself: by patient or volume where that is known, else by image. Seeds stay with their image.
@@ -243,70 +243,20 @@ fn least(rows: &[&Row]) -> Least {
 
 impl Cell {
     /// How far the attack has got: see [`Measure::gain`](crate::study::Measure::gain).
-    fn gain(&self) -> f64 {
+    pub(super) fn gain(&self) -> f64 {
         self.wished.unwrap_or(1.0 - self.score)
     }
 
     /// The same of random signs.
-    fn control_gain(&self) -> f64 {
+    pub(super) fn control_gain(&self) -> f64 {
         self.control_wished.unwrap_or(1.0 - self.control_score)
     }
 
-    /// The attack with its parameters, without its seed.
-    fn method(&self) -> Option<Attack> {
-        Attack::parse(&self.attack, &self.parameters.split_whitespace().collect::<Vec<_>>()).ok()
-    }
-
     /// Whether both are of one data set, model, target and region.
-    fn is_beside(&self, other: &Self) -> bool {
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
         let key = |c: &Self| [&c.data, &c.made_on, &c.judged_on, &c.target, &c.region].map(String::clone);
         key(self) == key(other)
     }
-}
-
-/// Signs of gradient masking, of attacks on their own model.
-fn masking(cells: &[Cell]) -> Vec<String> {
-    let mut notes = Vec::new();
-    let white: Vec<&Cell> = cells.iter().filter(|c| c.made_on == c.judged_on).collect();
-    let mut said = BTreeSet::new();
-    for cell in &white {
-        let Some(method) = cell.method().filter(|m| m.entry().gradient && !m.entry().lowers_the_loss) else { continue };
-        let aimed = if cell.wished.is_some() { format!(", target {}", cell.target) } else { String::new() };
-        let within = if cell.region.is_empty() { String::new() } else { format!(", within {}", cell.region) };
-        let who = format!("{} on {}, {} {}{aimed}{within}", method.title(), cell.made_on, cell.data, cell.parameters);
-        if !said.insert(who.clone()) {
-            continue;
-        }
-        let targeted = cell.wished.is_some();
-        let same: Vec<&&Cell> = white
-            .iter()
-            .filter(|c| c.is_beside(cell) && (&c.attack, &c.parameters) == (&cell.attack, &cell.parameters))
-            .collect();
-        let at = |worse: &dyn Fn(&Cell) -> bool| {
-            let list =
-                same.iter().filter(|c| worse(c)).map(|c| c.epsilon.map_or("as found".to_owned(), epsilon::short));
-            list.collect::<Vec<_>>().join(", ")
-        };
-        let mut say = |note: String| notes.push(format!("{who}: {note}"));
-        if let Some(note) = cell.zero_share.and_then(zeros_note) {
-            say(note);
-        }
-        let random = at(&|c| does_more(c.control_gain(), c.gain()));
-        if !random.is_empty() {
-            say(random_note(method, &random, targeted));
-        }
-        // Its one step is that of its own norm and clip, wherever the campaign has that too.
-        let Some(one) = method.one_step().filter(|one| *one != method) else { continue };
-        let first = |c: &Cell| {
-            let is_first = |f: &&&Cell| f.is_beside(c) && f.epsilon == c.epsilon && f.method() == Some(one);
-            white.iter().find(is_first).map(|f| f.gain())
-        };
-        let beaten = at(&|c| first(c).is_some_and(|gain| does_more(gain, c.gain())));
-        if !beaten.is_empty() {
-            say(one_step_note(one.title(), &beaten, targeted));
-        }
-    }
-    notes
 }
 
 /// A cell of CSV.
@@ -316,16 +266,17 @@ pub(super) fn quoted(cell: &str) -> String {
 
 /// The cells as CSV. `units` are what the intervals of 95 % are over: patients, volumes or images.
 pub fn summary_csv(summary: &Summary) -> String {
-    let mut text = "data,attack,parameters,target,region,made_on,judged_on,epsilon,results,clean_passing,units,\
+    let mut text =
+        "data,attack,parameters,norm,target,region,made_on,judged_on,epsilon,grid,results,clean_passing,units,\
                     fooled,fooled_lower,fooled_upper,control_fooled,control_fooled_lower,control_fooled_upper,\
                     broken,broken_lower,broken_upper,clean_score,score,score_deviation,control_score,linf,l2,\
                     as_wished,control_as_wished,clipped,zero_share\n"
-        .to_owned();
+            .to_owned();
     for c in &summary.cells {
-        let names = [&c.data, &c.attack, &c.parameters, &c.target, &c.region, &c.made_on, &c.judged_on];
+        let names = [&c.data, &c.attack, &c.parameters, &c.norm, &c.target, &c.region, &c.made_on, &c.judged_on];
         let mut row: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         let option = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-        row.push(option(c.epsilon));
+        row.extend([c.epsilon, c.grid].map(option));
         row.extend([c.results, c.passing, c.units].map(|n| n.to_string()));
         let shares =
             [(c.fooled, c.fooled_interval), (c.control_fooled, c.control_interval), (c.broken, c.broken_interval)];

@@ -1,7 +1,7 @@
 //! The ε window over a data set: of each image the ε that break its model unseen, and both ends over all.
 
 use super::Row;
-use super::summary::{grouped, is_white, quoted};
+use super::summary::{epsilon_of, grouped, is_white, quoted};
 use crate::study::report::{Criterion, epsilon};
 use crate::study::{EpsilonWindow, Limit, MeasuredPoint, Seen, SeenMetric, WindowSummary, summarise};
 
@@ -87,10 +87,10 @@ fn of_set(rows: &[&Row], criterion: Criterion, limit: Limit) -> SetWindows {
             ImageWindow { image: cell("image"), seed: cell("seed"), window }
         })
         .collect();
-    let mut along: Vec<ShareAlong> = grouped(&passing, &["epsilon"])
+    let mut along: Vec<ShareAlong> = grouped(&passing, &["grid"])
         .iter()
         .filter_map(|at| {
-            let epsilon = at.first()?.number("epsilon")?;
+            let epsilon = epsilon_of(at)?;
             let points: Vec<MeasuredPoint> = at.iter().filter_map(|row| point(row, limit)).collect();
             let share = |count: usize| count as f64 / at.len() as f64;
             let of = |holds: fn(&MeasuredPoint) -> bool| share(points.iter().filter(|p| holds(p)).count());

@@ -63,7 +63,8 @@ fn chart(set: &SetWindows) -> Markup {
         ("not seen".to_owned(), line(|s| s.unseen)),
     ];
     let title = format!("Share of the images that pass: {} on {}", set.model, set.data);
-    html! { .figure { (campaign_chart(&title, &lines, &line(|s| s.control))) } }
+    let is_l2 = set.parameters.split_whitespace().any(|parameter| parameter == "norm=l2");
+    html! { .figure { (campaign_chart(&title, is_l2, &lines, &[("random signs".to_owned(), line(|s| s.control))])) } }
 }
 
 fn images(set: &SetWindows) -> Markup {

@@ -27,7 +27,7 @@ mod volume;
 
 pub use self::csv::{COLUMNS, MEASURE_COLUMNS, curve_csv, measure_cells, write_curve_csv};
 pub use bars::Bars;
-pub use campaign::{campaign_chart, page};
+pub use campaign::{NamedLine, campaign_chart, page};
 pub use class_panel::class_panel;
 pub use comparison::{ComparisonTable, comparison_csv, write_comparison_csv};
 pub use criterion::{BrokenInterval, Criterion, ParseCriterionError, Verdict, broken_intervals, verdict, verdicts};

@@ -1,0 +1,52 @@
+//! What is to be read before the numbers of a campaign.
+
+use super::Cell;
+use super::along::method;
+use crate::study::masking::{does_more, one_step_note, random_note, zeros_note};
+use crate::study::report::epsilon;
+use std::collections::BTreeSet;
+
+/// Signs of gradient masking, of attacks on their own model.
+pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let white: Vec<&Cell> = cells.iter().filter(|c| c.made_on == c.judged_on).collect();
+    let mut said = BTreeSet::new();
+    for cell in &white {
+        let Some(attack) = method(cell).filter(|m| m.entry().gradient && !m.entry().lowers_the_loss) else { continue };
+        let aimed = if cell.wished.is_some() { format!(", target {}", cell.target) } else { String::new() };
+        let within = if cell.region.is_empty() { String::new() } else { format!(", within {}", cell.region) };
+        let who = format!("{} on {}, {} {}{aimed}{within}", attack.title(), cell.made_on, cell.data, cell.parameters);
+        if !said.insert(who.clone()) {
+            continue;
+        }
+        let targeted = cell.wished.is_some();
+        let same: Vec<&&Cell> = white
+            .iter()
+            .filter(|c| c.is_beside(cell) && (&c.attack, &c.parameters) == (&cell.attack, &cell.parameters))
+            .collect();
+        let at = |worse: &dyn Fn(&Cell) -> bool| {
+            let list =
+                same.iter().filter(|c| worse(c)).map(|c| c.epsilon.map_or("as found".to_owned(), epsilon::short));
+            list.collect::<Vec<_>>().join(", ")
+        };
+        let mut say = |note: String| notes.push(format!("{who}: {note}"));
+        if let Some(note) = cell.zero_share.and_then(zeros_note) {
+            say(note);
+        }
+        let random = at(&|c| does_more(c.control_gain(), c.gain()));
+        if !random.is_empty() {
+            say(random_note(attack, &random, targeted));
+        }
+        // Its one step is that of its own norm and clip, wherever the campaign has that too.
+        let Some(one) = attack.one_step().filter(|one| *one != attack) else { continue };
+        let first = |c: &Cell| {
+            let is_first = |f: &&&Cell| f.is_beside(c) && f.grid == c.grid && method(f) == Some(one);
+            white.iter().find(is_first).map(|f| f.gain())
+        };
+        let beaten = at(&|c| first(c).is_some_and(|gain| does_more(gain, c.gain())));
+        if !beaten.is_empty() {
+            say(one_step_note(one.title(), &beaten, targeted));
+        }
+    }
+    notes
+}

@@ -1,0 +1,96 @@
+//! What a campaign says at its end and in its page: each attack beside its own control, on an axis of its own norm.
+
+use crate::campaigns::{folder, plan};
+use crate::command_line::{complaint, program, sample, text};
+use burn::tensor::Device;
+use epsiloscope::attack::Attack;
+use epsiloscope::study::campaign::{Summary, Table, campaign_html, run};
+use epsiloscope::study::report::Provenance;
+use std::path::Path;
+
+/// Crops of the sample, `count` of them, without masks.
+fn crops(path: &Path, count: u32) {
+    std::fs::create_dir_all(path).unwrap();
+    let whole = image::open(sample("membranes.png")).unwrap().into_luma8();
+    for i in 0..count {
+        let crop = image::imageops::crop_imm(&whole, 40 * i, 30 + 20 * i, 32, 32).to_image();
+        crop.save(path.join(format!("crop-{i}.png"))).unwrap();
+    }
+}
+
+#[test]
+fn attacks_of_two_norms_have_their_own_epsilons_and_controls() {
+    let temporary = tempfile::tempdir().unwrap();
+    let images = temporary.path().join("images");
+    folder(&images);
+    let mut plan = plan(&images, &Device::flex());
+    plan.models.truncate(1);
+    plan.attacks = vec![Attack::FGSM, Attack::parse("pgd", &["norm=l2", "steps=4"]).unwrap()];
+    (plan.seeds, plan.relative) = (vec![0], true);
+    let mut table = Table::open(&temporary.path().join("rows.csv")).unwrap();
+    run(&plan, &mut table, |_, _| ()).unwrap();
+    let rows = table.rows();
+    for row in &rows {
+        // 12² values.
+        let unit = if row.get("norm") == "l2" { 12.0 } else { 1.0 };
+        let (epsilon, grid) = (row.number("epsilon").unwrap(), row.number("grid").unwrap());
+        assert!((epsilon - unit * grid).abs() < 1e-12 && [0.02, 0.1].contains(&grid), "{epsilon}, {grid}");
+        let l2 = row.number("l2").unwrap();
+        assert!(row.get("norm") != "l2" || (l2 <= epsilon + 1e-6 && l2 > 0.5 * epsilon), "{l2} of {epsilon}");
+    }
+    let summary = Summary::new(&rows);
+    let data = summary.names(|c| &c.data).remove(0);
+    let along = summary.along(&data, "cnn");
+    let [linf, l2] = along.as_slice() else { panic!("two norms") };
+    assert_eq!((linf.epsilons(), linf.norm, l2.norm), (vec![0.02, 0.1], "linf", "l2"));
+    assert!(l2.epsilons().iter().zip([0.24, 1.2]).all(|(a, b)| (a - b).abs() < 1e-9), "{:?}", l2.epsilons());
+    assert_eq!(linf.attacks[0].control_name(), "random signs, ε");
+    assert_eq!(l2.attacks[0].control_name(), "random signs, L2");
+    let page = campaign_html(&summary, None, &Provenance::default(), "the decision is wrong", "P(true class)");
+    assert_eq!(page.matches("<svg class=\"fig\"").count(), 2, "a figure for each norm");
+    assert!(page.contains("Share fooled: cnn") && page.contains("ε of L2") && page.contains("1.2 (L2)"));
+}
+
+#[test]
+fn the_console_has_a_line_of_noise_for_each_attack() {
+    let temporary = tempfile::tempdir().unwrap();
+    crops(&temporary.path().join("images"), 2);
+    let sweep = |arguments: &[&str]| {
+        let mut command = program(temporary.path());
+        command.args(["sweep", "images", "--device", "cpu", "--out", "out"]).args(arguments).output().unwrap()
+    };
+    let several = ["--attack", "fgsm,pgd,deepfool", "--set", "pgd.norm=l2,pgd.steps=2,deepfool.steps=2"];
+    let output = sweep(&several);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    let lines: Vec<&str> = said.lines().collect();
+    let after = |name: &str| {
+        let at = lines.iter().position(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {said}"));
+        lines[at + 1..].iter().find(|line| line.starts_with("  ") && line.contains("random")).copied().unwrap_or("")
+    };
+    assert!(after("fgsm").starts_with("  random signs, ε") && after("pgd").starts_with("  random signs, L2"), "{said}");
+    assert!(after("deepfool").starts_with("  random signs, L2"), "{said}");
+    // 32² values: the grid of L2 is 32 times that of L∞.
+    assert!(lines.iter().any(|l| l.starts_with("ε, L∞") && l.contains("32/255")), "{said}");
+    assert!(lines.iter().any(|l| l.starts_with("ε, L2") && l.contains("4.02")), "{said}");
+    let asked = [&several[..], &["--epsilons", "0.1,2"]].concat();
+    let refused = complaint(&sweep(&asked));
+    assert!(refused.contains("2 is beyond 1") && refused.contains("FGSM"), "{refused}");
+}
+
+#[test]
+fn a_batch_refuses_an_epsilon_beyond_the_bounds_width() {
+    let temporary = tempfile::tempdir().unwrap();
+    crops(temporary.path(), 1);
+    std::fs::write(temporary.path().join("cases.csv"), "input,label,epsilon\ncrop-0.png,class:0,1.5\n").unwrap();
+    let batch = |attack: &[&str]| {
+        let mut command = program(temporary.path());
+        command.args(["attack", "--batch", "cases.csv", "--device", "cpu", "--model"]);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/membranes-unet.safetensors"));
+        command.args(attack).output().unwrap()
+    };
+    let said = complaint(&batch(&["--attack", "fgsm"]));
+    assert!(said.contains("1.5 is beyond 1") && said.contains("row 0"), "{said}");
+    let output = batch(&["--attack", "pgd", "--set", "norm=l2", "--set", "steps=2"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
