@@ -51,6 +51,8 @@ pub struct StudyWish {
     pub data: Vec<DataTable>,
     /// How much of it.
     pub scale: Scale,
+    /// Thresholds of observers.
+    pub unseen: Option<PathBuf>,
     /// Go on with what the folder holds.
     pub resume: bool,
     /// Where everything is written.

@@ -44,16 +44,24 @@ fn options(shared: &Shared, wish: &StudyWish, control: Control) -> Result<StudyO
         paper::Scale::Cpu => "",
         paper::Scale::Paper => " --paper",
     };
+    let unseen = wish.unseen.as_ref().map_or_else(String::new, |path| format!(" --unseen {}", path.display()));
     Ok(StudyOptions {
         data: wish.data.clone(),
-        by: None,
+        by: Vec::new(),
         out: wish.out.clone(),
         scale: wish.scale,
         epochs: None,
+        seeds: None,
+        unseen: wish.unseen.clone(),
         resume: wish.resume,
         device: backend.device,
         device_name: backend.info.description,
-        command: format!("epsiloscope study {}{}{scale} --out {}", wish.name, data.concat(), wish.out.display()),
+        command: format!(
+            "epsiloscope study {}{}{scale} --out {}",
+            wish.name,
+            data.concat() + &unseen,
+            wish.out.display()
+        ),
         control,
     })
 }

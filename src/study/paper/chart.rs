@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 860.0;
+pub(super) const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 430.0;
-const LEFT: f64 = 76.0;
-const RIGHT: f64 = WIDTH - 20.0;
+pub(super) const LEFT: f64 = 76.0;
+pub(super) const RIGHT: f64 = WIDTH - 20.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = HEIGHT - 58.0;
 /// Okabe and Ito's colours with a dash each, so that lines differ without colour too.
@@ -101,7 +101,7 @@ pub(super) fn chart(lines: &[Line], x_name: &str, y_name: &str) -> String {
 }
 
 /// Round numbers from 0.
-fn ticks(largest: f64) -> Vec<f64> {
+pub(super) fn ticks(largest: f64) -> Vec<f64> {
     let rough = largest / 6.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough).unwrap_or(rough);
@@ -109,7 +109,7 @@ fn ticks(largest: f64) -> Vec<f64> {
 }
 
 /// A tick's number without the noise of binary fractions.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text.is_empty() { "0".to_owned() } else { text.to_owned() }

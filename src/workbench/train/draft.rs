@@ -42,11 +42,14 @@ pub struct StudyDraft {
     pub scale: Scale,
     /// The folder for the report.
     pub out: PathBuf,
+    /// Thresholds of observers; none if empty.
+    pub unseen: PathBuf,
 }
 
 impl Default for StudyDraft {
     fn default() -> Self {
-        Self { name: "advu-net".to_owned(), data: PathBuf::new(), scale: Scale::Quick, out: PathBuf::from("study") }
+        let (data, unseen) = (PathBuf::new(), PathBuf::new());
+        Self { name: "advu-net".to_owned(), data, scale: Scale::Quick, out: PathBuf::from("study"), unseen }
     }
 }
 
@@ -55,7 +58,14 @@ impl StudyDraft {
     pub fn wish(&self, resume: bool, device: DeviceChoice) -> StudyWish {
         let table = DataTable { path: Some(self.data.clone()), ..DataTable::default() };
         let data = if self.data.as_os_str().is_empty() { Vec::new() } else { vec![table] };
-        StudyWish { name: self.name.clone(), data, scale: self.scale, resume, out: self.out.clone(), device }
+        let unseen = (self.asks_people() && !self.unseen.as_os_str().is_empty()).then(|| self.unseen.clone());
+        let (name, out) = (self.name.clone(), self.out.clone());
+        StudyWish { name, data, scale: self.scale, unseen, resume, out, device }
+    }
+
+    /// Whether the study tells what people see.
+    pub fn asks_people(&self) -> bool {
+        self.name == "advu-net"
     }
 }
 

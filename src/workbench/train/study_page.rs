@@ -29,13 +29,20 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
     ui.add_space(4.0);
     let width = (ui.available_width() - 180.0).clamp(120.0, 420.0);
     grid(ui, "study", |ui| {
-        let tip = "A folder with images and masks, or a stack with its mask beside it.";
+        let tip =
+            "A folder with images and masks, or a stack with its mask beside it; or synthetic:lumbar-ct, a made-up CT.";
         if path(ui, line("Data", tip), &mut draft.data, "Browse for the study’s data", width) {
             choose(TrainPath::StudyData);
         }
         let tip = "The folder for report.html, its tables as CSV, and checkpoints.";
         if path(ui, line("Report folder", tip), &mut draft.out, "Browse for the report’s folder", width) {
             choose(TrainPath::StudyOut);
+        }
+        if draft.asks_people() {
+            let tip = "From where on people notice a change: thresholds.csv of a reader study, or a table of its trials. Without it the report says that nobody was asked.";
+            if path(ui, line("Observers", tip), &mut draft.unseen, "Browse for thresholds of observers", width) {
+                choose(TrainPath::StudyUnseen);
+            }
         }
         let words = |scale: &Scale| match scale {
             Scale::Quick => {
