@@ -78,14 +78,18 @@ impl Split {
     /// In words: `25 % of the patients or volumes held out, seed 0`.
     pub fn describe(&self) -> String {
         let what = |by: Unit| match by {
-            Unit::Group => "patients or volumes",
-            Unit::Slice => "images, slices of one volume parted",
+            Unit::Group => ["patients or volumes", ""],
+            Unit::Slice => ["images", " (slices of one volume may be parted)"],
         };
         match *self {
             Self::HoldOut { share, seed, by } => {
-                format!("{:.0} % of the {} held out, seed {seed}", 100.0 * share, what(by))
+                let [units, note] = what(by);
+                format!("{:.0} % of the {units} held out{note}, seed {seed}", 100.0 * share)
             }
-            Self::KFold { folds, seed, by, .. } => format!("{folds} folds of the {}, seed {seed}", what(by)),
+            Self::KFold { folds, seed, by, .. } => {
+                let [units, note] = what(by);
+                format!("{folds} folds of the {units}{note}, seed {seed}")
+            }
             Self::Given => "as the data set says".to_owned(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::{DeviceChoice, Plane, Problem};
 use crate::study::paper::Scale;
-use crate::train::{DataTable, Ending, EpochRecord, PreviewKind, RecipeFile};
+use crate::train::{DataTable, Ending, EpochRecord, PreviewKind, RecipeFile, Unit};
 use std::path::PathBuf;
 
 /// A wish about trainings.
@@ -49,6 +49,8 @@ pub struct StudyWish {
     pub name: String,
     /// The data sets.
     pub data: Vec<DataTable>,
+    /// What is never parted, in place of what the study says.
+    pub by: Option<Unit>,
     /// How much of it.
     pub scale: Scale,
     /// Thresholds of observers.

@@ -20,7 +20,7 @@ pub(super) fn data(read: &DataRead, split: Option<Split>, classes: &[String]) ->
         let mut groups = groups.to_vec();
         groups.sort();
         groups.dedup();
-        format!("{} (patients or volumes: {})", cases.len(), groups.len())
+        format!("{} images of {} patients or volumes", cases.len(), groups.len())
     };
     let size = train.first().map_or_else(String::new, |case| {
         let [height, width] = case.size();
@@ -32,7 +32,7 @@ pub(super) fn data(read: &DataRead, split: Option<Split>, classes: &[String]) ->
         if read.guessed { " (guessed: nobody said it; values in ascending order, or 0 and the rest)" } else { "" };
     let note = read.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
     format!(
-        "{} images to train on, {} held out{size}; split: {}{note}; classes {}; labels {}{guessed}; pixels that are not {}: {:.1} % of the training images, {:.1} % of those held out",
+        "trained on: {}; held out: {}{size}; split: {}{note}; classes {}; labels {}{guessed}; pixels that are not {}: {:.1} % of the training images, {:.1} % of those held out",
         count(train, &read.train_groups),
         count(held, &read.groups),
         split.map_or_else(|| "none".to_owned(), |split| split.describe()),
@@ -75,6 +75,9 @@ pub(super) fn attack(attack: Attack) -> String {
 /// Who was trained, and its epochs.
 pub(super) type History<'a> = (Vec<String>, &'a [EpochRecord]);
 
+/// A column of it.
+type Column = (&'static str, fn(&Validation) -> f64);
+
 /// Every epoch of every training; `names` are of the columns that say which.
 pub(super) fn epochs<'a>(
     title: &str,
@@ -83,7 +86,7 @@ pub(super) fn epochs<'a>(
     names: &[&str],
     all: impl Iterator<Item = History<'a>>,
 ) -> Table {
-    const OF: [(&str, fn(&Validation) -> f64); 5] = [
+    const OF: [Column; 5] = [
         ("mean IoU of images", |v| v.miou_image),
         ("mean IoU of pixels", |v| v.miou_dataset),
         ("Dice", |v| v.dice),

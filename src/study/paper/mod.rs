@@ -132,7 +132,7 @@ impl Scale {
     /// For reports.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Quick => "quick: only to see that it runs; its numbers say little",
+            Self::Quick => "quick: a check that everything runs and is written; its numbers say little of the paper",
             Self::Cpu => "smaller than the paper’s, for a CPU",
             Self::Paper => "the paper’s",
         }

@@ -2,7 +2,7 @@
 
 use crate::engine::{DeviceChoice, StudyWish};
 use crate::study::paper::Scale;
-use crate::train::{DataTable, RecipeFile, SyntheticTable};
+use crate::train::{DataTable, RecipeFile, SyntheticTable, Unit};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,18 @@ pub enum TrainPage {
     Study,
 }
 
+/// What a study never parts between training and held-out images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parted {
+    /// What its file says.
+    #[default]
+    AsTheStudy,
+    /// Patients or volumes.
+    Groups,
+    /// Nothing beyond slices.
+    Slices,
+}
+
 /// A study that is going to be run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,6 +50,8 @@ pub struct StudyDraft {
     pub name: String,
     /// A folder with images and masks, or a stack with its mask beside it.
     pub data: PathBuf,
+    /// What is never parted in it.
+    pub parted: Parted,
     /// How much of it.
     pub scale: Scale,
     /// The folder for the report.
@@ -48,8 +62,14 @@ pub struct StudyDraft {
 
 impl Default for StudyDraft {
     fn default() -> Self {
-        let (data, unseen) = (PathBuf::new(), PathBuf::new());
-        Self { name: "advu-net".to_owned(), data, scale: Scale::Quick, out: PathBuf::from("study"), unseen }
+        Self {
+            name: "advu-net".to_owned(),
+            data: PathBuf::new(),
+            parted: Parted::default(),
+            scale: Scale::Quick,
+            out: PathBuf::from("study"),
+            unseen: PathBuf::new(),
+        }
     }
 }
 
@@ -60,7 +80,12 @@ impl StudyDraft {
         let data = if self.data.as_os_str().is_empty() { Vec::new() } else { vec![table] };
         let unseen = (self.asks_people() && !self.unseen.as_os_str().is_empty()).then(|| self.unseen.clone());
         let (name, out) = (self.name.clone(), self.out.clone());
-        StudyWish { name, data, scale: self.scale, unseen, resume, out, device }
+        let by = match self.parted {
+            Parted::AsTheStudy => None,
+            Parted::Groups => Some(Unit::Group),
+            Parted::Slices => Some(Unit::Slice),
+        };
+        StudyWish { name, data, by, scale: self.scale, unseen, resume, out, device }
     }
 
     /// Whether the study tells what people see.

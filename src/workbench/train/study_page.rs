@@ -1,6 +1,6 @@
 //! The page that runs a paper's study: its data, its size, its cost before it starts, and its report.
 
-use super::draft::StudyDraft;
+use super::draft::{Parted, StudyDraft};
 use super::rows::{grid, kind, line, path};
 use super::state::LiveStudy;
 use super::{TrainCommand, TrainPath};
@@ -34,6 +34,16 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
         if path(ui, line("Data", tip), &mut draft.data, "Browse for the study’s data", width) {
             choose(TrainPath::StudyData);
         }
+        let words = |parted: &Parted| match parted {
+            Parted::AsTheStudy => ("as the study says", "advu-net: slices; inverse-fgsm: patients or volumes."),
+            Parted::Groups => ("patients or volumes", "None of them is on both sides."),
+            Parted::Slices => {
+                ("slices", "Slices of one volume may be on both sides: what is found is too good for new volumes.")
+            }
+        };
+        let all = [Parted::AsTheStudy, Parted::Groups, Parted::Slices];
+        let tip = "What is never parted between training and held-out images.";
+        kind(ui, line("Kept together", tip), &all, words, &mut draft.parted, Parted::AsTheStudy);
         let tip = "The folder for report.html, its tables as CSV, and checkpoints.";
         if path(ui, line("Report folder", tip), &mut draft.out, "Browse for the report’s folder", width) {
             choose(TrainPath::StudyOut);
