@@ -49,24 +49,8 @@ pub(super) fn chart(lines: &[Line], x_name: &str, y_name: &str) -> String {
             short(tick)
         );
     }
-    for tick in ticks(largest_x) {
-        let _ = write!(
-            svg,
-            "<line x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{BOTTOM}\" y2=\"{1:.1}\" stroke=\"currentColor\"/>\
-             <text x=\"{0:.1}\" y=\"{2:.1}\" text-anchor=\"middle\" {text}>{3}</text>",
-            x(tick),
-            BOTTOM + 5.0,
-            BOTTOM + 22.0,
-            short(tick)
-        );
-    }
-    let _ = write!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" {text}>{x_name}</text>\
-         <text x=\"{LEFT}\" y=\"16\" {text}>{y_name}</text>",
-        (LEFT + RIGHT) / 2.0,
-        HEIGHT - 12.0
-    );
+    svg += &x_axis(largest_x, BOTTOM, x_name);
+    let _ = write!(svg, "<text x=\"{LEFT}\" y=\"16\" {text}>{y_name}</text>");
     let mut legend = LEFT;
     for (line, (colour, dash)) in lines.iter().zip(LOOKS.iter().cycle()) {
         let points: Vec<_> = line.points.iter().filter(|p| p.1.is_finite() && p.2.is_finite()).collect();
@@ -100,8 +84,28 @@ pub(super) fn chart(lines: &[Line], x_name: &str, y_name: &str) -> String {
     svg + "</svg>"
 }
 
+/// Ticks and name of a horizontal axis from 0 to `largest` under `bottom`.
+pub(super) fn x_axis(largest: f64, bottom: f64, name: &str) -> String {
+    let text = "text-anchor=\"middle\" fill=\"currentColor\"";
+    let mut svg = String::new();
+    for tick in ticks(largest) {
+        let x = LEFT + (RIGHT - LEFT) * tick / largest;
+        // Writing to a string cannot fail.
+        let _ = write!(
+            svg,
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{bottom}\" y2=\"{:.1}\" stroke=\"currentColor\"/>\
+             <text x=\"{x:.1}\" y=\"{:.1}\" {text}>{}</text>",
+            bottom + 5.0,
+            bottom + 22.0,
+            short(tick)
+        );
+    }
+    let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" {text}>{name}</text>", (LEFT + RIGHT) / 2.0, bottom + 46.0);
+    svg
+}
+
 /// Round numbers from 0.
-pub(super) fn ticks(largest: f64) -> Vec<f64> {
+fn ticks(largest: f64) -> Vec<f64> {
     let rough = largest / 6.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough).unwrap_or(rough);
@@ -109,7 +113,7 @@ pub(super) fn ticks(largest: f64) -> Vec<f64> {
 }
 
 /// A tick's number without the noise of binary fractions.
-pub(super) fn short(value: f64) -> String {
+fn short(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text.is_empty() { "0".to_owned() } else { text.to_owned() }

@@ -1,6 +1,6 @@
 //! Numbers of single networks as points on one axis, a row for each seed, as SVG.
 
-use super::chart::{LEFT, RIGHT, WIDTH, short, ticks};
+use super::chart::{LEFT, RIGHT, WIDTH, x_axis};
 use std::fmt::Write;
 
 const ROW: f64 = 34.0;
@@ -87,24 +87,11 @@ pub(super) fn dots(rows: &[Dots], marks: &[Mark], names: [&str; 2], x_name: &str
             );
         }
     }
-    for tick in ticks(largest) {
-        let _ = write!(
-            svg,
-            "<line x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{bottom}\" y2=\"{1:.1}\" stroke=\"currentColor\"/>\
-             <text x=\"{0:.1}\" y=\"{2:.1}\" text-anchor=\"middle\" {text}>{3}</text>",
-            x(tick),
-            bottom + 5.0,
-            bottom + 22.0,
-            short(tick)
-        );
-    }
+    svg += &x_axis(largest, bottom, x_name);
     let _ = write!(
         svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" {text}>{x_name}</text>\
-         <circle cx=\"{LEFT}\" cy=\"14\" r=\"5\" fill=\"{}\"/><text x=\"{:.1}\" y=\"19\" {text}>{}</text>\
+        "<circle cx=\"{LEFT}\" cy=\"14\" r=\"5\" fill=\"{}\"/><text x=\"{:.1}\" y=\"19\" {text}>{}</text>\
          <circle cx=\"{:.1}\" cy=\"14\" r=\"4.5\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"/><text x=\"{:.1}\" y=\"19\" {text}>{}</text></svg>",
-        (LEFT + RIGHT) / 2.0,
-        height - 12.0,
         COLOURS[0],
         LEFT + 10.0,
         safe(names[0]),
