@@ -16,9 +16,9 @@ pub struct Study {
     /// Which: advu-net (FGSM against U-Nets on electron micrographs) or inverse-fgsm (adversarial samples as augmentation).
     #[arg(value_parser = PossibleValuesParser::new(paper::names()))]
     name: String,
-    /// A folder with images and masks (`epsiloscope dataset` says what is found in it). May be given several times where the study
-    /// takes several.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "image")]
+    /// A folder with images and masks (`epsiloscope dataset` says what is found in it), or synthetic:lumbar-ct[:VOLUMES:SEED], a
+    /// made-up CT of the lumbar spine with its vertebrae. May be given several times where the study takes several.
+    #[arg(long, value_name = "FOLDER|synthetic:lumbar-ct", conflicts_with = "image")]
     data: Vec<PathBuf>,
     /// A stack, in place of a folder.
     #[arg(long, requires = "label")]
@@ -29,9 +29,10 @@ pub struct Study {
     /// What the labels' values mean, in the classes of the study: 0=membrane,255=cell, or 0=background,255=foreground.
     #[arg(long)]
     label_map: Option<String>,
-    /// What is never parted between training and held-out images: a group (patient or volume), or nothing beyond a slice.
+    /// What is never parted between training and held-out images: a group (patient or volume), or nothing beyond a slice. Of several
+    /// data sets for all, or once for each in their order.
     #[arg(long, value_parser = ["group", "slice"])]
-    by: Option<String>,
+    by: Vec<String>,
     /// Minutes instead of hours: smaller networks and images, fewer of both and of epochs. To see that it runs.
     #[arg(long, conflicts_with = "paper")]
     quick: bool,
@@ -41,6 +42,13 @@ pub struct Study {
     /// Epochs of each training, in place of the study's.
     #[arg(long)]
     epochs: Option<usize>,
+    /// Seeds, each with trainings of its own, in place of the study's.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
+    seeds: Option<u8>,
+    /// Of advu-net: from where on people notice a change, as thresholds.csv that `epsiloscope observer fit --out` writes, or a table
+    /// of trials.
+    #[arg(long, value_name = "THRESHOLDS.csv")]
+    unseen: Option<PathBuf>,
     /// Go on with the study in --out where it stood.
     #[arg(long)]
     resume: bool,
@@ -76,13 +84,15 @@ impl Study {
         let command: Vec<String> = std::env::args().skip(1).filter(|word| word != "--resume").collect();
         let options = StudyOptions {
             data,
-            by: self.by.as_deref().map(|by| if by == "slice" { Unit::Slice } else { Unit::Group }),
+            by: self.by.iter().map(|by| if by == "slice" { Unit::Slice } else { Unit::Group }).collect(),
             scale: match (self.quick, self.paper) {
                 (true, _) => Scale::Quick,
                 (_, true) => Scale::Paper,
                 _ => Scale::Cpu,
             },
             epochs: self.epochs,
+            seeds: self.seeds.map(usize::from),
+            unseen: self.unseen,
             resume: self.resume,
             device,
             device_name: device_name.to_owned(),

@@ -85,11 +85,11 @@ impl Collection {
     }
 
     /// The same where nobody says what the masks' values mean: of two classes 0 is the first and anything else the second; of
-    /// more, values in ascending order are the classes.
+    /// more, values in ascending order are the classes. With what was guessed.
     ///
     /// # Errors
     /// As [`Self::cases`], or if there are more values than classes.
-    pub fn guessed(&self, classes: usize) -> Result<Vec<(Case, Member)>, DataError> {
+    pub fn guessed(&self, classes: usize) -> Result<(Vec<(Case, Member)>, LabelMap), DataError> {
         let opened = self.read()?;
         let values: BTreeSet<u32> = opened.iter().flat_map(|opened| opened.mask.values.iter().copied()).collect();
         if classes > 2 && values.len() > classes {
@@ -102,7 +102,8 @@ impl Collection {
             _ => (value, u8::try_from(place).unwrap_or(u8::MAX)),
         };
         let map = LabelMap { entries: values.iter().enumerate().map(class).collect() };
-        opened.into_iter().map(|opened| opened.case(&map)).collect()
+        let cases = opened.into_iter().map(|opened| opened.case(&map)).collect::<Result<_, _>>()?;
+        Ok((cases, map))
     }
 
     /// Every file once: slices of one volume follow one another.

@@ -37,6 +37,12 @@ pub struct DataRead {
     pub note: Option<String>,
     /// The patient or volume of each held-out image; empty where sections are generated, each by itself.
     pub groups: Vec<String>,
+    /// The same of the images that are trained on.
+    pub train_groups: Vec<String>,
+    /// What the masks' values were taken for: `0=membrane,255=cell`; empty where sections are generated.
+    pub labels: String,
+    /// Whether that was guessed.
+    pub guessed: bool,
 }
 
 impl DataTable {
@@ -84,7 +90,9 @@ impl DataTable {
     pub fn read(&self, classes: &[String]) -> Result<DataRead, TrainError> {
         self.check()?;
         if let Some(synthetic) = &self.synthetic {
-            return Ok(DataRead { data: synthetic.open(), note: None, groups: Vec::new() });
+            let (groups, train_groups) = (Vec::new(), Vec::new());
+            let (data, labels) = (synthetic.open(), String::new());
+            return Ok(DataRead { data, note: None, groups, train_groups, labels, guessed: false });
         }
         let collection = match (&self.path, &self.image, &self.label) {
             (Some(path), ..) => Collection::open(path)?,
@@ -92,11 +100,12 @@ impl DataTable {
             _ => return Err(TrainError::field("data", "name the data: a path, or an image with its label")),
         };
         let names: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let all = match &self.label_map {
+        let guessed = self.label_map.is_none();
+        let (all, map) = match &self.label_map {
             Some(text) => {
                 let map =
                     LabelMap::parse(text, &names).map_err(|e| TrainError::field("data.label-map", e.to_string()))?;
-                collection.cases(&map)?
+                (collection.cases(&map)?, map)
             }
             None => collection.guessed(classes.len())?,
         };
@@ -114,8 +123,10 @@ impl DataTable {
         };
         let of = |chosen: &[usize]| -> Vec<Case> { chosen.iter().map(|&i| cases[i].clone()).collect() };
         let note = self.split.as_ref().and_then(|split| split.note(&members));
-        let groups = held.iter().map(|&i| members[i].group.clone()).collect();
+        let groups_of =
+            |chosen: &[usize]| -> Vec<String> { chosen.iter().map(|&i| members[i].group.clone()).collect() };
         let data = TrainingData { train: Source::Cases(of(&train).into()), validate: of(&held).into() };
-        Ok(DataRead { data, note, groups })
+        let (groups, train_groups, labels) = (groups_of(&held), groups_of(&train), map.to_text(&names));
+        Ok(DataRead { data, note, groups, train_groups, labels, guessed })
     }
 }

@@ -233,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn adversarial_samples_are_in_the_cost() {
+        let plain = Recipe::new(UNetConfig::new(4, 3), 1);
+        let with = |name: &str, share, role| {
+            let attack = crate::attack::Attack::named(name).unwrap();
+            let entry = Adversarial { attack, epsilon: 0.1, draw: true, share, role };
+            Recipe { adversarial: vec![entry], ..plain.clone() }.step_flops() / plain.step_flops()
+        };
+        // A gradient costs as much as a step; appended rows are learned too.
+        assert_eq!(with("inverse-fgsm", 1.0, Role::Append), 3.0);
+        assert_eq!(with("fgsm", 0.5, Role::Append), 2.0);
+        assert_eq!(with("fgsm", 1.0, Role::Replace), 2.0);
+    }
+
+    #[test]
     fn a_budget_makes_parts() {
         let recipe = Recipe::new(UNetConfig::new(16, 4), 1);
         assert_eq!(recipe.micro_batch(), usize::MAX);

@@ -75,12 +75,31 @@ impl Split {
         Self::Given,
     ];
 
+    /// In words: `25 % of the patients or volumes held out, seed 0`.
+    pub fn describe(&self) -> String {
+        let what = |by: Unit| match by {
+            Unit::Group => ["patients or volumes", ""],
+            Unit::Slice => ["images", " (slices of one volume may be parted)"],
+        };
+        match *self {
+            Self::HoldOut { share, seed, by } => {
+                let [units, note] = what(by);
+                format!("{:.0} % of the {units} held out{note}, seed {seed}", 100.0 * share)
+            }
+            Self::KFold { folds, seed, by, .. } => {
+                let [units, note] = what(by);
+                format!("{folds} folds of the {units}{note}, seed {seed}")
+            }
+            Self::Given => "as the data set says".to_owned(),
+        }
+    }
+
     /// What people should know of how `members` are divided.
     pub fn note(&self, members: &[Member]) -> Option<String> {
         let named = |m: &Member| m.split.as_ref().is_some_and(|s| VALIDATION.contains(&s.to_lowercase().as_str()));
         (*self == Self::Given && !members.iter().any(named)).then(|| {
             format!(
-                "the data set names no val images: {:.0} % of the groups of its train images are held out in their place, to choose the epoch; test images are left for the end (--evaluate)",
+                "the data set names no val images: {:.0} % of the groups of its train images are held out in their place, to choose the epoch; test images are left for the end",
                 100.0 * FROM_TRAIN
             )
         })

@@ -22,6 +22,10 @@ pub struct Validation {
     pub miou_dataset: f64,
     /// Share of pixels whose predicted class is not the label's.
     pub wrong: f64,
+    /// Share of the terms of [`Self::miou_image`], a class of an image each, that are 1 because the class is neither in the label nor
+    /// found.
+    #[serde(default)]
+    pub empty: f64,
 }
 
 /// What the network makes of one image.
@@ -86,6 +90,11 @@ impl Counts {
         if union == 0 { 1.0 } else { both as f64 / union as f64 }
     }
 
+    /// How many classes are nowhere.
+    fn empty(&self) -> usize {
+        self.0.iter().filter(|count| **count == [0; 3]).count()
+    }
+
     fn dice(&self, class: usize) -> f64 {
         let iou = self.iou(class);
         2.0 * iou / (1.0 + iou)
@@ -115,7 +124,7 @@ pub fn validate(
 ) -> Result<(Validation, Vec<SamplePrediction>), TrainError> {
     let card = model.card();
     let classes = card.classes.len().max(2);
-    let (mut total, mut miou, mut images) = (Counts::new(classes), 0.0, 0usize);
+    let (mut total, mut miou, mut images, mut empty) = (Counts::new(classes), 0.0, 0usize, 0usize);
     let (mut pixels, mut wrong) = (0, 0);
     let mut kept = Vec::new();
     for case in cases {
@@ -129,6 +138,7 @@ pub fn validate(
         let (counted, missed) = counts.add(label, &predicted);
         (pixels, wrong) = (pixels + counted, wrong + missed);
         miou += counts.mean_iou();
+        empty += counts.empty();
         total.merge(&counts);
         images += 1;
         if kept.len() < samples {
@@ -152,6 +162,7 @@ pub fn validate(
         miou_image: miou / images.max(1) as f64,
         miou_dataset: total.mean_iou(),
         wrong: wrong as f64 / pixels.max(1) as f64,
+        empty: empty as f64 / (images * classes).max(1) as f64,
     };
     Ok((found, kept))
 }
@@ -168,6 +179,7 @@ mod tests {
         assert_eq!((counts.iou(0), counts.iou(1), counts.iou(2)), (0.5, 2.0 / 3.0, 1.0));
         assert!((counts.mean_iou() - (0.5 + 2.0 / 3.0 + 1.0) / 3.0).abs() < 1e-12);
         assert!((counts.dice(1) - 0.8).abs() < 1e-12);
+        assert_eq!(counts.empty(), 1, "the third class is neither in the label nor found");
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl Prompt {
             Wanted::Training(path) => match path {
                 TrainPath::Image | TrainPath::Label => dialog.add_filter("Images", &IMAGE_ENDINGS),
                 TrainPath::OpenRecipe | TrainPath::SaveRecipe => dialog.add_filter("Recipes", &["toml"]),
+                TrainPath::StudyUnseen => dialog.add_filter("Tables", &["csv"]),
                 _ => dialog,
             },
             Wanted::Model => dialog.add_filter("Models", &MODEL_ENDINGS).add_filter("All files", &["*"]),

@@ -59,6 +59,7 @@ mod paper_studies;
 mod predictions;
 mod reader_study;
 mod readers;
+mod recipes;
 mod report;
 mod saving;
 mod seen;

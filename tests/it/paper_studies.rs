@@ -21,3 +21,43 @@ fn a_study_outlives_a_closed_error_stream_and_tells_small_costs() {
     let report = std::fs::read_to_string(at("report/report.html")).unwrap();
     assert!(report.contains("FLOP in all") && !report.contains("0.000 PFLOP"));
 }
+
+#[test]
+fn data_sets_are_split_each_in_its_way_and_a_synthetic_ct_is_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_epsiloscope")).args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(said(&["synth", "--size", "64", "--count", "4", "--slices", "2", "--out", &at("stacks")]).0);
+    let study = |more: &[&str], out: &str| {
+        let base = ["study", "inverse-fgsm", "--quick", "--epochs", "1", "--seeds", "1", "--out", out];
+        said(&[&base[..], more].concat())
+    };
+    let ct = "synthetic:lumbar-ct:4:1";
+    let (fine, text) = study(&["--data", &at("stacks"), "--by", "slice", "--data", ct, "--by", "group"], &at("out"));
+    assert!(fine, "{text}");
+    let report = std::fs::read_to_string(at("out/report.html")).unwrap();
+    for part in [
+        // Two of eight slices, of any stacks; one of four volumes with its four slices.
+        "trained on: 6 images of ",
+        "held out: 2 images of ",
+        "25 % of the images held out (slices of one volume may be parted), seed 0",
+        "trained on: 12 images of 3 patients or volumes; held out: 4 images of 1 patients or volumes",
+        "25 % of the patients or volumes held out, seed 0",
+        "labels 0=background,255=foreground (guessed",
+        "its bounds -1024 to 3071",
+    ] {
+        assert!(report.contains(part), "{part}");
+    }
+    assert!(folder.path().join("out/data/lumbar-ct 4 from 1/masks/lumbar-ct-4.nii.gz").is_file());
+    for (more, says) in [
+        (&["--data", ct, "--by", "slice", "--by", "group"][..], "--by is given 2 times for 1 data sets"),
+        (&["--data", "synthetic:brain"], "write synthetic:lumbar-ct"),
+        (&["--data", ct, "--unseen", "nobody.csv"], "does not ask what is seen"),
+    ] {
+        let (fine, text) = study(more, &at("refused"));
+        assert!(!fine && text.contains(says), "{says}: {text}");
+    }
+}

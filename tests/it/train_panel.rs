@@ -147,7 +147,10 @@ fn a_study_states_its_cost_is_cancelled_and_gone_on_with() {
     }
     let mut harness = open(Options::default(), None);
     wait_current(&mut harness);
-    let study = StudyDraft { data, out: folder.path().join("report"), ..StudyDraft::default() };
+    let unseen = folder.path().join("thresholds.csv");
+    let head = "observer,image,attack,task,trials,threshold,threshold_lower,threshold_upper";
+    std::fs::write(&unseen, format!("{head}\nAda,s1,fgsm,2afc,120,0.02,0.015,0.03\n")).unwrap();
+    let study = StudyDraft { data, out: folder.path().join("report"), unseen, ..StudyDraft::default() };
     let draft = TrainDraft { study, ..TrainDraft::default() };
     harness.state().send(Command::Train(TrainCommand::Draft(Box::new(draft))));
     harness.state().send(Command::Train(TrainCommand::Show(TrainPage::Study)));
@@ -156,10 +159,10 @@ fn a_study_states_its_cost_is_cancelled_and_gone_on_with() {
     click(&mut harness, "Find the cost");
     wait(&mut harness, "the cost", |app| app.state.training.price.is_some());
     harness.run_steps(2);
-    assert!(says(&harness, "Cost: 2 trainings of") && says(&harness, "FLOP in all"));
+    assert!(says(&harness, "Cost: 4 trainings of") && says(&harness, "FLOP in all"));
     click(&mut harness, "Start study");
     let lines = |app: &App| app.state.training.study.as_ref().map_or(0, |study| study.lines.len());
-    wait(&mut harness, "an epoch", |app| lines(app) >= 2);
+    wait(&mut harness, "an epoch", |app| lines(app) >= 3);
     click(&mut harness, "Cancel study");
     let ended = |app: &App| app.state.training.study.as_ref().is_some_and(|study| study.ended.is_some());
     wait(&mut harness, "the end", ended);
@@ -171,7 +174,8 @@ fn a_study_states_its_cost_is_cancelled_and_gone_on_with() {
         harness.run_steps(2);
     }
     assert!(says(&harness, "Open the report"), "{:?}", harness.state().state.training.study);
-    assert!(folder.path().join("report/report.html").is_file());
+    let report = std::fs::read_to_string(folder.path().join("report/report.html")).unwrap();
+    assert!(report.contains("Ada, 120 trials on s1 under fgsm: threshold ε = "), "what the observer saw is told");
 }
 
 /// A training in its seventh epoch, made up.
@@ -206,7 +210,7 @@ pub fn trained() -> State {
         let dice = 0.86 - 0.5 * (-x / 2.0).exp();
         let (miou_image, miou_dataset) = (0.8, 0.8);
         let iou = dice / (2.0 - dice);
-        let validation = Validation { images: 8, dice, iou, miou_image, miou_dataset, wrong: 0.1 };
+        let validation = Validation { images: 8, dice, iou, miou_image, miou_dataset, wrong: 0.1, empty: 0.0 };
         let loss = 0.3 + 0.9 * (-x * 16.0 / 30.0).exp();
         let record = EpochRecord { epoch, loss, learning_rate: 1e-3, validation: Some(validation), improved: true };
         let plane = |value: &dyn Fn(usize, usize) -> f32| {

@@ -13,21 +13,17 @@ const SAMPLES: i32 = 2;
 /// # Errors
 /// If it has no pixels.
 pub fn lumbar_ct(seed: u64, size: usize, slices: usize) -> Result<Stack, DataError> {
-    const FIELD_MM: f32 = 345.6;
-    const THICKNESS_MM: f32 = 5.0;
     let torso = Torso::new(seed);
     let grid = Grid { slope: 1.0, intercept: -1024.0, least: 0.0, most: 4095.0 };
-    let pixel = FIELD_MM / size.max(1) as f32;
-    let first_z = 2.5 * LEVEL - 4.5 - THICKNESS_MM * (slices as f32 - 1.0) / 2.0;
-    let corner = -FIELD_MM / 2.0 + pixel / 2.0;
+    let [pixel, corner, first_z] = axial(size, slices);
     let marrow = Field::new(seed ^ 0x61, 5.0);
     let mut pixels = Vec::with_capacity(size * size * slices);
     for slice in 0..slices {
-        let z = first_z + slice as f32 * THICKNESS_MM;
+        let z = first_z + slice as f32 * CT_THICKNESS_MM;
         for row in 0..size {
             for column in 0..size {
                 let (x, y) = (corner + column as f32 * pixel, corner + row as f32 * pixel);
-                let hounsfield = mean([x, y, z], [pixel, pixel, THICKNESS_MM], |[x, y, z]| {
+                let hounsfield = mean([x, y, z], [pixel, pixel, CT_THICKNESS_MM], |[x, y, z]| {
                     let texture = marrow.at(x, y, z);
                     match torso.at(x, y, z).0 {
                         Tissue::Air => -1000.0,
@@ -62,13 +58,49 @@ pub fn lumbar_ct(seed: u64, size: usize, slices: usize) -> Result<Stack, DataErr
         numbers: "uint16",
         window: Some(shown),
         grid: Some(grid),
-        spacing: Some([THICKNESS_MM, pixel, pixel]),
-        // From DICOM's left and back to NIfTI's right and front.
-        affine: Some([[-pixel, 0.0, 0.0, -corner], [0.0, -pixel, 0.0, -corner], [0.0, 0.0, THICKNESS_MM, first_z]]),
+        spacing: Some([CT_THICKNESS_MM, pixel, pixel]),
+        affine: Some(affine(size, slices)),
         ..About::default()
     };
     let bounds = Bounds { lower: -1024.0, upper: 3071.0 };
     Ok(Stack { about: about.into(), bounds, shown, ..stack })
+}
+
+/// The mask of [`lumbar_ct`]: 1 to 5 in L1 to L5.
+///
+/// # Errors
+/// If it has no pixels.
+pub fn lumbar_ct_mask(seed: u64, size: usize, slices: usize) -> Result<Stack, DataError> {
+    let torso = Torso::new(seed);
+    let [pixel, corner, first_z] = axial(size, slices);
+    let label = |i: usize| {
+        let (column, row, slice) = (i % size, i / size % size, i / (size * size));
+        let at = |place: usize| corner + place as f32 * pixel;
+        torso.at(at(column), at(row), first_z + slice as f32 * CT_THICKNESS_MM).1
+    };
+    let labels: Vec<u8> = (0..size * size * slices).map(label).collect();
+    let about = About {
+        spacing: Some([CT_THICKNESS_MM, pixel, pixel]),
+        affine: Some(affine(size, slices)),
+        ..About::default()
+    };
+    Ok(Stack { about: about.into(), ..Stack::new([slices, 1, size, size], Pixels::U8(labels.into()))? })
+}
+
+const CT_FIELD_MM: f32 = 345.6;
+const CT_THICKNESS_MM: f32 = 5.0;
+
+/// The side of a pixel, the place of the first one and that of the first slice, in mm.
+fn axial(size: usize, slices: usize) -> [f32; 3] {
+    let pixel = CT_FIELD_MM / size.max(1) as f32;
+    let first_z = 2.5 * LEVEL - 4.5 - CT_THICKNESS_MM * (slices as f32 - 1.0) / 2.0;
+    [pixel, -CT_FIELD_MM / 2.0 + pixel / 2.0, first_z]
+}
+
+/// From DICOM's left and back to NIfTI's right and front.
+fn affine(size: usize, slices: usize) -> [[f32; 4]; 3] {
+    let [pixel, corner, first_z] = axial(size, slices);
+    [[-pixel, 0.0, 0.0, -corner], [0.0, -pixel, 0.0, -corner], [0.0, 0.0, CT_THICKNESS_MM, first_z]]
 }
 
 /// A sagittal MR of the lumbar spine, weighted as T2 (fluid is bright), with its mask: 1 to 5 for L1 to L5. `size`² pixels of

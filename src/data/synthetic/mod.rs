@@ -15,5 +15,5 @@ mod tissue;
 mod torso;
 
 pub use chest::chest_xray;
-pub use lumbar::{lumbar_ct, lumbar_mr};
+pub use lumbar::{lumbar_ct, lumbar_ct_mask, lumbar_mr};
 pub use membranes::{MembranesConfig, Section};

@@ -2,7 +2,7 @@
 
 use crate::engine::{DeviceChoice, Plane, Problem};
 use crate::study::paper::Scale;
-use crate::train::{DataTable, Ending, EpochRecord, PreviewKind, RecipeFile};
+use crate::train::{DataTable, Ending, EpochRecord, PreviewKind, RecipeFile, Unit};
 use std::path::PathBuf;
 
 /// A wish about trainings.
@@ -49,8 +49,12 @@ pub struct StudyWish {
     pub name: String,
     /// The data sets.
     pub data: Vec<DataTable>,
+    /// What is never parted, in place of what the study says.
+    pub by: Option<Unit>,
     /// How much of it.
     pub scale: Scale,
+    /// Thresholds of observers.
+    pub unseen: Option<PathBuf>,
     /// Go on with what the folder holds.
     pub resume: bool,
     /// Where everything is written.

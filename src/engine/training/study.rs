@@ -4,7 +4,7 @@ use super::run::text;
 use super::{Shared, StudyStop, StudyWish, TrainNews};
 use crate::study::paper::{self, StudyError, StudyOptions};
 use crate::study::report::check_writable;
-use crate::train::Control;
+use crate::train::{Control, Unit};
 
 /// What it will cost: takes a step of a training.
 pub(super) fn price(shared: &Shared, wish: &StudyWish) -> Result<String, String> {
@@ -44,16 +44,29 @@ fn options(shared: &Shared, wish: &StudyWish, control: Control) -> Result<StudyO
         paper::Scale::Cpu => "",
         paper::Scale::Paper => " --paper",
     };
+    let by = match wish.by {
+        Some(Unit::Group) => " --by group",
+        Some(Unit::Slice) => " --by slice",
+        None => "",
+    };
+    let unseen = wish.unseen.as_ref().map_or_else(String::new, |path| format!(" --unseen {}", path.display()));
     Ok(StudyOptions {
         data: wish.data.clone(),
-        by: None,
+        by: wish.by.into_iter().collect(),
         out: wish.out.clone(),
         scale: wish.scale,
         epochs: None,
+        seeds: None,
+        unseen: wish.unseen.clone(),
         resume: wish.resume,
         device: backend.device,
         device_name: backend.info.description,
-        command: format!("epsiloscope study {}{}{scale} --out {}", wish.name, data.concat(), wish.out.display()),
+        command: format!(
+            "epsiloscope study {}{}{scale} --out {}",
+            wish.name,
+            data.concat() + by + &unseen,
+            wish.out.display()
+        ),
         control,
     })
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 860.0;
+pub(super) const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 430.0;
-const LEFT: f64 = 76.0;
-const RIGHT: f64 = WIDTH - 20.0;
+pub(super) const LEFT: f64 = 76.0;
+pub(super) const RIGHT: f64 = WIDTH - 20.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = HEIGHT - 58.0;
 /// Okabe and Ito's colours with a dash each, so that lines differ without colour too.
@@ -49,24 +49,8 @@ pub(super) fn chart(lines: &[Line], x_name: &str, y_name: &str) -> String {
             short(tick)
         );
     }
-    for tick in ticks(largest_x) {
-        let _ = write!(
-            svg,
-            "<line x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{BOTTOM}\" y2=\"{1:.1}\" stroke=\"currentColor\"/>\
-             <text x=\"{0:.1}\" y=\"{2:.1}\" text-anchor=\"middle\" {text}>{3}</text>",
-            x(tick),
-            BOTTOM + 5.0,
-            BOTTOM + 22.0,
-            short(tick)
-        );
-    }
-    let _ = write!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" {text}>{x_name}</text>\
-         <text x=\"{LEFT}\" y=\"16\" {text}>{y_name}</text>",
-        (LEFT + RIGHT) / 2.0,
-        HEIGHT - 12.0
-    );
+    svg += &x_axis(largest_x, BOTTOM, x_name);
+    let _ = write!(svg, "<text x=\"{LEFT}\" y=\"16\" {text}>{y_name}</text>");
     let mut legend = LEFT;
     for (line, (colour, dash)) in lines.iter().zip(LOOKS.iter().cycle()) {
         let points: Vec<_> = line.points.iter().filter(|p| p.1.is_finite() && p.2.is_finite()).collect();
@@ -98,6 +82,26 @@ pub(super) fn chart(lines: &[Line], x_name: &str, y_name: &str) -> String {
         legend += 52.0 + 7.3 * line.name.chars().count() as f64;
     }
     svg + "</svg>"
+}
+
+/// Ticks and name of a horizontal axis from 0 to `largest` under `bottom`.
+pub(super) fn x_axis(largest: f64, bottom: f64, name: &str) -> String {
+    let text = "text-anchor=\"middle\" fill=\"currentColor\"";
+    let mut svg = String::new();
+    for tick in ticks(largest) {
+        let x = LEFT + (RIGHT - LEFT) * tick / largest;
+        // Writing to a string cannot fail.
+        let _ = write!(
+            svg,
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{bottom}\" y2=\"{:.1}\" stroke=\"currentColor\"/>\
+             <text x=\"{x:.1}\" y=\"{:.1}\" {text}>{}</text>",
+            bottom + 5.0,
+            bottom + 22.0,
+            short(tick)
+        );
+    }
+    let _ = write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" {text}>{name}</text>", (LEFT + RIGHT) / 2.0, bottom + 46.0);
+    svg
 }
 
 /// Round numbers from 0.

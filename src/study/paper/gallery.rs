@@ -70,7 +70,7 @@ pub(super) fn pictures(
             title: "Table 3: originals, noise, adversarial examples".to_owned(),
             rows: three,
             caption:
-                "The first three held-out images of the first fold. Noise is stretched so that ±ε is black and white."
+                "The first three held-out images of the first network. Noise is stretched so that ±ε is black and white."
                     .to_owned(),
         },
         Section::Pictures {
@@ -81,7 +81,7 @@ pub(super) fn pictures(
         Section::Pictures {
             title: "Table 5: adversarial examples and outputs along ε".to_owned(),
             rows: vec![images, outputs],
-            caption: "The first held-out image of the first fold.".to_owned(),
+            caption: "The first held-out image of the first network.".to_owned(),
         },
     ])
 }

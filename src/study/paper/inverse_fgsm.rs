@@ -2,13 +2,13 @@
 //! crops and colour jitter.
 
 use super::inverse_report::report;
-use super::work::{MadeWith, cost, keep, kept, place, train};
-use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name};
+use super::work::{MadeWith, cost, forward, keep, kept, place, train};
+use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, facts};
 use crate::attack::{Attack, Objective, Options};
 use crate::data::{Case, Mask};
 use crate::model::Model;
 use crate::tensor::{image_to_unit, unit_to_image};
-use crate::train::{DataRead, EpochRecord, Recipe, Source, TrainingData, Validation, constant_miou, validate};
+use crate::train::{DataRead, EpochRecord, Recipe, Source, Split, TrainingData, Validation, constant_miou, validate};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -69,12 +69,11 @@ impl Outcome {
 pub(super) struct Set {
     pub name: String,
     pub recipe: Recipe,
-    pub data: TrainingData,
-    /// The patient or volume of each held-out image.
-    pub groups: Vec<String>,
+    /// Its images, and the patient or volume of each.
+    pub read: DataRead,
     pub seeds: Vec<u64>,
-    /// How it was parted, and what people should know of that.
-    pub split: String,
+    /// How it was parted.
+    pub split: Option<Split>,
 }
 
 impl Set {
@@ -91,7 +90,7 @@ impl Set {
     /// The mean IoU of a predictor that calls every pixel the same class, the best such: more than that a network must learn.
     pub fn constant(&self) -> f64 {
         let classes = self.recipe.classes.len().max(2);
-        let labels: Vec<&Mask> = self.data.validate.iter().filter_map(|case| case.label.as_ref()).collect();
+        let labels: Vec<&Mask> = self.read.data.validate.iter().filter_map(|case| case.label.as_ref()).collect();
         let of = |class: usize| labels.iter().map(|label| constant_miou(label, class as u8, classes)).sum::<f64>();
         (0..classes).map(of).fold(0.0, f64::max) / labels.len().max(1) as f64
     }
@@ -102,34 +101,50 @@ impl Set {
     }
 
     pub fn price(&self, study: &StudyFile, options: &StudyOptions) -> Result<String, StudyError> {
-        let price = cost(&self.recipes(study), &self.data, 0.0, options)?;
+        let price = cost(&self.recipes(study), &self.read.data, self.judging(study)?, options)?;
         Ok(format!("{}: {price}", self.name))
     }
+
+    /// Operations of judging the rows that are attacked: a gradient is three forward passes, and each image is looked at once more.
+    fn judging(&self, study: &StudyFile) -> Result<f64, StudyError> {
+        let mut passes = 1.0;
+        for (name, settings) in JUDGES {
+            let attack = Attack::parse(name, settings)?;
+            let steps = if attack.entry().gradient { attack.get("steps").unwrap_or(1.0) } else { 0.0 };
+            passes += (3.0 * steps + 1.0) * study.epsilons.len() as f64;
+        }
+        let rows = study.rows.iter().filter(|row| is_attacked(&row.name)).count() * self.seeds.len();
+        Ok(forward(&self.recipe, &self.read.data.validate) * passes * rows as f64)
+    }
+}
+
+/// Whether table 2 has the row.
+fn is_attacked(row: &str) -> bool {
+    [PLAIN, FGSM, INVERSE, RANDOM].contains(&row)
 }
 
 /// The data sets that are asked for.
 pub(super) fn sets(study: &StudyFile, options: &StudyOptions) -> Result<Vec<Set>, StudyError> {
     let (file, recipe) = study.recipe(options)?;
     let changes = study.changes(options.scale);
-    let seeds: Vec<u64> = study.seeds.iter().copied().take(changes.seeds.unwrap_or(usize::MAX)).collect();
+    let seeds = study.seeds(options);
     let mut sets: Vec<Set> = Vec::new();
     for (index, asked) in options.data.iter().enumerate() {
-        let table = study.table(&file, asked, options.by);
+        let table = study.table(&file, options, index);
         let classes = table.classes.clone().unwrap_or_else(|| recipe.classes.clone());
         let outputs = classes.len().max(2);
         let network = crate::model::unet::UNetConfig { outputs, ..recipe.network.clone() };
         let recipe = Recipe { classes, network, ..recipe.clone() };
         recipe.check()?;
-        let DataRead { data, mut groups, note } = table.read(&recipe.classes)?;
-        let data = few(data, changes.images);
-        groups.truncate(data.validate.len());
+        let mut read = table.read(&recipe.classes)?;
+        read.data = few(read.data, changes.images);
+        read.groups.truncate(read.data.validate.len());
+        read.train_groups.truncate(facts::trained_on(&read).len());
         let mut name = data_name(asked);
         if sets.iter().any(|set| set.name == name) {
             name = format!("{name} {}", index + 1);
         }
-        let split = format!("{:?}", table.split);
-        let split = note.map_or(split.clone(), |note| format!("{split}; {note}"));
-        sets.push(Set { name, recipe, data, groups, seeds: seeds.clone(), split });
+        sets.push(Set { name, recipe, read, seeds: seeds.clone(), split: table.split });
     }
     Ok(sets)
 }
@@ -140,17 +155,17 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
     let mut outcomes = Vec::new();
     let mut prices = Vec::new();
     for set in &sets {
-        let Set { name: data_name, data, groups, seeds, .. } = set;
-        let price = cost(&set.recipes(study), data, 0.0, options)?;
+        let Set { name: data_name, read: DataRead { data, groups, .. }, seeds, .. } = set;
+        let price = set.price(study, options)?;
         told(&format!("cost: {price}"), outcomes.len() as f64 / of.max(1) as f64);
-        prices.push(format!("{data_name}: {price}"));
+        prices.push(price);
         for row in &study.rows {
             for &seed in seeds {
                 let recipe = set.recipe(row, seed);
                 let name = format!("{data_name}, {}, seed {seed}", row.name);
                 let results = place(options, &name, "json");
                 let more = [
-                    ("split", format!("{:?}, by {:?}", study.recipe.data.split, options.by)),
+                    ("split", format!("{:?}", set.split)),
                     ("attacks", format!("{JUDGES:?}")),
                     ("ε", format!("{:?}", study.epsilons)),
                     ("image limit", format!("{:?}", study.changes(options.scale).images)),
@@ -165,7 +180,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
                 let trained = train(&name, &recipe, data.clone(), options, &mut told)?;
                 let images = each(&trained.model, &data.validate)?;
                 let mut attacked = Vec::new();
-                if [PLAIN, FGSM, INVERSE, RANDOM].contains(&row.name.as_str()) {
+                if is_attacked(&row.name) {
                     for (name, settings) in JUDGES {
                         let attack = Attack::parse(name, settings)?;
                         for &epsilon in &study.epsilons {

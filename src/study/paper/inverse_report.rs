@@ -4,8 +4,9 @@ use super::chart::{Line, chart};
 use super::claims::Judged;
 use super::inverse_fgsm::{FGSM, INVERSE, JUDGES, Outcome, PLAIN, RANDOM, Set};
 use super::page::{Page, Section, Table, plus_minus};
-use super::{StudyFile, spread};
-use crate::train::Source;
+use super::{StudyFile, facts, spread};
+use crate::attack::Attack;
+use crate::train::Adversarial;
 
 /// Table 1 (epochs 0 to 30) and 3 of the paper for its two data sets.
 const PAPER_EPOCHS: [(&str, [f64; 4], [f64; 4]); 3] = [
@@ -126,25 +127,13 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
         columns: ["data", "model", "here", "paper, colon", "paper, lumbar"].map(str::to_owned).to_vec(),
         rows,
     };
-    let all = Table {
-        title: "Each training".to_owned(),
-        file: "trainings.csv",
-        caption: "Every epoch of every seed.".to_owned(),
-        columns: ["data", "model", "seed", "epoch", "loss", "mean IoU of images", "mean IoU of pixels", "Dice"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows: outcomes
-            .iter()
-            .flat_map(|o| {
-                o.history.iter().filter_map(move |r| {
-                    let v = r.validation.as_ref()?;
-                    let numbers = [r.loss, v.miou_image, v.miou_dataset, v.dice].map(|v| format!("{v:.5}"));
-                    let start = [o.data.clone(), o.row.clone(), o.seed.to_string(), r.epoch.to_string()];
-                    Some(start.into_iter().chain(numbers).collect())
-                })
-            })
-            .collect(),
-    };
+    let all = facts::epochs(
+        "Each training",
+        "trainings.csv",
+        "Every epoch of every seed.",
+        &["data", "model", "seed"],
+        outcomes.iter().map(|o| (vec![o.data.clone(), o.row.clone(), o.seed.to_string()], &o.history[..])),
+    );
     let mut sections = Vec::new();
     for data in &names {
         let lines: Vec<Line> = study
@@ -201,24 +190,34 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
             .collect(),
         notes: vec![
             "The paper’s own tables contradict its text: table 2 lists inverse FGSM as an attack that lowers mean IoU to .55, and in table 1 the plain U-Net is best on lumbar CT (.9829 against .9774). Both are reproduced as written, and what was found is what stands here.".to_owned(),
-            "Samples are made against the network as it is at each step, with σ drawn from (0, 0.1], and appended to the batch (twice the images a step, as in the row of random signs, which is their control); the paper attacks a trained model once. Flips, turns, crops and jitter replace the images. Batch normalisation and the sizes of turns, crops and jitter are ours; on grey images hue and saturation change nothing.".to_owned(),
+            "Samples are made online (ours), against the network as it is at each step, with σ drawn from (0, 0.1], and appended to the batch (twice the images a step, as in the row of random signs, which is their control); the paper attacks a trained model once and then trains again with what that gave. Flips, turns, crops and jitter replace the images. Batch normalisation, the sizes of turns, crops and jitter, and the share that is held out are ours; on grey images hue and saturation change nothing, so that colour jitter is brightness and contrast there.".to_owned(),
             "Intervals: a two-way analysis of variance in which seeds and patients (or volumes, where the data tell them; else images) are both random, with Student’s t. They do not hold what another split of the data would change. With fewer than five seeds they are wide, as they must be.".to_owned(),
-            format!("{} seeds change weights, order and augmentation; the held-out images are the same for all, and choose nothing: the network after the last epoch is judged.", seeds.len()),
-            "The mean IoU of an image counts a class that is neither in its label nor found as 1.".to_owned(),
+            format!("{} seeds change weights, order and augmentation; the held-out images are the same for all. They are both the curve along the epochs and the final test, and choose nothing: the network after the last epoch is judged.", seeds.len()),
+            format!(
+                "The mean IoU of an image counts a class that is neither in its label nor found as 1: of the terms after the last epoch {}.",
+                names.iter().map(|data| format!("{} ({data})", empty_terms(outcomes, data))).collect::<Vec<_>>().join(", ")
+            ),
         ],
         sections,
         facts: sets
             .iter()
-            .map(|set| (format!("Data {}", set.name), describe(set)))
+            .map(|set| {
+                let described = facts::data(&set.read, set.split, &set.recipe.classes);
+                (format!("Data {}", set.name), format!("{described}; mean IoU of the best constant mask {:.3}", set.constant()))
+            })
             .chain(study.rows.iter().map(|row| {
-                let what = row.adversarial.as_ref().map(crate::train::Adversarial::describe);
-                let what = what.or_else(|| row.augmentation.as_ref().map(|a| format!("{a:?}")));
-                (row.name.clone(), what.unwrap_or_else(|| "nothing added".to_owned()))
+                let samples = row.adversarial.as_ref().map_or("no adversarial samples".to_owned(), Adversarial::describe);
+                let changes = row.augmentation.as_ref().map_or("no augmentation".to_owned(), |a| format!("{a:?}"));
+                (row.name.clone(), format!("{samples}; {changes}"))
+            }))
+            .chain(JUDGES.into_iter().map(|(name, settings)| {
+                let attack = Attack::parse(name, settings);
+                (format!("Attack {name}"), attack.map_or_else(|e| e.to_string(), facts::attack))
             }))
             .chain(
                 [
                     ("Network", format!("{:?}", recipe.network)),
-                    ("Training", format!("{} epochs, batches of {} images of {}², {}, {}, learning rate {}", recipe.epochs, recipe.batch, recipe.crop, recipe.loss.describe(), recipe.optimizer.describe(), recipe.learning_rate)),
+                    ("Training", facts::training(recipe, "images")),
                     ("Seeds", format!("{seeds:?}")),
                     ("Cost", price.to_owned()),
                 ]
@@ -228,21 +227,11 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
     }
 }
 
-/// Images, groups, split and classes of a data set.
-fn describe(set: &Set) -> String {
-    let train = match &set.data.train {
-        Source::Cases(cases) => cases.len().to_string(),
-        Source::Synthetic { .. } => "generated".to_owned(),
-    };
-    let mut groups = set.groups.clone();
-    groups.sort();
-    groups.dedup();
-    format!(
-        "{train} images to train on, {} held out, of {} patients or volumes; split: {}; classes {}; mean IoU of the best constant mask {:.3}",
-        set.data.validate.len(),
-        groups.len(),
-        set.split,
-        set.recipe.classes.join(", "),
-        set.constant()
-    )
+/// The share of the terms of mean IoU that are 1 because a class is nowhere, after the last epoch: the smallest and the largest of all
+/// trainings on a data set.
+fn empty_terms(outcomes: &[Outcome], data: &str) -> String {
+    let of = outcomes.iter().filter(|o| o.data == data);
+    let shares: Vec<f64> = of.filter_map(|o| Some(o.history.last()?.validation.as_ref()?.empty)).collect();
+    let (least, most) = shares.iter().fold((1.0f64, 0.0f64), |(least, most), v| (least.min(*v), most.max(*v)));
+    if shares.is_empty() { "–".to_owned() } else { format!("{:.1} to {:.1} %", 100.0 * least, 100.0 * most) }
 }

@@ -1,18 +1,27 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
-//! `work` trains and goes on where it was, `advu_net` (with `folds`) and `inverse_fgsm` measure and write what the papers' tables and
-//! figures show, `interval` says how sure, `claims` what the paper claims and what was found, `gallery` makes the tables of pictures, `page` and `chart` the
-//! report of it: one HTML file, with each table as CSV beside it.
+//! `work` trains and goes on where it was, `advu_net` (with `folds`) and `inverse_fgsm` measure, `advu_report` (with `networks` and
+//! `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show, `interval` says how sure, `facts`
+//! what it was made with, `gallery` makes the tables of pictures, `page`, `chart` and `dots` the report of it: one HTML file, with
+//! each table as CSV beside it. `made` generates data sets that a study can name.
 
 mod advu_net;
+mod advu_report;
 mod chart;
 mod claims;
+mod dots;
+mod facts;
 mod folds;
 mod gallery;
 mod interval;
 mod inverse_fgsm;
 mod inverse_report;
+mod made;
+mod networks;
+mod noticed;
 mod page;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use super::report::ReportError;
@@ -65,12 +74,13 @@ enum Kind {
     Augmentations,
 }
 
-/// Below these a change shows.
+/// On the other side of these a change counts as noticed.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unseen {
     ssim: f64,
     vif: f64,
+    butteraugli: f64,
 }
 
 /// A training that differs from the plain one in one thing.
@@ -122,7 +132,7 @@ impl Scale {
     /// For reports.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Quick => "quick: only to see that it runs; its numbers say little",
+            Self::Quick => "quick: a check that everything runs and is written; its numbers say little of the paper",
             Self::Cpu => "smaller than the paper’s, for a CPU",
             Self::Paper => "the paper’s",
         }
@@ -134,14 +144,18 @@ impl Scale {
 pub struct StudyOptions {
     /// The data sets, each with a name; what a table leaves out is as the study says.
     pub data: Vec<DataTable>,
-    /// What is never parted, in place of what the study says.
-    pub by: Option<Unit>,
+    /// What is never parted, in place of what the study says: for all data sets, or for each.
+    pub by: Vec<Unit>,
     /// Where everything is written.
     pub out: PathBuf,
     /// How much.
     pub scale: Scale,
     /// Epochs in place of the scale's.
     pub epochs: Option<usize>,
+    /// Seeds, each a training of its own, in place of the scale's.
+    pub seeds: Option<usize>,
+    /// Thresholds of observers, as `epsiloscope observer fit --out` writes them.
+    pub unseen: Option<PathBuf>,
     /// Go on with what `out` holds.
     pub resume: bool,
     /// Where it computes.
@@ -226,12 +240,21 @@ impl StudyFile {
         Ok((file, recipe))
     }
 
-    /// The data table of one data set: what is asked for, and for the rest what the study says.
-    fn table(&self, file: &RecipeFile, asked: &DataTable, by: Option<Unit>) -> DataTable {
+    /// The seeds of the trainings: as many as are asked for, else as many as the scale has.
+    fn seeds(&self, options: &StudyOptions) -> Vec<u64> {
+        let count = options.seeds.or(self.changes(options.scale).seeds).unwrap_or(self.seeds.len()).max(1);
+        let next = self.seeds.last().map_or(1, |last| last + 1);
+        self.seeds.iter().copied().chain(next..).take(count).collect()
+    }
+
+    /// The data table of a data set by its place: what is asked for, and for the rest what the study says.
+    fn table(&self, file: &RecipeFile, options: &StudyOptions, place: usize) -> DataTable {
         let mut split = file.data.split;
+        let by = options.by.get(place).or(options.by.first());
         if let (Some(by), Some(Split::HoldOut { by: unit, .. } | Split::KFold { by: unit, .. })) = (by, &mut split) {
-            *unit = by;
+            *unit = *by;
         }
+        let asked = &options.data[place];
         DataTable {
             label_map: asked.label_map.clone().or_else(|| file.data.label_map.clone()),
             classes: asked.classes.clone().or_else(|| file.data.classes.clone()),
@@ -249,6 +272,12 @@ impl StudyFile {
 /// `resume` goes on with it.
 pub fn run(name: &str, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     let study = asked(name, options)?;
+    if options.scale == Scale::Quick {
+        told(
+            "note: a quick study checks that everything runs and is written; its numbers say little of the paper",
+            0.0,
+        );
+    }
     let work = options.out.join("work");
     if work.exists() && !options.resume {
         let cause = "holds a study already";
@@ -257,32 +286,52 @@ pub fn run(name: &str, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf
     }
     std::fs::create_dir_all(&work)
         .map_err(|e| DataError::new(&work, format!("cannot be made ({e})"), "Choose a folder that you may write to"))?;
+    run_study(&study, &made::with_data(options, &options.out.join("data"))?, told)
+}
+
+fn run_study(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     match study.kind {
-        Kind::Folds => advu_net::run(&study, options, told),
-        Kind::Augmentations => inverse_fgsm::run(&study, options, told),
+        Kind::Folds => advu_net::run(study, options, told),
+        Kind::Augmentations => inverse_fgsm::run(study, options, told),
     }
 }
 
-/// What a study will cost, after a trial of a step on its data. Nothing is written.
+/// What a study will cost, after a trial of a step on its data. Nothing is left behind.
 ///
 /// # Errors
 /// If the data cannot be used, or the device fails.
 pub fn price(name: &str, options: &StudyOptions) -> Result<String, StudyError> {
     let study = asked(name, options)?;
-    match study.kind {
-        Kind::Folds => folds::Setup::new(&study, options)?.price(&study, options),
+    let folder = std::env::temp_dir().join(format!("epsiloscope-price-{}", std::process::id()));
+    let found = made::with_data(options, &folder).and_then(|options| match study.kind {
+        Kind::Folds => folds::Setup::new(&study, &options)?.price(&study, &options),
         Kind::Augmentations => {
-            let sets = inverse_fgsm::sets(&study, options)?;
-            let prices = sets.iter().map(|set| set.price(&study, options)).collect::<Result<Vec<String>, _>>()?;
+            let sets = inverse_fgsm::sets(&study, &options)?;
+            let prices = sets.iter().map(|set| set.price(&study, &options)).collect::<Result<Vec<String>, _>>()?;
             Ok(prices.join("; "))
         }
+    });
+    if folder.exists()
+        && let Err(error) = std::fs::remove_dir_all(&folder)
+    {
+        log::warn!("{}: cannot be removed ({error})", folder.display());
     }
+    found
 }
 
 fn asked(name: &str, options: &StudyOptions) -> Result<StudyFile, StudyError> {
     let study = StudyFile::named(name)?;
     if options.data.is_empty() {
         return Err(StudyError::Asked("name the data: --data FOLDER, or --image with --label".to_owned()));
+    }
+    if options.by.len() > 1 && options.by.len() != options.data.len() {
+        let (by, data) = (options.by.len(), options.data.len());
+        return Err(StudyError::Asked(format!(
+            "--by is given {by} times for {data} data sets: once, or once for each"
+        )));
+    }
+    if options.unseen.is_some() && study.kind != Kind::Folds {
+        return Err(StudyError::Asked(format!("{name} does not ask what is seen: leave the thresholds out")));
     }
     Ok(study)
 }
@@ -301,44 +350,4 @@ fn spread(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
     (mean, if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_are_right_at_every_scale() {
-        for name in names() {
-            let study = StudyFile::named(name).unwrap();
-            for scale in [Scale::Quick, Scale::Cpu, Scale::Paper] {
-                let options = StudyOptions {
-                    data: Vec::new(),
-                    by: None,
-                    out: PathBuf::new(),
-                    scale,
-                    epochs: None,
-                    resume: false,
-                    device: Device::flex(),
-                    device_name: String::new(),
-                    command: String::new(),
-                    control: Control::default(),
-                };
-                let (_, recipe) = study.recipe(&options).unwrap();
-                assert!(scale == Scale::Quick || recipe.epochs >= 30, "{name}");
-                if (name, scale) == ("advu-net", Scale::Paper) {
-                    assert_eq!(recipe.network, crate::model::unet::UNetConfig::advu_net());
-                    assert_eq!((recipe.crop, recipe.batch, recipe.learning_rate), (224, 4, 1e-3));
-                }
-            }
-            assert!(crate::attack::find(&study.attack).is_some());
-        }
-        assert!(StudyFile::named("magic").unwrap_err().to_string().contains("advu-net or inverse-fgsm"));
-    }
-
-    #[test]
-    fn spread_by_hand() {
-        assert_eq!(spread(&[1.0, 3.0]), (2.0, 2f64.sqrt()));
-        assert_eq!(spread(&[5.0]), (5.0, 0.0));
-    }
 }

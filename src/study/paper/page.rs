@@ -13,6 +13,9 @@ const CSS: &str = include_str!("../report/report.css");
 const OWN_CSS: &str = ".pictures{display:grid;gap:10px;align-items:end}.pictures img{width:100%;image-rendering:pixelated}\
 .pictures figure{margin:0}.pictures figcaption{font-size:13px;color:var(--soft)}.chart{max-width:900px}";
 
+/// Tables of more rows than this are folded away.
+const LONG: usize = 100;
+
 /// A table, in the report and as a file.
 pub(super) struct Table {
     /// Over it.
@@ -150,14 +153,9 @@ impl Section {
         match self {
             Self::Table(table) => html! {
                 h2 { (table.title) }
-                .scroll { table {
-                    thead { tr { @for column in &table.columns { th { (column) } } } }
-                    tbody { @for row in &table.rows { tr {
-                        @for (i, cell) in row.iter().enumerate() {
-                            @if i == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                        }
-                    } } }
-                } }
+                @if table.rows.len() > LONG {
+                    details { summary { (table.rows.len()) " rows" } (table.html()) }
+                } @else { (table.html()) }
                 p.caption { (table.caption) " In full in " (table.file) "." }
             },
             Self::Chart { title, svg, caption } => html! {
@@ -183,6 +181,19 @@ impl Section {
 }
 
 impl Table {
+    fn html(&self) -> Markup {
+        html! {
+            .scroll { table {
+                thead { tr { @for column in &self.columns { th { (column) } } } }
+                tbody { @for row in &self.rows { tr {
+                    @for (i, cell) in row.iter().enumerate() {
+                        @if i == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                    }
+                } } }
+            } }
+        }
+    }
+
     fn csv(&self) -> String {
         let quoted = |cell: &String| {
             if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }

@@ -2,7 +2,7 @@
 //! they will cost.
 
 use super::{StudyError, StudyOptions, Told};
-use crate::data::{DataError, write_bytes_atomic};
+use crate::data::{Case, DataError, write_bytes_atomic};
 use crate::model::BuiltIn;
 use crate::train::{
     Checkpoint, Ending, EpochRecord, Fingerprint, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation,
@@ -97,6 +97,10 @@ pub(super) fn place(options: &StudyOptions, name: &str, ending: &str) -> PathBuf
     options.out.join("work").join(format!("{safe}.{ending}"))
 }
 
+/// What decides a training; all else decides what is measured of its network.
+const TRAINED: [&str; 6] =
+    ["program version", "recipe", "training images", "training labels", "held-out images", "held-out labels"];
+
 /// What a result was made with, by name. What is kept belongs to it alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MadeWith(BTreeMap<String, String>);
@@ -105,28 +109,23 @@ impl MadeWith {
     /// A training of `recipe` on `data`, and `more` that decides the result.
     pub fn new(recipe: &Recipe, data: &TrainingData, more: &[(&str, String)]) -> Self {
         let [train, held] = [data.train.fingerprint(), Fingerprint::of(&data.validate)];
-        let base = [
-            ("program version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("recipe", serde_json::to_string(recipe).unwrap_or_else(|_| format!("{recipe:?}"))),
-            ("training images", train.images),
-            ("training labels", train.labels),
-            ("held-out images", held.images),
-            ("held-out labels", held.labels),
-        ];
-        let all = base.into_iter().chain(more.iter().cloned());
+        let recipe = serde_json::to_string(recipe).unwrap_or_else(|_| format!("{recipe:?}"));
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let values = [version, recipe, train.images, train.labels, held.images, held.labels];
+        let all = TRAINED.into_iter().zip(values).chain(more.iter().cloned());
         Self(all.map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    /// What is not the same in `other`: names, and short values.
-    fn differs(&self, other: &Self) -> Vec<String> {
+    /// What is not the same in `other`: names, and each with its values if they are short.
+    fn differs(&self, other: &Self) -> Vec<(String, String)> {
         let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         let short = |value: Option<&String>| value.filter(|v| v.len() <= 24).cloned();
         names
             .into_iter()
             .filter(|name| self.0.get(*name) != other.0.get(*name))
             .map(|name| match (short(self.0.get(name)), short(other.0.get(name))) {
-                (Some(then), Some(now)) => format!("{name} ({then}, now {now})"),
-                _ => name.clone(),
+                (Some(then), Some(now)) => (name.clone(), format!("{name} ({then}, now {now})")),
+                _ => (name.clone(), name.clone()),
             })
             .collect()
     }
@@ -146,17 +145,32 @@ pub(super) fn keep(path: &Path, made_with: &MadeWith, result: &impl Serialize) -
     Ok(write_bytes_atomic(path, &text)?)
 }
 
-/// A result that was written before, if it was: refused if it was made with anything else.
+/// A result that was written before, if it was: refused if its training was another one. If only what is measured has changed it
+/// is none, and is measured again.
 pub(super) fn kept<T: DeserializeOwned>(path: &Path, made_with: &MadeWith) -> Result<Option<T>, StudyError> {
     let Ok(text) = std::fs::read(path) else { return Ok(None) };
-    let found: Kept<T> = serde_json::from_slice(&text)
-        .map_err(|e| DataError::new(path, format!("is damaged ({e})"), "Remove it, and it is measured again"))?;
+    let damaged = |e: serde_json::Error| -> StudyError {
+        DataError::new(path, format!("is damaged ({e})"), "Remove it, and it is measured again").into()
+    };
+    let found: Kept<serde_json::Value> = serde_json::from_slice(&text).map_err(damaged)?;
     let other = found.made_with.differs(made_with);
-    if !other.is_empty() {
-        let cause = format!("was made with another {}", other.join(", "));
-        return Err(DataError::new(path, cause, "Choose another folder, or the data and options of then").into());
+    if other.is_empty() {
+        return serde_json::from_value(found.result).map(Some).map_err(damaged);
     }
-    Ok(Some(found.result))
+    let other: Vec<&str> =
+        other.iter().filter(|(name, _)| TRAINED.contains(&name.as_str())).map(|(_, text)| text.as_str()).collect();
+    if other.is_empty() {
+        return Ok(None);
+    }
+    let cause = format!("was made with another {}", other.join(", "));
+    Err(DataError::new(path, cause, "Choose another folder, or the data and options of then").into())
+}
+
+/// Operations of one forward pass over all of `cases`.
+pub(super) fn forward(recipe: &Recipe, cases: &[Case]) -> f64 {
+    let pixels: usize = cases.iter().map(|case| case.image.height * case.image.width).sum();
+    let input = recipe.input();
+    recipe.network.flops([input, input]) as f64 * pixels as f64 / (input * input).max(1) as f64
 }
 
 /// Says what trainings of `recipes` will take, `more` operations beside them included: arithmetic, and time at the speed of one crop
@@ -170,7 +184,9 @@ pub(super) fn cost(
     let Some(recipe) = recipes.first() else { return Ok("no training".to_owned()) };
     let trainings = recipes.len();
     let steps = data.train.crops(recipe.crop).div_ceil(recipe.batch) * recipe.epochs;
-    let flops = recipes.iter().map(|recipe| recipe.step_flops() * steps as f64).sum::<f64>() + more;
+    // Each epoch ends with a look at the held-out images; what is appended to a batch is in its steps.
+    let looks = forward(recipe, &data.validate) * (recipe.epochs * trainings) as f64;
+    let flops = recipes.iter().map(|recipe| recipe.step_flops() * steps as f64).sum::<f64>() + looks + more;
     let one = Recipe { batch: 1, adversarial: Vec::new(), ..recipe.clone() };
     let mut trial =
         Trainer::new(one.clone(), TrainingData { validate: Vec::new().into(), ..data.clone() }, &options.device)?;
@@ -222,11 +238,13 @@ mod tests {
             (of(&Recipe { epochs: 1, ..recipe.clone() }, &data(1, 2), "[0.1]"), "another recipe."),
             (of(&recipe, &data(3, 2), "[0.1]"), "another training images, training labels."),
             (of(&recipe, &inverted, "[0.1]"), "another held-out labels."),
-            (of(&recipe, &data(1, 2), "[0.2]"), "another ε ([0.1], now [0.2])."),
         ] {
             let error = kept::<f64>(&path, &now).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("a.json"), "{says}: {error}");
         }
+        // The same network under another ε is measured again, and so is one whose result was of another form.
+        assert_eq!(kept::<f64>(&path, &of(&recipe, &data(1, 2), "[0.2]")).unwrap(), None);
+        assert_eq!(kept::<Vec<String>>(&path, &of(&recipe, &data(1, 2), "[0.2]")).unwrap(), None);
         // A file of before there was such a record.
         std::fs::write(&path, "0.5").unwrap();
         assert!(kept::<f64>(&path, &mine).is_err());

@@ -28,6 +28,8 @@ pub enum TrainPath {
     StudyData,
     /// The folder of a study's report.
     StudyOut,
+    /// The thresholds of observers, for a study.
+    StudyUnseen,
 }
 
 impl TrainPath {
@@ -41,6 +43,7 @@ impl TrainPath {
             Self::OpenRecipe => "Open recipe",
             Self::SaveRecipe => "Save recipe",
             Self::StudyOut => "Folder for the report",
+            Self::StudyUnseen => "Thresholds of observers",
         }
     }
 
@@ -53,6 +56,7 @@ impl TrainPath {
             Self::Weights => "Ends in .safetensors; card, recipe and checkpoint lie beside it",
             Self::OpenRecipe | Self::SaveRecipe => "TOML, as `epsiloscope train --recipe` takes it",
             Self::StudyOut => "For report.html, its tables as CSV, and checkpoints",
+            Self::StudyUnseen => "thresholds.csv of a reader study, or a table of its trials",
         }
     }
 
@@ -146,6 +150,7 @@ impl App {
             TrainPath::Weights => draft.out = path,
             TrainPath::StudyData => draft.study.data = path,
             TrainPath::StudyOut => draft.study.out = path,
+            TrainPath::StudyUnseen => draft.study.unseen = path,
             TrainPath::OpenRecipe => return Some(TrainRequest::Load(path)),
             TrainPath::SaveRecipe => return Some(TrainRequest::Save(Box::new(draft.recipe.clone()), path)),
         }

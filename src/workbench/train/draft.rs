@@ -2,7 +2,7 @@
 
 use crate::engine::{DeviceChoice, StudyWish};
 use crate::study::paper::Scale;
-use crate::train::{DataTable, RecipeFile, SyntheticTable};
+use crate::train::{DataTable, RecipeFile, SyntheticTable, Unit};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,18 @@ pub enum TrainPage {
     Study,
 }
 
+/// What a study never parts between training and held-out images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parted {
+    /// What its file says.
+    #[default]
+    AsTheStudy,
+    /// Patients or volumes.
+    Groups,
+    /// Nothing beyond slices.
+    Slices,
+}
+
 /// A study that is going to be run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,15 +50,26 @@ pub struct StudyDraft {
     pub name: String,
     /// A folder with images and masks, or a stack with its mask beside it.
     pub data: PathBuf,
+    /// What is never parted in it.
+    pub parted: Parted,
     /// How much of it.
     pub scale: Scale,
     /// The folder for the report.
     pub out: PathBuf,
+    /// Thresholds of observers; none if empty.
+    pub unseen: PathBuf,
 }
 
 impl Default for StudyDraft {
     fn default() -> Self {
-        Self { name: "advu-net".to_owned(), data: PathBuf::new(), scale: Scale::Quick, out: PathBuf::from("study") }
+        Self {
+            name: "advu-net".to_owned(),
+            data: PathBuf::new(),
+            parted: Parted::default(),
+            scale: Scale::Quick,
+            out: PathBuf::from("study"),
+            unseen: PathBuf::new(),
+        }
     }
 }
 
@@ -55,7 +78,19 @@ impl StudyDraft {
     pub fn wish(&self, resume: bool, device: DeviceChoice) -> StudyWish {
         let table = DataTable { path: Some(self.data.clone()), ..DataTable::default() };
         let data = if self.data.as_os_str().is_empty() { Vec::new() } else { vec![table] };
-        StudyWish { name: self.name.clone(), data, scale: self.scale, resume, out: self.out.clone(), device }
+        let unseen = (self.asks_people() && !self.unseen.as_os_str().is_empty()).then(|| self.unseen.clone());
+        let (name, out) = (self.name.clone(), self.out.clone());
+        let by = match self.parted {
+            Parted::AsTheStudy => None,
+            Parted::Groups => Some(Unit::Group),
+            Parted::Slices => Some(Unit::Slice),
+        };
+        StudyWish { name, data, by, scale: self.scale, unseen, resume, out, device }
+    }
+
+    /// Whether the study tells what people see.
+    pub fn asks_people(&self) -> bool {
+        self.name == "advu-net"
     }
 }
 

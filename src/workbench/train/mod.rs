@@ -16,6 +16,6 @@ mod state;
 mod study_page;
 
 pub use apply::{TrainCommand, TrainPath};
-pub use draft::{StudyDraft, TrainDraft, TrainPage, folder_of};
+pub use draft::{Parted, StudyDraft, TrainDraft, TrainPage, folder_of};
 pub use panel::TrainPanel;
 pub use state::{LiveStudy, LiveTraining, TrainPhase, Training};

@@ -1,6 +1,6 @@
 //! The page that runs a paper's study: its data, its size, its cost before it starts, and its report.
 
-use super::draft::StudyDraft;
+use super::draft::{Parted, StudyDraft};
 use super::rows::{grid, kind, line, path};
 use super::state::LiveStudy;
 use super::{TrainCommand, TrainPath};
@@ -28,8 +28,10 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
     }
     ui.add_space(4.0);
     let width = (ui.available_width() - 180.0).clamp(120.0, 420.0);
-    grid(ui, "study", |ui| {
-        let tip = "A folder with images and masks, or a stack with its mask beside it.";
+    // Paths are wider than selectors: in a grid of their own the way back to a default stays beside what it resets.
+    grid(ui, "study paths", |ui| {
+        let tip =
+            "A folder with images and masks, or a stack with its mask beside it; or synthetic:lumbar-ct, a made-up CT.";
         if path(ui, line("Data", tip), &mut draft.data, "Browse for the study’s data", width) {
             choose(TrainPath::StudyData);
         }
@@ -37,6 +39,24 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
         if path(ui, line("Report folder", tip), &mut draft.out, "Browse for the report’s folder", width) {
             choose(TrainPath::StudyOut);
         }
+        if draft.asks_people() {
+            let tip = "From where on people notice a change: thresholds.csv of a reader study, or a table of its trials. Without it the report says that nobody was asked.";
+            if path(ui, line("Observers", tip), &mut draft.unseen, "Browse for thresholds of observers", width) {
+                choose(TrainPath::StudyUnseen);
+            }
+        }
+    });
+    grid(ui, "study options", |ui| {
+        let words = |parted: &Parted| match parted {
+            Parted::AsTheStudy => ("as the study says", "advu-net: slices; inverse-fgsm: patients or volumes."),
+            Parted::Groups => ("patients or volumes", "None of them is on both sides."),
+            Parted::Slices => {
+                ("slices", "Slices of one volume may be on both sides: what is found is too good for new volumes.")
+            }
+        };
+        let all = [Parted::AsTheStudy, Parted::Groups, Parted::Slices];
+        let tip = "What is never parted between training and held-out images.";
+        kind(ui, line("Kept together", tip), &all, words, &mut draft.parted, Parted::AsTheStudy);
         let words = |scale: &Scale| match scale {
             Scale::Quick => {
                 ("Quick", "Smaller networks and images, few epochs: only to see that it runs. Its numbers say little.")

@@ -1,0 +1,138 @@
+//! The AdvU-Net study network by network, each of a seed and a fold: their errors, their ratios, and how sure the ratio of all is.
+
+use super::advu_net::{MEASURES, Network, Of};
+use super::dots::{Dots, Mark, dots};
+use super::interval::{Mean, ceiling, ratio_over_networks};
+use super::page::{Section, Table};
+use crate::study::Curve;
+
+/// The measures of [`MEASURES`] that have a ratio: soft L2, hard L2 and the share of wrong pixels.
+pub(super) const ERRORS: usize = 3;
+
+/// Sums over images of a measure, clean and attacked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Sums {
+    pub clean: f64,
+    pub attacked: f64,
+    pub images: usize,
+}
+
+impl Sums {
+    /// Of `curves` at `epsilon`.
+    pub fn new<'a>(curves: impl Iterator<Item = &'a Curve>, epsilon: f64, of: Of) -> Self {
+        let mut sums = Self::default();
+        for curve in curves {
+            let Some(point) = curve.points.iter().find(|p| p.epsilon == epsilon) else { continue };
+            sums.clean += of(&curve.clean);
+            sums.attacked += of(&point.measure);
+            sums.images += 1;
+        }
+        sums
+    }
+
+    pub fn ratio(self) -> f64 {
+        self.attacked / self.clean
+    }
+}
+
+/// All networks at one ε.
+pub(super) struct Networks<'a> {
+    pub all: &'a [Network],
+    pub epsilon: f64,
+}
+
+impl Networks<'_> {
+    fn held(&self, network: &Network, of: Of) -> Sums {
+        Sums::new(network.held.iter().map(|found| &found.curve), self.epsilon, of)
+    }
+
+    fn trained_on(&self, network: &Network, of: Of) -> Sums {
+        Sums::new(network.trained_on.iter().map(|found| &found.curve), self.epsilon, of)
+    }
+
+    /// The ratio of a measure over all networks, with its interval of 95 %: `[seed][fold]` of sums.
+    pub fn ratio(&self, of: Of) -> Option<Mean> {
+        let mut seeds: Vec<u64> = self.all.iter().map(|network| network.seed).collect();
+        seeds.dedup();
+        let table = |get: fn(Sums) -> f64| -> Vec<Vec<f64>> {
+            let of_seed = |seed: &u64| {
+                let networks = self.all.iter().filter(move |network| network.seed == *seed);
+                networks.map(|network| get(self.held(network, of))).collect()
+            };
+            seeds.iter().map(of_seed).collect()
+        };
+        ratio_over_networks(&table(|s| s.attacked), &table(|s| s.clean), 0.95)
+    }
+
+    /// The ratio on images that the networks were trained on, and how many looks that is.
+    pub fn ratio_trained_on(&self, of: Of) -> (f64, usize) {
+        let sums = self.all.iter().map(|network| self.trained_on(network, of));
+        let all = sums.fold(Sums::default(), |a, b| Sums {
+            clean: a.clean + b.clean,
+            attacked: a.attacked + b.attacked,
+            images: a.images + b.images,
+        });
+        (all.ratio(), all.images)
+    }
+
+    /// A row for each network.
+    pub fn table(&self) -> Table {
+        let mut columns: Vec<String> = ["seed", "fold", "images"].map(str::to_owned).to_vec();
+        for (name, _) in &MEASURES[..ERRORS] {
+            columns.extend(
+                ["clean", "FGSM", "ratio", "ceiling", "ratio, trained on"].map(|what| format!("{name}: {what}")),
+            );
+        }
+        columns.push("training images".to_owned());
+        let row = |network: &Network| {
+            let mut row =
+                vec![network.seed.to_string(), (network.fold + 1).to_string(), network.held.len().to_string()];
+            for (index, (_, of)) in MEASURES[..ERRORS].iter().enumerate() {
+                let (sums, seen) = (self.held(network, *of), self.trained_on(network, *of));
+                let sizes: Vec<f64> = network.held.iter().map(|f| f.curve.clean.error.pixels as f64).collect();
+                let clean: Vec<f64> = network.held.iter().map(|f| of(&f.curve.clean)).collect();
+                let n = sums.images.max(1) as f64;
+                row.extend([sums.clean / n, sums.attacked / n].map(|v| format!("{v:.4}")));
+                row.extend([sums.ratio(), ceiling(&sizes, &clean, index < 2), seen.ratio()].map(|v| format!("{v:.2}")));
+            }
+            row.push(network.trained_on.len().to_string());
+            row
+        };
+        Table {
+            title: format!("Each network at ε {}", self.epsilon),
+            file: "networks.csv",
+            caption: format!(
+                "A network of each seed and fold: means over its held-out images, and the ratio on {} images that it was trained on. The folds are the same for every seed.",
+                self.all.iter().map(|network| network.trained_on.len()).max().unwrap_or(0)
+            ),
+            columns,
+            rows: self.all.iter().map(row).collect(),
+        }
+    }
+
+    /// The ratio of soft errors of each network as a point.
+    pub fn figure(&self, paper: f64) -> Section {
+        let of = MEASURES[0].1;
+        let mut seeds: Vec<u64> = self.all.iter().map(|network| network.seed).collect();
+        seeds.dedup();
+        let row = |seed: &u64| {
+            let networks = || self.all.iter().filter(|network| network.seed == *seed);
+            Dots {
+                name: format!("seed {seed}"),
+                filled: networks().map(|network| self.held(network, of).ratio()).collect(),
+                rings: networks().map(|network| self.trained_on(network, of).ratio()).collect(),
+            }
+        };
+        let rows: Vec<Dots> = seeds.iter().map(row).collect();
+        let mut marks: Vec<Mark> = Vec::new();
+        if let Some(Mean { mean, interval }) = self.ratio(of) {
+            marks.push(Mark { name: format!("all: {mean:.2}"), value: mean, interval: Some(interval) });
+        }
+        marks.push(Mark { name: format!("the paper’s {paper:.1}"), value: paper, interval: None });
+        Section::Chart {
+            title: format!("Adversarial over clean soft error of each network at ε {}", self.epsilon),
+            svg: dots(&rows, &marks, ["held-out images", "images trained on"], "ratio of ‖y − p‖₂"),
+            caption: "A point for each fold. The band is the interval of 95 % over seeds and folds.".to_owned(),
+        }
+    }
+}
