@@ -248,10 +248,11 @@ fn rows_of_table_2_are_those_of_their_networks() {
         let again = each.iter().sum::<f64>() / each.len() as f64;
         let line = rows.iter().find(|line| line[..3] == ["cells", "fgsm", row]).unwrap();
         let told: f64 = line[3].split(' ').next().unwrap().parse().unwrap();
-        assert!((told - again).abs() < 1e-3, "{row}: {told}, again {again}");
+        // Rounding may turn a sign or two where the gradient is next to nothing, and with it a pixel.
+        assert!((told - again).abs() < 4e-3, "{row}: {told}, again {again}");
         found.push(told);
     }
-    assert!(found[0] != found[1], "both networks would do as well: {found:?}");
+    assert!((found[0] - found[1]).abs() > 8e-3, "both networks would do as well: {found:?}");
 }
 
 #[test]
