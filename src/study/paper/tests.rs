@@ -211,10 +211,10 @@ fn rows_of_table_2_are_those_of_their_networks() {
     let (data, out) = (folder.path().join("cells"), folder.path().join("out"));
     std::fs::create_dir(&data).unwrap();
     written(&data, 5);
-    let mut study = tiny("inverse-fgsm", Changes { seeds: Some(1), epochs: Some(15), ..Changes::default() });
-    // Few steps are to make a difference.
+    let mut study = tiny("inverse-fgsm", Changes { seeds: Some(1), epochs: Some(60), ..Changes::default() });
+    // A hundred steps are to be enough for networks that tell something, and not the same.
     study.recipe.optimizer = OptimizerSettings::default();
-    study.recipe.training.learning_rate = Some(0.02);
+    study.recipe.training.learning_rate = Some(0.01);
     study.rows.retain(|row| ["U-Net", "U-Net + FGSM"].contains(&row.name.as_str()));
     study.epsilons = vec![0.0118, 0.05, 0.1176];
     let options = options(&data, &out);
@@ -226,7 +226,7 @@ fn rows_of_table_2_are_those_of_their_networks() {
         let name = format!("cells, {row}, seed 1").replace([' ', ',', '+'], "_");
         let model = network(&out.join("work").join(format!("{name}.checkpoint")), set.read.data.clone());
         let each = set.read.data.validate.iter().map(|case| {
-            let z = values(dense(&model, fgsm(&model, case, 0.1176)));
+            let z = values(dense(&model, fgsm(&model, case, 0.0118)));
             let (off, on) = z.split_at(z.len() / 2);
             let label = &case.label.as_ref().unwrap().classes;
             let iou = [0, 1].map(|class| {
@@ -247,11 +247,12 @@ fn rows_of_table_2_are_those_of_their_networks() {
         let each: Vec<f64> = each.collect();
         let again = each.iter().sum::<f64>() / each.len() as f64;
         let line = rows.iter().find(|line| line[..3] == ["cells", "fgsm", row]).unwrap();
-        let told: f64 = line[5].split(' ').next().unwrap().parse().unwrap();
-        assert!((told - again).abs() < 1e-3, "{row}: {told}, again {again}");
+        let told: f64 = line[3].split(' ').next().unwrap().parse().unwrap();
+        // Rounding may turn a sign or two where the gradient is next to nothing, and with it a pixel.
+        assert!((told - again).abs() < 4e-3, "{row}: {told}, again {again}");
         found.push(told);
     }
-    assert!(found[0] != found[1], "both networks would do as well: {found:?}");
+    assert!((found[0] - found[1]).abs() > 8e-3, "both networks would do as well: {found:?}");
 }
 
 #[test]

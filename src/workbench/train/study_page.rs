@@ -107,7 +107,7 @@ fn buttons_ui(ui: &mut Ui, draft: &StudyDraft, state: &State, commands: &Command
         if cost.on_hover_text(tip).on_disabled_hover_text("Name the data and the folder first.").clicked() {
             commands.send(Command::Train(TrainCommand::Price));
         }
-        let start = ui.add_enabled(priced && idle, Button::new(RichText::new("Start study").strong()));
+        let start = ui.add_enabled(priced && idle, Button::new(theme::semibold("Start study")));
         let tip = "Trains in the background, one after the other; pictures and ε go first.";
         if start.on_hover_text(tip).on_disabled_hover_text("Find its cost first.").clicked() {
             commands.send(Command::Train(TrainCommand::Study { resume: false }));
