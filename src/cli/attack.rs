@@ -209,6 +209,7 @@ impl AttackCommand {
         };
         let furthest = images.values.iter().zip(adversarial).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
         let what = match (&self.target, task) {
+            (None, _) if self.label.is_none() => "no longer as the model predicts",
             (None, _) => "no longer as the label",
             (Some(_), Task::Classification) => "as wished",
             (Some(_), Task::Segmentation) => "as wished, of what the target changes",
