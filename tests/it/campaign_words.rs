@@ -120,3 +120,21 @@ fn images_of_one_file_that_have_classes_are_drawn_by_themselves() {
     assert_eq!((cell.results, cell.units), (8, cell.passing));
     assert!(cell.passing > 1 && cell.fooled_interval.is_some());
 }
+
+#[test]
+fn images_with_no_gradient_at_all_are_counted() {
+    let temporary = tempfile::tempdir().unwrap();
+    let images = temporary.path().join("images");
+    folder(&images);
+    let device = Device::flex();
+    let mut plan = plan(&images, &device);
+    let flat = crate::toys::Plain::classes(vec![vec![0.0]; 4], vec![0.1, 0.9, -0.1, 0.0], &device);
+    plan.models.truncate(1);
+    plan.models[0].model = std::sync::Arc::new(flat);
+    (plan.attacks, plan.seeds) = (vec![Attack::FGSM], vec![0]);
+    let mut table = Table::open(&temporary.path().join("rows.csv")).unwrap();
+    run(&plan, &mut table, |_, _| ()).unwrap();
+    let summary = Summary::new(&table.rows());
+    assert_eq!(summary.cells[0].blind, 8);
+    assert!(summary.notes.iter().any(|n| n.contains("zero everywhere for 8 of 8")), "{:?}", summary.notes);
+}

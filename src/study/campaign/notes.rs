@@ -35,7 +35,9 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
         }
         if cell.blind > 0 {
             let (blind, results) = (cell.blind, cell.results);
-            say(format!("The gradient is zero everywhere for {blind} of {results} images times seeds, which no step can change."));
+            say(format!(
+                "The gradient is zero everywhere for {blind} of {results} images times seeds, which no step can change."
+            ));
         }
         let random = at(&|c| does_more(c.control_gain(), c.gain()));
         if !random.is_empty() {
