@@ -176,6 +176,11 @@ pub(super) trait Method {
         Use::Start
     }
 
+    /// How many rows of the model's batch each row of its own takes at most: what memory is counted by.
+    fn copies(&self, _objective: &Objective, _classes: usize) -> usize {
+        1
+    }
+
     /// Runs on all rows at once.
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError>;
 

@@ -89,7 +89,7 @@ impl Attack {
         let [batch, _, height, width] = x.dims();
         let restarts = self.count("restarts").max(1);
         let all: Vec<(usize, usize)> = (0..batch).flat_map(|image| (0..restarts).map(move |r| (image, r))).collect();
-        let at_once = (options.budget_bytes / model.working_bytes(height, width).max(1)).clamp(1, 4096) as usize;
+        let at_once = self.at_once(model, objective, [height, width], options.budget_bytes);
         let streams = self.streams(x)?;
         let mut best: Vec<Option<Best>> = (0..batch).map(|_| None).collect();
         let (mut gradients, mut stopped) = (0, false);
@@ -143,6 +143,19 @@ impl Attack {
             clipped: outcome.iter().map(|b| b.clipped).collect(),
             stopped,
         })
+    }
+
+    /// How many images of a size run together within `budget_bytes`.
+    pub fn at_once(
+        &self,
+        model: &dyn Model,
+        objective: &Objective,
+        [height, width]: [usize; 2],
+        budget_bytes: u64,
+    ) -> usize {
+        let copies = self.method().copies(objective, model.card().classes.len()) as u64;
+        let each = model.working_bytes(height, width).max(1).saturating_mul(copies.max(1));
+        (budget_bytes / each).clamp(1, 4096) as usize
     }
 
     /// [`Attack::run`] that nobody watches.

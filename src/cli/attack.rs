@@ -12,7 +12,7 @@ use crate::attack::{
 use crate::data::{Bounds, write_npy};
 use crate::model::{InputRule, Model, ModelCard, SizeRule, Task};
 use crate::study::report::epsilon;
-use crate::study::zeros_note;
+use crate::study::{BatchCase, Truth, kept_in_pixels, measured_norm, zeros_note};
 use crate::tensor::to_host;
 use anyhow::{Context, ensure};
 use burn::tensor::Tensor;
@@ -88,6 +88,9 @@ impl AttackCommand {
         let mut images = Images::read(path, &self.input, model.as_ref())?;
         let (model, epsilon) =
             if self.input.raw { self.raw(attack, model, &mut images, epsilon)? } else { (model, epsilon) };
+        let size = [images.shape[2], images.shape[3]];
+        let unit = Bounds { lower: 0.0, upper: 1.0 };
+        let as_written = self.input.raw.then(|| as_it_is(model.as_ref(), unit, size)).transpose()?;
         let targets = Targets::read(
             self.label.as_deref().or(self.target.as_deref()),
             self.label_map.as_deref(),
@@ -115,8 +118,20 @@ impl AttackCommand {
             let options = Options { region: images.within(first, batch, &model.device()), ..Options::default() };
             let found = attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &options)?;
             beside.add((self, attack, &options), model.as_ref(), &x, &objective, epsilon, &found)?;
-            adversarial.extend(self.in_units(&images, first, &x, found.adversarial)?);
-            judged.extend(before.into_iter().zip(found.judged));
+            let written = in_units(attack, epsilon, &images, first, &x, found.adversarial)?;
+            // Judged is what is written, after the rounding to the units of the input.
+            let kept = Images {
+                shape: [batch, images.shape[1], images.shape[2], images.shape[3]],
+                values: written,
+                bounds: images.bounds,
+                axes: Vec::new(),
+            };
+            let after = match &as_written {
+                Some(model) => objective.judge(model.as_ref(), kept.tensor(0, batch, &model.device()))?,
+                None => objective.judge(model.as_ref(), kept.unit_tensor(0, batch, &model.device()))?,
+            };
+            adversarial.extend(kept.values);
+            judged.extend(before.into_iter().zip(after));
             clipped.extend(found.clipped.unwrap_or_default());
             first += batch;
         }
@@ -180,24 +195,6 @@ impl AttackCommand {
         Ok((raw, epsilon / f64::from(images.bounds.width())))
     }
 
-    /// Adversarial images in the units of the input. What was not changed stays bit for bit.
-    fn in_units(
-        &self,
-        images: &Images,
-        first: usize,
-        x: &Tensor<4>,
-        adversarial: Tensor<4>,
-    ) -> anyhow::Result<Vec<f32>> {
-        let (lower, width) = (images.bounds.lower, images.bounds.width());
-        let (clean, changed) = (to_host(x.clone())?, to_host(adversarial)?);
-        let start = first * images.shape[1..].iter().product::<usize>();
-        let original = &images.values[start..start + clean.len()];
-        let value = |((&original, clean), changed): ((&f32, f32), f32)| {
-            if clean == changed { original } else { changed * width + lower }
-        };
-        Ok(original.iter().zip(clean).zip(changed).map(value).collect())
-    }
-
     fn words(
         &self,
         out: &Path,
@@ -212,6 +209,7 @@ impl AttackCommand {
         };
         let furthest = images.values.iter().zip(adversarial).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
         let what = match (&self.target, task) {
+            (None, _) if self.label.is_none() => "no longer as the model predicts",
             (None, _) => "no longer as the label",
             (Some(_), Task::Classification) => "as wished",
             (Some(_), Task::Segmentation) => "as wished, of what the target changes",
@@ -231,6 +229,34 @@ impl AttackCommand {
             if judged.len() > 1 { format!(" (mean of {} images)", judged.len()) } else { String::new() },
         )
     }
+}
+
+/// Adversarial images in the units of the input, within ε of what was read. What was not changed stays bit for bit.
+fn in_units(
+    attack: Attack,
+    epsilon: f64,
+    images: &Images,
+    first: usize,
+    x: &Tensor<4>,
+    adversarial: Tensor<4>,
+) -> anyhow::Result<Vec<f32>> {
+    let (clean, found) = (to_host(x.clone())?, to_host(adversarial)?);
+    let [_, channels, height, width] = images.shape;
+    let each = channels * height * width;
+    let units = found.chunks(each.max(1)).zip(clean.chunks(each.max(1)));
+    let in_pixels = |(i, (found, clean)): (usize, (&[f32], &[f32]))| {
+        let start = (first + i) * each;
+        let case = BatchCase {
+            shape: [channels, height, width],
+            values: images.values[start..start + each].to_vec(),
+            bounds: images.bounds,
+            truth: Truth::Class(0),
+            epsilon: attack.norm().map(|_| epsilon),
+            limits: None,
+        };
+        kept_in_pixels(&case, measured_norm(attack), found, clean)
+    };
+    Ok(units.enumerate().flat_map(in_pixels).collect())
 }
 
 /// What stands beside an attack: random signs of its norm, and its one-step form. Where either does more, or the gradient is

@@ -3,11 +3,12 @@
 use super::attack::as_it_is;
 use super::images::{Images, InputOptions};
 use super::options::print;
+use super::progress::note;
 use super::targets::Targets;
-use crate::attack::{Attack, Norm, Reference};
+use crate::attack::{Attack, DEFAULT_BUDGET_BYTES, Norm, Reference};
 use crate::data::{Bounds, read_npy, write_bytes_atomic, write_npy};
 use crate::model::Model;
-use crate::study::{BatchCase, attack_cases, measured_norm};
+use crate::study::{BatchCase, BatchResult, ZERO_SHARE, attack_cases_within, measured_norm};
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,9 @@ pub(super) struct BatchOptions {
     /// Attack many cases: a table with the columns input, label and epsilon (with --raw in the units of the array), and, for a
     /// box, lower and upper (arrays of the input's shape that bound each pixel). Paths are relative to the table; a row may leave
     /// epsilon or the box empty. Written is a row for each: whether the array that was kept succeeds inside its ball, box and
-    /// bounds (an original that is wrong already does, with norm 0), norm, loss, seconds. Pixels outside the bounds stay as they
+    /// bounds (an original that is wrong already does, with norm 0; of a mask at least half of the pixels that count must be wrong, or
+    /// the attack's own share), norm, loss, seconds, and what tells of masked gradients: the share of zeros in the first one, and
+    /// whether random signs of the same norm and one step succeed. Pixels outside the bounds stay as they
     /// are. All rows are read before the first is attacked.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
@@ -62,6 +65,7 @@ pub(super) struct Batch<'a> {
     done: usize,
     successes: usize,
     wrong_before: usize,
+    masked: Masked,
     table: csv::Writer<Vec<u8>>,
 }
 
@@ -86,6 +90,7 @@ impl<'a> Batch<'a> {
             done: 0,
             successes: 0,
             wrong_before: 0,
+            masked: Masked::default(),
             table,
         })
     }
@@ -97,7 +102,16 @@ impl<'a> Batch<'a> {
         if let Some(folder) = out.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
             ensure!(folder.is_dir(), "--out: the folder {} does not exist", folder.display());
         }
-        self.table.write_record(["row", "success", "norm", "loss", "seconds"])?;
+        self.table.write_record([
+            "row",
+            "success",
+            "norm",
+            "loss",
+            "seconds",
+            "zero_share",
+            "random_success",
+            "one_step_success",
+        ])?;
         let at = |number: usize, row: &Row| format!("{}: row {number} ({})", cases.display(), row.input.display());
         for (number, row) in rows.iter().enumerate() {
             self.open(row).with_context(|| at(number, row))?;
@@ -111,6 +125,7 @@ impl<'a> Batch<'a> {
             self.waiting.push(next);
         }
         self.attack_waiting()?;
+        note(&self.masked.words(rows.len()));
         let table = self.table.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
         match out {
             Some(path) => {
@@ -135,9 +150,10 @@ impl<'a> Batch<'a> {
         // What is kept is judged as it is, without a way through bounds and back.
         let as_kept = self.options.raw.then(|| as_it_is(self.model.as_ref(), UNIT, [height, width])).transpose()?;
         let cases: Vec<BatchCase> = waiting.iter().map(|w| w.case.clone()).collect();
-        for (result, Waiting { axes, raw, case }) in
-            attack_cases(model.as_ref(), as_kept.as_deref(), self.attack, &cases)?.into_iter().zip(waiting)
-        {
+        let budget = self.options.memory.unwrap_or(DEFAULT_BUDGET_BYTES);
+        let results = attack_cases_within(model.as_ref(), as_kept.as_deref(), self.attack, &cases, budget)?;
+        for (result, Waiting { axes, raw, case }) in results.into_iter().zip(waiting) {
+            self.masked.add(&result);
             let unit = if raw.is_some() { f64::from(case.bounds.width()) } else { 1.0 };
             if let Some(folder) = self.save {
                 // Not before there is something to keep.
@@ -152,9 +168,13 @@ impl<'a> Batch<'a> {
                 (result.norm * unit).to_string(),
                 result.loss.to_string(),
                 format!("{:.4}", result.seconds),
+                result.zero_share.map(|share| share.to_string()).unwrap_or_default(),
+                flag(result.random_succeeds),
+                flag(result.one_step_succeeds),
             ])?;
             self.done += 1;
         }
+        note(&format!("{} cases attacked, {} succeeded\n", self.done, self.successes));
         Ok(())
     }
 
@@ -220,6 +240,55 @@ impl<'a> Batch<'a> {
             limits,
         };
         Ok(Waiting { case, axes: images.axes, raw: self.options.raw.then_some(row.epsilon) })
+    }
+}
+
+fn flag(yes: Option<bool>) -> String {
+    yes.map(|yes| u8::from(yes).to_string()).unwrap_or_default()
+}
+
+/// Cases with signs of gradient masking, of those that were right before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Masked {
+    zeros: usize,
+    blind: usize,
+    random: usize,
+    one_step: usize,
+}
+
+impl Masked {
+    fn add(&mut self, result: &BatchResult) {
+        if result.wrong_before {
+            return;
+        }
+        let zeros = result.zero_share.unwrap_or(0.0);
+        self.zeros += usize::from(f64::from(zeros) > ZERO_SHARE);
+        self.blind += usize::from(zeros >= 1.0);
+        self.random += usize::from(!result.success && result.random_succeeds == Some(true));
+        self.one_step += usize::from(!result.success && result.one_step_succeeds == Some(true));
+    }
+
+    fn words(self, of: usize) -> String {
+        let Self { zeros, blind, random, one_step } = self;
+        let mut text = String::new();
+        if zeros > 0 {
+            text += &format!(
+                "note: of {zeros} of {of} cases more than {:.0} % of the gradient is exactly zero, of {blind} all: a sign of gradient \
+                 masking or of a saturated model\n",
+                100.0 * ZERO_SHARE
+            );
+        }
+        if random > 0 {
+            text += &format!(
+                "note: random signs of the same norm succeed on {random} of {of} cases on which the attack does not\n"
+            );
+        }
+        if one_step > 0 {
+            text += &format!(
+                "note: one step succeeds on {one_step} of {of} cases on which all steps do not: a sign of gradient masking\n"
+            );
+        }
+        text
     }
 }
 

@@ -70,17 +70,17 @@ pub(super) struct SweepOptions {
     pub(super) seen: SeenOptions,
     /// A parameter of the attack: `--set steps=20`, of one of several attacks `--set pgd.steps=20`. `epsiloscope attacks` lists
     /// them with their ranges and defaults.
-    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', help_heading = None::<&'static str>)]
     pub(super) set: Vec<String>,
-    /// Seed of the random signs, and of the attack. Several: --seed 0,1,2
-    #[arg(long = "seed", default_value = "0", value_delimiter = ',')]
+    /// Seed of the random signs, and of the attack. Several: --seed 0,1,2; an attack that draws nothing runs with the first only
+    #[arg(long = "seed", default_value = "0", value_delimiter = ',', help_heading = None::<&'static str>)]
     pub(super) seeds: Vec<u64>,
     #[command(flatten)]
     pub(super) many: ManyOptions,
     /// The folder for curve.csv, curve.svg, curve.png, a panel-….png for each ε and report.html; of a campaign for rows.csv,
     /// summary.csv, campaign.html and, with --unseen, windows.csv. Made if it does not exist; files of an earlier run in it are replaced, but for rows.csv: a
     /// campaign goes on where it was.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = None::<&'static str>)]
     pub(super) out: PathBuf,
 }
 

@@ -68,6 +68,13 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         "--attack: each attack once; other parameters of the same make another campaign"
     );
     check_writable(&options.out)?;
+    let drawn_once: Vec<&str> = attacks.iter().filter(|a| a.get("seed").is_none()).map(|a| a.title()).collect();
+    if options.seeds.len() > 1 && !drawn_once.is_empty() {
+        eprintln!(
+            "{}: nothing random in it, so that it and its control have the first seed only",
+            drawn_once.join(", ")
+        );
+    }
     let sets = options.images.iter().map(|path| set(path, options)).collect::<anyhow::Result<Vec<_>>>()?;
     ensure!(!sets.is_empty(), "give the images: a folder, or files");
     let sets = together(sets);

@@ -16,9 +16,11 @@ pub(super) fn words(summary: &Summary) -> String {
                 continue;
             };
             text += &format!(
-                "{data} on {model}: {} of {} clean images pass ({} patients, volumes or images), mean clean score {:.3}; % of them \
-                 fooled at ε, with intervals of 95 %\n",
-                first.passing, first.results, first.units, first.clean_score
+                "{data} on {model}: {} of {} clean images pass, mean clean score {:.3}; % of them fooled at ε, {}\n",
+                first.passing,
+                first.results,
+                first.clean_score,
+                interval_words(first)
             );
             along.iter().for_each(|norm| text += &of_norm(norm));
         }
@@ -26,6 +28,15 @@ pub(super) fn words(summary: &Summary) -> String {
     }
     summary.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     text
+}
+
+/// What the intervals are over, or why there are none.
+fn interval_words(cell: &Cell) -> String {
+    match cell.units {
+        0 => "without intervals: none passes".to_owned(),
+        1 => "without intervals: all that pass are of one patient, volume or image".to_owned(),
+        units => format!("with intervals of 95 % over {units} patients, volumes or images"),
+    }
 }
 
 /// The attacks of one kind of ε, a line for each and one for its control.

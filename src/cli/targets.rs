@@ -136,13 +136,16 @@ impl Targets {
                 mask(values.iter().map(|&v| v as u8).collect())
             }
             Self::Mask { label, map, slice } => {
+                let given = map.is_some();
                 let slice = if label.slices == 1 { 0 } else { *slice };
                 let few = || format!("the label is not of the image’s {width} × {height} pixels, or has fewer slices");
                 let map = match map {
                     Some(text) => LabelMap::parse(text, &names).context("--label-map")?,
                     None => label.guess(slice, known, &predict(model, x)?.predicted).with_context(few)?,
                 };
-                eprintln!("label: {}", map.to_text(&names));
+                let guessed =
+                    if given { "" } else { " (guessed by agreement with the prediction; say it with --label-map)" };
+                eprintln!("label: {}{guessed}", map.to_text(&names));
                 let mask = label.mask(slice, &map).with_context(few)?;
                 ensure!([mask.height, mask.width] == [height, width], "{}", few());
                 ensure!(!mask.is_all_ignored(), "no pixel of the label is of a class: {}", map.to_text(&names));

@@ -1,7 +1,10 @@
 //! Judging many cases: each is attacked inside its own ball or box, and a success counts only if the very array that is
 //! kept still fools the model from within both.
 
-use crate::attack::{Attack, AttackError, EpsilonMeaning, Norm, Objective, Options, within_l2};
+use crate::attack::{
+    Attack, AttackError, Control, DEFAULT_BUDGET_BYTES, EpsilonMeaning, Judgement, Norm, Objective, Options, Outcome,
+    within_l2,
+};
 use crate::data::{Bounds, Mask};
 use crate::model::{Model, Task};
 use crate::tensor::to_host;
@@ -45,6 +48,13 @@ pub struct BatchResult {
     pub norm: f64,
     /// The loss J of the array below.
     pub loss: f32,
+    /// The share of its first gradient that is exactly zero, where it may be changed; `None` where there is no gradient, or the original
+    /// is wrong already.
+    pub zero_share: Option<f32>,
+    /// Random signs of the same norm succeed too; `None` where the attack looks at no gradient, so that they are no match for it.
+    pub random_succeeds: Option<bool>,
+    /// The one step that the attack repeats succeeds, where it repeats one.
+    pub one_step_succeeds: Option<bool>,
     /// Seconds, its share of those of the cases that ran with it.
     pub seconds: f64,
     /// In pixel units, `[channels, height, width]`.
@@ -71,8 +81,36 @@ pub fn attack_cases(
     attack: Attack,
     cases: &[BatchCase],
 ) -> Result<Vec<BatchResult>, AttackError> {
+    attack_cases_within(model, as_kept, attack, cases, DEFAULT_BUDGET_BYTES)
+}
+
+/// [`attack_cases`] of so many at once as fit into `budget_bytes`.
+///
+/// # Errors
+/// As there.
+pub fn attack_cases_within(
+    model: &dyn Model,
+    as_kept: Option<&dyn Model>,
+    attack: Attack,
+    cases: &[BatchCase],
+    budget_bytes: u64,
+) -> Result<Vec<BatchResult>, AttackError> {
     let start = Instant::now();
     let Some(first) = cases.first() else { return Ok(Vec::new()) };
+    let all = objective(model, attack, cases)?;
+    let at_once = attack.at_once(model, &all, [first.shape[1], first.shape[2]], budget_bytes);
+    if cases.len() > at_once {
+        let mut results = Vec::with_capacity(cases.len());
+        for some in cases.chunks(at_once) {
+            results.extend(attack_cases_within(model, as_kept, attack, some, budget_bytes)?);
+        }
+        return Ok(results);
+    }
+    if attack.moves_pixels() {
+        let cause = "it moves pixels: its ε is the largest displacement in pixels, no radius of a ball, and a box for each pixel would \
+                     blend what has moved with what has not; `attack` without --batch and `sweep` have it";
+        return Err(AttackError::Undefined { attack: attack.title(), cause: cause.to_owned() });
+    }
     let (device, [channels, height, width]) = (model.device(), first.shape);
     let shape = [cases.len(), channels, height, width];
     let tensor = |of: &dyn Fn(&BatchCase) -> Vec<f32>| -> Tensor<4> {
@@ -95,7 +133,7 @@ pub fn attack_cases(
                      or give the cases a box in place of an epsilon";
         return Err(AttackError::Undefined { attack: attack.title(), cause: cause.to_owned() });
     }
-    let objective = objective(model, attack, cases)?;
+    let objective = all;
     let clean = objective.judge(model, x.clone())?;
     // A ball as wide as the bounds holds nothing back.
     let norm = measured_norm(attack);
@@ -112,8 +150,13 @@ pub fn attack_cases(
         let values: Vec<f32> = regions.iter().flat_map(|region| region.as_ref().unwrap_or(&whole).clone()).collect();
         Tensor::from_data(TensorData::new(values, [cases.len(), 1, height, width]), &device)
     });
-    let options = Options { limits, region, stop_at: Some(share), ..Options::default() };
+    let options = Options { limits, region, stop_at: Some(share), budget_bytes, ..Options::default() };
     let outcome = attack.run_through(model, &x, &objective, &epsilons, &options)?;
+    let [random, first_step] = beside(model, attack, &objective, &x, &epsilons, &options, &outcome)?;
+    let succeeds =
+        |of: &Option<Vec<Judgement>>, i: usize| of.as_ref().and_then(|all| all.get(i)).map(|j| j.hits >= share);
+    let zeros = outcome.zero_share;
+    let zeros = |i: usize| zeros.as_ref().and_then(|all| all.get(i)).copied().filter(|v| !v.is_nan());
     let (found, clean_units) = (to_host(outcome.adversarial)?, to_host(x)?);
     let size = first.values.len().max(1);
     let units = found.chunks(size).zip(clean_units.chunks(size));
@@ -129,7 +172,11 @@ pub fn attack_cases(
         .into_iter()
         .zip(&rooms)
         .zip(judged.into_iter().zip(clean))
-        .map(|((adversarial, room), (judged, clean))| BatchResult {
+        .enumerate()
+        .map(|(i, ((adversarial, room), (judged, clean)))| BatchResult {
+            zero_share: zeros(i),
+            random_succeeds: succeeds(&random, i),
+            one_step_succeeds: succeeds(&first_step, i),
             wrong_before: clean.hits >= share,
             success: judged.hits >= share && room.holds(&adversarial),
             norm: room.size_of(&adversarial),
@@ -138,6 +185,45 @@ pub fn attack_cases(
             adversarial,
         })
         .collect())
+}
+
+/// How random signs of the same norm stand, and the one step that `attack` repeats, in the same room: what tells of masked gradients.
+/// Nothing of an attack that looks at no gradient.
+fn beside(
+    model: &dyn Model,
+    attack: Attack,
+    objective: &Objective,
+    x: &Tensor<4>,
+    epsilons: &[f64],
+    options: &Options,
+    found: &Outcome,
+) -> Result<[Option<Vec<Judgement>>; 2], AttackError> {
+    if !attack.entry().gradient || attack.entry().lowers_the_loss {
+        return Ok([None, None]);
+    }
+    let seed = attack.get("seed").unwrap_or(0.0) as u64;
+    let random = if attack.control_norm() == Norm::Linf {
+        Attack::random_sign(seed)?.run_through(model, x, objective, epsilons, options)?.judged
+    } else {
+        let anywhere = Options { limits: None, ..options.clone() };
+        let control = Control::new(model, x, objective, seed, &anywhere)?;
+        let mut image = control.beside(attack, x, 0.0, &found.adversarial)?;
+        if let Some((least, most)) = &options.limits {
+            image = image.max_pair(least.clone()).min_pair(most.clone());
+        }
+        objective.judge(model, image)?
+    };
+    let first = match attack.one_step() {
+        Some(one) => Some(one.run_through(model, x, objective, epsilons, options)?.judged),
+        None => None,
+    };
+    Ok([Some(random), first])
+}
+
+/// `found`, shares of the bounds, in the pixels of `case`: rounded so that they stay within its ball of `norm`, its limits and the
+/// bounds. What is as in `clean` stays bit for bit.
+pub fn kept_in_pixels(case: &BatchCase, norm: Norm, found: &[f32], clean: &[f32]) -> Vec<f32> {
+    Room::new(case, norm).in_pixels(found, clean)
 }
 
 /// The loss of each case's truth.

@@ -271,3 +271,37 @@ fn channels_that_do_not_fit_are_told_once() {
     );
     assert!(said.ends_with("Give an image or an array with 1 channel"), "{said}");
 }
+
+#[test]
+fn what_is_written_is_within_epsilon_in_exact_arithmetic() {
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..3 * 16 * 16).map(|i| ((i * 37) % 101) as f32 * 31.7 - 1000.3).collect();
+    write_npy(&folder.path().join("x.npy"), &[3, 16, 16], &values).unwrap();
+    for (arguments, radius) in
+        [(&["--bounds", "-1024,3071", "--epsilon", "0.01"][..], 0.01 * 4095.0), (&["--raw", "--epsilon", "3.3"], 3.3)]
+    {
+        let output = program(folder.path())
+            .args(["attack", "x.npy", "--attack", "bim", "--set", "steps=3", "--out", "a.npy", "--device", "cpu"])
+            .arg("--model")
+            .arg(path("mateuszbuda.pth"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("no longer as the model predicts"));
+        let found = read_npy(&folder.path().join("a.npy")).unwrap().values;
+        let furthest =
+            values.iter().zip(&found).map(|(x, a)| (f64::from(*a) - f64::from(*x)).abs()).fold(0.0, f64::max);
+        assert!(furthest <= radius * (1.0 + 1e-12) && furthest > 0.9 * radius, "{furthest} of {radius}");
+    }
+}
+
+#[test]
+fn options_of_a_sweep_stand_under_their_own_heading() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = text(&program(folder.path()).args(["sweep", "--help"]).output().unwrap().stdout);
+    let many = help.find("Many images, attacks, models or seeds").unwrap();
+    for option in ["--set <", "--seed <", "--out <"] {
+        assert!(help.find(option).unwrap() < many, "{option}");
+    }
+}

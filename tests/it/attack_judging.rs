@@ -4,11 +4,11 @@
 use crate::fixture::{host, max_difference};
 use crate::toys::Plain;
 use burn::tensor::{Device, Tensor, TensorData};
-use epsiloscope::attack::{Attack, largest_displacement, random_flow, warped};
+use epsiloscope::attack::{Attack, Objective, largest_displacement, random_flow, warped};
 use epsiloscope::data::{Bounds, Case, LabelMap, Pixels, Stack, bundled_sample};
-use epsiloscope::model::{BuiltIn, Model};
+use epsiloscope::model::{BuiltIn, Head, Model};
 use epsiloscope::study::report::{curve_csv, save_and_judge};
-use epsiloscope::study::{Adversary, BatchCase, Subject, SweepPlan, Truth, attack_cases, sweep};
+use epsiloscope::study::{Adversary, BatchCase, Subject, SweepPlan, Truth, attack_cases, attack_cases_within, sweep};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -200,4 +200,42 @@ fn the_default_grid_of_an_l2_norm_ends_where_that_of_linf_does() {
         let curve = sweep(adversary, &SweepPlan::exactly(vec![0.25]), |_, _| ()).unwrap();
         assert_eq!(curve.points[0].epsilon, 0.25, "what was asked for is taken as it is");
     }
+}
+
+#[test]
+fn a_batch_tells_of_gradients_that_are_zero_and_of_signs_that_do_more() {
+    let flat = Plain::classes(vec![vec![0.0, 0.0], vec![0.0, 0.0]], vec![0.1, 0.0], &Device::flex());
+    let found = attack_cases(&flat, None, Attack::named("bim").unwrap(), &cases(Some(0.2))).unwrap();
+    assert_eq!(
+        (found[0].zero_share, found[0].random_succeeds, found[0].one_step_succeeds),
+        (Some(1.0), Some(false), Some(false))
+    );
+    assert!(!found[0].success && found[1].wrong_before && found[1].zero_share.is_none());
+    let steep = Plain::classes(vec![vec![4.0, -2.0], vec![-3.0, 2.5]], vec![0.1, 0.0], &Device::flex());
+    let found = attack_cases(&steep, None, Attack::named("bim").unwrap(), &cases(Some(0.2))).unwrap();
+    let right = found.iter().find(|r| !r.wrong_before).unwrap();
+    assert_eq!((right.zero_share, right.one_step_succeeds), (Some(0.0), Some(true)));
+    let deepfool = attack_cases(&steep, None, Attack::named("deepfool").unwrap(), &cases(None)).unwrap();
+    assert!(deepfool.iter().all(|r| r.random_succeeds.is_some() && r.one_step_succeeds.is_none()));
+}
+
+#[test]
+fn memory_counts_every_class_that_deepfool_looks_at_and_parts_a_batch() {
+    let model = Plain::classes(vec![vec![4.0, -2.0], vec![-3.0, 2.5]], vec![0.1, 0.0], &Device::flex());
+    let objective = Objective::classes(Head::Softmax, 1, &[0, 1], &Device::flex());
+    let budget = 100 * model.working_bytes(2, 2);
+    let at_once = |name: &str| Attack::named(name).unwrap().at_once(&model, &objective, [2, 2], budget);
+    assert_eq!((at_once("fgsm"), at_once("deepfool")), (100, 50));
+    let bim = Attack::named("bim").unwrap();
+    let whole = attack_cases(&model, None, bim, &cases(Some(0.2))).unwrap();
+    let parted = attack_cases_within(&model, None, bim, &cases(Some(0.2)), 1).unwrap();
+    assert_eq!(parted.len(), 2);
+    assert!(whole.iter().zip(&parted).all(|(a, b)| a.adversarial == b.adversarial && a.success == b.success));
+}
+
+#[test]
+fn a_batch_has_no_ball_for_moved_pixels() {
+    let model = Plain::classes(vec![vec![4.0, -2.0], vec![-3.0, 2.5]], vec![0.1, 0.0], &Device::flex());
+    let said = attack_cases(&model, None, Attack::named("stadv").unwrap(), &cases(None)).unwrap_err().to_string();
+    assert!(said.contains("displacement in pixels"), "{said}");
 }

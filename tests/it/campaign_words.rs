@@ -94,3 +94,47 @@ fn a_batch_refuses_an_epsilon_beyond_the_bounds_width() {
     let output = batch(&["--attack", "pgd", "--set", "norm=l2", "--set", "steps=2"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
+
+#[test]
+fn images_of_one_file_that_have_classes_are_drawn_by_themselves() {
+    let temporary = tempfile::tempdir().unwrap();
+    let images = temporary.path().join("images");
+    std::fs::create_dir_all(&images).unwrap();
+    let attacks = crate::toys::Attacks::open();
+    let head = |kind: u8, axes: &[u32]| {
+        let axes = axes.iter().flat_map(|n| n.to_be_bytes());
+        [0, 0, 8, kind].into_iter().chain(axes).collect::<Vec<u8>>()
+    };
+    let pixels = attacks.values("x")[..8 * 144].iter().map(|v| (v * 255.0).round() as u8);
+    let labels = attacks.labels(8).into_iter().map(|label| label as u8);
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(images.join(name), bytes).unwrap();
+    write("t10k-images-idx3-ubyte", head(3, &[8, 12, 12]).into_iter().chain(pixels).collect());
+    write("t10k-labels-idx1-ubyte", head(1, &[8]).into_iter().chain(labels).collect());
+    let mut plan = plan(&images, &Device::flex());
+    (plan.attacks, plan.seeds) = (vec![Attack::FGSM], vec![0]);
+    plan.models.truncate(1);
+    let mut table = Table::open(&temporary.path().join("rows.csv")).unwrap();
+    run(&plan, &mut table, |_, _| ()).unwrap();
+    let summary = Summary::new(&table.rows());
+    let cell = &summary.cells[0];
+    assert_eq!((cell.results, cell.units), (8, cell.passing));
+    assert!(cell.passing > 1 && cell.fooled_interval.is_some());
+}
+
+#[test]
+fn images_with_no_gradient_at_all_are_counted() {
+    let temporary = tempfile::tempdir().unwrap();
+    let images = temporary.path().join("images");
+    folder(&images);
+    let device = Device::flex();
+    let mut plan = plan(&images, &device);
+    let flat = crate::toys::Plain::classes(vec![vec![0.0]; 4], vec![0.1, 0.9, -0.1, 0.0], &device);
+    plan.models.truncate(1);
+    plan.models[0].model = std::sync::Arc::new(flat);
+    (plan.attacks, plan.seeds) = (vec![Attack::FGSM], vec![0]);
+    let mut table = Table::open(&temporary.path().join("rows.csv")).unwrap();
+    run(&plan, &mut table, |_, _| ()).unwrap();
+    let summary = Summary::new(&table.rows());
+    assert_eq!(summary.cells[0].blind, 8);
+    assert!(summary.notes.iter().any(|n| n.contains("zero everywhere for 8 of 8")), "{:?}", summary.notes);
+}

@@ -136,6 +136,13 @@ impl DeepFool {
 }
 
 impl Method for DeepFool {
+    /// Every class that is looked at is a row.
+    fn copies(&self, objective: &Objective, classes: usize) -> usize {
+        let of_classes = objective.task() == Task::Classification && objective.head() == Head::Softmax;
+        let looked_at = if objective.sign() < 0.0 { 2 } else { MOST_CLASSES };
+        if of_classes { classes.clamp(1, looked_at) } else { 1 }
+    }
+
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
         let of_classes = rows.objective.task() == Task::Classification && rows.objective.head() == Head::Softmax;
         let targeted = rows.objective.sign() < 0.0;

@@ -72,7 +72,8 @@ impl Reader {
         };
         let group = from.set.entries.get(index).map_or_else(String::new, |entry| match &entry.group {
             Some(group) => group.to_string(),
-            None if stack.slices > 1 => {
+            // Slices of a file that has a class for each are images by themselves.
+            None if stack.slices > 1 && entry.class.is_none() => {
                 let file =
                     entry.image.file.strip_prefix(&from.set.path).ok().filter(|path| !path.as_os_str().is_empty());
                 let name = file.map(|path| path.display().to_string());

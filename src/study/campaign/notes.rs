@@ -33,6 +33,12 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
         if let Some(note) = cell.zero_share.and_then(zeros_note) {
             say(note);
         }
+        if cell.blind > 0 {
+            let (blind, results) = (cell.blind, cell.results);
+            say(format!(
+                "The gradient is zero everywhere for {blind} of {results} images times seeds, which no step can change."
+            ));
+        }
         let random = at(&|c| does_more(c.control_gain(), c.gain()));
         if !random.is_empty() {
             say(random_note(attack, &random, targeted));

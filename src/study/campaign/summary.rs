@@ -64,6 +64,8 @@ pub struct Cell {
     pub clipped: Option<f64>,
     /// Mean share of zeros in the first gradient.
     pub zero_share: Option<f64>,
+    /// Results whose first gradient is zero everywhere: the mean alone would hide them.
+    pub blind: usize,
 }
 
 /// The smallest measured ε at which each image is broken, of an attack on its own model.
@@ -182,6 +184,7 @@ fn cell(rows: &[&Row]) -> Cell {
         control_wished: of("control_as_wished"),
         clipped: of("clipped"),
         zero_share: of("zero_share"),
+        blind: rows.iter().filter(|row| row.number("zero_share") == Some(1.0)).count(),
     }
 }
 
