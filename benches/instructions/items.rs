@@ -76,8 +76,8 @@ fn training() -> [Item; 4] {
     ]
 }
 
-/// The bundled model: a forward pass, a gradient, an ε tick, three steps of PGD.
-fn bundled() -> [Item; 4] {
+/// The bundled model: a forward pass, a gradient, an ε tick.
+fn bundled() -> [Item; 3] {
     let device = Device::flex();
     let model = std::rc::Rc::new(BuiltIn::bundled(&device).unwrap());
     let x = values([1, 1, IMAGE, IMAGE]) + 0.5;
@@ -85,7 +85,6 @@ fn bundled() -> [Item; 4] {
     let mask = Mask { height: IMAGE, width: IMAGE, classes };
     let objective = Objective::segmentation(Head::Sigmoid, 1, &mask, &device);
     let direction = Attack::FGSM.direction(&*model, &x, &objective, &Options::default()).unwrap().unwrap();
-    let pgd = Attack::named("pgd").unwrap().with("steps", 3.0).unwrap();
     let with = || (model.clone(), x.clone(), objective.clone());
     let logits = {
         let (model, x, _) = with();
@@ -102,11 +101,7 @@ fn bundled() -> [Item; 4] {
             prediction(model.card(), model.logits(image).unwrap()).unwrap()
         })
     };
-    let pgd = {
-        let (model, x, objective) = with();
-        forward(x, move |x| pgd.run_through(&*model, &x, &objective, &[4.0 / 255.0], &Options::default()).unwrap())
-    };
-    [logits, gradient, tick, pgd]
+    [logits, gradient, tick]
 }
 
 /// Two steps of PGD on ten images and a small classifier.
@@ -152,7 +147,7 @@ pub fn all() -> Vec<(&'static str, Item)> {
     }));
     let names = ["norm-relu", "norm-relu-gradient", "trained-convolution", "weight-gradient"];
     all.extend(names.into_iter().zip(training()));
-    all.extend(["unet", "unet-gradient", "unet-tick", "unet-pgd"].into_iter().zip(bundled()));
+    all.extend(["unet", "unet-gradient", "unet-tick"].into_iter().zip(bundled()));
     all.push(("cnn-pgd", small()));
     all
 }
