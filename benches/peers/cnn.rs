@@ -3,7 +3,7 @@
 use burn::tensor::activation::relu;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use epsiloscope::kernel::{Activation, Convolution};
+use epsiloscope::kernel::{Activation, Convolution, Linear};
 use epsiloscope::model::{ClassInfo, Head, Logits, Model, ModelCard, ModelError, SizeRule, Task};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ const WEIGHTS: [(&str, &[usize]); 8] = [
 pub struct Cnn {
     card: ModelCard,
     convolutions: [Convolution; 2],
-    weights: BTreeMap<&'static str, Tensor<1>>,
+    linear: [Linear; 2],
     device: Device,
 }
 
@@ -85,6 +85,11 @@ impl Cnn {
             Convolution::new(weight, Some(bias), options, &[inputs], Activation::Relu)
         };
         let convolutions = [convolution("first", [16, 1]), convolution("second", [32, 16])];
+        let linear = |name: &str, shape: [usize; 2]| {
+            let weight = weights[&*format!("{name}.weight")].clone().reshape(shape);
+            Linear::new(weight, true, Some(weights[&*format!("{name}.bias")].clone())).expect("on the CPU")
+        };
+        let linear = [linear("third", [100, 1568]), linear("fourth", [10, 100])];
         let card = ModelCard {
             name: "cnn".into(),
             channels: 1,
@@ -94,16 +99,7 @@ impl Cnn {
             classes: (0..10).map(|i| ClassInfo::new(i.to_string())).collect(),
             ..ModelCard::default()
         };
-        Self { card, convolutions, weights, device: device.clone() }
-    }
-
-    fn weight<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
-        self.weights[name].clone().reshape(shape)
-    }
-
-    fn linear(&self, x: Tensor<2>, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<2> {
-        let weight = self.weight(&format!("{name}.weight"), [outputs, inputs]);
-        x.matmul(weight.transpose()) + self.weight(&format!("{name}.bias"), [1, outputs])
+        Self { card, convolutions, linear, device: device.clone() }
     }
 }
 
@@ -116,8 +112,8 @@ impl Model for Cnn {
         let [first, second] = &self.convolutions;
         let x = second.forward(first.forward(x));
         let [batch, ..] = x.dims();
-        let x = relu(self.linear(x.reshape([batch, 1568]), "third", [100, 1568]));
-        Ok(Logits::Class(self.linear(x, "fourth", [10, 100])))
+        let [third, fourth] = &self.linear;
+        Ok(Logits::Class(fourth.forward(relu(third.forward(x.reshape([batch, 1568]))))))
     }
 
     fn working_bytes(&self, height: usize, width: usize) -> u64 {

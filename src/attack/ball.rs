@@ -3,6 +3,7 @@
 
 use super::Norm;
 use super::random::Random;
+use crate::kernel::signed_step;
 use crate::model::ModelError;
 use crate::tensor::to_host;
 use burn::tensor::{Tensor, TensorData};
@@ -82,6 +83,16 @@ impl Ball {
             _ => image,
         };
         image.max_pair(self.lower.clone()).min_pair(self.upper.clone())
+    }
+
+    /// [`Ball::project`] of x + `length` · sign(gradient), with one length for each row, of the shape of ε.
+    pub fn signed_step(&self, x: &Tensor<4>, gradient: Tensor<4>, length: Tensor<4>) -> Tensor<4> {
+        if self.norm != Some(Norm::L2)
+            && let Some(image) = signed_step(x, &gradient, &length, [&self.lower, &self.upper])
+        {
+            return image;
+        }
+        self.project(x.clone() + Norm::Linf.steepest(gradient) * length)
     }
 
     /// A uniform random image of the ball for each row, in the pixels that may be changed.

@@ -2,6 +2,7 @@
 
 use super::extension::Frozen;
 use super::geometry::Activation;
+use super::linear::Product;
 use super::mix::Mix;
 use super::plan::{Plan, Pool, Scale};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -149,7 +150,35 @@ impl<B: Frozen> Backward<B, 1> for MixBackward {
     }
 }
 
+/// d (x·W + bias) / d x.
+#[derive(Debug)]
+struct LinearBackward;
+
+impl<B: Frozen> Backward<B, 1> for LinearBackward {
+    type State = Arc<Product>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::frozen_linear_gradient(gradient, ops.state));
+        }
+    }
+}
+
 impl<B: Frozen, C: CheckpointStrategy> Frozen for Autodiff<B, C> {
+    fn frozen_linear(x: FloatTensor<Self>, product: Arc<Product>) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::frozen_linear(x.into_primitive(), product.clone());
+        match LinearBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(product, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn frozen_linear_gradient(gradient: FloatTensor<Self>, product: Arc<Product>) -> FloatTensor<Self> {
+        Self::from_inner(B::frozen_linear_gradient(gradient.into_primitive(), product))
+    }
+
     fn frozen_mix(x: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self> {
         let node = x.node();
         let y = B::frozen_mix(x.into_primitive(), mix.clone());

@@ -1,9 +1,9 @@
 //! On every processor the convolution and its transpose are what they are defined as, in double precision.
 
-use super::direct::{Conv, Finish, Images, convolve, transpose};
+use super::direct::{Conv, Finish, convolve, transpose};
 use super::geometry::{Activation, Geometry};
 use super::lanes::Instructions;
-use super::source::Part;
+use super::source::whole_images;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::mem::MaybeUninit;
@@ -71,16 +71,6 @@ impl Defined {
         Conv { geometry: self.geometry, weights: &self.weights, outputs, channels, groups, with }
     }
 
-    fn images<'a>(
-        values: &'a [f32],
-        channels: usize,
-        size: [usize; 2],
-    ) -> Images<impl Fn(usize) -> Vec<Part<'a>> + Sync> {
-        let len = channels * size[0] * size[1];
-        let parts = move |n: usize| vec![Part { values: &values[n * len..][..len], mask: None, channels }];
-        Images { batch: 2, size, parts }
-    }
-
     #[track_caller]
     fn check(&self, with: Instructions, what: &str, expected: &[f64], fill: impl FnOnce(&mut [MaybeUninit<f32>])) {
         let mut out = vec![MaybeUninit::new(f32::NAN); expected.len()];
@@ -100,12 +90,12 @@ impl Defined {
         let (conv, [channels, outputs, groups]) = (self.conv(with), self.sizes);
         self.check(with, "forward", &self.y, |out| {
             let finish = Finish { bias: &self.bias, add: Some(&self.add), activation: Activation::Relu };
-            convolve(&conv, Self::images(&self.x, channels, self.size), finish, out);
+            convolve(&conv, whole_images(&self.x, channels, self.size), finish, out);
         });
         let of_output = [self.geometry.output(0, self.size[0]), self.geometry.output(1, self.size[1])];
         let back = |range: Range<usize>, out: &mut [MaybeUninit<f32>]| {
             let finish = Finish { bias: &self.back_bias[range.clone()], ..Finish::default() };
-            transpose(&conv, range, Self::images(&self.gradient, outputs, of_output), self.size, finish, out);
+            transpose(&conv, range, whole_images(&self.gradient, outputs, of_output), self.size, finish, out);
         };
         self.check(with, "transposed", &self.dx, |out| back(0..channels, out));
         if groups == 1 && channels > 2 {
@@ -173,10 +163,10 @@ fn a_pixel_has_no_part_in_results_beyond_its_kernel() {
         };
         let zeros = |channels: usize| vec![MaybeUninit::new(f32::NAN); 2 * channels * size[0] * size[1]];
         let (x, mut y) = (one(channels), zeros(outputs));
-        convolve(&conv, Defined::images(&x, channels, size), Finish::default(), &mut y);
+        convolve(&conv, whole_images(&x, channels, size), Finish::default(), &mut y);
         check(&y);
         let (gradient, mut dx) = (one(outputs), zeros(channels));
-        let images = Defined::images(&gradient, outputs, size);
+        let images = whole_images(&gradient, outputs, size);
         transpose(&conv, 0..channels, images, size, Finish::default(), &mut dx);
         check(&dx);
     }

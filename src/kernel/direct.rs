@@ -5,17 +5,15 @@
 
 use super::cut::Cut;
 use super::geometry::{Activation, Geometry};
-use super::lanes::{Instructions, Lanes};
-use super::rows::{Lines, Sums, Tap};
+use super::lanes::Instructions;
+use super::place::{Place, write, write_pair};
+use super::rows::{Sums, Tap};
 use super::source::{Frame, Part};
 use super::team;
 use super::winograd::{self, Filters};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// Floats of results that are gathered before they are written to their places.
-const GATHERED: usize = 512;
 
 thread_local! {
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
@@ -169,6 +167,15 @@ pub(super) fn transpose<'p>(
     let phases = geometry.stride[0] * geometry.stride[1];
     let cut = Cut::new(most, images.batch * groups, [results, taps.div_ceil(phases), summed], with, floats);
     let frame = Frame::plain([cut.rows, cut.width], reach);
+    let taps_of = |phase: [usize; 2]| -> Vec<Tap> {
+        let row = |(ky, y): (usize, usize)| {
+            let weight = ky * geometry.kernel[1];
+            axes[1].of(phase[1]).map(move |(kx, x)| Tap { at: y * frame.pitch + x, weight: weight + kx })
+        };
+        axes[0].of(phase[0]).flat_map(row).collect()
+    };
+    let phase = |phase: usize| [phase / geometry.stride[1], phase % geometry.stride[1]];
+    let phases: Vec<([usize; 2], Vec<Tap>)> = (0..phases).map(phase).map(|phase| (phase, taps_of(phase))).collect();
     let output = Output { first: out.as_mut_ptr().cast(), add: finish.add };
     team::for_each(cut.jobs(), cut.least(), |job| {
         let (image, tile, part) = cut.job(job);
@@ -177,44 +184,42 @@ pub(super) fn transpose<'p>(
         SCRATCH.with_borrow_mut(|[source, gathered]| {
             source.resize(source.len().max(frame.floats(summed)), 0.0);
             frame.fill(with, source, &(images.parts)(n), group * summed..(group + 1) * summed, given, origin);
-            for phase in 0..phases {
-                let phase = [phase / geometry.stride[1], phase % geometry.stride[1]];
+            // Both of a stride of two are interleaved before they are written.
+            for some in phases.chunks(if geometry.stride[1] == 2 { 2 } else { 1 }) {
                 // The last rows and columns may be of the first phases only.
-                let ends = [0, 1].map(|axis| {
-                    let all = size[axis].saturating_sub(phase[axis]).div_ceil(geometry.stride[axis]);
+                let end = |axis: usize, phase: usize| {
+                    let all = size[axis].saturating_sub(phase).div_ceil(geometry.stride[axis]);
                     all.saturating_sub(tile.at[axis]).min(tile.size[axis])
-                });
-                let tile = Tile { at: tile.at, size: ends };
-                let taps: Vec<Tap> = axes[0]
-                    .of(phase[0])
-                    .flat_map(|(ky, y)| {
-                        let weight = ky * geometry.kernel[1];
-                        axes[1].of(phase[1]).map(move |(kx, x)| Tap { at: y * frame.pitch + x, weight: weight + kx })
-                    })
-                    .collect();
-                let sums = Sums {
+                };
+                let sums = |taps| Sums {
                     source,
                     plane: frame.plane,
                     channels: summed,
-                    taps: &taps,
-                    weights: &conv.weights[(group * summed * of_group + range.start) * taps_of(&geometry)..],
-                    across: taps_of(&geometry),
-                    along: of_group * taps_of(&geometry),
+                    taps,
+                    weights: &conv.weights[(group * summed * of_group + range.start) * geometry.taps()..],
+                    across: geometry.taps(),
+                    along: of_group * geometry.taps(),
                     bias: finish.bias.get(group * results..).unwrap_or_default(),
                 };
-                let first = (n * groups + group) * results * size[0] * size[1] + phase[0] * size[1] + phase[1];
+                let ([y, x], taps) = &some[0];
+                let tile = Tile { at: tile.at, size: [end(0, *y), end(1, *x)] };
+                let first = (n * groups + group) * results * size[0] * size[1] + y * size[1] + x;
                 let place = Place { plane: size[0] * size[1], row: size[1], stride: geometry.stride, first };
+                let to = (output, place, finish.activation);
                 // SAFETY: as in `convolve`; phases write to different pixels.
                 unsafe {
-                    write(&sums, with, &frame, tile, part.clone(), (output, place, finish.activation), gathered);
+                    match some {
+                        [_, (_, others)] => {
+                            let width = tile.size[1] + end(1, 1);
+                            let both = [sums(taps), sums(others)];
+                            write_pair(both, with, &frame, (tile, width), part.clone(), to, gathered);
+                        }
+                        _ => write(&sums(taps), with, &frame, tile, part.clone(), to, gathered),
+                    }
                 }
             }
         });
     });
-}
-
-fn taps_of(geometry: &Geometry) -> usize {
-    geometry.taps()
 }
 
 /// Where the rows (or columns) of a transposed convolution come from.
@@ -255,159 +260,4 @@ impl Shifts {
 pub(super) struct Tile {
     pub at: [usize; 2],
     pub size: [usize; 2],
-}
-
-/// Where a tile's results lie in the output.
-struct Place {
-    /// Floats between results, and between rows of the output.
-    plane: usize,
-    row: usize,
-    /// Rows and columns of the output from one of the tile's to the next.
-    stride: [usize; 2],
-    /// The first pixel of the first result, of the tile at [0, 0].
-    first: usize,
-}
-
-/// Computes a tile of `results` and writes it to its place.
-///
-/// # Safety
-/// The place must be within the output, and this thread's alone.
-unsafe fn write(
-    sums: &Sums<'_>,
-    with: Instructions,
-    frame: &Frame,
-    tile: Tile,
-    results: Range<usize>,
-    (output, place, activation): (Output<'_>, Place, Activation),
-    gathered: &mut Vec<f32>,
-) {
-    let [rows, width] = tile.size;
-    if rows == 0 || width == 0 || results.is_empty() {
-        return;
-    }
-    let first = place.first
-        + results.start * place.plane
-        + tile.at[0] * place.stride[0] * place.row
-        + tile.at[1] * place.stride[1];
-    let plain = place.stride == [1, 1];
-    // Where rows follow each other in source and output alike, they are one.
-    let joined = plain && (rows == 1 || frame.pitch == width && place.row == width);
-    if joined || plain && !is_better_joined(with, rows, width, frame.pitch) {
-        let (count, length) = if joined { (1, rows * width) } else { (rows, width) };
-        unsafe {
-            let (first, add) = output.at(first);
-            let lines = Lines {
-                count,
-                length,
-                step: frame.pitch,
-                first,
-                add,
-                plane: place.plane,
-                row: place.row,
-                bounds: activation.bounds(),
-            };
-            sums.run(with, results, lines);
-        }
-        return;
-    }
-    // Rows as one long line, the ends between them computed and thrown away; then each pixel to its place.
-    let most = (GATHERED / frame.pitch).clamp(1, rows);
-    let block = with.block();
-    let mut sums = *sums;
-    let source = sums.source;
-    for top in (0..rows).step_by(most) {
-        let rows = most.min(rows - top);
-        let length = (rows - 1) * frame.pitch + width;
-        gathered.resize(gathered.len().max(block * length), 0.0);
-        sums.source = &source[top * frame.pitch..];
-        for start in results.clone().step_by(block) {
-            let block = start..results.end.min(start + block);
-            let lines = Lines {
-                count: 1,
-                length,
-                step: 0,
-                first: gathered.as_mut_ptr(),
-                add: std::ptr::null(),
-                plane: length,
-                row: 0,
-                bounds: None,
-            };
-            // SAFETY: `gathered` is this thread's and long enough; the output's rows are the caller's promise.
-            unsafe {
-                sums.run(with, block.clone(), lines);
-                for (i, result) in block.enumerate() {
-                    let first = first + (result - results.start) * place.plane;
-                    for y in 0..rows {
-                        let from = &gathered[i * length + y * frame.pitch..][..width];
-                        let (to, add) = output.at(first + (top + y) * place.stride[0] * place.row);
-                        spread(with, from, to, add, place.stride[1], activation);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether rows are computed faster as one long line with `pitch` floats between them, and copied.
-fn is_better_joined(with: Instructions, rows: usize, width: usize, pitch: usize) -> bool {
-    let lanes = with.lanes();
-    let apart = rows * width.div_ceil(lanes);
-    let joined = ((rows - 1) * pitch + width).div_ceil(lanes);
-    width <= 2 * lanes && 20 * joined <= 19 * apart || width <= lanes && joined <= apart
-}
-
-/// `to[x·stride] = activation(from[x] + add[x·stride])`.
-///
-/// # Safety
-/// `to` must be writable, and `add` null or readable, at those places.
-unsafe fn spread(
-    with: Instructions,
-    from: &[f32],
-    to: *mut f32,
-    add: *const f32,
-    stride: usize,
-    activation: Activation,
-) {
-    let apply = |x: usize, sum: f32| unsafe {
-        let sum = if add.is_null() { sum } else { sum + *add.add(x * stride) };
-        *to.add(x * stride) = activation.of(sum);
-    };
-    match (stride, add.is_null(), activation) {
-        #[cfg(target_arch = "x86_64")]
-        (2, true, _) if with == Instructions::Avx512 => unsafe { apart_avx512(from, to, activation.bounds()) },
-        (1, true, Activation::None) => unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) },
-        (1, ..) => from.iter().enumerate().for_each(|(x, &sum)| apply(x, sum)),
-        _ => from.iter().enumerate().for_each(|(x, &sum)| apply(x, sum)),
-    }
-}
-
-/// `to[2·x] = from[x]` within bounds.
-///
-/// # Safety
-/// `to` must be writable at those places.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn apart_avx512(from: &[f32], to: *mut f32, bounds: Option<[f32; 2]>) {
-    unsafe { apart::<super::lanes::x86::Avx512>(from, to, bounds) }
-}
-
-#[inline(always)]
-unsafe fn apart<L: Lanes>(from: &[f32], to: *mut f32, bounds: Option<[f32; 2]>) {
-    for (i, some) in from.chunks(L::COUNT).enumerate() {
-        unsafe {
-            let whole = some.len() == L::COUNT;
-            let mut value = if whole { L::load(some.as_ptr()) } else { L::load_first(some.as_ptr(), some.len()) };
-            if let Some([lower, upper]) = bounds {
-                value = L::min(L::splat(upper), L::max(L::splat(lower), value));
-            }
-            let to = to.add(2 * i * L::COUNT);
-            if whole {
-                L::store_apart(to, value);
-            } else {
-                let mut last = [0.0f32; 16];
-                L::store(last.as_mut_ptr(), value);
-                last[..some.len()].iter().enumerate().for_each(|(x, &value)| *to.add(2 * x) = value);
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::direct::{Finish, Images, convolve, transpose};
 use super::geometry::Activation;
+use super::linear::Product;
 use super::mix::Mix;
 use super::plan::{Plan, Pool, Scale, plain};
 use super::source::Part;
@@ -46,6 +47,10 @@ pub(super) trait Frozen: Backend {
     fn frozen_mix(x: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self>;
     /// The gradient of its input from that of its output.
     fn frozen_mix_gradient(gradient: FloatTensor<Self>, mix: Arc<Mix>) -> FloatTensor<Self>;
+    /// Rows times a matrix, and a bias.
+    fn frozen_linear(x: FloatTensor<Self>, product: Arc<Product>) -> FloatTensor<Self>;
+    /// The gradient of its input from that of its output.
+    fn frozen_linear_gradient(gradient: FloatTensor<Self>, product: Arc<Product>) -> FloatTensor<Self>;
     /// The gradient of what went into an activation from that of the output `y`.
     fn frozen_mask(gradient: FloatTensor<Self>, y: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 }
@@ -56,7 +61,7 @@ pub(super) fn shape(x: &FlexTensor) -> [usize; 4] {
 
 /// A new tensor whose values `fill` writes, every one of them.
 #[allow(unsafe_code)]
-pub(super) fn filled(shape: [usize; 4], fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> FlexTensor {
+pub(super) fn filled<const N: usize>(shape: [usize; N], fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> FlexTensor {
     let len = shape.iter().product();
     let mut values: Vec<f32> = Vec::with_capacity(len);
     fill(&mut values.spare_capacity_mut()[..len]);
@@ -198,6 +203,19 @@ impl Frozen for Flex {
 
     fn frozen_mix_gradient(gradient: FlexTensor, mix: Arc<Mix>) -> FlexTensor {
         mixed(gradient, mix.transposed())
+    }
+
+    fn frozen_linear(x: FlexTensor, product: Arc<Product>) -> FlexTensor {
+        let x = plain(x);
+        let ([rows, inputs], [expected, outputs]) = (x.shape().dims(), product.sizes());
+        assert_eq!(inputs, expected);
+        filled([rows, outputs], |out| product.forward(&x.storage()[..rows * inputs], out))
+    }
+
+    fn frozen_linear_gradient(gradient: FlexTensor, product: Arc<Product>) -> FlexTensor {
+        let gradient = plain(gradient);
+        let ([rows, outputs], [inputs, _]) = (gradient.shape().dims(), product.sizes());
+        filled([rows, inputs], |out| product.backward(&gradient.storage()[..rows * outputs], out))
     }
 
     fn frozen_mask(gradient: FlexTensor, y: FlexTensor, activation: Activation) -> FlexTensor {

@@ -123,17 +123,17 @@ pub(super) trait Lanes {
     unsafe fn add(a: Self::Register, b: Self::Register) -> Self::Register;
     /// a − b.
     unsafe fn subtract(a: Self::Register, b: Self::Register) -> Self::Register;
+    /// `value` where `y` is strictly between `lower` and `upper`, else 0.
+    unsafe fn within(
+        value: Self::Register,
+        y: Self::Register,
+        lower: Self::Register,
+        upper: Self::Register,
+    ) -> Self::Register;
+    /// Floats `at`… of the `len` that are there, and zeros before the first and after the last.
+    unsafe fn load_span(from: *const f32, at: isize, len: usize) -> Self::Register;
     /// Of `a` followed by `b` every other lane, from the first and from the second on.
     unsafe fn apart(a: Self::Register, b: Self::Register) -> [Self::Register; 2];
-    /// Writes `COUNT` floats to every other place.
-    #[inline(always)]
-    unsafe fn store_apart(to: *mut f32, value: Self::Register) {
-        let mut all = [0.0f32; 16];
-        unsafe {
-            Self::store(all.as_mut_ptr(), value);
-            all[..Self::COUNT].iter().enumerate().for_each(|(i, &value)| *to.add(2 * i) = value);
-        }
-    }
     /// The reverse: lanes of `a` and `b` in turn.
     unsafe fn together(a: Self::Register, b: Self::Register) -> [Self::Register; 2];
 }
@@ -194,15 +194,19 @@ pub(super) mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn store_apart(to: *mut f32, value: __m512) {
-            const EVERY_OTHER: u16 = 0x5555;
+        unsafe fn within(value: __m512, y: __m512, lower: __m512, upper: __m512) -> __m512 {
             unsafe {
-                let upper = _mm512_shuffle_f32x4::<0b11_10_11_10>(value, value);
-                let (lower, upper) =
-                    (_mm512_maskz_expand_ps(EVERY_OTHER, value), _mm512_maskz_expand_ps(EVERY_OTHER, upper));
-                _mm512_mask_storeu_ps(to, EVERY_OTHER, lower);
-                _mm512_mask_storeu_ps(to.add(16), EVERY_OTHER, upper);
+                let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, lower);
+                let between = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, y, upper);
+                _mm512_maskz_mov_ps(between, value)
             }
+        }
+        #[inline(always)]
+        unsafe fn load_span(from: *const f32, at: isize, len: usize) -> __m512 {
+            let first = |count: isize| (1u32 << count.clamp(0, 16)) - 1;
+            let lanes = first(len as isize - at) & !first(-at);
+            // Lanes that are masked out are not read.
+            unsafe { _mm512_maskz_loadu_ps(lanes as u16, from.wrapping_offset(at)) }
         }
         #[inline(always)]
         unsafe fn together(a: __m512, b: __m512) -> [__m512; 2] {
@@ -215,6 +219,16 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> __m512 {
             unsafe { _mm512_maskz_loadu_ps((1u16 << count) - 1, from) }
+        }
+    }
+
+    /// Lanes `from`…`to`, as far as there are such.
+    #[inline(always)]
+    unsafe fn lanes(from: isize, to: isize) -> __m256i {
+        unsafe {
+            let number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let splat = |end: isize| _mm256_set1_epi32(end.clamp(-1, 8) as i32);
+            _mm256_andnot_si256(_mm256_cmpgt_epi32(splat(from), number), _mm256_cmpgt_epi32(splat(to), number))
         }
     }
 
@@ -238,11 +252,7 @@ pub(super) mod x86 {
         }
         #[inline(always)]
         unsafe fn store_first(to: *mut f32, count: usize, value: __m256) {
-            unsafe {
-                let mut all = [0.0f32; 8];
-                _mm256_storeu_ps(all.as_mut_ptr(), value);
-                std::ptr::copy_nonoverlapping(all.as_ptr(), to, count);
-            }
+            unsafe { _mm256_maskstore_ps(to, lanes(0, count as isize), value) }
         }
         #[inline(always)]
         unsafe fn multiply_add(a: __m256, b: __m256, c: __m256) -> __m256 {
@@ -281,11 +291,19 @@ pub(super) mod x86 {
         }
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> __m256 {
+            unsafe { _mm256_maskload_ps(from, lanes(0, count as isize)) }
+        }
+        #[inline(always)]
+        unsafe fn within(value: __m256, y: __m256, lower: __m256, upper: __m256) -> __m256 {
             unsafe {
-                let mut all = [0.0f32; 8];
-                std::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count);
-                _mm256_loadu_ps(all.as_ptr())
+                let (above, below) = (_mm256_cmp_ps::<_CMP_GT_OQ>(y, lower), _mm256_cmp_ps::<_CMP_LT_OQ>(y, upper));
+                _mm256_and_ps(value, _mm256_and_ps(above, below))
             }
+        }
+        #[inline(always)]
+        unsafe fn load_span(from: *const f32, at: isize, len: usize) -> __m256 {
+            // Lanes that are masked out are not read.
+            unsafe { _mm256_maskload_ps(from.wrapping_offset(at), lanes(-at, len as isize - at)) }
         }
     }
 }
@@ -339,6 +357,18 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn subtract(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn within(value: [f32; 8], y: [f32; 8], lower: [f32; 8], upper: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| if (y[i] > lower[i]) & (y[i] < upper[i]) { value[i] } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn load_span(from: *const f32, at: isize, len: usize) -> [f32; 8] {
+        let lane = |i: usize| {
+            let at = at + i as isize;
+            if (0..len as isize).contains(&at) { unsafe { *from.offset(at) } } else { 0.0 }
+        };
+        std::array::from_fn(lane)
     }
     #[inline(always)]
     unsafe fn apart(a: [f32; 8], b: [f32; 8]) -> [[f32; 8]; 2] {

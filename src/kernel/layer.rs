@@ -2,6 +2,7 @@
 
 use super::extension::Frozen;
 use super::geometry::{Activation, Geometry};
+use super::linear::Product;
 use super::mix::Mix;
 use super::plan::{Plan, Pool, Scale, on_cpu};
 use super::strided::Strided;
@@ -245,6 +246,31 @@ impl UpConvolution {
     /// The same layer on another device.
     pub fn to_device(&self, device: &Device) -> Self {
         Self::new(self.weight.clone().to_device(device), self.bias.clone().map(|bias| bias.to_device(device)))
+    }
+}
+
+/// Rows times a frozen matrix, and a bias.
+#[derive(Clone, Debug)]
+pub struct Linear(Arc<Product>);
+
+impl Linear {
+    /// The layer of `weight`, `[inputs, outputs]` or, if it is `turned`, `[outputs, inputs]`, and `bias`, `[outputs]`. `None` where
+    /// no kernel of its own computes it: burn's product does.
+    pub fn new(weight: Tensor<2>, turned: bool, bias: Option<Tensor<1>>) -> Option<Self> {
+        let tracked = weight.is_tracked() || bias.as_ref().is_some_and(Tensor::is_tracked);
+        let own = is_cpu(&weight.device()) && !tracked;
+        let product = || Product::new(weight, turned, bias);
+        if own { product().map(|product| Self(Arc::new(product))) } else { None }
+    }
+
+    /// Whether it was made of these very tensors.
+    pub fn is_of(&self, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
+        !weight.is_tracked() && !bias.is_some_and(Tensor::is_tracked) && self.0.is_of(weight, bias)
+    }
+
+    /// `[rows, outputs]` from `x`, `[rows, inputs]`, on the CPU.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::frozen_linear(x.into_dispatch(), self.0.clone()))
     }
 }
 

@@ -206,22 +206,40 @@ unsafe fn pixels<L: Lanes, const BLOCK: usize, const REGISTERS: usize>(
         }
         for (o, sums) in sums.iter().enumerate() {
             for (r, &sum) in sums.iter().enumerate() {
-                let x = o * to.plane + r * L::COUNT;
-                let left = to.length.saturating_sub(r * L::COUNT).min(L::COUNT);
-                let mut sum = sum;
-                if !to.add.is_null() && left > 0 {
-                    let from = to.add.add(x);
-                    sum = L::add(sum, if left == L::COUNT { L::load(from) } else { L::load_first(from, left) });
-                }
-                if let Some([lower, upper]) = to.bounds {
-                    sum = L::min(L::splat(upper), L::max(L::splat(lower), sum));
-                }
-                if left == L::COUNT {
-                    L::store(to.first.add(x), sum);
-                } else if left > 0 {
-                    L::store_first(to.first.add(x), left, sum);
-                }
+                let left = to.length.saturating_sub(r * L::COUNT);
+                finish::<L>(sum, (to.first, to.add), o * to.plane + r * L::COUNT, left, to.bounds);
             }
+        }
+    }
+}
+
+/// Writes `sum`, with what is added (unless that is null) and within `bounds`, to place `at`, where `left` pixels are left.
+///
+/// # Safety
+/// The processor must have the instructions; so many pixels must be there.
+#[inline(always)]
+pub(super) unsafe fn finish<L: Lanes>(
+    mut sum: L::Register,
+    (to, add): (*mut f32, *const f32),
+    at: usize,
+    left: usize,
+    bounds: Option<[f32; 2]>,
+) {
+    if left == 0 {
+        return;
+    }
+    unsafe {
+        if !add.is_null() {
+            let from = add.add(at);
+            sum = L::add(sum, if left >= L::COUNT { L::load(from) } else { L::load_first(from, left) });
+        }
+        if let Some([lower, upper]) = bounds {
+            sum = L::min(L::splat(upper), L::max(L::splat(lower), sum));
+        }
+        if left >= L::COUNT {
+            L::store(to.add(at), sum);
+        } else {
+            L::store_first(to.add(at), left, sum);
         }
     }
 }

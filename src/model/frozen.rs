@@ -41,20 +41,30 @@ impl FrozenUNet {
 
     /// Logits for `x`; see [`UNet`] for shapes.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.observed(x, &mut |_, _| ())
+    }
+
+    /// The same; `seen` sees what comes out of every ReLU, and whether pixels of it are then pooled.
+    fn observed(&self, mut x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>, bool)) -> Tensor<4> {
         let mut skips = Vec::with_capacity(self.down.len());
-        let mut x = x;
+        let mut then = |second: &Convolution, features: Tensor<4>, pooled: bool| {
+            seen(&features, false);
+            let features = second.forward(features);
+            seen(&features, pooled);
+            features
+        };
         for [first, second] in &self.down {
-            let features = second.forward(first.forward(x));
+            let features = then(second, first.forward(x), self.pool);
             x = if self.pool { max_pool_2x2(features.clone()) } else { features.clone() };
             skips.push(features);
         }
-        x = self.bottleneck[1].forward(self.bottleneck[0].forward(x));
+        x = then(&self.bottleneck[1], self.bottleneck[0].forward(x), false);
         for ((rise, [first, second]), skip) in self.up.iter().zip(skips.into_iter().rev()) {
             x = match rise {
                 Some(rise) => rise.forward(x),
                 None => interpolated(x),
             };
-            x = second.forward(first.forward_pair(cropped(skip, &x), x));
+            x = then(second, first.forward_pair(cropped(skip, &x), x), false);
         }
         self.head.forward(x)
     }
@@ -104,4 +114,74 @@ fn convolution(conv: &Conv2d, parts: &[usize], activation: Activation) -> Convol
     let one = [channels];
     let parts = if parts.is_empty() { &one } else { parts };
     Convolution::new(weight, conv.bias.as_ref().map(|bias| bias.val()), options, parts, activation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tiles::Reach;
+    use crate::model::unet::UNetConfig;
+    use crate::tensor::to_host;
+    use burn::tensor::Distribution;
+
+    /// The gradient of the weighted first rows of logits, and what came out of every ReLU.
+    fn traced(network: &FrozenUNet, x: Tensor<4>, weight: &Tensor<4>) -> (Tensor<4>, Vec<(Tensor<4>, bool)>) {
+        let (x, mut seen) = (x.autodiff().require_grad(), Vec::new());
+        let z = network.observed(x.clone(), &mut |y, pooled| seen.push((y.clone().inner(), pooled)));
+        let sum = (z.narrow(2, 0, weight.dims()[2]) * weight.clone().autodiff()).sum();
+        (x.grad(&sum.backward()).unwrap(), seen)
+    }
+
+    /// How many values are 0 in one and just above it in the other, and how many windows of four have their largest, of values
+    /// that are nearly the same, in another place.
+    fn turned(a: &Tensor<4>, b: &Tensor<4>, pooled: bool) -> usize {
+        let [.., width] = a.dims();
+        let (a, b) = (to_host(a.clone()).unwrap(), to_host(b.clone()).unwrap());
+        let near = 1e-5 * a.iter().fold(0f32, |most, &v| most.max(v));
+        let relus = a.iter().zip(&b).filter(|&(&a, &b)| (a > 0.0) != (b > 0.0) && a.max(b) < near).count();
+        let largest = |of: &[f32], at: usize| {
+            [at, at + 1, at + width, at + width + 1].into_iter().reduce(|i, j| if of[j] > of[i] { j } else { i })
+        };
+        let windows = (0..a.len() / width / 2).flat_map(|row| (0..width / 2).map(move |x| 2 * row * width + 2 * x));
+        let other = |&at: &usize| match (largest(&a, at), largest(&b, at)) {
+            (Some(i), Some(j)) => i != j && (a[i] - a[j]).abs() < near,
+            _ => false,
+        };
+        relus + if pooled { windows.filter(other).count() } else { 0 }
+    }
+
+    #[test]
+    fn the_gradient_of_a_tile_is_another_only_where_rounding_turned_a_relu() {
+        let device = Device::flex();
+        device.seed(11);
+        let config = UNetConfig::new(8, 2);
+        let Ok(Reach::Padded { halo, .. }) = config.reach() else { panic!("it pads") };
+        let network = FrozenUNet::new(config.init(&device));
+        let (kept, width) = (32, 64);
+        let read = kept + halo;
+        let random = |rows: usize| Tensor::<4>::random([1, 1, rows, width], Distribution::Uniform(0.0, 1.0), &device);
+        let weight = random(kept) - 0.5;
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..40 {
+            let x = random(2 * read);
+            let (whole, of_whole) = traced(&network, x.clone(), &weight);
+            let (tile, of_tile) = traced(&network, x.narrow(2, 0, read), &weight);
+            let beyond = whole.clone().narrow(2, read, read).abs().max().into_scalar::<f32>();
+            assert_eq!(beyond, 0.0, "nothing beyond the tile has a part in it");
+            let whole = whole.narrow(2, 0, read);
+            let norm = |t: Tensor<4>| t.square().sum().sqrt().into_scalar::<f32>();
+            let off = norm(whole.clone() - tile) / norm(whole);
+            let turned: usize = of_whole
+                .iter()
+                .zip(&of_tile)
+                .map(|((a, pooled), (b, _))| turned(&a.clone().narrow(2, 0, b.dims()[2]), b, *pooled))
+                .sum();
+            if turned > 0 { with.push(off) } else { without.push(off) }
+        }
+        let most = |of: &[f32]| of.iter().fold(0f32, |m, &v| m.max(v));
+        println!("{} images, nothing turned: off by at most {:.1e} of the norm", without.len(), most(&without));
+        println!("{} images, rounding turned something: at most {:.1e}", with.len(), most(&with));
+        assert!(without.len() > 3 && most(&without) < 3e-6, "{without:?}");
+        assert!(with.is_empty() || most(&with) < 1e-2, "{with:?}");
+    }
 }

@@ -80,7 +80,18 @@ fn the_bundled_model_in_tiles_is_the_bundled_model() {
     assert!(count >= 4, "{count} tiles");
     check(&model, 100 * MIB, &random([1, 1, 301, 777], &device));
     // Two images at once, which go through the same tiles.
-    check(&model, 120 * MIB, &random([2, 1, 400, 512], &device));
+    let pair = random([2, 1, 400, 512], &device);
+    check(&model, 120 * MIB, &pair);
+    // What they differ by from the whole is each one's own: in a batch they have the gradient that they have alone.
+    let objective = Objective::segmentation(Head::Sigmoid, 1, &stripes([400, 512]), &device);
+    let tiled = within(model.clone(), 120 * MIB);
+    let gradient = |x: &Tensor<4>| input_gradient(tiled.as_ref(), x, &objective).unwrap().1;
+    let both = gradient(&pair);
+    for image in 0..2 {
+        let one = pair.clone().narrow(0, image, 1);
+        assert_eq!(host(both.clone().narrow(0, image, 1)), host(gradient(&one)), "image {image}");
+        check(&model, 120 * MIB, &one);
+    }
 }
 
 fn unet(config: UNetConfig) -> BuiltIn {

@@ -215,7 +215,7 @@ impl Method for Descent {
                 subset = Some(here.select(&left));
             }
             let here = subset.as_ref().unwrap_or(rows);
-            let mut g = g * sign;
+            let mut g = if sign == 1.0 { g } else { g * sign };
             if let Some(decay) = self.momentum {
                 let mean = g.clone().abs().mean_dims(&[1, 2, 3]);
                 let none = mean.clone().lower_equal_elem(0.0);
@@ -227,11 +227,16 @@ impl Method for Descent {
             }
             let seen = x;
             best.offer(&judged, &seen, &here.objective, here.stop_at);
-            let moved = seen.clone() + self.way(g) * (here.ball.epsilon.clone() * self.step);
-            x = here.ball.project(moved.clone());
-            if let Some(clipped) = &mut clipped {
-                let cut = cut_share(moved, x.clone())?;
-                live.index.iter().zip(cut).for_each(|(&row, cut)| clipped[row] = cut);
+            let length = here.ball.epsilon.clone() * self.step;
+            if self.way == Way::Steepest && self.norm == Norm::Linf {
+                x = here.ball.signed_step(&seen, g, length);
+            } else {
+                let moved = seen.clone() + self.way(g) * length;
+                x = here.ball.project(moved.clone());
+                if let Some(clipped) = &mut clipped {
+                    let cut = cut_share(moved, x.clone())?;
+                    live.index.iter().zip(cut).for_each(|(&row, cut)| clipped[row] = cut);
+                }
             }
             let told = Step {
                 index: t + 1,

@@ -68,37 +68,33 @@ impl Products<'_> {
 /// The sums of one block, lane by lane, row by row of each line.
 type LaneSums = [[f32; STEP]; 24];
 
-/// Some lines × up to some rows: of what, lines, source, rows, length, sums.
-type Block = unsafe fn(&Products<'_>, *const f32, *const f32, &[usize], usize, &mut LaneSums);
+/// Some lines × up to some rows.
+type Block = unsafe fn(&Piece<'_>, &mut LaneSums);
+
+/// What a block multiplies.
+struct Piece<'a> {
+    of: &'a Products<'a>,
+    /// The first place of the first line, and of the source.
+    lines: *const f32,
+    source: *const f32,
+    rows: &'a [usize],
+    length: usize,
+}
 
 /// Each block is a function by itself, so that its sums are alone in the registers, and leave them as they are: the upper
 /// half of the registers knows whole vectors only.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 #[inline(never)]
-unsafe fn avx512<const LINES: usize, const ROWS: usize>(
-    of: &Products<'_>,
-    lines: *const f32,
-    source: *const f32,
-    rows: &[usize],
-    length: usize,
-    sums: &mut LaneSums,
-) {
-    unsafe { block::<super::super::lanes::x86::Avx512, LINES, ROWS>(of, lines, source, rows, length, sums) }
+unsafe fn avx512<const LINES: usize, const ROWS: usize>(piece: &Piece<'_>, sums: &mut LaneSums) {
+    unsafe { block::<super::super::lanes::x86::Avx512, LINES, ROWS>(piece, sums) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-unsafe fn avx2<const LINES: usize, const ROWS: usize>(
-    of: &Products<'_>,
-    lines: *const f32,
-    source: *const f32,
-    rows: &[usize],
-    length: usize,
-    sums: &mut LaneSums,
-) {
-    unsafe { block::<super::super::lanes::x86::Avx2, LINES, ROWS>(of, lines, source, rows, length, sums) }
+unsafe fn avx2<const LINES: usize, const ROWS: usize>(piece: &Piece<'_>, sums: &mut LaneSums) {
+    unsafe { block::<super::super::lanes::x86::Avx2, LINES, ROWS>(piece, sums) }
 }
 
 /// All lines and rows: `blocks` of `LINES` × `ROWS`, of `LINES` × 3 where no more rows are left, and the same of single lines.
@@ -119,9 +115,9 @@ unsafe fn all<const LINES: usize, const ROWS: usize>(of: &Products<'_>, out: &mu
                 let block = blocks[2 * usize::from(lines < LINES) + usize::from(few)];
                 // SAFETY: the caller's.
                 unsafe {
-                    let from = of.lines.as_ptr().add(segment * of.steps[0] + line * of.plane + start);
+                    let lines = of.lines.as_ptr().add(segment * of.steps[0] + line * of.plane + start);
                     let source = of.source.as_ptr().add(segment * of.steps[1] + start);
-                    block(of, from, source, &of.rows[row..], length, &mut sums);
+                    block(&Piece { of, lines, source, rows: &of.rows[row..], length }, &mut sums);
                 }
                 let rows = if few { 3 } else { ROWS };
                 let left = rows.min(of.rows.len() - row);
@@ -138,14 +134,8 @@ unsafe fn all<const LINES: usize, const ROWS: usize>(of: &Products<'_>, out: &mu
 
 /// `LINES` lines × up to `ROWS` rows.
 #[inline(always)]
-unsafe fn block<L: Lanes, const LINES: usize, const ROWS: usize>(
-    of: &Products<'_>,
-    lines: *const f32,
-    source: *const f32,
-    rows: &[usize],
-    length: usize,
-    lanes: &mut LaneSums,
-) {
+unsafe fn block<L: Lanes, const LINES: usize, const ROWS: usize>(piece: &Piece<'_>, lanes: &mut LaneSums) {
+    let Piece { of, lines, source, rows, length } = *piece;
     // Where fewer rows are left the last one is computed again, and thrown away.
     let count = rows.len().min(ROWS);
     let rows: [*const f32; ROWS] = std::array::from_fn(|r| source.wrapping_add(rows[r.min(count - 1)]));

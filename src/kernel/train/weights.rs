@@ -135,19 +135,10 @@ fn prepare(source: &mut Vec<f32>, floats: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::source::whole_images;
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-
-    fn images<'a>(
-        values: &'a [f32],
-        channels: usize,
-        size: [usize; 2],
-    ) -> Images<impl Fn(usize) -> Vec<Part<'a>> + Sync> {
-        let len = channels * size[0] * size[1];
-        let parts = move |n: usize| vec![Part { values: &values[n * len..][..len], mask: None, channels }];
-        Images { batch: values.len() / len, size, parts }
-    }
 
     /// On every processor, in double precision; the padding of tiles is not read where it is no number.
     #[test]
@@ -191,7 +182,7 @@ mod tests {
                 // What an earlier gradient left behind counts for nothing.
                 rayon::broadcast(|_| SCRATCH.with_borrow_mut(|all| all.iter_mut().for_each(|of| of.fill(f32::NAN))));
                 let mut found = vec![MaybeUninit::new(f32::NAN); expected.len()];
-                let (x, gradient) = (images(&x, channels, size), images(&gradient, outputs, of_output));
+                let (x, gradient) = (whole_images(&x, channels, size), whole_images(&gradient, outputs, of_output));
                 weight_gradient(geometry, [outputs, channels], with, &x, &gradient, &mut found);
                 for (found, expected) in found.iter().zip(&expected) {
                     // SAFETY: initialised above.

@@ -6,7 +6,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::super::lanes::x86;
 use super::super::lanes::{Instructions, Lanes, Portable};
-use super::super::rows::SLACK;
+use super::super::rows::{self, SLACK};
 use super::super::team;
 use super::{Filters, PATCH};
 
@@ -230,24 +230,10 @@ unsafe fn sums<L: Lanes>(from: *const f32, step: usize, [rows, width]: [usize; 2
 /// Writes sums to `row` of the target, from `column` on, as far as it goes.
 #[inline(always)]
 unsafe fn finish<L: Lanes>(target: &Target, row: usize, column: usize, sums: L::Register) {
-    let left = target.size[1].saturating_sub(column).min(L::COUNT);
-    if left == 0 {
-        return;
-    }
-    let at = row * target.row + column;
+    let left = target.size[1].saturating_sub(column);
+    // SAFETY: the caller's.
     unsafe {
-        let mut sums = L::add(sums, L::splat(target.bias));
-        if !target.add.is_null() {
-            let add = target.add.add(at);
-            sums = L::add(sums, if left == L::COUNT { L::load(add) } else { L::load_first(add, left) });
-        }
-        if let Some([lower, upper]) = target.bounds {
-            sums = L::min(L::splat(upper), L::max(L::splat(lower), sums));
-        }
-        if left == L::COUNT {
-            L::store(target.to.add(at), sums);
-        } else {
-            L::store_first(target.to.add(at), left, sums);
-        }
+        let sums = L::add(sums, L::splat(target.bias));
+        rows::finish::<L>(sums, (target.to, target.add), row * target.row + column, left, target.bounds);
     }
 }

@@ -1,9 +1,10 @@
 //! What one kernel does in one pass becomes one node: a convolution with the concatenation before it, the sum and the
-//! activation behind it, a batch normalisation with its activation. The operators do the parts one by one where there is no
+//! activation behind it, a batch normalisation with its activation; a product with a constant matrix keeps the layer that it is made
+//! of. The operators do the parts one by one where there is no
 //! such kernel.
 
 use super::host::Values;
-use super::program::{Constant, Node, Program, Slot};
+use super::program::{Constant, Kept, Node, Program, Slot};
 use crate::kernel::Activation;
 
 /// The input of a convolution that is added to it.
@@ -22,6 +23,11 @@ pub fn fuse(program: &mut Program) {
         node.inputs.iter().flatten().filter(|&&slot| readers[slot] == 1).for_each(|&slot| reader[slot] = Some(i));
     }
     let mut nodes: Vec<Option<Node>> = std::mem::take(&mut program.nodes).into_iter().map(Some).collect();
+    for node in nodes.iter_mut().flatten() {
+        if matches!(node.op_type.as_str(), "Gemm" | "MatMul") && has_constants(program, node, 2) {
+            node.fused.linear = Some(Kept::default());
+        }
+    }
     for start in 0..nodes.len() {
         let Some(node) = &nodes[start] else { continue };
         let fits = match node.op_type.as_str() {
@@ -65,15 +71,17 @@ pub fn fuse(program: &mut Program) {
 
 /// Whether the weights of a convolution of images are constants.
 fn is_frozen_convolution(program: &Program, node: &Node) -> bool {
+    has_constants(program, node, 4)
+}
+
+/// Whether input 1 is a constant of `rank` dimensions, and input 2 another, if it is given.
+fn has_constants(program: &Program, node: &Node, rank: usize) -> bool {
     let constant = |i: usize| match node.inputs.get(i).copied().flatten() {
         Some(slot) => program.constants[slot].as_ref(),
         None => None,
     };
-    let rank = match constant(1) {
-        Some(Constant::Host(host)) => host.shape.len(),
-        _ => return false,
-    };
-    rank == 4 && (node.inputs.get(2).copied().flatten().is_none() || constant(2).is_some())
+    let fits = matches!(constant(1), Some(Constant::Host(host)) if host.shape.len() == rank);
+    fits && (node.inputs.get(2).copied().flatten().is_none() || constant(2).is_some())
 }
 
 /// What the sum `add` adds to `slot`, if it is no constant.

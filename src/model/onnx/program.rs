@@ -3,7 +3,9 @@
 use super::attribute::Attributes;
 use super::host::{ElementType, HostTensor};
 use super::op::Operator;
-use crate::kernel::Activation;
+use crate::kernel::{Activation, Linear};
+use burn::tensor::Tensor;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The number of an edge.
 pub type Slot = usize;
@@ -92,6 +94,23 @@ pub struct Fused {
     pub operators: Vec<String>,
     /// Clamps the output.
     pub activation: Activation,
+    /// Of a product with a matrix that is constant, as what is added is: the layer that computes it, once it is made.
+    pub linear: Option<Kept>,
+}
+
+/// A layer that is made at its first use, and again when its weights are others.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(Arc<Mutex<Option<Linear>>>);
+
+impl Kept {
+    /// See [`Linear::new`].
+    pub fn linear(&self, weight: &Tensor<2>, turned: bool, bias: Option<&Tensor<1>>) -> Option<Linear> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.as_ref().is_some_and(|kept| kept.is_of(weight, bias)) {
+            *kept = Linear::new(weight.clone(), turned, bias.cloned());
+        }
+        kept.clone()
+    }
 }
 
 /// The body of a branch. It sees the edges around it.

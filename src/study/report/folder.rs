@@ -16,6 +16,7 @@ use crate::model::ImageKind;
 use crate::study::{Adversary, Curve, Subject, masking_notes};
 use crate::tensor;
 use image::RgbaImage;
+use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
 
@@ -62,19 +63,17 @@ pub fn build_report(
         clean_probability: tensor::to_host(subject.clean.probability.clone())?,
         look: PanelLook::of(subject),
     };
-    let (mut files, mut findings, mut originals) = (Vec::new(), Vec::new(), None);
+    let (mut files, mut findings, mut originals) = (Vec::new(), Vec::new(), Vec::new());
     for (i, verdict) in verdicts(curve, settings.criterion).into_iter().enumerate() {
         let painted = painter.paint(i, verdict)?;
-        files.push((panel_name(i, painted.finding.epsilon), encode_png(&painted.panel)?));
+        files.push((panel_name(i, painted.finding.epsilon), painted.panel));
         findings.push(painted.finding);
-        if originals.is_none() {
-            originals = Some(painted.originals);
-        }
+        originals.extend(painted.originals);
         told(i + 1, curve.points.len());
     }
-    let Some(originals) = originals else {
+    if originals.is_empty() {
         return Err(ReportError::Figure("the curve has no points".to_owned()));
-    };
+    }
     let mut notes = settings.notes;
     notes.extend(observations(adversary, curve)?);
     let reference = reference_name(subject.reference_kind);
@@ -141,8 +140,10 @@ struct Painter<'a> {
 
 struct Painted {
     finding: Finding,
+    /// The pictures that are the same at every ε, with the first of them only.
     originals: Vec<Picture>,
-    panel: RgbaImage,
+    /// As a PNG.
+    panel: Vec<u8>,
 }
 
 impl Painter<'_> {
@@ -182,6 +183,7 @@ impl Painter<'_> {
             control,
             control_words: self.adversary.attack().control_words(),
         };
+        let once = usize::from(index == 0);
         let (originals, shown, probabilities, gain, panel) = match &judged.classified {
             Some(found) => {
                 let (tiles, gain) = pictures.image_tiles(point.epsilon)?;
@@ -192,17 +194,18 @@ impl Painter<'_> {
                     attacked: &found.probabilities,
                     truth: subject.class.unwrap_or(found.predicted),
                 };
-                let panel = class_panel(&tiles, gain, &bars, &caption)?;
                 let [original, noise, image] = &tiles;
-                let shown = vec![picture(noise)?, picture(image)?];
-                (vec![picture(original)?], shown, found.probabilities.to_vec(), gain, panel)
+                let panel = || encode_png(&class_panel(&tiles, gain, &bars, &caption)?);
+                let (originals, shown, panel) = encoded(&[original][..once], &[noise, image], panel)?;
+                (originals, shown, found.probabilities.to_vec(), gain, panel)
             }
             None => {
                 let tiles = pictures.tiles(point.epsilon)?;
-                let panel = panel(&tiles, &caption)?;
                 let [original, noise, image, clean, attacked, difference] = &tiles.pictures;
-                let shown = vec![picture(noise)?, picture(image)?, picture(attacked)?, picture(difference)?];
-                (vec![picture(original)?, picture(clean)?], shown, Vec::new(), tiles.gain, panel)
+                let panel = || encode_png(&panel(&tiles, &caption)?);
+                let (originals, shown, panel) =
+                    encoded(&[original, clean][..2 * once], &[noise, image, attacked, difference], panel)?;
+                (originals, shown, Vec::new(), tiles.gain, panel)
             }
         };
         let finding = Finding {
@@ -229,8 +232,22 @@ impl Painter<'_> {
     }
 }
 
-fn picture(picture: &RgbaImage) -> Result<Picture, ReportError> {
-    Ok(Picture { png: encode_png(picture)?, width: picture.width(), height: picture.height() })
+fn pictures(of: &[&RgbaImage]) -> Result<Vec<Picture>, ReportError> {
+    let picture = |picture: &&RgbaImage| {
+        Ok(Picture { png: encode_png(picture)?, width: picture.width(), height: picture.height() })
+    };
+    of.par_iter().map(picture).collect()
+}
+
+/// Both lists as PNGs, and what `panel` makes, on all threads: compressing takes most of a report's time.
+fn encoded(
+    originals: &[&RgbaImage],
+    shown: &[&RgbaImage],
+    panel: impl FnOnce() -> Result<Vec<u8>, ReportError> + Send,
+) -> Result<(Vec<Picture>, Vec<Picture>, Vec<u8>), ReportError> {
+    let both = || rayon::join(|| pictures(originals), || pictures(shown));
+    let (panel, (originals, shown)) = rayon::join(panel, both);
+    Ok((originals?, shown?, panel?))
 }
 
 /// What the run itself gives reason to say.

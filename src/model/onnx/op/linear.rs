@@ -7,6 +7,7 @@ use crate::model::onnx::host::broadcast_shapes;
 use crate::model::onnx::value::{Value, check_size, reshape};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
+use burn::tensor::Tensor;
 
 type Float = DispatchTensor;
 
@@ -14,6 +15,10 @@ pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("MatMul", |call| {
         let (shape_a, shape_b) = (call.shape(0)?, call.shape(1)?);
         let (a, b) = (call.take(0)?, call.take(1)?);
+        let (a, b) = match kept(call, a, b, &shape_a) {
+            Ok(product) => return Ok(vec![product]),
+            Err(both) => both,
+        };
         let whole = !a.is_float();
         let product = matmul(a.into_float(call.device), b.into_float(call.device))
             .map_err(|e| format!("{e} ({shape_a:?} times {shape_b:?})"))?;
@@ -72,6 +77,25 @@ pub(super) fn matmul(a: Float, b: Float) -> Result<Float, String> {
     Ok(reshape(product, shape.as_slice().into()))
 }
 
+/// A·B, if `b` is a constant matrix for which there is a kernel; else both.
+#[expect(clippy::result_large_err, reason = "not an error: the values handed back for the other way")]
+fn kept(call: &Call<'_>, a: Value, b: Value, shape: &[usize]) -> Result<Value, (Value, Value)> {
+    let (Some(kept), Value::Float(weight), Some((&k, rows))) = (&call.node.fused.linear, &b, shape.split_last()) else {
+        return Err((a, b));
+    };
+    let weight = Tensor::<2>::from_dispatch(weight.clone());
+    let [inputs, outputs] = weight.dims();
+    match kept.linear(&weight, false, None) {
+        Some(layer) if a.is_float() && !rows.is_empty() && k == inputs => {
+            let count = rows.iter().product::<usize>();
+            let x = Tensor::<2>::from_dispatch(reshape(a.into_float(call.device), [count, k].into()));
+            let shape: Vec<usize> = rows.iter().copied().chain([outputs]).collect();
+            Ok(Value::Float(reshape(layer.forward(x).into_dispatch(), shape.as_slice().into())))
+        }
+        _ => Err((a, b)),
+    }
+}
+
 /// α·A·B + β·C.
 fn gemm(call: &mut Call<'_>) -> Outcome {
     let (a, b) = (call.dims::<2>(0)?, call.dims::<2>(1)?);
@@ -87,11 +111,19 @@ fn gemm(call: &mut Call<'_>) -> Outcome {
         return Err(format!("what it adds does not broadcast to [{m}, {n}]"));
     }
     check_size(&[m, n])?;
+    let plain = (alpha, beta) == (1.0, 1.0) && !transpose_a && (!call.has(2) || call.shape(2)? == [n]);
+    let kept = call.node.fused.linear.clone().filter(|_| plain);
+    let (a, b, c) = (call.float(0)?, call.float(1)?, call.optional_float(2)?);
+    if let Some(kept) = kept {
+        let (weight, bias) = (Tensor::from_dispatch(b.clone()), c.clone().map(Tensor::from_dispatch));
+        if let Some(layer) = kept.linear(&weight, transpose_b, bias.as_ref()) {
+            return Ok(vec![Value::Float(layer.forward(Tensor::from_dispatch(a)).into_dispatch())]);
+        }
+    }
     let turned = |t: Float, turn: bool| if turn { Dispatch::float_swap_dims(t, 0, 1) } else { t };
     let scaled = |t: Float, by: f32| if by == 1.0 { t } else { Dispatch::float_mul_scalar(t, by.into()) };
-    let (a, b) = (turned(call.float(0)?, transpose_a), turned(call.float(1)?, transpose_b));
-    let product = scaled(Dispatch::float_matmul(a, b), alpha);
-    let y = match call.optional_float(2)? {
+    let product = scaled(Dispatch::float_matmul(turned(a, transpose_a), turned(b, transpose_b)), alpha);
+    let y = match c {
         Some(c) => Dispatch::float_add(product, to_rank(scaled(c, beta), 2)),
         None => product,
     };

@@ -3,11 +3,12 @@
 use super::call::{Call, axis};
 use super::shape::{moved, sizes};
 use super::{Operator, Outcome};
+use crate::kernel::{Axis, Mix};
 use crate::model::onnx::host::{HostTensor, Values, positions, strides};
 use crate::model::onnx::value::{Value, check_size, upload_index};
-use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
-use burn::tensor::Slice;
+use burn::backend::{Dispatch, TensorMetadata};
+use burn::tensor::{Slice, Tensor};
 
 pub(super) static OPERATORS: &[Operator] = &[
     Operator::new("Concat", concat),
@@ -127,6 +128,7 @@ fn slice(call: &mut Call<'_>) -> Outcome {
         return Err("its starts, ends, axes and steps differ in number".to_owned());
     }
     let mut value = call.take(0)?;
+    let mut picked: Vec<(usize, Vec<usize>)> = Vec::new();
     for i in 0..starts.len() {
         let dim = axis(axes[i], from.len())?;
         let (length, step) = (from[dim] as i64, steps[i]);
@@ -144,8 +146,30 @@ fn slice(call: &mut Call<'_>) -> Outcome {
             narrow(value, dim, start as usize, count)?
         } else {
             let index: Vec<usize> = (0..count).map(|k| (start + k as i64 * step) as usize).collect();
-            pick(value, dim, &index, call)?
+            picked.push((dim, index));
+            continue;
         };
+    }
+    // Every other row and column of images, as residual networks take them, in one pass.
+    let of_images = from.len() == 4
+        && picked.iter().all(|(dim, index)| *dim > 1 && !index.is_empty())
+        && (picked.len() == 1 || picked.len() == 2 && picked[0].0 != picked[1].0);
+    if let (Value::Float(t), true) = (&value, of_images) {
+        let axis = |dim: usize| {
+            let length = t.shape()[dim];
+            let index = picked.iter().find(|(of, _)| *of == dim).map(|(_, index)| index);
+            index.map_or_else(
+                || Axis::identity(length),
+                |index| Axis::new(length, index.iter().map(|&i| vec![(i, 1.0)])),
+            )
+        };
+        let mix = Mix::new(axis(2), axis(3));
+        if let Ok(y) = mix.apply(Tensor::from_dispatch(t.clone())) {
+            return Ok(vec![Value::Float(y.into_dispatch())]);
+        }
+    }
+    for (dim, index) in picked {
+        value = pick(value, dim, &index, call)?;
     }
     Ok(vec![value])
 }
