@@ -54,6 +54,7 @@ fn images(harness: &Harness<'_, App>, start: &str) -> usize {
 /// A curve whose metric says when it is seen: SSIM falls below 0.98 from 8/255 on.
 pub fn seen_state() -> State {
     let mut state = state(FGSM, FOUR);
+    (state.seen.settings.metric, state.seen.settings.value) = (SeenMetric::Ssim, 0.98);
     let ssim = |level: f64| 1.0 - 0.0024 * level;
     if let Some(curve) = &mut state.curve {
         for point in curve.points.iter_mut().chain(&mut curve.control) {

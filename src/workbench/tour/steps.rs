@@ -125,14 +125,12 @@ pub const STEPS: [Step; 7] = [
         title: "The window of ε",
         words: |state| {
             let found = crate::workbench::seen::window_of(state);
-            let both = found.as_ref().map(|w| w.both.as_slice()).unwrap_or_default();
-            let measured = found.as_ref().is_some_and(|w| w.unknown == 0);
-            let text = if both.is_empty() && !measured {
-                " Here it is being measured.".to_owned()
-            } else if both.is_empty() {
-                " On this image and by this limit there is none.".to_owned()
-            } else {
-                format!(" Here it is ε = {}.", crate::workbench::seen::epsilon_window::spans(state, both))
+            let text = match &found {
+                Some(window) if !window.both.is_empty() => {
+                    format!(" Here it is ε = {}.", crate::workbench::seen::epsilon_window::spans(state, window))
+                }
+                Some(window) if window.unknown == 0 => " On this image and by this limit there is none.".to_owned(),
+                _ => " Here it is being measured.".to_owned(),
             };
             format!(
                 "Over ε, the plot shades where the attack breaks the model and where a metric says that it is not seen. Where both hold, \
