@@ -206,7 +206,7 @@ impl SeenOptions {
         let of = move |row: &Row| {
             let model = names.iter().find(|(name, _)| name == row.get("made_on")).map_or("", |(_, card)| card.as_str());
             let here =
-                |t: &&Measured| t.image == row.get("image") && t.attack == row.get("attack") && told(t, "model", model);
+                |t: &&Measured| is_of(t, row.get("image")) && t.attack == row.get("attack") && told(t, "model", model);
             let lowest = found.iter().filter(here).min_by(|a, b| a.interval[0].total_cmp(&b.interval[0]))?;
             Some(Limit::Threshold { epsilon: lowest.epsilon, interval: Some(lowest.interval) })
         };
@@ -304,6 +304,14 @@ pub(super) struct RowLimits {
     pub of: Box<dyn Fn(&Row) -> Option<Limit>>,
     /// All of it in words.
     pub words: String,
+}
+
+/// Whether a threshold is of the entry `name` of a data set: of one of several images in a file the window tells the file and the slice,
+/// and a data set calls it `file 05`.
+fn is_of(t: &Measured, name: &str) -> bool {
+    let slice = || t.setting.get("slice")?.parse::<usize>().ok();
+    let number = || name.strip_prefix(t.image.as_str())?.trim().parse::<usize>().ok();
+    t.image == name || (slice().is_some() && slice() == number())
 }
 
 /// Whether what a table tells of a threshold's setting is this; what it does not tell is taken to be the same.

@@ -88,7 +88,7 @@ pub const STEPS: [Step; 7] = [
         },
         show: |state, commands| {
             let pictures = [Picture::CleanSegmentation, Picture::AdversarialSegmentation, Picture::Difference];
-            see(state, commands, 4.0 * LEVEL, &pictures, Comparison::SideBySide);
+            see(state, commands, 8.0 * LEVEL, &pictures, Comparison::SideBySide);
         },
     },
     Step {
@@ -147,6 +147,10 @@ pub const STEPS: [Step; 7] = [
                 ..state.view.clone()
             };
             commands.send(Command::View(Box::new(view)));
+            // The plot must be there.
+            if state.images_only {
+                commands.send(Command::ImagesOnly(false));
+            }
             commands.send(Command::Epsilon(4.0 * LEVEL));
         },
     },
