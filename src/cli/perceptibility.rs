@@ -4,8 +4,10 @@ use super::options::parse_bounds;
 use crate::attack::Attack;
 use crate::data::{Bounds, Case};
 use crate::observer::{Measured, read_thresholds};
+use crate::study::campaign::{CampaignModel, Row};
 use crate::study::report::{Criterion, Observed, epsilon};
-use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan, SeenWanted};
+use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan, SeenWanted, windows_by_metric};
+use crate::view::Presentation;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -42,7 +44,8 @@ pub(super) struct SeenOptions {
     /// writes it, or a table of trials. Of several observers the one who sees most counts.
     #[arg(long, value_name = "METRIC:LIMIT|FILE")]
     unseen: Option<Unseen>,
-    /// Metrics to measure beside PSNR and SSIM: gmsd, haarpsi, ms-ssim, vif, flip, butteraugli.
+    /// Metrics to measure beside PSNR and SSIM: gmsd, haarpsi, ms-ssim, vif, flip, butteraugli, ciede2000. The ε window by the usual limit
+    /// of each is told beside that of --unseen.
     #[arg(long, value_name = "METRIC,…", value_delimiter = ',')]
     metrics: Vec<SeenMetric>,
     /// The pixel values that the screen shows black and white. Without it, the bounds.
@@ -123,18 +126,14 @@ impl SeenOptions {
         );
         let wanted = self.wanted_of(Vec::new()).plan(case.bounds).presentation;
         let differs = |t: &Measured| -> Vec<String> {
-            let told = |column: &str, now: &str| t.setting.get(column).is_none_or(|then| then == now);
-            let near = |column: &str, now: f32| {
-                t.setting.number(column).is_none_or(|then| (then - f64::from(now)).abs() < 1e-3)
-            };
             let same = [
                 ("image", t.image == case.name),
-                ("slice", told("slice", &case.provenance.slice.to_string())),
-                ("model", told("model", model)),
-                ("parameters of the attack", told("parameters", &attack.summary())),
-                ("window", near("window_lower", wanted.window.lower) && near("window_upper", wanted.window.upper)),
-                ("inversion", told("inverted", &wanted.inverted.to_string())),
-                ("bit depth", told("bit_depth", &wanted.bits.to_string())),
+                ("slice", told(t, "slice", &case.provenance.slice.to_string())),
+                ("model", told(t, "model", model)),
+                ("parameters of the attack", told(t, "parameters", &attack.summary())),
+                ("window", same_window(t, &wanted)),
+                ("inversion", told(t, "inverted", &wanted.inverted.to_string())),
+                ("bit depth", told(t, "bit_depth", &wanted.bits.to_string())),
             ];
             same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name.to_owned()).collect()
         };
@@ -152,18 +151,66 @@ impl SeenOptions {
         Ok(found.into_iter().map(observed).collect())
     }
 
-    /// Refuses a file of thresholds where there are several images or attacks: each has its own.
+    /// Up to where nothing is seen in each row of a campaign, with that in words; `None` if nothing was said. Of a file an image and
+    /// attack have the lowest threshold that was measured of them under this screen, and none where nobody was asked.
     ///
     /// # Errors
-    /// If there is one.
-    pub fn refuse_file(&self) -> anyhow::Result<()> {
-        match &self.unseen {
-            Some(Unseen::File(path)) => anyhow::bail!(
-                "--unseen {}: a threshold holds for one image and attack; sweep them one by one, or give one ε for all (--unseen epsilon:4/255)",
-                path.display()
-            ),
-            _ => Ok(()),
-        }
+    /// If the file cannot be read, or holds no threshold that a campaign under this screen could use.
+    pub fn limits(&self, models: &[CampaignModel], attacks: &[Attack]) -> anyhow::Result<Option<RowLimits>> {
+        let path = match &self.unseen {
+            None => return Ok(None),
+            Some(Unseen::Limit(limit)) => {
+                let limit = *limit;
+                let words = match limit {
+                    Limit::Metric { metric, value } if value == metric.usual_limit() => {
+                        format!("{limit}: {}. What a person sees a reader study measures", metric.limit_source())
+                    }
+                    Limit::Metric { .. } => {
+                        format!("{limit}. A metric’s limit is a convention; what a person sees a reader study measures")
+                    }
+                    Limit::Threshold { .. } => limit.to_string(),
+                };
+                return Ok(Some(RowLimits { of: Box::new(move |_| Some(limit)), words }));
+            }
+            Some(Unseen::File(path)) => path,
+        };
+        anyhow::ensure!(
+            self.shown_window.is_none(),
+            "--unseen {}: with --shown-window thresholds of a file hold for one image; sweep them one by one",
+            path.display()
+        );
+        let shown = self.wanted_of(Vec::new()).plan(Bounds::EIGHT_BIT).presentation;
+        let parameters: Vec<(String, String)> = attacks.iter().map(|a| (a.name().to_owned(), a.summary())).collect();
+        let names: Vec<(String, String)> =
+            models.iter().map(|m| (m.name.clone(), m.model.card().name.clone())).collect();
+        let fits = move |t: &Measured| {
+            let of_attack = parameters.iter().find(|(name, _)| *name == t.attack);
+            t.is_reached()
+                && same_screen(t, &shown)
+                && of_attack.is_some_and(|(_, summary)| told(t, "parameters", summary))
+        };
+        let all = read_thresholds(path)?;
+        let found: Vec<Measured> = all.iter().filter(|t| fits(t)).cloned().collect();
+        anyhow::ensure!(
+            !found.is_empty(),
+            "{}: holds no threshold of these attacks that was reached and measured under this window and so many bits, but of {}",
+            path.display(),
+            distinct(all.iter().map(|t| t.attack.as_str()))
+        );
+        let words = format!(
+            "below the lower end of an observer’s threshold, for each image and attack that {} has one of ({} there; of several observers \
+             the one who sees most); the others were not measured",
+            path.display(),
+            found.len()
+        );
+        let of = move |row: &Row| {
+            let model = names.iter().find(|(name, _)| name == row.get("made_on")).map_or("", |(_, card)| card.as_str());
+            let here =
+                |t: &&Measured| is_of(t, row.get("image")) && t.attack == row.get("attack") && told(t, "model", model);
+            let lowest = found.iter().filter(here).min_by(|a, b| a.interval[0].total_cmp(&b.interval[0]))?;
+            Some(Limit::Threshold { epsilon: lowest.epsilon, interval: Some(lowest.interval) })
+        };
+        Ok(Some(RowLimits { of: Box::new(of), words }))
     }
 
     /// What is to be measured of images with any bounds.
@@ -229,17 +276,58 @@ impl SeenOptions {
 
     /// The ε window in words, if it was asked for; `observed` are the thresholds of the file.
     pub fn window(&self, curve: &Curve, criterion: Criterion, observed: &[Observed]) -> Option<String> {
-        let measured = |o: &Observed| Limit::Threshold { epsilon: o.line.epsilon, interval: o.line.interval };
+        let measured = |o: &Observed| Limit::Threshold { epsilon: o.line.epsilon, interval: Some(o.line.interval) };
         let window = EpsilonWindow::new(curve, criterion, self.limit().or(observed.first().map(measured))?);
-        let ends = window.ends().map(|[first, last]| {
-            format!("Breaks the model unseen from ε = {} to {}. ", epsilon::both(first), epsilon::both(last))
-        });
         let explanation = window.suggest().explanation;
-        Some(match ends {
-            Some(ends) => format!("{ends}Suggested: {explanation}"),
+        let said = match window.intervals(epsilon::both, " to ") {
+            Some(all) => format!("Breaks the model unseen at ε = {all}. Suggested: {explanation}"),
             None => explanation,
-        })
+        };
+        Some(said + &by_metric(curve, criterion))
     }
+}
+
+/// The window by each metric that was measured: by which one goes decides where it is.
+fn by_metric(curve: &Curve, criterion: Criterion) -> String {
+    let one = |(metric, window): (SeenMetric, EpsilonWindow)| {
+        let limit = Limit::Metric { metric, value: metric.usual_limit() };
+        let all = window.intervals(epsilon::short, " to ");
+        format!("{limit}: {}", all.unwrap_or_else(|| "none".to_owned()))
+    };
+    let all: Vec<String> = windows_by_metric(curve, criterion).into_iter().map(one).collect();
+    format!(" By usual limits, which are conventions: {}.", all.join("; "))
+}
+
+/// Up to where nothing is seen, of the rows of a campaign.
+pub(super) struct RowLimits {
+    /// Of a row; none where nobody was asked.
+    pub of: Box<dyn Fn(&Row) -> Option<Limit>>,
+    /// All of it in words.
+    pub words: String,
+}
+
+/// Whether a threshold is of the entry `name` of a data set: of one of several images in a file the window tells the file and the slice,
+/// and a data set calls it `file 05`.
+fn is_of(t: &Measured, name: &str) -> bool {
+    let slice = || t.setting.get("slice")?.parse::<usize>().ok();
+    let number = || name.strip_prefix(t.image.as_str())?.trim().parse::<usize>().ok();
+    t.image == name || (slice().is_some() && slice() == number())
+}
+
+/// Whether what a table tells of a threshold's setting is this; what it does not tell is taken to be the same.
+fn told(t: &Measured, column: &str, now: &str) -> bool {
+    t.setting.get(column).is_none_or(|then| then == now)
+}
+
+fn same_window(t: &Measured, shown: &Presentation) -> bool {
+    let near =
+        |column: &str, now: f32| t.setting.number(column).is_none_or(|then| (then - f64::from(now)).abs() < 1e-3);
+    near("window_lower", shown.window.lower) && near("window_upper", shown.window.upper)
+}
+
+fn same_screen(t: &Measured, shown: &Presentation) -> bool {
+    let inverted = told(t, "inverted", &shown.inverted.to_string());
+    same_window(t, shown) && inverted && told(t, "bit_depth", &shown.bits.to_string())
 }
 
 /// Each name once.

@@ -88,7 +88,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let targeted = wish != crate::study::campaign::Wish::Untargeted;
     let criterion = criterion(options.broken_below, card.task, targeted)?;
     // Before anything is attacked: whether it can be measured.
-    options.seen.refuse_file()?;
+    let limits = options.seen.limits(&models, &attacks)?;
     let wanted = options.seen.wanted()?;
     let plan = CampaignPlan {
         sets,
@@ -116,17 +116,23 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let rows = table.rows();
     ensure!(!rows.is_empty(), "none of the images could be read");
     let summary = Summary::new(&rows);
-    let facts = provenance(options, &plan, rows.len(), left_out.len());
+    let unseen = limits.as_ref().map_or("", |limits| &limits.words);
+    let facts = provenance(options, &plan, unseen, [rows.len(), left_out.len()]);
     let score = if card.task == Task::Classification { "P(true class)" } else { "Dice" };
     write_bytes_atomic(&options.out.join("summary.csv"), summary_csv(&summary).as_bytes())?;
-    let limit = options.seen.limit();
-    let found = limit.map(|limit| windows(&rows, criterion, limit)).unwrap_or_default();
-    if limit.is_some() {
+    let found = limits.as_ref().map(|limits| windows(&rows, criterion, &limits.of)).unwrap_or_default();
+    if limits.is_some() {
         write_bytes_atomic(&options.out.join("windows.csv"), windows_csv(&found).as_bytes())?;
     }
-    let page = campaign_html(&summary, limit.map(|l| (&found[..], l)), &facts, &criterion.to_string(), score);
+    let page = campaign_html(
+        &summary,
+        limits.as_ref().map(|l| (&found[..], l.words.as_str())),
+        &facts,
+        &criterion.to_string(),
+        score,
+    );
     write_bytes_atomic(&options.out.join("campaign.html"), page.as_bytes())?;
-    let mut seen = limit.map_or(String::new(), |limit| format!("broken and not seen ({limit}):\n"));
+    let mut seen = limits.as_ref().map_or(String::new(), |l| format!("broken and not seen ({}):\n", l.words));
     found.iter().for_each(|set| seen += &format!("  {}\n", window_words(set)));
     print(&(words(&summary) + &seen + &format!("report: {}\n", options.out.join("campaign.html").display())))
 }
@@ -221,7 +227,7 @@ fn models(options: &SweepOptions, device: &burn::tensor::Device) -> anyhow::Resu
     Ok(models)
 }
 
-fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out: usize) -> Provenance {
+fn provenance(options: &SweepOptions, plan: &CampaignPlan, unseen: &str, [rows, left_out]: [usize; 2]) -> Provenance {
     let mut facts = Provenance { command: options.command(), ..Provenance::default() };
     for set in &plan.sets {
         facts.add(
@@ -251,7 +257,7 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, rows: usize, left_out
     if let Some(seen) = &plan.seen {
         facts.add("shown", seen.shown());
     }
-    facts.add("not seen", options.seen.limit().map_or(String::new(), |limit| limit.to_string()));
+    facts.add("not seen", unseen);
     facts.add(
         "confined to",
         plan.region

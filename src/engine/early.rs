@@ -56,7 +56,7 @@ impl Early {
 }
 
 /// An image in pixel units as shares of its bounds.
-fn unit_plane(image: &Image, bounds: Bounds) -> Plane {
+pub(super) fn unit_plane(image: &Image, bounds: Bounds) -> Plane {
     let scale = 1.0 / bounds.width();
     let values = image.pixels.iter().map(|&v| (v - bounds.lower) * scale).collect::<Vec<f32>>();
     Plane::from_host(image.channels, image.height, image.width, values)

@@ -3,8 +3,8 @@
 
 use super::{
     AttackRun, ClassDice, ClassScores, ComparisonNews, ComparisonStart, DeviceChoice, Early, Plane, ReaderEvent,
-    ReaderRequest, SeenFound, SeenWish, StimuliWish, Stimulus, TargetWish, TrainNews, TrainRequest, TruthChoice,
-    Unfinished,
+    ReaderRequest, SeenFound, SeenWish, StimuliWish, Stimulus, StudyImages, StudyImagesWish, TargetWish, TrainNews,
+    TrainRequest, TruthChoice, Unfinished,
 };
 use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Dataset, LabelMap, Region, Sample, StoredType, Thumbnail, Unit};
@@ -113,7 +113,9 @@ pub enum Request {
     Seen(Box<SeenWish>),
     /// Begin, go on with or end a reader study. Answered by an [`Event::Reader`].
     Reader(ReaderRequest),
-    /// Make images of the present case ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`].
+    /// Read entries of a data set for a reader study. Answered by an [`Event::StudyImages`].
+    StudyImages(StudyImagesWish),
+    /// Make images ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`].
     Stimuli(Option<StimuliWish>),
     /// Train, or do what belongs to it. Answered by [`Event::Train`].
     Train(TrainRequest),
@@ -153,7 +155,7 @@ impl Request {
             Request::StopAttack | Request::RunAttack => "Attack",
             Request::Device(_) => "Change device",
             Request::Seen(_) => "Measure what is seen",
-            Request::Reader(_) | Request::Stimuli(_) => "Reader study",
+            Request::Reader(_) | Request::Stimuli(_) | Request::StudyImages(_) => "Reader study",
             Request::Sweep(_) | Request::MeasureSeen(_) | Request::PauseJob(_) | Request::CancelJob => {
                 "Measure the curve"
             }
@@ -275,6 +277,8 @@ pub enum Event {
     Seen(Arc<SeenFound>),
     /// News of a reader study.
     Reader(ReaderEvent),
+    /// Images of a data set that a reader study may show.
+    StudyImages(StudyImages),
     /// An image for a reader study.
     Stimulus(Stimulus),
     /// News of a training or a study.

@@ -20,6 +20,7 @@ mod reader;
 mod scene;
 mod seen;
 mod stacks;
+mod stimuli;
 mod thumbnails;
 mod training;
 mod watch;
@@ -32,10 +33,9 @@ pub use message::{
     CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
-pub use reader::{
-    ReaderEvent, ReaderRequest, SESSION_ENDING, SessionEntry, SessionResult, SessionView, StimuliWish, Stimulus,
-};
+pub use reader::{ReaderEvent, ReaderRequest, SESSION_ENDING, SessionEntry, SessionResult, SessionView};
 pub use seen::{SeenFound, SeenMap, SeenWish};
+pub use stimuli::{StimuliWish, Stimulus, StudyImage, StudyImages, StudyImagesWish};
 pub use thumbnails::THUMBNAIL_SIDE;
 pub use training::{
     Preview, PreviewPicture, StudyStop, StudyWish, TrainNews, TrainRequest, TrainSample, TrainStart, TrainSteps,

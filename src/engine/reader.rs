@@ -1,20 +1,15 @@
-//! Reader studies: a thread that keeps the session on disk and finds the next trial, and one that makes the images ahead.
+//! Reader studies: a thread that keeps the session on disk and finds the next trial.
 
-use super::{Event, Outbox, Plane, Problem, host_plane, panic_text};
-use crate::attack::Attack;
+use super::{Event, Outbox, Problem, panic_text};
 use crate::data::write_bytes_atomic;
 use crate::observer::{
-    Answer, Answered, Block, Display, Header, Measured, Next, Plan, Presented, Session, Stimuli, Thresholds,
-    export_csv, read_thresholds, rows_of, thresholds,
+    Answer, Answered, Display, Header, Measured, Next, Plan, Presented, Session, Stimuli, Thresholds, export_csv,
+    read_thresholds, rows_of, thresholds,
 };
-use crate::study::{Adversary, Subject};
-use crate::tensor;
-use crate::view::Presentation;
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -89,8 +84,6 @@ pub struct SessionView {
 pub struct SessionResult {
     /// A threshold for each condition, or why there is none.
     pub thresholds: Result<Vec<Thresholds>, String>,
-    /// The answers of each condition, by ε.
-    pub blocks: Vec<Vec<Block>>,
     /// Refreshes of the screen that were missed while images were shown, and trials with such.
     pub dropped: [u32; 2],
 }
@@ -242,7 +235,6 @@ fn result(session: &Session) -> SessionResult {
     let missed = answered.iter().filter_map(|a| a.presented).map(|p| p.dropped);
     SessionResult {
         thresholds: thresholds(&rows, None).map_err(|e| e.to_string()),
-        blocks: (0..header.plan.conditions.len()).map(|c| procedure.blocks(c)).collect(),
         dropped: [missed.clone().sum(), missed.filter(|d| *d > 0).count() as u32],
     }
 }
@@ -273,8 +265,18 @@ fn list(folder: &Path) -> Vec<SessionEntry> {
     let entry = |path: PathBuf| {
         let (header, answered, _) = Session::read(&path).ok()?;
         let plan = &header.plan;
-        let image = plan.conditions.first().map(|c| c.image.clone()).unwrap_or_default();
-        let attacks: Vec<&str> = plan.conditions.iter().map(|c| c.attack.as_str()).collect();
+        let shown = |c: usize| (&plan.conditions[c].image, header.stimuli.as_ref().map(|s| s.image(c).0));
+        let images: BTreeSet<_> = (0..plan.conditions.len()).map(shown).collect();
+        let image = match images.len() {
+            1 => plan.conditions[0].image.clone(),
+            several => format!("{several} images"),
+        };
+        let mut attacks: Vec<&str> = Vec::new();
+        for condition in &plan.conditions {
+            if !attacks.contains(&condition.attack.as_str()) {
+                attacks.push(&condition.attack);
+            }
+        }
         let total = (plan.trials + plan.catches) * plan.conditions.len() + plan.practice;
         Some(SessionEntry {
             path,
@@ -285,101 +287,4 @@ fn list(folder: &Path) -> Vec<SessionEntry> {
         })
     };
     sessions(folder).into_iter().rev().take(MOST_LISTED).filter_map(entry).collect()
-}
-
-/// Images that a study is going to show.
-#[derive(Clone, Debug)]
-pub struct StimuliWish {
-    /// Comes back with every image.
-    pub id: u64,
-    /// Of the present image and model.
-    pub attacks: Vec<Attack>,
-    /// ε, those needed first.
-    pub epsilons: Vec<f64>,
-    /// How they are going to be shown.
-    pub presentation: Presentation,
-}
-
-/// An image that a study is going to show, on the host.
-#[derive(Clone, Debug)]
-pub struct Stimulus {
-    /// Of which wish.
-    pub id: u64,
-    /// Which of its attacks.
-    pub attack: usize,
-    /// ε.
-    pub epsilon: f64,
-    /// The attacked image with the ε that the screen shows, or why it cannot be made.
-    pub image: Result<(Plane, f64), String>,
-}
-
-/// Makes images on a thread of its own; a newer wish ends an older one.
-#[derive(Default)]
-pub(super) struct StimuliLane {
-    running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
-}
-
-impl StimuliLane {
-    /// Makes the images of `wish` on `subject`.
-    pub(super) fn make(&mut self, subject: Arc<Subject>, wish: StimuliWish, outbox: Outbox) -> Result<(), String> {
-        self.stop();
-        let cancel = Arc::new(AtomicBool::new(false));
-        let flag = cancel.clone();
-        let run = move || make(&subject, &wish, &flag, &outbox);
-        let thread =
-            std::thread::Builder::new().name("stimuli".to_owned()).spawn(run).map_err(|error| error.to_string())?;
-        self.running = Some((cancel, thread));
-        Ok(())
-    }
-
-    /// Ends what runs after its present image, and waits for that.
-    pub(super) fn stop(&mut self) {
-        if let Some((cancel, thread)) = self.running.take() {
-            cancel.store(true, Ordering::Relaxed);
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for StimuliLane {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn make(subject: &Arc<Subject>, wish: &StimuliWish, cancel: &AtomicBool, outbox: &Outbox) {
-    let mut failed: Vec<Option<String>> = vec![None; wish.attacks.len()];
-    let adversaries: Vec<Result<Adversary, String>> = wish
-        .attacks
-        .iter()
-        .map(|&attack| {
-            catch_unwind(AssertUnwindSafe(|| Adversary::new(subject.clone(), attack).map_err(|e| e.to_string())))
-                .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())))
-        })
-        .collect();
-    let original = tensor::to_host(subject.x.clone()).map_err(|e| e.to_string());
-    for &epsilon in &wish.epsilons {
-        for (attack, adversary) in adversaries.iter().enumerate() {
-            if cancel.load(Ordering::Relaxed) {
-                return;
-            }
-            let image = catch_unwind(AssertUnwindSafe(|| {
-                let adversary = adversary.as_ref().map_err(Clone::clone)?;
-                let original = original.as_ref().map_err(Clone::clone)?;
-                let plane = host_plane(adversary.at_last(epsilon).map_err(|e| e.to_string())?)?;
-                let rounding = wish.presentation.rounding(original, plane.values().unwrap_or_default());
-                Ok((plane, epsilon * rounding))
-            }))
-            .unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
-            // One message is enough of what fails at every ε.
-
-            if let Err(why) = &image {
-                if failed[attack].as_ref() == Some(why) {
-                    continue;
-                }
-                failed[attack] = Some(why.clone());
-            }
-            outbox.send(Event::Stimulus(Stimulus { id: wish.id, attack, epsilon, image }));
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! between two metrics.
 
 use super::{Event, Outbox, Plane};
+use crate::data::{Bounds, Grid};
 use crate::metric::{ImagePair, MetricError, MetricMap, butteraugli, ciede2000, flip, gmsd, haarpsi, ssim, vif};
 use crate::study::{Seen, SeenPlan};
 use crate::view::{Presentation, Window};
@@ -77,6 +78,10 @@ pub struct SeenWish {
     pub plan: SeenPlan,
     /// Also where it is seen.
     pub map: Option<SeenMap>,
+    /// The numbers that a file of the original's type holds; none where it holds any.
+    pub grid: Option<Grid>,
+    /// What the fractions are of.
+    pub bounds: Bounds,
 }
 
 impl SeenWish {
@@ -84,6 +89,13 @@ impl SeenWish {
     pub fn is(&self, other: &Self) -> bool {
         let planes = |w: &Self| [w.original.id, w.adversarial.id];
         planes(self) == planes(other) && self.plan == other.plan && self.map == other.map
+    }
+
+    /// A fraction of the bounds as a file gives it back.
+    fn saved(&self, fraction: f32) -> f32 {
+        let Some(grid) = self.grid else { return fraction };
+        let value = self.bounds.lower + fraction * self.bounds.width();
+        (grid.round(value) - self.bounds.lower) / self.bounds.width()
     }
 }
 
@@ -94,10 +106,8 @@ pub struct SeenFound {
     pub wish: SeenWish,
     /// On the screen: under the wish's window and bits.
     pub shown: Seen,
-    /// As stored: the whole range of the bounds, unrounded.
+    /// Of what a file would hold: rounded to its numbers, over the whole range of the bounds.
     pub stored: Seen,
-    /// Mean CIEDE2000 on the screen and as stored, of images in colour.
-    pub delta_e: Option<[f64; 2]>,
     /// The map, and the value that its brightest colour stands for.
     pub map: Option<(Plane, f32)>,
     /// Why there is none though it was wished for.
@@ -190,8 +200,11 @@ fn measure(wish: SeenWish, go_on: &dyn Fn() -> bool) -> Option<SeenFound> {
     let stored = Presentation { window: Window::FULL, inverted: false, bits: 0 };
     let mut measured = [Seen::default(); 2];
     let presentations = [wish.plan.presentation, stored];
+    let saved = [a, b].map(|image| image.iter().map(|&v| wish.saved(v)).collect::<Vec<f32>>());
     for &metric in &wish.plan.metrics {
-        for (seen, presentation) in measured.iter_mut().zip(presentations) {
+        for ((seen, presentation), [a, b]) in
+            measured.iter_mut().zip(presentations).zip([[a, b], [&saved[0], &saved[1]]])
+        {
             if !go_on() {
                 return None;
             }
@@ -203,17 +216,11 @@ fn measure(wish: SeenWish, go_on: &dyn Fn() -> bool) -> Option<SeenFound> {
             }
         }
     }
-    let mut delta_e = None;
     let mut map = None;
     let mut no_map = None;
-    let images = presentations.map(|p| [p.shown(a), p.shown(b)]);
-    if shape[0] == 3 {
-        let mean = |[a, b]: &[Vec<f32>; 2]| Some(ciede2000(&ImagePair::new(a, b, shape).ok()?).ok()?.value);
-        delta_e = mean(&images[0]).zip(mean(&images[1])).map(|(shown, stored)| [shown, stored]);
-    }
     if let Some(kind) = wish.map {
-        let [a, b] = &images[0];
-        let found = ImagePair::new(a, b, shape).and_then(|pair| kind.of(&pair, wish.plan.pixels_per_degree));
+        let [a, b] = [a, b].map(|image| wish.plan.presentation.shown(image));
+        let found = ImagePair::new(&a, &b, shape).and_then(|pair| kind.of(&pair, wish.plan.pixels_per_degree));
         match found {
             Ok(found) => {
                 let top = round_up(high(&found.map));
@@ -223,7 +230,7 @@ fn measure(wish: SeenWish, go_on: &dyn Fn() -> bool) -> Option<SeenFound> {
         }
     }
     let [shown, stored] = measured;
-    go_on().then_some(SeenFound { wish, shown, stored, delta_e, map, no_map })
+    go_on().then_some(SeenFound { wish, shown, stored, map, no_map })
 }
 
 /// The value below which all but a thousandth of the pixels lie.
@@ -267,9 +274,17 @@ mod tests {
             }
         }
         let plane = |values: &[f32]| Plane::from_host(1, size, size, values.to_vec());
+        let wish = |map, grid| SeenWish {
+            original: plane(&original),
+            adversarial: plane(&changed),
+            plan: SeenPlan::default(),
+            map: Some(map),
+            grid,
+            bounds: Bounds::EIGHT_BIT,
+        };
         for kind in SeenMap::ALL.into_iter().filter(|kind| *kind != SeenMap::DeltaE) {
             let plan = SeenPlan { metrics: vec![SeenMetric::Ssim], ..SeenPlan::default() };
-            let wish = SeenWish { original: plane(&original), adversarial: plane(&changed), plan, map: Some(kind) };
+            let wish = SeenWish { plan, ..wish(kind, None) };
             let found = measure(wish, &|| true).unwrap();
             let (map, top) = found.map.unwrap();
             assert_eq!([map.height, map.width], [size, size], "{kind:?}");
@@ -281,12 +296,29 @@ mod tests {
             assert!(inside > 0.05 && outside < 1e-3 && inside <= top * 1.5, "{kind:?}: {inside} {outside} {top}");
             assert!(found.shown.get(SeenMetric::Ssim).unwrap() < 1.0 && found.stored.get(SeenMetric::Ssim).is_some());
         }
-        let wish = |map| SeenWish {
-            original: plane(&original),
-            adversarial: plane(&changed),
-            plan: SeenPlan::default(),
-            map: Some(map),
+        assert!(measure(wish(SeenMap::Ssim, None), &|| false).is_none(), "given up for a newer wish");
+    }
+
+    #[test]
+    fn what_a_file_holds_is_what_is_called_stored() {
+        let size = 32;
+        let original: Vec<f32> = (0..size * size).map(|i| (60 + i % 100) as f32 / 255.0).collect();
+        let grid = crate::data::grid_of(crate::data::StoredType::U8, &crate::data::About::default());
+        let found = |levels: f32| {
+            let sign = |i: usize| if i.is_multiple_of(3) { 1.0 } else { -1.0 };
+            let changed: Vec<f32> = original.iter().enumerate().map(|(i, v)| v + sign(i) * levels / 255.0).collect();
+            let plane = |values: &[f32]| Plane::from_host(1, size, size, values.to_vec());
+            // Under a quarter of the range the screen shows what 8 bits do not hold.
+            let presentation = Presentation { window: Window { lower: 0.3, upper: 0.55 }, inverted: false, bits: 8 };
+            let plan = SeenPlan { metrics: vec![SeenMetric::Psnr], presentation, ..SeenPlan::default() };
+            let (original, adversarial) = (plane(&original), plane(&changed));
+            measure(SeenWish { original, adversarial, plan, map: None, grid, bounds: Bounds::EIGHT_BIT }, &|| true)
+                .unwrap()
         };
-        assert!(measure(wish(SeenMap::Ssim), &|| false).is_none(), "given up for a newer wish");
+        let gone = found(0.4);
+        assert!(!gone.shown.same && gone.stored.same && gone.stored.get(SeenMetric::Psnr).is_none());
+        // ±0.7 of a level is a whole one in the file: 20·log10(255) dB.
+        let whole = found(0.7).stored.get(SeenMetric::Psnr).unwrap();
+        assert!((whole - 48.13).abs() < 0.01, "{whole}");
     }
 }

@@ -1,7 +1,7 @@
 //! The conditions under which a study is shown: without them a threshold means nothing.
 
 use crate::metric::pixels_per_degree;
-use crate::view::Presentation;
+use crate::view::{Presentation, Sampling};
 use serde::{Deserialize, Serialize};
 
 /// Width of a bank card, in mm: ISO/IEC 7810, ID-1.
@@ -12,18 +12,35 @@ pub const CARD_WIDTH_MM: f64 = 85.60;
 pub struct Display {
     /// Screen pixels to one image pixel.
     pub zoom: f64,
-    /// Window, inversion and bits of the screen.
+    /// Window, inversion, and the bits of grey that were drawn.
     pub presentation: Presentation,
     /// Screen pixels to a mm, if calibrated.
     pub calibration: Option<Calibration>,
     /// From the eye to the screen, if measured.
     pub distance_mm: Option<f64>,
+    /// At most so many image pixels across and down are shown of an image, its middle.
+    #[serde(default)]
+    pub part: Option<[u32; 2]>,
+    /// How enlarged pixels are drawn.
+    #[serde(default)]
+    pub sampling: Option<Sampling>,
+    /// The bits of grey that the screen is said to have; what was drawn may be fewer.
+    #[serde(default)]
+    pub screen_bits: Option<u8>,
 }
 
 impl Default for Display {
     /// One to one, the whole range, 8 bits, nothing measured.
     fn default() -> Self {
-        Self { zoom: 1.0, presentation: Presentation::default(), calibration: None, distance_mm: None }
+        Self {
+            zoom: 1.0,
+            presentation: Presentation::default(),
+            calibration: None,
+            distance_mm: None,
+            part: None,
+            sampling: None,
+            screen_bits: None,
+        }
     }
 }
 

@@ -24,11 +24,11 @@ pub use detection::{d_prime_two_alternatives, d_prime_yes_no, normal_quantile, w
 pub use display::{CARD_WIDTH_MM, Calibration, CalibrationError, Display};
 pub use fit::{Estimate, Fit, FitError, fit};
 pub use levels::distinguishable;
-pub use plan::{Condition, Kind, Plan, PlanError, Slot, Task, Timing};
+pub use plan::{Condition, Kind, Plan, PlanError, Slot, Task, Timing, drawn};
 pub use procedure::{Answer, Answered, Next, Presented, Procedure, ProcedureError, Side, Trial};
 pub use psychometric::{Block, Psychometric, threshold_probability};
 pub use quest_plus::{Domain, QuestPlus, logarithmic};
-pub use session::{Header, Session, SessionError, Stimuli};
+pub use session::{Header, Session, SessionError, Stimuli, StimulusImage};
 pub use setting::Setting;
 pub use simulate::{Coverage, Simulation, SimulationError, simulate};
 pub use table::{Row, export_csv, read_csv, rows_of};

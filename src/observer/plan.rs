@@ -233,6 +233,15 @@ impl Plan {
     }
 }
 
+/// `count` of `from` by lot, in their order: the images of a study.
+pub fn drawn(count: usize, from: &[usize], seed: u64) -> Vec<usize> {
+    let mut all = from.to_vec();
+    all.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    all.truncate(count);
+    all.sort_by_key(|chosen| from.iter().position(|entry| entry == chosen));
+    all
+}
+
 fn within(levels: &[f64], [first, last]: [f64; 2]) -> bool {
     levels.iter().all(|e| (first * (1.0 - 1e-9)..=last * (1.0 + 1e-9)).contains(e))
 }
@@ -306,6 +315,17 @@ mod tests {
         assert_eq!(plan.domain().stimuli, levels);
         assert!(plan.epsilons().iter().all(|e| levels.contains(e)), "practice too: {:?}", plan.epsilons());
         assert_eq!((plan.smallest(), plan.largest()), (levels[0], levels[4]));
+    }
+
+    #[test]
+    fn images_are_drawn_by_lot() {
+        let from = [9, 4, 7, 2, 5];
+        let chosen = drawn(3, &from, 1);
+        assert_eq!((chosen.len(), &chosen), (3, &drawn(3, &from, 1)));
+        let places: Vec<usize> = chosen.iter().map(|c| from.iter().position(|f| f == c).unwrap()).collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "{chosen:?}");
+        assert!((2..40).any(|seed| drawn(3, &from, seed) != chosen));
+        assert_eq!(drawn(8, &from, 1), from);
     }
 
     #[test]

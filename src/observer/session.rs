@@ -12,8 +12,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Version of the file: from 3 on a plan may name its ε, and answers the ε that was shown.
-const FORMAT: u32 = 3;
+/// Version of the file: from 3 on a plan may name its ε, and answers the ε that was shown; from 4 on conditions may be of several
+/// images.
+const FORMAT: u32 = 4;
 /// The oldest version that is read.
 const OLDEST_FORMAT: u32 = 2;
 /// A session file larger than this is none: an answer takes some 200 bytes.
@@ -48,6 +49,27 @@ pub struct Stimuli {
     pub model: String,
     /// The attack of each of the plan's conditions, with its parameters.
     pub attacks: Vec<Attack>,
+    /// Of a study over several images of a data set that of each condition; empty: all are of the one image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<StimulusImage>,
+}
+
+/// An image of a data set that a study shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StimulusImage {
+    /// The entry's name in the data set.
+    pub entry: String,
+    /// The slice of its file, from 0.
+    pub slice: usize,
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+}
+
+impl Stimuli {
+    /// Slice and shape of what `condition` shows.
+    pub fn image(&self, condition: usize) -> (usize, [usize; 3]) {
+        self.images.get(condition).map_or((self.slice, self.shape), |image| (image.slice, image.shape))
+    }
 }
 
 /// A line after the first.

@@ -2,18 +2,22 @@
 //! never fitted together.
 
 use super::session::Header;
+use crate::view::Sampling;
 use std::collections::BTreeMap;
 
 /// Column of a table, what it is called, and its unit.
-const ASKED: [(&str, &str, &str); 15] = [
+const ASKED: [(&str, &str, &str); 18] = [
     ("slice", "slice, from 0", ""),
     ("model", "model", ""),
     ("parameters", "attack", ""),
     ("zoom", "zoom", " screen pixels to one of the image"),
+    ("part", "middle part that is shown of a larger image", ""),
+    ("sampling", "enlarged pixels", ""),
     ("window_lower", "shown black", " of the bounds’ width"),
     ("window_upper", "shown white", " of the bounds’ width"),
     ("inverted", "inverted", ""),
-    ("bit_depth", "bits of grey", ""),
+    ("bit_depth", "bits of grey that were drawn", ""),
+    ("screen_bits", "bits of grey that the screen is said to have", ""),
     ("pixels_per_degree", "image pixels in a degree of visual angle", ""),
     ("distance_mm", "from the eye to the screen", " mm"),
     ("fixation_ms", "fixation mark", " ms"),
@@ -43,14 +47,22 @@ impl Setting {
         let (plan, display, stimuli) = (&header.plan, &header.display, header.stimuli.as_ref());
         let shown = &display.presentation;
         let value = |column: &str| match column {
-            "slice" => stimuli.map(|s| s.slice.to_string()),
+            "slice" => stimuli.map(|s| s.image(condition).0.to_string()),
             "model" => stimuli.map(|s| s.model.clone()),
             "parameters" => stimuli.and_then(|s| s.attacks.get(condition)).map(|a| a.summary()),
             "zoom" => Some(display.zoom.to_string()),
+            "part" => {
+                let whole = stimuli.map_or([0, 0], |s| [s.image(condition).1[2], s.image(condition).1[1]]);
+                display.part.filter(|part| is_cut(whole, *part)).map(|[w, h]| format!("{w} × {h} pixels"))
+            }
+            "sampling" => {
+                display.sampling.map(|s| if s == Sampling::Nearest { "squares" } else { "smooth" }.to_owned())
+            }
             "window_lower" => Some(shown.window.lower.to_string()),
             "window_upper" => Some(shown.window.upper.to_string()),
             "inverted" => Some(shown.inverted.to_string()),
             "bit_depth" => Some(shown.bits.to_string()),
+            "screen_bits" => display.screen_bits.map(|bits| bits.to_string()),
             "pixels_per_degree" => display.pixels_per_degree().map(|v| format!("{v:.3}")),
             "distance_mm" => display.distance_mm.map(|v| v.to_string()),
             "fixation_ms" => Some(plan.timing.fixation_ms.to_string()),
@@ -114,6 +126,13 @@ impl Setting {
         parts.extend(self.get("duration_ms").map(|v| if v == UNTIL_ANSWER { v.to_owned() } else { format!("{v} ms") }));
         parts.join(", ")
     }
+}
+
+/// Whether not all of an image is shown, upright or lying.
+fn is_cut([width, height]: [usize; 2], part: [u32; 2]) -> bool {
+    let [across, down] = part.map(|n| n as usize);
+    let holds = |w: usize, h: usize| across >= w && down >= h;
+    !holds(width, height) && !holds(height, width)
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub struct Measure {
     /// The decision, of a model that classifies whole images.
     #[serde(default)]
     pub decision: Option<Decision>,
+    /// Share of the pixels that are predicted otherwise than in the original, whatever the label says; of a class 0 or 1.
+    #[serde(default)]
+    pub flipped: Option<f64>,
     /// Where the attack has a target: the share of what is to change that is as wished. Of a mask, of the pixels at which target
     /// and reference differ; of a class 0 or 1.
     #[serde(default)]

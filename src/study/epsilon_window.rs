@@ -1,7 +1,7 @@
 //! The ε window: where an attack breaks the model and is not seen. Measured points only, a union of intervals, never assumed to be one.
 
 use super::report::{Criterion, Verdict, epsilon, verdicts};
-use super::{Curve, Limit};
+use super::{Curve, Limit, SeenMetric};
 
 /// Neighbouring measured ε at all of which something holds. Between them nothing was measured, and along ε there may
 /// be several.
@@ -69,10 +69,18 @@ pub struct EpsilonWindow {
     /// Points whose visibility was not measured, which therefore count as seen.
     pub unknown: usize,
     criterion: Criterion,
-    limit: Limit,
+    limit: Option<Limit>,
+    /// How many ε above 0 were measured.
+    measured: usize,
     /// Every measured ε above 0 at which both hold.
-    inside: Vec<f64>,
+    pub(super) inside: Vec<f64>,
+    /// Of these those whose control, one draw of random signs, nearly fails: another draw may decide otherwise.
+    doubtful: Vec<f64>,
 }
+
+/// A control whose Dice is so near the criterion may fail with other random signs: at 4/255 draws on the bundled sample differ by
+/// 0.002, and at larger ε by more.
+const NEAR: f64 = 0.01;
 
 /// An ε to choose, with the reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,11 +104,17 @@ impl EpsilonWindow {
                 seen: limit.is_seen(point.epsilon, &point.measure.seen),
             })
             .collect();
-        Self::of_points(&points, criterion, limit)
+        let window = Self::of_points(&points, criterion, Some(limit));
+        let Some(least) = criterion.dice(&curve.clean) else { return window };
+        let near = |e: &f64| {
+            let control = curve.control.iter().find(|p| (p.epsilon - e).abs() < epsilon::SAME);
+            control.is_some_and(|p| (p.measure.overlap.dice - least).abs() < NEAR)
+        };
+        Self { doubtful: window.inside.iter().copied().filter(near).collect(), ..window }
     }
 
-    /// Of points ascending in ε; `criterion` and `limit` are what they were judged by.
-    pub fn of_points(points: &[MeasuredPoint], criterion: Criterion, limit: Limit) -> Self {
+    /// Of points ascending in ε; `criterion` and `limit` are what they were judged by, none where no observer was asked.
+    pub fn of_points(points: &[MeasuredPoint], criterion: Criterion, limit: Option<Limit>) -> Self {
         let measured = points.iter().filter(|p| p.epsilon > 0.0);
         let unknown = measured.clone().filter(|p| p.seen.is_none()).count();
         let points: Vec<(f64, bool, bool)> = measured.map(|p| (p.epsilon, p.broken, p.seen == Some(false))).collect();
@@ -110,13 +124,33 @@ impl EpsilonWindow {
             unseen: of(|_, unseen| unseen),
             both: of(|broken, unseen| broken && unseen),
             inside: points.iter().filter(|(_, broken, unseen)| *broken && *unseen).map(|p| p.0).collect(),
+            measured: points.len(),
+            doubtful: Vec::new(),
             unknown,
             criterion,
             limit,
         }
     }
 
-    /// The smallest and the largest ε at which both hold; between them there may be others at which they do not.
+    /// Whether an interval begins with the smallest measured ε, or ends with the largest: it may go on beyond.
+    pub fn goes_on(&self, interval: &MeasuredInterval) -> [bool; 2] {
+        // Of a single ε, which the attack itself found, there is no grid.
+        [interval.below, interval.above].map(|end| self.measured > 1 && end.is_none())
+    }
+
+    /// All intervals at which both hold, with those that go on beyond what was measured: `2/255, 4/255 to 8/255 or more`.
+    pub fn intervals(&self, number: impl Fn(f64) -> String, to: &str) -> Option<String> {
+        let span = |i: &MeasuredInterval| {
+            let [less, more] = self.goes_on(i);
+            let (first, last) = (number(i.first), number(i.last));
+            let less = if less { " or less" } else { "" };
+            let more = if more { " or more" } else { "" };
+            if i.points == 1 { format!("{first}{less}{more}") } else { format!("{first}{less}{to}{last}{more}") }
+        };
+        self.both.iter().map(span).reduce(|all, next| all + ", " + &next)
+    }
+
+    /// The smallest and the largest ε at which both hold: the hull of all intervals, between which there may be ε at which they do not.
     pub fn ends(&self) -> Option<[f64; 2]> {
         Some([self.both.first()?.first, self.both.last()?.last])
     }
@@ -141,11 +175,11 @@ impl EpsilonWindow {
             ),
         };
         let mut explanation = format!(
-            "ε = {}: {reason}, at all of which the model is broken ({}; random signs do not break it) and the perturbation \
-             is not seen ({}).",
+            "ε = {}: {reason}, at all of which the model is broken ({}; random signs do not break it, one draw at each ε) \
+             and the perturbation is not seen ({}).",
             epsilon::both(epsilon.unwrap_or(middle)),
             self.criterion,
-            self.limit
+            self.limit_words()
         );
         if let Some(below) = widest.below {
             explanation += &format!(" Not at {} below", epsilon::short(below));
@@ -154,10 +188,25 @@ impl EpsilonWindow {
         } else if let Some(above) = widest.above {
             explanation += &format!(" Not at {} above.", epsilon::short(above));
         }
+        let [less, more] = self.goes_on(widest);
+        if less {
+            explanation += " No smaller ε was measured: it may begin below.";
+        }
+        if more {
+            explanation += " No larger ε was measured: it may go on above.";
+        }
+        if epsilon.is_some_and(|e| self.doubtful.contains(&e)) {
+            explanation +=
+                " Its control nearly fails as well: with another draw of random signs it may not count as broken.";
+        }
         if self.both.len() > 1 {
             explanation += &format!(" There are {} such intervals; this is the widest.", self.both.len());
         }
         Suggestion { epsilon, explanation }
+    }
+
+    fn limit_words(&self) -> String {
+        self.limit.map_or_else(|| "not measured".to_owned(), |limit| limit.to_string())
     }
 
     fn why_empty(&self) -> String {
@@ -167,14 +216,31 @@ impl EpsilonWindow {
             (None, _) => {
                 format!("at none of the measured ε is it broken ({}; random signs do not break it)", self.criterion)
             }
+            _ if self.limit.is_none() => "no observer was measured on this image under this attack".to_owned(),
             (_, None) if self.unknown > 0 => "visibility was not measured".to_owned(),
-            (_, None) => format!("at every measured ε the perturbation is seen (not seen would be {})", self.limit),
+            (_, None) => {
+                format!("at every measured ε the perturbation is seen (not seen would be {})", self.limit_words())
+            }
             (Some(broken), Some(unseen)) => {
-                format!("it is broken at {broken} ({}), and not seen at {unseen} ({})", self.criterion, self.limit)
+                format!(
+                    "it is broken at {broken} ({}), and not seen at {unseen} ({})",
+                    self.criterion,
+                    self.limit_words()
+                )
             }
         };
         format!("{none}: {why}.")
     }
+}
+
+/// The window by the usual limit of every metric that was measured along `curve`: by which one goes decides where it is.
+pub fn windows_by_metric(curve: &Curve, criterion: Criterion) -> Vec<(SeenMetric, EpsilonWindow)> {
+    let measured = |m: &SeenMetric| curve.points.iter().any(|p| p.measure.seen.get(*m).is_some());
+    let window = |metric: SeenMetric| {
+        let limit = Limit::Metric { metric, value: metric.usual_limit() };
+        (metric, EpsilonWindow::new(curve, criterion, limit))
+    };
+    SeenMetric::ALL.into_iter().filter(measured).map(window).collect()
 }
 
 /// All intervals in words: `2/255, 4/255 to 8/255`; none if there are none.
@@ -187,73 +253,9 @@ fn spans(intervals: &[MeasuredInterval]) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// A quantity over a data set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// Median.
-    pub median: f64,
-    /// First and third quartile.
-    pub quartiles: [f64; 2],
-}
-
-/// The windows of a data set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WindowSummary {
-    /// Cases.
-    pub cases: usize,
-    /// Cases without any window.
-    pub empty: usize,
-    /// Of all the smallest ε of the window, infinite where there is none: no measured ε will do.
-    pub lower: Option<Spread>,
-    /// Of the others the largest ε.
-    pub upper: Option<Spread>,
-    /// Of the others the suggested ε.
-    pub suggested: Option<Spread>,
-    /// The ε that lies in the windows of the most cases, the smallest of several, with their number.
-    pub best: Option<(f64, usize)>,
-}
-
-/// Summarises windows whose curves were measured at the same ε.
-pub fn summarise(windows: &[EpsilonWindow]) -> WindowSummary {
-    let ends: Vec<[f64; 2]> = windows.iter().filter_map(EpsilonWindow::ends).collect();
-    let lower = windows.iter().map(|w| w.ends().map_or(f64::INFINITY, |e| e[0])).collect();
-    let mut all: Vec<f64> = windows.iter().flat_map(|w| w.inside.iter().copied()).collect();
-    all.sort_unstable_by(f64::total_cmp);
-    let mut best: Option<(f64, usize)> = None;
-    for same in all.chunk_by(|a, b| (a - b).abs() < epsilon::SAME) {
-        if best.is_none_or(|(_, count)| same.len() > count) {
-            best = Some((same[0], same.len()));
-        }
-    }
-    WindowSummary {
-        cases: windows.len(),
-        empty: windows.len() - ends.len(),
-        lower: spread(lower),
-        upper: spread(ends.iter().map(|e| e[1]).collect()),
-        suggested: spread(windows.iter().filter_map(|w| w.suggest().epsilon).collect()),
-        best,
-    }
-}
-
-/// Quantiles by linear interpolation, as NumPy's default.
-fn spread(mut values: Vec<f64>) -> Option<Spread> {
-    values.sort_unstable_by(f64::total_cmp);
-    let last = values.len().checked_sub(1)? as f64;
-    let at = |share: f64| {
-        let place = share * last;
-        let (low, high) = (place.floor() as usize, place.ceil() as usize);
-        match place - place.floor() {
-            // Of an infinite neighbour nothing is taken.
-            0.0 => values[low],
-            share => values[low] * (1.0 - share) + values[high] * share,
-        }
-    };
-    Some(Spread { median: at(0.5), quartiles: [at(0.25), at(0.75)] })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{CurvePoint, Measure, Seen, SeenMetric};
+    use super::super::{CurvePoint, Measure, Seen, SeenMetric, summarise};
     use super::*;
     use crate::metric::{Distortion, Overlap, PixelError};
 
@@ -264,6 +266,7 @@ mod tests {
             distortion: Distortion::default(),
             seen: Seen::default().with(SeenMetric::Ssim, ssim),
             decision: None,
+            flipped: None,
             wished: None,
             clipped: None,
             displacement: None,
@@ -333,7 +336,7 @@ mod tests {
 
     #[test]
     fn an_observers_threshold_is_a_limit() {
-        let limit = Limit::Threshold { epsilon: 4.5 / 255.0, interval: [3.0 / 255.0, 6.0 / 255.0] };
+        let limit = Limit::Threshold { epsilon: 4.5 / 255.0, interval: Some([3.0 / 255.0, 6.0 / 255.0]) };
         let points = [(2.0, 0.6, 0.9, 0.1), (4.0, 0.5, 0.9, 0.1), (8.0, 0.3, 0.9, 0.1)];
         let found = EpsilonWindow::new(&curve(&points), Criterion::Dice(0.7), limit);
         assert_eq!(found.ends(), Some([2.0 / 255.0; 2]), "4 lies in the threshold's interval");
@@ -357,5 +360,29 @@ mod tests {
         let (best, cases) = found.best.unwrap();
         assert!((best * 255.0 - 4.0).abs() < 1e-9 && cases == 3);
         assert_eq!(summarise(&[]).lower, None);
+        assert_eq!((found.open, found.gaps), (0, 0), "above 4 it is seen");
+        let open = window(&[(1.0, 0.5, 0.9, 0.99), (2.0, 0.9, 0.9, 0.99), (4.0, 0.5, 0.9, 0.99)]);
+        let found = summarise(std::slice::from_ref(&open));
+        assert_eq!((found.open, found.gaps), (1, 1), "broken at 1 and at 4, the largest that was measured");
+        let words = open.intervals(epsilon::short, " to ").unwrap();
+        assert_eq!(words, "1/255 or less, 4/255 or more");
+        assert!(open.suggest().explanation.contains("was measured: it may"), "{}", open.suggest().explanation);
+    }
+
+    #[test]
+    fn a_control_that_nearly_fails_is_told() {
+        let points = [(1.0, 0.9, 0.9, 0.99), (2.0, 0.6, 0.705, 0.99), (4.0, 0.5, 0.3, 0.99)];
+        let words = window(&points).suggest().explanation;
+        assert!(words.contains("one draw at each ε") && words.contains("another draw of random signs"), "{words}");
+    }
+
+    #[test]
+    fn every_metric_has_a_window_by_its_usual_limit() {
+        let points = [(1.0, 0.6, 0.9, 0.985), (4.0, 0.5, 0.9, 0.97)];
+        let found = windows_by_metric(&curve(&points), Criterion::Dice(0.7));
+        assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), [SeenMetric::Ssim], "of those that were measured");
+        assert_eq!(found[0].1.ends(), Some([1.0 / 255.0; 2]));
+        assert!(SeenMetric::Butteraugli.limit_source().contains("authors"));
+        assert!(SeenMetric::Ssim.limit_source().contains("convention"));
     }
 }

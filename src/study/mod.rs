@@ -6,6 +6,7 @@ pub mod campaign;
 mod curve;
 mod decision;
 mod epsilon_window;
+mod limit;
 mod masking;
 mod moved;
 pub mod paper;
@@ -13,15 +14,18 @@ pub mod report;
 mod seen;
 mod subject;
 mod sweep;
+mod window_summary;
 
 pub use adversary::{Adversary, Attempt};
 pub use batch::{BatchCase, BatchResult, Truth, attack_cases, attack_cases_within, kept_in_pixels, measured_norm};
 pub use curve::{Curve, CurvePoint, Measure};
 pub use decision::Decision;
 pub use epsilon_window::{
-    EpsilonWindow, MeasuredInterval, MeasuredPoint, Spread, Suggestion, WindowSummary, measured_intervals, summarise,
+    EpsilonWindow, MeasuredInterval, MeasuredPoint, Suggestion, measured_intervals, windows_by_metric,
 };
+pub use limit::Limit;
 pub use masking::{ZERO_SHARE, does_more, masking_notes, one_step_note, random_note, zeros_note};
-pub use seen::{Limit, Seen, SeenMetric, SeenPlan, SeenWanted};
+pub use seen::{Seen, SeenMetric, SeenPlan, SeenWanted};
 pub use subject::{Judged, Subject};
 pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};
+pub use window_summary::{Spread, WindowSummary, summarise};

@@ -89,6 +89,8 @@ struct Compared<'a> {
     class: Option<usize>,
     /// The class that the model chooses for the original.
     clean: Option<usize>,
+    /// What it predicts for the original; none while that itself is judged.
+    predicted: Option<&'a Mask>,
     target: Option<&'a Truth>,
     positive: u8,
 }
@@ -205,6 +207,7 @@ impl Subject {
             reference: &reference,
             class,
             clean: clean_class,
+            predicted: None,
             target: None,
             positive: model.card().positive_class,
         };
@@ -336,6 +339,7 @@ impl Subject {
             reference: &self.reference,
             class: self.class,
             clean: self.clean.classified.as_ref().map(|found| found.predicted),
+            predicted: Some(&self.clean.predicted),
             target: self.target.as_ref(),
             positive: self.model.card().positive_class,
         }
@@ -343,6 +347,13 @@ impl Subject {
 }
 
 impl Compared<'_> {
+    /// The share of the pixels that are predicted otherwise than in the original.
+    fn flipped(&self, predicted: &Mask) -> f64 {
+        let Some(clean) = self.predicted else { return 0.0 };
+        let pixels = clean.classes.iter().zip(&*predicted.classes);
+        pixels.filter(|(before, now)| before != now).count() as f64 / predicted.classes.len().max(1) as f64
+    }
+
     /// The share of what is to change that is as wished.
     fn wished(&self, predicted: &Mask, classified: Option<&Classified>) -> Option<f64> {
         match (self.target?, classified) {
@@ -389,6 +400,7 @@ impl Judged {
                     distortion,
                     seen,
                     decision: None,
+                    flipped: Some(compared.flipped(&predicted)),
                     wished,
                     clipped: None,
                     displacement: None,
@@ -405,6 +417,7 @@ impl Judged {
                     overlap: Overlap { dice: right, iou: right },
                     distortion,
                     seen,
+                    flipped: Some(f64::from(u8::from(decision.flipped))),
                     decision: Some(decision),
                     wished: compared.wished(&one_pixel(found.predicted), Some(&found)),
                     clipped: None,

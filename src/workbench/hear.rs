@@ -126,6 +126,7 @@ impl App {
             Event::Seen(found) => self.hear_seen(found),
             Event::Reader(event) => self.hear_reader(event, context),
             Event::Stimulus(stimulus) => self.hear_stimulus(stimulus),
+            Event::StudyImages(images) => self.hear_study_images(images),
             Event::Train(news) => self.hear_training(*news, context),
             Event::Exported(report) => self.exported(report, context),
             Event::Failed(problem) => self.failed(problem, context),

@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::tour::{Challenge, Tour};
 use super::train::{TrainCommand, TrainPage};
 use super::{Command, CommandSender, PaneContext, settings};
-use crate::engine::{ReaderEvent, Request, Stimulus};
+use crate::engine::{ReaderEvent, Request, Stimulus, StudyImages};
 use crate::observer::Measured;
 use eframe::egui::{self, Ui};
 
@@ -114,6 +114,12 @@ impl App {
     pub(super) fn hear_stimulus(&mut self, stimulus: Stimulus) {
         if let Some(reader) = &mut self.stages.reader {
             reader.take(stimulus);
+        }
+    }
+
+    pub(super) fn hear_study_images(&mut self, images: StudyImages) {
+        if let Some(reader) = &mut self.stages.reader {
+            reader.take_images(images, &self.state, &self.commands);
         }
     }
 

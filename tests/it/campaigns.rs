@@ -9,7 +9,7 @@ use epsiloscope::study::campaign::{
     CampaignModel, CampaignPlan, CampaignSet, Summary, Table, Wish, campaign_html, run, summary_csv, windows,
 };
 use epsiloscope::study::report::{Criterion, Provenance, Settings, Verdict, build_report, verdicts};
-use epsiloscope::study::{Adversary, SeenMetric, SeenWanted, Subject, SweepPlan, Truth, sweep};
+use epsiloscope::study::{Adversary, Limit, SeenMetric, SeenWanted, Subject, SweepPlan, Truth, sweep};
 use epsiloscope::tensor::to_host;
 use std::path::Path;
 use std::sync::Arc;
@@ -295,8 +295,8 @@ fn windows_of_a_campaign_follow_from_its_rows() {
         assert!(row.get("shown").contains("psnr ssim; the bounds, 8 bits"));
     }
     // Between the two ε of the plan: 34 dB and 20 dB.
-    let limit = "psnr:30".parse().unwrap();
-    let found = windows(&rows, plan.criterion, limit);
+    let limit: Limit = "psnr:30".parse().unwrap();
+    let found = windows(&rows, plan.criterion, &|_| Some(limit));
     assert_eq!(found.len(), 2, "one for each model");
     for set in &found {
         assert_eq!(set.failing + set.windows.len(), 8);
@@ -311,7 +311,13 @@ fn windows_of_a_campaign_follow_from_its_rows() {
             assert_eq!(share.unseen, if share.epsilon < 0.05 { 1.0 } else { 0.0 }, "{share:?}");
         }
     }
-    let page = campaign_html(&Summary::new(&rows), Some((&found, limit)), &Provenance::default(), "wrong", "Dice");
+    let page = campaign_html(
+        &Summary::new(&rows),
+        Some((&found, &limit.to_string())),
+        &Provenance::default(),
+        "wrong",
+        "Dice",
+    );
     for part in ["Broken and not seen", "PSNR in dB at least 30", "in most windows", "Each image"] {
         assert!(page.contains(part), "{part}");
     }

@@ -68,7 +68,7 @@ fn a_sweep_leaves_table_figure_panels_and_report() {
     let csv = std::fs::read_to_string(out.join("curve.csv")).unwrap();
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     let columns = "attack,epsilon,pixel_error_l2,rmse,wrong_pixels,dice,iou,linf,l2,seconds,shown_psnr,shown_ssim,\
-                   shown_gmsd,shown_haarpsi,shown_ms_ssim,shown_vif,shown_flip,shown_butteraugli,shown_same,true_class,chosen_class,\
+                   shown_gmsd,shown_haarpsi,shown_ms_ssim,shown_vif,shown_flip,shown_butteraugli,shown_ciede2000,shown_same,true_class,chosen_class,\
                    true_probability,margin,flipped,as_wished,clipped,displacement";
     assert_eq!(rows[0].join(","), columns);
     let keys: Vec<(&str, f64)> = rows[1..].iter().map(|r| (r[0], r[1].parse().unwrap())).collect();
@@ -83,6 +83,10 @@ fn a_sweep_leaves_table_figure_panels_and_report() {
         assert!((iou - dice / (2.0 - dice)).abs() < 1e-9, "Dice and IoU agree");
         assert!(number(row, 9) >= 0.0);
     }
+    // What is predicted otherwise than in the original is at least what became wrong of it.
+    let flipped: Vec<f64> = (1..4).map(|row| number(row, 24)).collect();
+    assert!(flipped[0] == 0.0 && flipped[1] >= number(2, 4) - number(1, 4) - 1e-9, "{flipped:?}");
+    assert!(flipped[1] > 0.05 && number(5, 24) < 0.02, "random signs flip next to nothing");
     assert!(number(2, 5) < number(5, 5) - 0.1, "4/255 of FGSM does more harm than of random sign");
     let html = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(!html.contains("http://") && !html.contains("https://"), "the report is self-contained");

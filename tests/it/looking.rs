@@ -11,6 +11,7 @@ use epsiloscope::study::{Seen, SeenMetric};
 use epsiloscope::workbench::curves::{Curves, Quantity};
 use epsiloscope::workbench::seen::closely::{MOST_HZ, blink_hz};
 use epsiloscope::workbench::seen::{SeenCommand, SeenSettings, window_of};
+use epsiloscope::workbench::several::Several;
 use epsiloscope::workbench::state::{Comparison, Picture, View};
 use epsiloscope::workbench::tour::{STEPS, score};
 use epsiloscope::workbench::{App, Command, Mode, Options, Setup, State};
@@ -54,6 +55,7 @@ fn images(harness: &Harness<'_, App>, start: &str) -> usize {
 /// A curve whose metric says when it is seen: SSIM falls below 0.98 from 8/255 on.
 pub fn seen_state() -> State {
     let mut state = state(FGSM, FOUR);
+    (state.seen.settings.metric, state.seen.settings.value) = (SeenMetric::Ssim, 0.98);
     let ssim = |level: f64| 1.0 - 0.0024 * level;
     if let Some(curve) = &mut state.curve {
         for point in curve.points.iter_mut().chain(&mut curve.control) {
@@ -211,14 +213,18 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
     let view = View { pictures: vec![Picture::Noise], window: [0.1, 0.9], ..View::default() };
     harness.state().send(Command::View(Box::new(view.clone())));
     harness.state().send(Command::Epsilon(0.03));
-    wait(&mut harness, "ε", |app| app.state.is_current());
+    let several = Several { on: true, ..harness.state().state.several.clone() };
+    harness.state().send(Command::Several(Box::new(several)));
+    wait(&mut harness, "ε", |app| app.state.is_current() && app.state.several.on);
     harness.state().send(Command::Enter(Mode::Tour));
     for (at, step) in STEPS.iter().enumerate() {
         wait(&mut harness, step.title, |app| app.tour().is_some_and(|t| t.at() == at) && app.state.is_current());
         harness.run_steps(4);
         assert_eq!(shown(&harness, step.title), 1, "{}", step.title);
         let level = harness.state().state.epsilon * 255.0;
-        assert!(level == 0.0 || (level - 4.0).abs() < 1e-9, "{}: ε is {level}", step.title);
+        let asked = if at == 3 { 8.0 } else { 4.0 };
+        assert!(level == 0.0 || (level - asked).abs() < 1e-9, "{}: ε is {level}", step.title);
+        assert!(!harness.state().state.several.on, "the plots are of the one attack");
         if at == 2 {
             harness.key_press(Key::ArrowLeft);
             wait(&mut harness, "a step back", |app| app.tour().is_some_and(|t| t.at() == 1));
@@ -229,12 +235,16 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
             wait(&mut harness, "the control", |app| app.state.curve.as_ref().is_some_and(|c| c.control.len() > 10));
             harness.run_steps(2);
             assert_eq!(shown(&harness, "Random signs of the same ε leave"), 1, "with the numbers of this model");
+            let state = &harness.state().state;
+            let broken = window_of(state).unwrap().broken;
+            assert!(broken.iter().any(|i| (i.first..=i.last).contains(&state.epsilon)), "it is broken: {broken:?}");
         }
         harness.key_press(Key::ArrowRight);
     }
     wait(&mut harness, "the end", |app| app.tour().is_none() && app.state.is_current());
     let state = &harness.state().state;
     assert_eq!((state.epsilon, &state.view), (0.03, &view), "everything is as before");
+    assert!(state.several.on);
 }
 
 #[test]

@@ -23,6 +23,11 @@ impl Dice {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (((z ^ (z >> 31)) >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
+
+    /// Of the normal distribution of deviation 1: Box & Muller, Annals of Mathematical Statistics 29, 1958.
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.roll().ln()).sqrt() * (std::f64::consts::TAU * self.roll()).cos()
+    }
 }
 
 /// An observer by what happens in a trial, not by a curve: the perturbation is noticed if it exceeds a limit that is drawn anew, Weibull
@@ -60,26 +65,31 @@ impl Eye {
         low
     }
 
-    /// A whole study; the blocks of its answers.
+    /// A whole study.
     fn estimate(&self, task: Task, trials: usize, seed: u64) -> (f64, [f64; 2]) {
         let mut dice = Dice(seed.wrapping_mul(0xD129_0D3B_9A51_77C5) ^ 0x5EED);
-        let condition = epsiloscope::observer::Condition { image: "i".to_owned(), attack: "a".to_owned() };
-        let plan = Plan { practice: 0, break_every: 0, ..Plan::new(task, vec![condition], trials, seed ^ 0xABCD) };
-        let range = plan.range;
-        let mut study = Procedure::new(plan).unwrap();
-        while let Next::Trial(trial) = study.next() {
-            let positive = self.is_positive(trial.epsilon, &mut dice);
-            let answer = match (trial.side, positive) {
-                (Some(Side::Left), true) | (Some(Side::Right), false) => Answer::Left,
-                (Some(_), _) => Answer::Right,
-                (None, true) => Answer::Altered,
-                (None, false) => Answer::Unaltered,
-            };
-            study.answer(answer, 1.0).unwrap();
-        }
-        let found = fit(&study.blocks(0), task, range).unwrap().threshold;
-        (found.median, found.interval)
+        study(task, trials, seed, &mut |epsilon, _| self.is_positive(epsilon, &mut dice))
     }
+}
+
+/// A whole study of who says by ε and number of the trial whether the answer is positive: threshold and interval.
+fn study(task: Task, trials: usize, seed: u64, positive: &mut dyn FnMut(f64, usize) -> bool) -> (f64, [f64; 2]) {
+    let condition = epsiloscope::observer::Condition { image: "i".to_owned(), attack: "a".to_owned() };
+    let plan = Plan { practice: 0, break_every: 0, ..Plan::new(task, vec![condition], trials, seed ^ 0xABCD) };
+    let range = plan.range;
+    let mut study = Procedure::new(plan).unwrap();
+    while let Next::Trial(trial) = study.next() {
+        let positive = positive(trial.epsilon, trial.index);
+        let answer = match (trial.side, positive) {
+            (Some(Side::Left), true) | (Some(Side::Right), false) => Answer::Left,
+            (Some(_), _) => Answer::Right,
+            (None, true) => Answer::Altered,
+            (None, false) => Answer::Unaltered,
+        };
+        study.answer(answer, 1.0).unwrap();
+    }
+    let found = fit(&study.blocks(0), task, range).unwrap().threshold;
+    (found.median, found.interval)
 }
 
 /// The smallest and largest counts of `runs` that the share may give without being in doubt: beyond them a share of at least `least` and
@@ -134,6 +144,42 @@ fn intervals_hold_the_threshold_as_often_as_they_say_and_not_more() {
     assert!(held(1.5) > most, "{} of {RUNS}", held(1.5));
     assert!(bias.abs() < 0.05, "{bias}");
     assert!((1.9..2.3).contains(&width), "{width}");
+}
+
+/// Observers that are not what the fit believes in: an observer of signal detection theory, ψ = Φ(d′/√2) with d′ = (ε/scale)^1.5, and
+/// one who tires, whose lapses rise from none to one in ten. The true threshold is where ψ (of the tired one with its mean rate) is ¾.
+#[test]
+fn intervals_of_observers_that_are_no_weibull_function() {
+    const TRIALS: usize = 150;
+    let threshold = 4.0 / 255.0;
+    let detector = |epsilon: f64, _: usize, dice: &mut Dice| {
+        // d′ is .9539 where ¾ are right (Macmillan & Creelman, Detection Theory, 2005, table A5.2).
+        let d_prime = (epsilon / threshold).powf(1.5) * 0.9539;
+        d_prime + dice.normal() > dice.normal()
+    };
+    let mut eye = Eye { scale: 1.0, shape: 2.0, guess: 0.5, lapse: 0.05 };
+    eye.scale = threshold / eye.threshold();
+    let tires = |epsilon: f64, trial: usize, dice: &mut Dice| {
+        Eye { lapse: 0.1 * trial as f64 / TRIALS as f64, ..eye }.is_positive(epsilon, dice)
+    };
+    let observers: [(&str, &(dyn Fn(f64, usize, &mut Dice) -> bool + Sync)); 2] =
+        [("signal detection", &detector), ("tiring", &tires)];
+    for (name, observer) in observers {
+        let found: Vec<(f64, [f64; 2])> = (0..RUNS)
+            .into_par_iter()
+            .map(|seed| {
+                let mut dice = Dice(seed.wrapping_mul(0xA076_1D64_78BD_642F) ^ 0xFEED);
+                study(Task::TwoAlternative, TRIALS, seed, &mut |epsilon, trial| observer(epsilon, trial, &mut dice))
+            })
+            .collect();
+        let held = found.iter().filter(|(_, [low, high])| *low <= threshold && threshold <= *high).count() as u64;
+        let bias = median(found.iter().map(|f| f.0 / threshold - 1.0).collect());
+        let width = median(found.iter().map(|f| f.1[1] / f.1[0]).collect());
+        println!("{name}: {held} of {RUNS} held, median bias {bias:+.4}, median width {width:.3}");
+        let [fewest, _] = bounds(RUNS, 0.92, 0.99);
+        assert!(held >= fewest, "{name}: {held} of {RUNS}, at least {fewest} should");
+        assert!(bias.abs() < 0.08, "{name}: {bias}");
+    }
 }
 
 /// In yes/no caution moves the answers and must not move the threshold.

@@ -19,12 +19,18 @@ fn observer(task: Task) -> Psychometric {
 }
 
 /// A fair die, the same in every run.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn next(&mut self) -> f64 {
+    pub fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Of the normal distribution of deviation 1: Box & Muller, Annals of Mathematical Statistics 29, 1958.
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.next()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.next()).cos()
     }
 }
 
@@ -40,7 +46,7 @@ fn key(trial: &Trial, chance: &mut Chance) -> Key {
 }
 
 /// Opens the form and fills it in.
-fn form(harness: &mut Harness<'static, App>, task: Task, counts: [usize; 4], shown_ms: Option<u32>) {
+pub fn form(harness: &mut Harness<'static, App>, task: Task, counts: [usize; 4], shown_ms: Option<u32>) {
     harness.state().send(Command::Enter(Mode::Reader));
     wait(harness, "the form", |app| app.reader().is_some());
     let reader = harness.state_mut().reader_mut().unwrap();
@@ -55,7 +61,7 @@ fn form(harness: &mut Harness<'static, App>, task: Task, counts: [usize; 4], sho
 }
 
 /// Answers until `most` answers are given or the study is done; the answers given.
-fn answers(harness: &mut Harness<'static, App>, chance: &mut Chance, most: usize) -> usize {
+pub fn answers(harness: &mut Harness<'static, App>, chance: &mut Chance, most: usize) -> usize {
     let mut given = 0;
     let mut asked = None;
     while given < most {
@@ -89,7 +95,7 @@ fn answers(harness: &mut Harness<'static, App>, chance: &mut Chance, most: usize
     given
 }
 
-fn session_file(folder: &Path) -> PathBuf {
+pub fn session_file(folder: &Path) -> PathBuf {
     let mut all: Vec<PathBuf> = std::fs::read_dir(folder.join("reader-studies"))
         .unwrap()
         .map(|e| e.unwrap().path())

@@ -81,6 +81,7 @@ fn measure(dice: f64, epsilon: f64) -> Measure {
         distortion: Distortion { linf: epsilon, l2: epsilon * 256.0, ..Distortion::default() },
         seen: Seen::default().with(SeenMetric::Ssim, 1.0 - epsilon),
         decision: None,
+        flipped: None,
         wished: None,
         clipped: None,
         displacement: None,
@@ -144,11 +145,18 @@ fn broken_is_a_union_of_measured_intervals() {
 fn criteria_are_read() {
     assert_eq!("75%".parse(), Ok(Criterion::default()));
     assert_eq!(Criterion::ShareOfCleanDice(0.07).to_string(), "Dice below 7 % of the clean Dice");
-    for text in ["70%", "0.7"] {
+    for text in ["70%", "0.7", "error:0.1", "flipped:0.25"] {
         assert_eq!(text.parse::<Criterion>().unwrap().to_text(), text);
     }
     assert_eq!(" 0.7 ".parse(), Ok(Criterion::Dice(0.7)));
-    for text in ["", "0", "1.5", "150%", "nan", "half"] {
+    let (error, flipped): (Criterion, Criterion) = ("error:0.2".parse().unwrap(), "flipped:0.1".parse().unwrap());
+    let clean = measure(0.9, 0.0);
+    // Of Dice 0.9 and 0.5 this test's pixels are wrong to 5 and 25 %.
+    assert!(!error.fails(&clean, &clean) && error.fails(&clean, &measure(0.5, 0.1)));
+    let changed = |share| Measure { flipped: Some(share), ..measure(0.9, 0.1) };
+    assert!(!flipped.fails(&clean, &changed(0.09)) && flipped.fails(&clean, &changed(0.1)));
+    assert_eq!(flipped.to_string(), "at least 10 % of the pixels predicted otherwise than in the original");
+    for text in ["", "0", "1.5", "150%", "nan", "half", "error:2", "flipped:"] {
         assert!(text.parse::<Criterion>().is_err(), "{text}");
     }
 }

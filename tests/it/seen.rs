@@ -32,8 +32,10 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     // ±ε at almost every pixel: 20·log10(1/ε) dB, 36.1 at 4/255 and 30.1 at 8/255.
-    assert!(said.contains("unseen from ε = 4/255 (0.0157) to 4/255"), "{said}");
+    assert!(said.contains("unseen at ε = 4/255 (0.0157). Suggested"), "{said}");
     assert!(said.contains("PSNR in dB at least 33") && said.contains("nor at 8/255 above"), "{said}");
+    // SSIM is the laxest of those that were measured, and says so beside the others.
+    assert!(said.contains("SSIM at least 0.98: 4/255; GMSD") && said.contains("Butteraugli at most 1: none"), "{said}");
     let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
     assert!(report.contains("Suggested: ε = 4/255") && report.contains("--unseen psnr:33"));
     let full: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
@@ -68,7 +70,7 @@ fn thresholds_of_observers_are_drawn_with_their_conditions() {
     assert!(output.status.success(), "{}", text_of(&output));
     let said = text_of(&output);
     // Not seen is what lies below the whole interval: 2 and 4, not 8; 4/255 breaks it.
-    assert!(said.contains("unseen from ε = 4/255 (0.0157) to 4/255") && said.contains("below 5/255"), "{said}");
+    assert!(said.contains("unseen at ε = 4/255 (0.0157).") && said.contains("below 5/255"), "{said}");
     let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
     for part in [
         "Ada’s threshold 6/255 (95 %: 5/255 to 7.5/255)",
@@ -95,13 +97,52 @@ fn thresholds_of_observers_are_drawn_with_their_conditions() {
     );
     std::fs::write(folder.path().join("other.csv"), text.replace("fgsm", "pgd")).unwrap();
     assert!(complaint(&sweep(folder.path(), &["--unseen", "other.csv"])).contains("no threshold of fgsm"));
-    let many = program(folder.path())
-        .arg("sweep")
-        .arg(sample("membranes.png"))
-        .args(["--unseen", "trials.csv", "--seed", "0,1", "--device", "cpu", "--out", "many"])
-        .output()
-        .unwrap();
-    assert!(complaint(&many).contains("one image and attack"), "{}", text_of(&many));
+}
+
+#[test]
+fn a_campaign_takes_the_thresholds_of_each_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    for (from, to) in [("membranes", "a"), ("membranes", "b")] {
+        std::fs::copy(sample(&format!("{from}.png")), images.join(format!("{to}.png"))).unwrap();
+        std::fs::copy(sample(&format!("{from}-mask.png")), images.join(format!("{to}_mask.png"))).unwrap();
+    }
+    let row = |image: &str, attack: &str, bits: u8, level: f64| {
+        let [threshold, low, high] = [level, level - 1.0, level + 2.0].map(|l| l / 255.0);
+        format!("Ada,{image},{attack},2afc,157,{threshold},{low},{high},0,1,{bits}\n")
+    };
+    let table = "observer,image,attack,task,trials,threshold,threshold_lower,threshold_upper,window_lower,window_upper,bit_depth\n"
+        .to_owned()
+        + &row("a", "fgsm", 8, 6.0)
+        + &row("b", "fgsm", 10, 9.0)
+        + &row("b", "pgd", 8, 9.0);
+    std::fs::write(folder.path().join("thresholds.csv"), table).unwrap();
+    let many = |unseen: &str, out: &str| {
+        program(folder.path())
+            .args(["sweep", "images", "--epsilons", "2/255,4/255,8/255", "--broken", "0.8", "--device", "cpu"])
+            .args(["--label-map", "0=membrane,255=cell", "--unseen", unseen, "--out", out])
+            .output()
+            .unwrap()
+    };
+    let output = many("thresholds.csv", "many");
+    assert!(output.status.success(), "{}", text_of(&output));
+    assert!(text_of(&output).contains("the others were not measured"), "{}", text_of(&output));
+    let mut reader = csv::Reader::from_path(folder.path().join("many/windows.csv")).unwrap();
+    let columns = reader.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let cell = |row: &csv::StringRecord, name: &str| row[columns.iter().position(|c| c == name).unwrap()].to_owned();
+    assert_eq!(rows.len(), 2);
+    // Below 5/255 image a is not seen; of b, whose threshold is of another screen or attack, nothing is known.
+    assert_eq!(cell(&rows[0], "not_measured"), "0");
+    let upper: f64 = cell(&rows[0], "upper").parse().unwrap();
+    assert!((upper * 255.0 - 4.0).abs() < 1e-6, "{:?}", rows[0]);
+    assert_eq!((cell(&rows[1], "not_measured"), cell(&rows[1], "upper")), ("3".to_owned(), String::new()));
+    assert!(cell(&rows[1], "explanation").contains("no observer was measured"), "{:?}", rows[1]);
+    let none = folder.path().join("none.csv");
+    let other = std::fs::read_to_string(folder.path().join("thresholds.csv")).unwrap().replace("fgsm", "bim");
+    std::fs::write(&none, other).unwrap();
+    assert!(complaint(&many("none.csv", "none")).contains("holds no threshold of these attacks"));
 }
 
 /// What a sweep calls the sample.

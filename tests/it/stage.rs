@@ -28,6 +28,7 @@ pub fn measure(dice: f64, wrong: f64, epsilon: f64) -> Measure {
         distortion: Distortion { linf: epsilon, l2: epsilon * 80.0, ..Distortion::default() },
         seen: Seen::default(),
         decision: None,
+        flipped: None,
         wished: None,
         clipped: None,
         displacement: None,

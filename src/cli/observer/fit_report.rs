@@ -171,6 +171,15 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance
             } }
         }
         section {
+            h2 { "What to keep in mind" }
+            p {
+                "Catch trials are of the largest ε in a forced choice, and unaltered in yes/no: few right ones mean that the observer no longer looked, or \
+                 that the threshold holds for somebody who says “altered” easily. The deviance in thresholds.csv is no test of the fit here: with one to three trials \
+                 at an ε it does not follow χ² (Wichmann & Hill, “The psychometric function: I”, Perception & Psychophysics 63, 2001). Luminance and gamma of the screen \
+                 and the light in the room were not measured."
+            }
+        }
+        section {
             h2 { "Answers" }
             @for (figure, t) in figures.iter().zip(found) { .figure { (figure.inline()) } (answers(t)) }
         }

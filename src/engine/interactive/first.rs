@@ -50,6 +50,7 @@ fn is_of_image(letter: &Letter) -> bool {
                 | Request::Compare { .. }
                 | Request::Export(_)
                 | Request::Stimuli(_)
+                | Request::StudyImages(_)
         )
     )
 }

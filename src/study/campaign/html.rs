@@ -5,14 +5,13 @@ use super::summary::{Cell, Summary};
 use super::windows::SetWindows;
 use super::windows_html;
 use crate::attack;
-use crate::study::Limit;
 use crate::study::report::{NamedLine, Provenance, campaign_chart, epsilon, page};
 use maud::{Markup, html};
 
 /// The document. `windows` are those of what counts as not seen; `score` names what scores are: `Dice`, `P(true class)`.
 pub fn campaign_html(
     summary: &Summary,
-    windows: Option<(&[SetWindows], Limit)>,
+    windows: Option<(&[SetWindows], &str)>,
     provenance: &Provenance,
     criterion: &str,
     score: &str,

@@ -52,15 +52,16 @@ pub struct SetWindows {
     pub along: Vec<ShareAlong>,
 }
 
-/// The windows of `rows`, of attacks judged on their own model.
-pub fn windows(rows: &[&Row], criterion: Criterion, limit: Limit) -> Vec<SetWindows> {
+/// The windows of `rows`, of attacks judged on their own model; `limit` says from where on what a row holds is seen, none where nobody
+/// measured it.
+pub fn windows(rows: &[&Row], criterion: Criterion, limit: &dyn Fn(&Row) -> Option<Limit>) -> Vec<SetWindows> {
     let white: Vec<&Row> = rows.iter().copied().filter(|row| is_white(row)).collect();
     let of = |group: &Vec<&Row>| of_set(group, criterion, limit);
     grouped(&white, &["data", "attack", "parameters", "made_on"]).iter().map(of).collect()
 }
 
 /// What a row says of one ε: that of the plan, or the L∞ norm of what the attack found.
-fn point(row: &Row, limit: Limit) -> Option<MeasuredPoint> {
+fn point(row: &Row, limit: Option<Limit>) -> Option<MeasuredPoint> {
     let epsilon = row.number("epsilon").or_else(|| row.number("linf"))?;
     let mut seen = Seen::default();
     seen.same = row.get("shown_same") == "1";
@@ -69,10 +70,14 @@ fn point(row: &Row, limit: Limit) -> Option<MeasuredPoint> {
             seen = seen.with(metric, value);
         }
     }
-    Some(MeasuredPoint { epsilon, broken: row.get("broken") == "1", seen: limit.is_seen(epsilon, &seen) })
+    Some(MeasuredPoint {
+        epsilon,
+        broken: row.get("broken") == "1",
+        seen: limit.and_then(|limit| limit.is_seen(epsilon, &seen)),
+    })
 }
 
-fn of_set(rows: &[&Row], criterion: Criterion, limit: Limit) -> SetWindows {
+fn of_set(rows: &[&Row], criterion: Criterion, limit: &dyn Fn(&Row) -> Option<Limit>) -> SetWindows {
     let text = |column: &str| rows.first().map_or_else(String::new, |row| row.get(column).to_owned());
     let passing: Vec<&Row> = rows.iter().copied().filter(|row| row.get("clean_passes") == "1").collect();
     let failing = grouped(rows, &["image", "image_id", "seed"]).len();
@@ -80,6 +85,7 @@ fn of_set(rows: &[&Row], criterion: Criterion, limit: Limit) -> SetWindows {
     let windows: Vec<ImageWindow> = images
         .iter()
         .map(|of_image| {
+            let limit = of_image.first().and_then(|row| limit(row));
             let mut points: Vec<MeasuredPoint> = of_image.iter().filter_map(|row| point(row, limit)).collect();
             points.sort_by(|a, b| a.epsilon.total_cmp(&b.epsilon));
             let cell = |column: &str| of_image.first().map_or_else(String::new, |row| row.get(column).to_owned());
@@ -91,7 +97,7 @@ fn of_set(rows: &[&Row], criterion: Criterion, limit: Limit) -> SetWindows {
         .iter()
         .filter_map(|at| {
             let epsilon = epsilon_of(at)?;
-            let points: Vec<MeasuredPoint> = at.iter().filter_map(|row| point(row, limit)).collect();
+            let points: Vec<MeasuredPoint> = at.iter().filter_map(|row| point(row, limit(row))).collect();
             let share = |count: usize| count as f64 / at.len() as f64;
             let of = |holds: fn(&MeasuredPoint) -> bool| share(points.iter().filter(|p| holds(p)).count());
             Some(ShareAlong {
@@ -117,11 +123,12 @@ fn of_set(rows: &[&Row], criterion: Criterion, limit: Limit) -> SetWindows {
     }
 }
 
-/// A row for each image: both ends of its window, all of its intervals (`0.004..0.016;0.031..0.031`), the suggested ε, and why. ε are
-/// fractions of the bounds' width.
+/// A row for each image: both ends of its window, which may have gaps, all of its intervals (`0.004..0.016;0.031..0.031`), beyond which end
+/// of what was measured it may go on, the suggested ε, and why. ε are fractions of the bounds' width.
 pub fn windows_csv(sets: &[SetWindows]) -> String {
     let mut text =
-        "data,attack,parameters,model,image,seed,lower,upper,intervals,suggested,not_measured,explanation\n".to_owned();
+        "data,attack,parameters,model,image,seed,lower,upper,intervals,goes_on,suggested,not_measured,explanation\n"
+            .to_owned();
     for set in sets {
         for ImageWindow { image, seed, window } in &set.windows {
             let suggestion = window.suggest();
@@ -137,6 +144,7 @@ pub fn windows_csv(sets: &[SetWindows]) -> String {
                 number(window.ends().map(|e| e[0])),
                 number(window.ends().map(|e| e[1])),
                 intervals.join(";"),
+                goes_on(window),
                 number(suggestion.epsilon),
                 window.unknown.to_string(),
                 suggestion.explanation,
@@ -145,6 +153,15 @@ pub fn windows_csv(sets: &[SetWindows]) -> String {
         }
     }
     text
+}
+
+/// Beyond which end of what was measured a window may go on: `below`, `above`, both, or nothing.
+fn goes_on(window: &EpsilonWindow) -> String {
+    let ends = [("below", window.both.first(), 0), ("above", window.both.last(), 1)];
+    let open = |(name, interval, end): &(&'static str, Option<&crate::study::MeasuredInterval>, usize)| {
+        interval.is_some_and(|i| window.goes_on(i)[*end]).then_some(*name)
+    };
+    ends.iter().filter_map(open).collect::<Vec<_>>().join(" ")
 }
 
 /// The smallest ε that breaks unseen: beyond all that were measured where none does.
@@ -170,11 +187,17 @@ pub fn window_words(set: &SetWindows) -> String {
         let [first, third] = s.quartiles.map(|q| reach(q, set));
         format!("{} (quartiles {first} to {third})", reach(s.median, set))
     };
+    let beyond = match (found.open, found.gaps) {
+        (0, 0) => String::new(),
+        (open, gaps) => format!(
+            " ({open} of them at the largest measured ε: they may go on; {gaps} with ε in between at which it does not hold)"
+        ),
+    };
     let best = found
         .best
         .map_or(String::new(), |(at, cases)| format!("; in the most windows, {cases}: ε = {}", epsilon::both(at)));
     format!(
-        "{head}{} have none ({:.0} %); it begins at ε = {}, median of all, and ends at {}, of those that have one; suggested {}{best}",
+        "{head}{} have none ({:.0} %); it begins at ε = {}, median of all, and ends at {}, of those that have one{beyond}; suggested {}{best}",
         found.empty,
         100.0 * found.empty as f64 / found.cases.max(1) as f64,
         spread(lower),
@@ -245,7 +268,7 @@ mod tests {
         ));
         rows.extend(image("e", true, &[(1.0, true, None), (2.0, true, None), (4.0, true, None), (16.0, true, None)]));
         let all: Vec<&Row> = rows.iter().collect();
-        let found = windows(&all, Criterion::Dice(0.5), "ssim:0.95".parse().unwrap());
+        let found = windows(&all, Criterion::Dice(0.5), &|_| "ssim:0.95".parse().ok());
         assert_eq!(found.len(), 1);
         let set = &found[0];
         assert_eq!((set.failing, set.windows.len(), set.summary.cases, set.summary.empty), (1, 4, 4, 2));
@@ -278,8 +301,15 @@ mod tests {
         let mut reader = csv::Reader::from_reader(table.as_bytes());
         let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert_eq!((records.len(), records[1][8].matches("..").count(), &records[2][6]), (4, 2, ""));
-        assert!(records[2][11].contains("There is no ε") && records[3][11].contains("not measured"), "{table}");
-        let observer = windows(&all, Criterion::Dice(0.5), "epsilon:1.5/255".parse().unwrap());
+        assert!(records[2][12].contains("There is no ε") && records[3][12].contains("not measured"), "{table}");
+        let observer = windows(&all, Criterion::Dice(0.5), &|_| "epsilon:1.5/255".parse().ok());
         assert_eq!(observer[0].windows[3].window.ends().map(|e| e.map(levels)), Some([1, 1]), "needs no metric");
+        // Of image a alone an observer was asked.
+        let asked = |row: &Row| (row.get("image") == "a").then(|| "epsilon:3/255".parse().unwrap());
+        let some = windows(&all, Criterion::Dice(0.5), &asked);
+        assert_eq!(some[0].windows[0].window.ends().map(|e| e.map(levels)), Some([2, 2]));
+        assert_eq!((some[0].windows[1].window.ends(), some[0].windows[1].window.unknown), (None, 4));
+        let why = some[0].windows[1].window.suggest().explanation;
+        assert!(why.contains("no observer was measured on this image"), "{why}");
     }
 }

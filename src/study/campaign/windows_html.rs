@@ -1,19 +1,19 @@
 //! The ε windows of a data set in the report.
 
 use super::windows::{SetWindows, reach, window_words};
+use crate::study::Spread;
 use crate::study::report::{campaign_chart, epsilon};
-use crate::study::{Limit, Spread};
 use maud::{Markup, html};
 
 /// So many images are listed; `windows.csv` has all.
 const LISTED: usize = 200;
 
 /// The section, nothing where no limit was said.
-pub(super) fn section(sets: &[SetWindows], limit: Limit) -> Markup {
+pub(super) fn section(sets: &[SetWindows], limit: &str) -> Markup {
     html! {
         section {
             h2 { "Broken and not seen" }
-            p { "Not seen: " (limit) ". " @if matches!(limit, Limit::Metric { .. }) { "A metric’s limit is a convention; what a person sees a reader study measures." } }
+            p { "Not seen: " (limit) "." }
             (overview(sets))
             @for set in sets {
                 p { (window_words(set)) "." }
@@ -48,7 +48,7 @@ fn overview(sets: &[SetWindows]) -> Markup {
                 }
             }
         } }
-        p.caption { "Medians with first and third quartile, over the images (times seeds) that pass: of the lower end over all of them, where one without a window counts as beyond every measured ε; of the upper end and the suggestion over those that have a window. Of measured ε only: a window is a union of intervals, its ends are its smallest and its largest ε. Broken: the attack breaks the model and random signs of the same size do not." }
+        p.caption { "Medians with first and third quartile, over the images (times seeds) that pass: of the lower end over all of them, where one without a window counts as beyond every measured ε; of the upper end and the suggestion over those that have a window. Of measured ε only: a window is a union of intervals, its ends are its smallest and its largest ε, and “or more” an end that is the largest ε measured. Random signs: one draw for each seed. Broken: the attack breaks the model and random signs of the same size do not." }
     }
 }
 
@@ -77,7 +77,7 @@ fn images(set: &SetWindows) -> Markup {
                     @for w in set.windows.iter().take(LISTED) {
                         tr {
                             td.word { (w.image) } td { (w.seed) }
-                            td { (w.window.both.iter().map(|i| interval([i.first, i.last])).reduce(|a, b| a + ", " + &b).unwrap_or_else(|| "none".to_owned())) }
+                            td { (w.window.intervals(epsilon::short, " to ").unwrap_or_else(|| "none".to_owned())) }
                             td { (w.window.suggest().epsilon.map_or_else(|| "–".to_owned(), epsilon::short)) }
                             td { (w.window.unknown) }
                         }
@@ -87,8 +87,4 @@ fn images(set: &SetWindows) -> Markup {
             @if set.windows.len() > LISTED { p.caption { "The first " (LISTED) " of " (set.windows.len()) "; windows.csv has all, with reasons." } }
         }
     }
-}
-
-fn interval([first, last]: [f64; 2]) -> String {
-    if first == last { epsilon::short(first) } else { format!("{} to {}", epsilon::short(first), epsilon::short(last)) }
 }

@@ -15,6 +15,10 @@ pub enum Criterion {
     ShareOfCleanDice(f64),
     /// Dice below this value.
     Dice(f64),
+    /// More than this share of the pixels is wrong.
+    PixelError(f64),
+    /// At least this share of the pixels is predicted otherwise than in the original.
+    Flipped(f64),
     /// Of classes: the decision is wrong.
     Misclassified,
     /// At least this share of what is to change is as the attack's target wishes (a class: it is the target).
@@ -37,7 +41,10 @@ impl Criterion {
     #[must_use]
     pub fn for_task(self, task: Task) -> Self {
         match (task, self) {
-            (Task::Classification, Self::ShareOfCleanDice(_) | Self::Dice(_)) => Self::Misclassified,
+            (
+                Task::Classification,
+                Self::ShareOfCleanDice(_) | Self::Dice(_) | Self::PixelError(_) | Self::Flipped(_),
+            ) => Self::Misclassified,
             (Task::Segmentation, Self::Misclassified) => Self::default(),
             _ => self,
         }
@@ -56,14 +63,19 @@ impl Criterion {
         self.clean_floor().is_some_and(|floor| clean.overlap.dice < floor) || self.fails(clean, clean)
     }
 
-    /// The Dice below which an image fails (½ for a decision, which is right or wrong); the share of a target from which on it
-    /// fails.
+    /// The Dice below which an image fails, if Dice decides.
+    pub fn dice(self, clean: &Measure) -> Option<f64> {
+        matches!(self, Self::ShareOfCleanDice(_) | Self::Dice(_)).then(|| self.threshold(clean))
+    }
+
+    /// The Dice below which an image fails (½ for a decision, which is right or wrong); the share of a target, or of pixels, from
+    /// which on it fails.
     pub fn threshold(self, clean: &Measure) -> f64 {
         match self {
             Self::ShareOfCleanDice(share) => share * clean.overlap.dice,
             Self::Dice(dice) => dice,
             Self::Misclassified => 0.5,
-            Self::Target(share) => share,
+            Self::Target(share) | Self::PixelError(share) | Self::Flipped(share) => share,
         }
     }
 
@@ -71,6 +83,8 @@ impl Criterion {
     pub fn fails(self, clean: &Measure, measure: &Measure) -> bool {
         match self {
             Self::Target(share) => measure.wished.is_some_and(|wished| wished >= share),
+            Self::PixelError(share) => measure.error.wrong > share,
+            Self::Flipped(share) => measure.flipped.is_some_and(|flipped| flipped >= share),
             _ => measure.overlap.dice < self.threshold(clean),
         }
     }
@@ -81,6 +95,10 @@ impl fmt::Display for Criterion {
         match *self {
             Self::ShareOfCleanDice(share) => write!(f, "Dice below {} % of the clean Dice", percent(share)),
             Self::Dice(dice) => write!(f, "Dice below {dice}"),
+            Self::PixelError(share) => write!(f, "more than {} % of the pixels wrong", percent(share)),
+            Self::Flipped(share) => {
+                write!(f, "at least {} % of the pixels predicted otherwise than in the original", percent(share))
+            }
             Self::Misclassified => f.write_str("the decision is wrong"),
             Self::Target(share) if share >= 1.0 => f.write_str("all is as the target wishes"),
             Self::Target(share) => {
@@ -96,11 +114,13 @@ fn percent(share: f64) -> f64 {
 }
 
 impl Criterion {
-    /// The text that [`Self::from_str`] reads: `75%`, `0.7`, `misclassified`, `target:0.5`.
+    /// The text that [`Self::from_str`] reads: `75%`, `0.7`, `error:0.1`, `flipped:0.2`, `misclassified`, `target:0.5`.
     pub fn to_text(self) -> String {
         match self {
             Self::ShareOfCleanDice(share) => format!("{}%", percent(share)),
             Self::Dice(dice) => dice.to_string(),
+            Self::PixelError(share) => format!("error:{share}"),
+            Self::Flipped(share) => format!("flipped:{share}"),
             Self::Misclassified => "misclassified".to_owned(),
             Self::Target(share) => format!("target:{share}"),
         }
@@ -110,7 +130,7 @@ impl Criterion {
 /// Why a criterion could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a criterion: write a share of the clean Dice such as 75%, a Dice such as 0.7, misclassified, or target:0.5"
+    "`{0}` is not a criterion: write a share of the clean Dice such as 75%, a Dice such as 0.7, error:0.1 (wrong pixels), flipped:0.2 (pixels predicted otherwise), misclassified, or target:0.5"
 )]
 pub struct ParseCriterionError(String);
 
@@ -118,17 +138,22 @@ impl FromStr for Criterion {
     type Err = ParseCriterionError;
 
     /// `75%`: Dice below three quarters of the clean Dice; `0.7`: Dice below 0.7; `misclassified`: the decision is wrong;
-    /// `target:0.5`: half of what is to change is as wished.
+    /// `error:0.1`: more than a tenth of the pixels is wrong; `flipped:0.2`: at least a fifth is predicted otherwise than in the
+    /// original; `target:0.5`: half of what is to change is as wished.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
         if trimmed == "misclassified" {
             return Ok(Self::Misclassified);
         }
-        if let Some(share) = trimmed.strip_prefix("target:") {
-            return match share.trim().parse::<f64>() {
-                Ok(share) if share > 0.0 && share <= 1.0 => Ok(Self::Target(share)),
-                _ => Err(ParseCriterionError(text.to_owned())),
-            };
+        let named: [(&str, fn(f64) -> Self); 3] =
+            [("target:", Self::Target), ("error:", Self::PixelError), ("flipped:", Self::Flipped)];
+        for (prefix, criterion) in named {
+            if let Some(share) = trimmed.strip_prefix(prefix) {
+                return match share.trim().parse::<f64>() {
+                    Ok(share) if share > 0.0 && share <= 1.0 => Ok(criterion(share)),
+                    _ => Err(ParseCriterionError(text.to_owned())),
+                };
+            }
         }
         let (digits, share) = match trimmed.strip_suffix('%') {
             Some(rest) => (rest.trim(), true),

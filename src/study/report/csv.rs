@@ -12,11 +12,12 @@ use std::path::Path;
 /// where both are shown alike, level by level.
 ///
 /// The six after those are of a model that classifies (which has no masks, so that pixel error and overlap are empty): the classes by
-/// their index, P(true class), the margin of its logit, whether another class is chosen than for the original; and, of an attack
+/// their index, P(true class), the margin of its logit; whether another class is chosen than for the original, or of a mask the share of the pixels that are
+/// predicted otherwise than in it; and, of an attack
 /// with a target, the share of what is to change that is as wished. Then what only the attack
 /// knows: of steps along the gradient itself (FGNM and its kin) the share of values that ε or the bounds cut, and of attacks that
 /// move pixels the largest displacement in pixels.
-pub const COLUMNS: [&str; 27] = [
+pub const COLUMNS: [&str; 28] = [
     "attack",
     "epsilon",
     "pixel_error_l2",
@@ -35,6 +36,7 @@ pub const COLUMNS: [&str; 27] = [
     "shown_vif",
     "shown_flip",
     "shown_butteraugli",
+    "shown_ciede2000",
     "shown_same",
     "true_class",
     "chosen_class",
@@ -80,8 +82,8 @@ pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> S
 }
 
 /// The columns of [`measure_cells`]: all of [`COLUMNS`] but attack, ε and seconds.
-pub const MEASURE_COLUMNS: [&str; 24] = {
-    let (mut columns, mut from, mut to) = ([""; 24], 2, 0);
+pub const MEASURE_COLUMNS: [&str; 25] = {
+    let (mut columns, mut from, mut to) = ([""; 25], 2, 0);
     while from < COLUMNS.len() {
         // Seconds differ from run to run: they are no part of a measure.
         if from != 9 {
@@ -98,7 +100,7 @@ const MEASURED_BEFORE_SECONDS: usize = 7;
 
 /// The cells of a measure: all of [`COLUMNS`] but attack, ε and seconds.
 pub fn measure_cells(measure: &Measure) -> Vec<String> {
-    let Measure { error, overlap, distortion, seen, decision, wished, clipped, displacement } = measure;
+    let Measure { error, overlap, distortion, seen, decision, flipped, wished, clipped, displacement } = measure;
     let mask = decision.is_none();
     let of_mask = |value: f64| if mask { value.to_string() } else { String::new() };
     let mut cells = [error.l2, error.rmse, error.wrong, overlap.dice, overlap.iou].map(of_mask).to_vec();
@@ -107,16 +109,11 @@ pub fn measure_cells(measure: &Measure) -> Vec<String> {
     let measured = seen.same || SeenMetric::ALL.iter().any(|metric| seen.get(*metric).is_some());
     cells.push(if measured { u8::from(seen.same).to_string() } else { String::new() });
     cells.extend(match decision {
-        Some(d) => [
-            d.truth.to_string(),
-            d.predicted.to_string(),
-            d.probability.to_string(),
-            d.margin.to_string(),
-            u8::from(d.flipped).to_string(),
-        ],
+        Some(d) => [d.truth.to_string(), d.predicted.to_string(), d.probability.to_string(), d.margin.to_string()],
         None => Default::default(),
     });
-    cells.extend([wished, clipped, displacement].map(|share| share.map(|v| v.to_string()).unwrap_or_default()));
+    cells
+        .extend([flipped, wished, clipped, displacement].map(|share| share.map(|v| v.to_string()).unwrap_or_default()));
     cells
 }
 

@@ -364,7 +364,7 @@ impl HtmlReport<'_> {
                     dt { "broken means" } dd {
                         "The original passes, the adversarial image fails, and with " (self.control) " it does not fail. "
                         "To fail: " (self.criterion)
-                        @if self.classes.is_none() { " (here " (three(self.criterion.threshold(&self.curve.clean))) ")" } "."
+                        @if let (None, Some(dice)) = (&self.classes, self.criterion.dice(&self.curve.clean)) { " (here " (three(dice)) ")" } "."
                         @if let Some(floor) = self.criterion.clean_floor() {
                             " The original passes if its own Dice is at least " (floor) ": a model that misses more than that has nothing to lose."
                         }

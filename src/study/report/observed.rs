@@ -44,7 +44,8 @@ pub(super) fn section(observed: &[Observed]) -> Markup {
                 p.caption {
                     "At the threshold the observer detects the perturbation in half of all looks ((ψ − γ)/(1 − γ) = ½; in a forced choice of two 75 % correct), \
                      ε as the screen showed it, with 95 % of the posterior. Not seen is what lies below the whole interval. The observer knew \
-                     the image and saw its perturbation often: one who does not may see less."
+                     the image and saw its perturbation often: one who does not may see less. Luminance and gamma of the screen and the light in the room \
+                     were not measured."
                 }
                 @for o in observed {
                     @if !o.differs.is_empty() {

@@ -161,6 +161,7 @@ mod tests {
             distortion: Distortion { linf, l2: linf, ..Distortion::default() },
             seen: Seen::default(),
             decision: None,
+            flipped: None,
             wished: None,
             clipped: None,
             displacement: None,

@@ -130,7 +130,8 @@ fn header_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, commands: &CommandSe
     });
 }
 
-/// What is plotted, by axis: shares, the pixel error, what is seen on a scale of 0 to 1, decibels, and Butteraugli's distance.
+/// What is plotted, by axis: shares, the pixel error, what is seen on a scale of 0 to 1, decibels, Butteraugli's
+/// distance, and ΔE₀₀.
 fn groups(chosen: &[Quantity], of_classes: bool) -> Vec<Vec<Quantity>> {
     let mut shown = Quantity::shown(chosen, of_classes);
     shown.extend(chosen.iter().filter(|q| q.seen().is_some()));
@@ -139,12 +140,13 @@ fn groups(chosen: &[Quantity], of_classes: bool) -> Vec<Vec<Quantity>> {
         (None, false) => 1,
         (Some(_), true) => 2,
         (Some(SeenMetric::Butteraugli), false) => 4,
+        (Some(SeenMetric::Ciede2000), false) => 5,
         (Some(_), false) => 3,
     };
     let all: Vec<Quantity> =
         Quantity::offered(of_classes).iter().copied().chain(SeenMetric::ALL.map(Quantity::Seen)).collect();
     let of = |n: usize| all.iter().copied().filter(|q| axis(q) == n && shown.contains(q)).collect::<Vec<_>>();
-    (0..5).map(of).filter(|group| !group.is_empty()).collect()
+    (0..6).map(of).filter(|group| !group.is_empty()).collect()
 }
 
 /// The metrics of visibility, as switches in a menu.
@@ -180,7 +182,7 @@ fn seen_colour(metric: SeenMetric, dark: bool) -> Color32 {
         SeenMetric::Ssim => theme::okabe_ito::BLUE,
         SeenMetric::MsSsim => theme::okabe_ito::GREEN,
         SeenMetric::Vif => theme::okabe_ito::ORANGE,
-        SeenMetric::HaarPsi => theme::okabe_ito::PURPLE,
+        SeenMetric::HaarPsi | SeenMetric::Ciede2000 => theme::okabe_ito::PURPLE,
         SeenMetric::Gmsd if dark => theme::okabe_ito::YELLOW,
         SeenMetric::Gmsd => theme::palette(super::state::Theme::Light).warning,
         SeenMetric::Butteraugli if dark => theme::okabe_ito::SKY_BLUE,

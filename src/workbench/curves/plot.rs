@@ -148,6 +148,7 @@ fn vertical(quantities: &[Quantity]) -> &'static str {
     match quantities {
         [Quantity::Seen(SeenMetric::Psnr), ..] => "dB",
         [Quantity::Seen(SeenMetric::Butteraugli), ..] => "Butteraugli",
+        [Quantity::Seen(SeenMetric::Ciede2000), ..] => "ΔE00",
         [Quantity::Seen(_), ..] => "as displayed",
         _ if quantities.iter().all(|q| q.is_share()) => "share, 0 to 1",
         [Quantity::Margin] => "margin in logits",

@@ -89,7 +89,12 @@ impl Quantity {
 
     /// Whether it lies in [0, 1] and shares that axis.
     pub fn is_share(self) -> bool {
-        !matches!(self, Self::PixelError | Self::Margin | Self::Seen(SeenMetric::Psnr | SeenMetric::Butteraugli))
+        !matches!(
+            self,
+            Self::PixelError
+                | Self::Margin
+                | Self::Seen(SeenMetric::Psnr | SeenMetric::Butteraugli | SeenMetric::Ciede2000)
+        )
     }
 
     /// The metric of visibility that it is, if it is one.

@@ -4,19 +4,21 @@
 //! a trial waits for nothing once its fixation mark is shown.
 
 mod calibration;
+mod draft;
+mod images;
 mod results;
 mod setup;
+mod stage;
 mod trial;
 
-pub use setup::Draft;
+pub use draft::Draft;
 pub use trial::{Clock, Phase};
 
 use super::{Command, CommandSender, PaneContext, State, theme};
-use crate::engine::{Plane, ReaderEvent, ReaderRequest, Request, SessionEntry, SessionView, StimuliWish, Stimulus};
+use crate::engine::{Plane, ReaderEvent, ReaderRequest, Request, SessionEntry, SessionView, Stimulus, StudyImage};
 use crate::observer::{Measured, Next, Thresholds, Trial};
 use eframe::egui::{self, Align, Frame, Key, Layout, Margin, Modifiers, RichText, ScrollArea, Ui};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 
 /// What is shown.
@@ -44,6 +46,10 @@ pub struct Reader {
     session: Option<Box<SessionView>>,
     sessions: Vec<SessionEntry>,
     stock: Stock,
+    /// The images of a study over several.
+    images: Vec<StudyImage>,
+    /// They are being read.
+    reading: Option<images::Reading>,
     problem: Option<String>,
     note: Option<String>,
     /// An answer is being written.
@@ -54,9 +60,8 @@ pub struct Reader {
 #[derive(Default)]
 struct Stock {
     id: u64,
-    original: Option<Plane>,
     noise: Option<Plane>,
-    /// With the ε that the screen shows.
+    /// By condition and ε, with the ε that the screen shows; ε is 0 of the originals.
     images: HashMap<(usize, u64), (Plane, f64)>,
     expected: usize,
 }
@@ -64,10 +69,12 @@ struct Stock {
 impl Stock {
     /// The attacked image of `trial` with the ε that the screen shows; the original where nothing is to be altered.
     fn get(&self, trial: &Trial) -> Option<(&Plane, f64)> {
-        if trial.epsilon == 0.0 {
-            return self.original.as_ref().map(|plane| (plane, 0.0));
-        }
         self.images.get(&(trial.condition, trial.epsilon.to_bits())).map(|(plane, shown)| (plane, *shown))
+    }
+
+    /// What `condition` alters.
+    fn original(&self, condition: usize) -> Option<&Plane> {
+        self.images.get(&(condition, 0f64.to_bits())).map(|(plane, _)| plane)
     }
 }
 
@@ -81,6 +88,8 @@ impl Reader {
             session: None,
             sessions: Vec::new(),
             stock: Stock::default(),
+            images: Vec::new(),
+            reading: None,
             problem: None,
             note: None,
             saving: false,
@@ -130,10 +139,20 @@ impl Reader {
         let first = self.session.as_ref().is_none_or(|old| old.path != view.path);
         if first {
             self.note = view.note.clone();
-            if let Err(why) = self.prepare(&view, state, commands) {
-                commands.request(Request::Reader(ReaderRequest::Close));
-                self.problem = Some(why);
-                return;
+            match self.prepare(&view, state, commands) {
+                Ok(true) => {}
+                Ok(false) => {
+                    // Once its images are read.
+                    if let Some(reading) = &mut self.reading {
+                        reading.view = Some(view);
+                    }
+                    return;
+                }
+                Err(why) => {
+                    commands.request(Request::Reader(ReaderRequest::Close));
+                    self.problem = Some(why);
+                    return;
+                }
             }
         }
         let next = view.next;
@@ -153,11 +172,12 @@ impl Reader {
 
     /// Begins a trial. Each has a mask of its own: the eye would get used to one.
     fn begin_trial(&mut self, trial: Trial) {
-        if let (Some(session), Some(original)) = (&self.session, &self.stock.original) {
+        if let (Some(session), Some(original)) = (&self.session, self.stock.original(trial.condition)) {
             let seed =
                 session.header.plan.seed.wrapping_add(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(trial.index as u64 + 1));
             let masked = session.header.plan.timing.mask_ms > 0;
-            self.stock.noise = masked.then(|| trial::noise(original.height, original.width, seed));
+            let noise = masked.then(|| trial::noise(original.height, original.width, seed));
+            self.stock.noise = noise;
         }
         self.screen = Screen::Trial(Clock::new(trial));
     }
@@ -182,48 +202,6 @@ impl Reader {
         }
     }
 
-    /// Asks for the images of a session, if it is of what is open.
-    fn prepare(&mut self, view: &SessionView, state: &State, commands: &CommandSender) -> Result<(), String> {
-        if matches!(view.next, Next::Done) {
-            return Ok(());
-        }
-        let (header, plan) = (&view.header, &view.header.plan);
-        let stimuli = header.stimuli.as_ref().ok_or("this session does not say what its images are made of")?;
-        let case = state.case.as_ref().ok_or("no image is open")?;
-        let frame = state.frame.as_ref().filter(|_| state.case_shown).ok_or("the image is still being opened")?;
-        let image = plan.conditions.first().map_or("", |c| c.image.as_str());
-        if case.name != image || case.slice != stimuli.slice || case.shape != stimuli.shape {
-            return Err(format!("the session shows {image}, slice {}: open that first, then resume", stimuli.slice));
-        }
-        let model = state.model.as_ref().map_or("", |m| m.name.as_str());
-        if model != stimuli.model {
-            return Err(format!(
-                "the session attacks {}, not {model}: open that model first, then resume",
-                stimuli.model
-            ));
-        }
-        if stimuli.attacks.len() != plan.conditions.len() {
-            return Err("the session names other attacks than conditions: it was changed by hand".to_owned());
-        }
-        let id = RandomState::new().build_hasher().finish();
-        let epsilons = plan.epsilons();
-        let original = frame.original.clone();
-        self.stock = Stock {
-            id,
-            noise: None,
-            original: Some(original),
-            images: HashMap::new(),
-            expected: epsilons.len() * stimuli.attacks.len(),
-        };
-        commands.request(Request::Stimuli(Some(StimuliWish {
-            id,
-            attacks: stimuli.attacks.clone(),
-            epsilons,
-            presentation: header.display.presentation,
-        })));
-        Ok(())
-    }
-
     /// An image is ready.
     pub fn take(&mut self, stimulus: Stimulus) {
         if stimulus.id != self.stock.id {
@@ -231,7 +209,7 @@ impl Reader {
         }
         match stimulus.image {
             Ok(image) => {
-                self.stock.images.insert((stimulus.attack, stimulus.epsilon.to_bits()), image);
+                self.stock.images.insert((stimulus.condition, stimulus.epsilon.to_bits()), image);
             }
             Err(why) => self.problem = Some(why),
         }
@@ -278,6 +256,7 @@ impl Reader {
         commands.request(Request::Stimuli(None));
         commands.request(Request::Reader(ReaderRequest::List(self.draft.folder())));
         self.session = None;
+        self.reading = None;
         self.stock = Stock::default();
         self.screen = Screen::Setup;
     }
@@ -287,9 +266,11 @@ impl Reader {
         let plan = &session.header.plan;
         let (task, keys) = trial::words(plan.task);
         let ready = self.stock.images.len();
-        let needed = plan.practice.max(1).min(self.stock.expected);
+        let needed = (plan.practice.max(1) + plan.conditions.len()).min(self.stock.expected);
         let started = match session.next {
-            Next::Trial(trial) => self.stock.get(&trial).is_some() && ready >= needed,
+            Next::Trial(trial) => {
+                self.stock.get(&trial).is_some() && self.stock.original(trial.condition).is_some() && ready >= needed
+            }
             Next::Break { .. } => true,
             Next::Done => false,
         };

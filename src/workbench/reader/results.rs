@@ -1,7 +1,7 @@
 //! What a finished session says: thresholds with their intervals, ψ, and how well the timing held.
 
 use super::Reader;
-use crate::engine::{ReaderRequest, Request, SessionResult, SessionView};
+use crate::engine::{ReaderRequest, Request, SessionView};
 use crate::observer::{AtEpsilon, Block, Task, Thresholds, threshold_probability};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{CollapsingHeader, Color32, Grid, RichText, Ui};
@@ -55,9 +55,9 @@ impl Reader {
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
                 }
                 ui.add_space(8.0);
-                plot_ui(ui, state, &session, result, found);
+                plot_ui(ui, state, &session, found);
                 for t in found {
-                    answers_ui(ui, state, t);
+                    answers_ui(ui, state, t, several(found));
                 }
             }
         }
@@ -79,12 +79,15 @@ impl Reader {
 }
 
 /// Share and d′ at each ε, folded away.
-fn answers_ui(ui: &mut Ui, state: &State, found: &Thresholds) {
+fn answers_ui(ui: &mut Ui, state: &State, found: &Thresholds, several: bool) {
     let title = crate::attack::find(&found.attack).map_or(found.attack.as_str(), |entry| entry.title);
     let asked = found.answers.iter().filter(|a| a.block.epsilon > 0.0).count();
-    let text = format!("Answers at {asked} different ε, {title}");
-    CollapsingHeader::new(text).id_salt(("answers", &found.attack)).show(ui, |ui| {
-        Grid::new(("answers", &found.attack)).num_columns(5).spacing([18.0, 2.0]).show(ui, |ui| {
+    let text = format!(
+        "Answers at {asked} different ε, {title}{}",
+        if several { format!(", {}", name(found)) } else { String::new() }
+    );
+    CollapsingHeader::new(text).id_salt(("answers", &found.attack, name(found))).show(ui, |ui| {
+        Grid::new(("answers", &found.attack, name(found))).num_columns(5).spacing([18.0, 2.0]).show(ui, |ui| {
             let positive = if found.task == Task::TwoAlternative { "Correct" } else { "“Altered”" };
             for (name, tip) in [
                 ("ε as shown", "What window and bits of the screen left of it."),
@@ -111,11 +114,24 @@ fn answers_ui(ui: &mut Ui, state: &State, found: &Thresholds) {
     });
 }
 
+/// Image and slice.
+fn name(found: &Thresholds) -> String {
+    let slice = found.setting.get("slice").filter(|slice| *slice != "0");
+    slice.map_or_else(|| found.image.clone(), |slice| format!("{}, slice {slice}", found.image))
+}
+
+/// Whether they are of several images.
+fn several(found: &[Thresholds]) -> bool {
+    found.iter().any(|t| name(t) != name(&found[0]))
+}
+
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
     let epsilon = |e: f64| if e.is_finite() { state.epsilon_text(e) } else { "none".to_owned() };
-    Grid::new("thresholds").num_columns(7).spacing([18.0, 4.0]).show(ui, |ui| {
+    let of_several = several(found);
+    Grid::new("thresholds").num_columns(8).spacing([18.0, 4.0]).show(ui, |ui| {
         for (name, tip) in [
             ("Observer", ""),
+            ("Image", ""),
             ("Attack", ""),
             ("Threshold ε", "Where ψ, lapses included, is half-way between guessing and certainty, in a forced choice ¾: the perturbation is detected in half of all looks. The median of the posterior; ε as the screen showed it."),
             ("95 %", "The threshold's interval, from the posterior. “None”: lapses may be too many for ψ to reach it."),
@@ -123,6 +139,9 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
             ("Lapses", "The share of answers that are wrong however visible the perturbation is."),
             ("Trials", "Practice left out."),
         ] {
+            if name == "Image" && !of_several {
+                continue;
+            }
             let label = ui.label(theme::weak(ui, name));
             if !tip.is_empty() {
                 label.on_hover_text(tip);
@@ -132,6 +151,9 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
         for t in found {
             let fit = &t.fit;
             ui.label(&t.observer);
+            if of_several {
+                ui.label(self::name(t));
+            }
             ui.label(crate::attack::find(&t.attack).map_or(t.attack.as_str(), |entry| entry.title));
             ui.label(theme::semibold(epsilon(fit.threshold.median)));
             let [low, high] = fit.threshold.interval;
@@ -146,12 +168,12 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
 }
 
 /// ψ over ε with the answers as points, as large as there were many.
-fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionResult, found: &[Thresholds]) {
+fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Thresholds]) {
     let dark = ui.visuals().dark_mode;
-    let colours: [Color32; 2] = if dark {
-        [theme::okabe_ito::SKY_BLUE, theme::okabe_ito::ORANGE]
+    let colours: [Color32; 4] = if dark {
+        [theme::okabe_ito::SKY_BLUE, theme::okabe_ito::ORANGE, theme::okabe_ito::GREEN, theme::okabe_ito::YELLOW]
     } else {
-        [theme::okabe_ito::BLUE, theme::okabe_ito::VERMILLION]
+        [theme::okabe_ito::BLUE, theme::okabe_ito::VERMILLION, theme::okabe_ito::GREEN, theme::okabe_ito::ORANGE]
     };
     let [first, last] = session.header.plan.range;
     let ask = if session.header.plan.task == Task::TwoAlternative { "share correct" } else { "share “altered”" };
@@ -185,7 +207,7 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
                 .style(LineStyle::dashed_dense())
                 .allow_hover(false),
         );
-        for (at, (t, blocks)) in found.iter().zip(&result.blocks).enumerate() {
+        for (at, t) in found.iter().enumerate() {
             let colour = colours[at % colours.len()];
             let curve: Vec<[f64; 2]> = (0..=POINTS)
                 .map(|i| first.log10() + (last / first).log10() * i as f64 / POINTS as f64)
@@ -198,8 +220,9 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, result: &SessionRe
                     .style(LineStyle::dotted_loose())
                     .allow_hover(false),
             );
-            let shape = if at == 0 { MarkerShape::Circle } else { MarkerShape::Square };
-            for block in blocks.iter().filter(|b| b.epsilon > 0.0 && b.total > 0) {
+            let shape = [MarkerShape::Circle, MarkerShape::Square, MarkerShape::Diamond, MarkerShape::Up]
+                [at / colours.len() % 4];
+            for block in t.answers.iter().map(|a| &a.block).filter(|b| b.epsilon > 0.0 && b.total > 0) {
                 let share = f64::from(block.positive) / f64::from(block.total);
                 let radius = 1.5 + (block.total as f32).sqrt();
                 let point = Points::new(t.attack.clone(), vec![[block.epsilon.log10(), share]]);
@@ -224,7 +247,8 @@ fn conditions(state: &State, session: &SessionView) -> String {
     let timing = session.header.plan.timing;
     let duration = timing.shown_ms.map_or_else(|| "until the answer".to_owned(), |ms| format!("for {ms} ms"));
     format!(
-        "Shown {duration} at {}:1, window {:.0} to {:.0}, {} bits, {degree}. Seed {}.",
+        "Shown {duration} at {}:1, window {:.0} to {:.0}, {} bits of grey drawn, {degree}. Seed {}. Luminance and gamma of the screen and the light in \
+         the room were not measured.",
         display.zoom,
         value(shown.window.lower),
         value(shown.window.upper),

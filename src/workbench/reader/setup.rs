@@ -1,109 +1,26 @@
 //! The form: what is asked, of whom, and the sessions that there are.
 
-use super::{Reader, Screen, calibration};
-use crate::attack::Attack;
-use crate::engine::{ReaderRequest, Request};
-use crate::observer::{Condition, Display, Plan, Stimuli, Task, Timing, distinguishable};
-use crate::view::Presentation;
+use super::draft::drawn;
+use super::{Reader, Screen, calibration, images};
+use crate::engine::{ReaderRequest, Request, StudyImage};
+use crate::observer::{Display, Plan, Task, drawn as drawn_by_lot};
+use crate::view::Sampling;
+use crate::workbench::compare::viewport::Geometry;
 use crate::workbench::{Command, CommandSender, State, epsilon, theme};
-use eframe::egui::{self, Align, DragValue, Grid, Layout, RichText, TextEdit, Ui, Vec2};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
+use eframe::egui::{self, Align, DragValue, Grid, Layout, RichText, TextEdit, Ui, Vec2, vec2};
 
-/// Images of a study that are kept in memory take at most this many bytes; a coarser grid of ε takes fewer.
-const MOST_BYTES: usize = 1 << 30;
-/// No coarser than this many ε.
-const FEWEST_STEPS: usize = 12;
-
-/// What is going to be asked.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// The observer's name or pseudonym; nothing is kept if it is empty.
-    pub observer: String,
-    /// The question.
-    pub task: Task,
-    /// Trials, catch trials, practice trials and trials between breaks.
-    pub counts: [usize; 4],
-    /// How a trial runs.
-    pub timing: Timing,
-    /// Smallest and largest ε.
-    pub range: [f64; 2],
-    /// Random signs of the same ε are a condition of their own.
-    pub control: bool,
-    /// Decides order and sides; drawn by chance where none is set.
-    pub seed: Option<u64>,
-    folder: String,
-}
-
-impl Draft {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        let plan = Plan::new(Task::TwoAlternative, Vec::new(), 150, 0);
-        Self {
-            observer: String::new(),
-            task: plan.task,
-            counts: [plan.trials, plan.catches, plan.practice, plan.break_every],
-            timing: plan.timing,
-            range: plan.range,
-            control: false,
-            seed: None,
-            folder: folder.display().to_string(),
-        }
-    }
-
-    /// Where sessions are kept.
-    pub fn folder(&self) -> PathBuf {
-        PathBuf::from(self.folder.trim())
-    }
-
-    fn attacks(&self, state: &State) -> Vec<Attack> {
-        let mut attacks = vec![state.method];
-        if self.control
-            && let Ok(random) = Attack::random_sign(crate::study::CONTROL_SEED)
-            && random != state.method
-        {
-            attacks.push(random);
-        }
-        attacks
-    }
-
-    /// The plan, of the present image; of its ε only those that are different pictures on the screen.
-    fn plan(&self, state: &State) -> Option<(Plan, Stimuli)> {
-        let case = state.case.as_ref()?;
-        let attacks = self.attacks(state);
-        let condition = |a: &Attack| Condition { image: case.name.clone(), attack: a.name().to_owned() };
-        let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 16);
-        let [trials, catches, practice, break_every] = self.counts;
-        let plan = Plan::new(self.task, attacks.iter().map(condition).collect(), trials, seed);
-        let bytes = case.shape.iter().product::<usize>() * 4 * attacks.len();
-        let most = (MOST_BYTES / bytes.max(1)).saturating_sub(practice + 1).max(FEWEST_STEPS);
-        let plan = Plan {
-            catches,
-            practice,
-            break_every,
-            range: self.range,
-            steps: plan.steps.min(most),
-            timing: self.timing,
-            ..plan
-        };
-        let original = state.frame.as_ref().and_then(|frame| frame.original.values());
-        let levels = original.map(|values| distinguishable(values, plan.range, plan.steps, &drawn(state)));
-        let plan = Plan { levels, ..plan };
-        let model = state.model.as_ref().map_or_else(String::new, |m| m.name.clone());
-        Some((plan, Stimuli { slice: case.slice, shape: case.shape, model, attacks }))
-    }
-}
-
-/// How a study's images are drawn: the window has 8 bits of grey, however many the screen has.
-fn drawn(state: &State) -> Presentation {
-    let presentation = state.presentation();
-    Presentation { bits: presentation.bits.min(8), ..presentation }
-}
+/// Most images of a study: each has its own threshold, and so its own trials.
+const MOST_IMAGES: usize = 50;
 
 /// Whole screen pixels for an image pixel, as many as leave room for `count` images beside each other.
 fn zoom(shown: Vec2, room: Vec2, count: f32) -> f64 {
-    let across = (room.x / count - 48.0) / shown.x.max(1.0);
-    let down = (room.y - 120.0) / shown.y.max(1.0);
-    f64::from(across.min(down).floor().max(1.0))
+    let times = free(room, count) / shown.max(Vec2::splat(1.0));
+    f64::from(times.min_elem().floor().max(1.0))
+}
+
+/// What `room` leaves for each of `count` images, in screen pixels.
+fn free(room: Vec2, count: f32) -> Vec2 {
+    vec2(room.x / count - 48.0, room.y - 120.0)
 }
 
 impl Reader {
@@ -140,14 +57,27 @@ impl Reader {
             let name = |ui: &mut Ui, text: &str, tip: &str| {
                 ui.label(theme::weak(ui, text)).on_hover_text(tip);
             };
-            name(ui, "Image", "The image on the screen, under its present window.");
-            ui.label(image);
+            name(ui, "Images", "The image on the screen under its present window, or several of the open data set, drawn by lot of those that its filter leaves. Each has its own threshold; their trials are mixed.");
+            ui.horizontal(|ui| {
+                let most = state.browse.shown.len().min(MOST_IMAGES);
+                draft.images = draft.images.clamp(1, most.max(1));
+                if most > 1 {
+                    ui.add(DragValue::new(&mut draft.images).range(1..=most).speed(0.05)).accessible_name("Images");
+                }
+                let set = state.browse.set.as_ref().filter(|_| draft.images > 1);
+                ui.label(set.map_or_else(|| image.to_owned(), |set| format!("of {} in {}", state.browse.shown.len(), set.name)));
+            });
             ui.end_row();
             name(ui, "Attack", "With its present parameters.");
             ui.vertical(|ui| {
                 ui.label(state.attack().title);
                 let tip = "A second threshold, of noise that knows nothing of the model; trials of both are mixed.";
                 ui.checkbox(&mut draft.control, "and random signs of the same ε").on_hover_text(tip);
+                let others: Vec<&str> = state.several.attacks.iter().map(String::as_str).filter(|name| *name != state.method.name()).collect();
+                if !others.is_empty() {
+                    let tip = "A threshold for each: those that “Several” above the curves compares, with their usual parameters.";
+                    ui.checkbox(&mut draft.several, format!("and {}", others.join(", "))).on_hover_text(tip);
+                }
             });
             ui.end_row();
             name(ui, "Observer", "A pseudonym. Left empty, no name is kept.");
@@ -168,7 +98,7 @@ impl Reader {
             });
             ui.end_row();
             for (i, (text, tip, range)) in [
-                ("Trials", "For each attack. After 150 the upper end of the interval is about twice its lower one, after 60 eight times (observer simulate).", 1..=2000),
+                ("Trials", "For each image and attack. After 150 the upper end of the interval is about twice its lower one, after 60 eight times (observer simulate).", 1..=2000),
                 ("Catch trials", "Of the largest ε (which of two) or unaltered (altered or not), strewn among the others.", 0..=500),
                 ("Practice trials", "First, with feedback; they do not count.", 0..=50),
                 ("Break after", "So many trials; 0: none.", 0..=1000),
@@ -222,6 +152,11 @@ impl Reader {
             }
             ui.end_row();
         });
+        let conditions = draft.images * draft.attacks(state).len();
+        if conditions > 1 {
+            let all = (draft.counts[0] + draft.counts[1]) * conditions;
+            ui.label(theme::weak(ui, format!("{conditions} thresholds, {all} trials in all, mixed in random order.")));
+        }
         ui.add_space(8.0);
         let settings = &state.seen.settings;
         ui.horizontal(|ui| {
@@ -248,6 +183,12 @@ impl Reader {
             let button = egui::Button::new(RichText::new("Prepare").strong()).fill(theme::of(ui).accent_wash);
             begin = ui.add(button).on_hover_text("Makes the images, then tells the observer what to do.").clicked();
         });
+        if self.reading.is_some() {
+            ui.horizontal(|ui| {
+                ui.spinner();
+                ui.label(theme::weak(ui, "The images are being read…"));
+            });
+        }
         self.problem_ui(ui);
         if calibrate {
             self.screen = Screen::Calibration(calibration::Card::new(state));
@@ -256,23 +197,58 @@ impl Reader {
         }
     }
 
-    /// Begins a session; the engine answers with it.
+    /// Begins a session, after its images are read where there are several.
     fn begin(&mut self, ui: &Ui, state: &State, commands: &CommandSender) {
-        let Some((plan, stimuli)) = self.draft.plan(state) else { return };
+        self.problem = None;
+        let seed = self.draft.seed.unwrap_or_else(|| images::number() >> 16);
+        let room = ui.ctx().content_rect().size() * ui.pixels_per_point();
+        self.images.clear();
+        if self.draft.images < 2 {
+            return self.begin_with(seed, room, state, commands);
+        }
+        let entries = drawn_by_lot(self.draft.images, &state.browse.shown, seed);
+        if let Err(why) = self.read_images(entries, (seed, room), state, commands) {
+            self.problem = Some(why);
+        }
+    }
+
+    /// Begins a session of the images that were read; the engine answers with it. `room` is the window's, in screen pixels.
+    pub(super) fn begin_with(&mut self, seed: u64, room: Vec2, state: &State, commands: &CommandSender) {
+        let Some(frame) = &state.frame else { return };
+        let Some((plan, stimuli)) = self.draft.plan(state, seed, &self.images) else { return };
         if let Err(error) = plan.check() {
             self.problem = Some(error.to_string());
             return;
         }
-        let Some(frame) = &state.frame else { return };
-        let shown = state.geometry(crate::workbench::compare::image_size(frame)).shown();
-        let room = ui.ctx().content_rect().size() * ui.pixels_per_point();
+        // The window is told in fractions of the bounds: with others the same fractions would be other grey values.
+        if let Some(other) = self.images.iter().find(|image| image.bounds != frame.case.bounds) {
+            self.problem = Some(format!(
+                "{} has other bounds than the image on the screen, so that one window is not the same for both. Choose images of one kind",
+                other.name
+            ));
+            return;
+        }
+        let size = |[_, height, width]: [usize; 3]| vec2(width as f32, height as f32);
+        let shown: Vec<Vec2> = match self.images.as_slice() {
+            [] => vec![state.geometry(crate::workbench::compare::image_size(frame)).shown()],
+            several => {
+                let one = |i: &StudyImage| Geometry::new(size(i.shape), i.spacing, state.view.orientation).shown();
+                several.iter().map(one).collect()
+            }
+        };
+        let largest = shown.iter().fold(Vec2::ZERO, |a, b| a.max(*b));
         let count = if plan.task == Task::TwoAlternative { 2.0 } else { 1.0 };
+        let zoom = zoom(largest, room, count);
+        let part = (free(room, count) / zoom as f32).min(largest).floor().max(Vec2::splat(1.0));
         let settings = &state.seen.settings;
         let display = Display {
-            zoom: zoom(shown, room, count),
+            zoom,
             presentation: drawn(state),
             calibration: settings.calibration,
             distance_mm: settings.calibration.map(|_| settings.distance_mm),
+            part: Some([part.x as u32, part.y as u32]),
+            sampling: Some(Sampling::Nearest),
+            screen_bits: Some(settings.bits),
         };
         let typed = self.draft.observer.trim();
         commands.request(Request::Reader(ReaderRequest::Begin {

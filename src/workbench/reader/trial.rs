@@ -1,25 +1,16 @@
 //! One trial: fixation, images, mask, answer. Times are those at which frames are begun.
 
+use super::stage::Stage;
 use super::{Reader, Screen};
 use crate::engine::{Plane, ReaderRequest, Request, SessionView};
-use crate::gpu;
-use crate::observer::{Answer, Kind, Presented, Side, Task, Trial};
-use crate::view::{Content, Sampling, Transform, Window};
-use crate::workbench::compare::canvas::Canvas;
-use crate::workbench::compare::paint;
-use crate::workbench::compare::picture::{Look, Shot};
-use crate::workbench::state::Navigation;
+use crate::observer::{Answer, Kind, Presented, Task, Trial};
 use crate::workbench::{CommandSender, PaneContext, State, theme};
-use eframe::egui::{
-    self, Align2, FontId, Id, Key, Modifiers, Rect, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2,
-};
+use eframe::egui::{self, Align2, FontId, Id, Key, Modifiers, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 /// How long it is said whether a practice answer was right, in seconds.
 const FEEDBACK_SECS: f64 = 0.9;
 /// A screen whose refresh nobody has seen yet is taken for one of 60 Hz.
 const USUAL_FRAME_SECS: f64 = 1.0 / 60.0;
-/// Between the two images, in points.
-const GAP: f32 = 40.0;
 
 /// How far a trial is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,12 +144,22 @@ impl Reader {
         let plan = &session.header.plan;
         let timing = plan.timing;
         let area = ui.available_rect_before_wrap();
+        let Some(condition) = self.clock().map(|clock| clock.trial.condition) else { return };
+        let spacing = self.spacing(condition, state);
+        let stage = match Stage::new(ui, area, state, &session, condition, spacing) {
+            Ok(stage) => stage,
+            Err(why) => {
+                ui.colored_label(theme::ON_SURROUND, why);
+                return;
+            }
+        };
+        let original = self.stock.original(condition).cloned();
         let Screen::Trial(clock) = &mut self.screen else { return };
         let (image, shown) = self.stock.get(&clock.trial).map(|(plane, shown)| (plane.clone(), shown)).unzip();
         let half = clock.frame_secs() * 0.5;
         let over = |since: f64, ms: u32| now - since + half >= f64::from(ms) / 1000.0;
         match clock.phase {
-            Phase::Waiting if image.is_some() => clock.enter(Phase::Fixation, now),
+            Phase::Waiting if image.is_some() && original.is_some() => clock.enter(Phase::Fixation, now),
             Phase::Fixation if over(clock.since, timing.fixation_ms) => {
                 clock.enter(Phase::Shown, now);
                 clock.onset = now;
@@ -185,16 +186,7 @@ impl Reader {
         if !matches!(phase, Phase::Question) {
             ui.ctx().request_repaint();
         }
-        let stage = Stage::new(ui, area, state, &session, plan.task);
-        stage.draw(
-            ui,
-            context,
-            phase,
-            &clock.trial,
-            self.stock.original.as_ref(),
-            image.as_ref(),
-            self.stock.noise.as_ref(),
-        );
+        stage.draw(ui, context, phase, &clock.trial, original.as_ref(), image.as_ref(), self.stock.noise.as_ref());
         let answered = answer(ui, area, plan.task, phase, &session);
         let may = matches!(phase, Phase::Shown | Phase::Mask | Phase::Question);
         if let Some(answer) = answered.filter(|_| may) {
@@ -278,106 +270,6 @@ fn answer(ui: &mut Ui, area: Rect, task: Task, phase: Phase, session: &SessionVi
         _ => {}
     }
     given
-}
-
-/// Where the images are.
-struct Stage {
-    canvases: Vec<Canvas>,
-    look: Look,
-    window: Window,
-    centre: egui::Pos2,
-}
-
-impl Stage {
-    fn new(ui: &Ui, area: Rect, state: &State, session: &SessionView, task: Task) -> Self {
-        let display = &session.header.display;
-        let size = match &state.case {
-            Some(case) => vec2(case.shape[2] as f32, case.shape[1] as f32),
-            None => Vec2::splat(1.0),
-        };
-        let geometry = state.geometry(size);
-        let area = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - 44.0));
-        let count = if task == Task::TwoAlternative { 2 } else { 1 };
-        let wished = geometry.shown() * display.zoom as f32 / ui.pixels_per_point();
-        let room = vec2((area.width() - GAP * (count as f32 - 1.0)) / count as f32, area.height());
-        let size = wished.min(room);
-        let all = size.x * count as f32 + GAP * (count as f32 - 1.0);
-        let left = area.center().x - all / 2.0;
-        let navigation = Navigation { zoom: Some(display.zoom as f32), center: [0.5; 2] };
-        let canvases = (0..count)
-            .map(|i| {
-                let corner = pos2(left + i as f32 * (size.x + GAP), area.center().y - size.y / 2.0);
-                Canvas::new(ui, Rect::from_min_size(corner, size), geometry, navigation)
-            })
-            .collect();
-        // The zoom is recorded, so that it must not depend on how the workbench shows its pictures.
-        let look = Look {
-            grid: false,
-            sampling: Sampling::Nearest,
-            ..Look::new(&state.view, state.look.theme, state.class_colours())
-        };
-        Self { canvases, look, window: display.presentation.window, centre: area.center() }
-    }
-
-    fn shot(&self, plane: &Plane, window: Window, transform: Transform) -> Shot {
-        Shot::of_image(Content::Image { window }, plane, transform, &self.look)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what every panel gets, and the images")]
-    fn draw(
-        &self,
-        ui: &Ui,
-        context: &mut PaneContext<'_>,
-        phase: Phase,
-        trial: &Trial,
-        original: Option<&Plane>,
-        altered: Option<&Plane>,
-        noise: Option<&Plane>,
-    ) {
-        for (i, canvas) in self.canvases.iter().enumerate() {
-            let is_altered = trial.side.is_none_or(|side| (side == Side::Left) == (i == 0));
-            let plane = if is_altered { altered } else { original };
-            let id = Id::unique("stimulus").with(i);
-            let transform = canvas.viewport.transform();
-            match phase {
-                // Drawn ahead, and not shown: the first frame with the images costs no more than the others.
-                Phase::Fixation => {
-                    if let (Some(plane), Some(display)) = (plane, context.display.as_deref_mut()) {
-                        let shot = self.shot(plane, self.window, transform);
-                        let _ = display.show(gpu::Slot(id.value()), &shot.spec, &shot.planes, canvas.size());
-                    }
-                    if let (Some(noise), Some(display)) = (noise, context.display.as_deref_mut()) {
-                        let shot = self.shot(noise, Window::FULL, transform);
-                        let _ =
-                            display.show(gpu::Slot(id.with("mask").value()), &shot.spec, &shot.planes, canvas.size());
-                    }
-                }
-                Phase::Shown => {
-                    if let Some(plane) = plane {
-                        let shot = self.shot(plane, self.window, transform);
-                        paint(ui, context, id, &shot, canvas, canvas.rect);
-                        let name =
-                            if self.canvases.len() == 1 { "Image" } else { ["Left image", "Right image"][i.min(1)] };
-                        let response = ui.interact(canvas.rect, id, Sense::hover());
-                        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
-                    }
-                }
-                Phase::Mask => {
-                    if let Some(noise) = noise {
-                        let shot = self.shot(noise, Window::FULL, transform);
-                        paint(ui, context, id.with("mask"), &shot, canvas, canvas.rect);
-                    }
-                }
-                _ => {}
-            }
-        }
-        if matches!(phase, Phase::Fixation | Phase::Waiting | Phase::Saving) {
-            let stroke = Stroke::new(2.0, theme::ON_SURROUND);
-            let painter = ui.painter();
-            painter.hline(self.centre.x - 10.0..=self.centre.x + 10.0, self.centre.y, stroke);
-            painter.vline(self.centre.x, self.centre.y - 10.0..=self.centre.y + 10.0, stroke);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::closely::{Blind, BlindStep};
 use super::{SeenCommand, SeenWish};
+use crate::data::grid_of;
 use crate::engine::{Request, SeenFound};
 use crate::observer::Measured;
 use crate::study::{Seen, SeenMetric, SeenPlan};
@@ -92,7 +93,14 @@ fn wish(state: &State) -> Option<SeenWish> {
     }
     let metrics = if settings.open { SeenMetric::ALL.to_vec() } else { Vec::new() };
     let plan = SeenPlan { metrics, presentation: state.presentation(), pixels_per_degree: state.pixels_per_degree() };
-    Some(SeenWish { original: frame.original.clone(), adversarial: frame.adversarial.clone(), plan, map: settings.map })
+    Some(SeenWish {
+        original: frame.original.clone(),
+        adversarial: frame.adversarial.clone(),
+        plan,
+        map: settings.map,
+        grid: grid_of(frame.case.stored, &frame.case.about),
+        bounds: frame.case.bounds,
+    })
 }
 
 /// Takes values away that were measured under another window: none is better than a wrong one.

@@ -1,12 +1,12 @@
 //! The ε window on the plots: where the attack breaks the model, where it is not seen, and both; read off, and an ε suggested.
 
 use super::inspector::set;
-use super::{usual_limit, window_of};
+use super::{curve_of, window_of};
 use crate::study::report::Criterion;
-use crate::study::{EpsilonWindow, Limit, MeasuredInterval, SeenMetric};
+use crate::study::{EpsilonWindow, Limit, MeasuredInterval, SeenMetric, windows_by_metric};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{
-    Align2, Color32, ComboBox, DragValue, FontId, Rect, RichText, Stroke, StrokeKind, TextStyle, Ui, pos2, vec2,
+    Align2, Color32, ComboBox, DragValue, FontId, Grid, Rect, RichText, Stroke, StrokeKind, TextStyle, Ui, pos2, vec2,
 };
 use egui_plot::{PlotPoints, PlotResponse, PlotUi, Polygon, VLine};
 
@@ -34,7 +34,7 @@ pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             (_, false) => ("measuring…".to_owned(), palette.weak),
             ([], _) if state.job_active() => ("none so far".to_owned(), palette.weak),
             ([], _) => ("empty".to_owned(), palette.warning),
-            (intervals, _) => (spans(state, intervals), palette.good),
+            _ => (spans(state, &window), palette.good),
         };
         ui.label(RichText::new(text).color(colour).strong()).on_hover_text(&suggestion.explanation);
         let menu = ui.menu_button("Suggest ε", |ui| {
@@ -57,27 +57,67 @@ pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     });
 }
 
-/// `2.00–5.66 and 8.00 /255`: both ends of every interval in the chosen unit.
-pub fn spans(state: &State, intervals: &[MeasuredInterval]) -> String {
+/// `2.00–5.66, 8.00 or more /255`: both ends of every interval in the chosen unit; none where there is no interval.
+pub fn spans(state: &State, window: &EpsilonWindow) -> String {
     let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let number = |e| crate::workbench::epsilon::number_text(e, unit, levels);
-    let span = |i: &MeasuredInterval| {
-        if i.points == 1 { number(i.first) } else { format!("{}–{}", number(i.first), number(i.last)) }
-    };
-    let all: Vec<String> = intervals.iter().map(span).collect();
-    format!("{}{}", all.join(", "), crate::workbench::epsilon::suffix(unit, levels))
+    let all = window.intervals(number, "–");
+    all.map_or_else(|| "none".to_owned(), |all| all + &crate::workbench::epsilon::suffix(unit, levels))
 }
 
 fn limits_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     ui.label(theme::semibold("Breaks the model"));
-    if !matches!(state.criterion(), Criterion::ShareOfCleanDice(_) | Criterion::Dice(_)) {
+    if matches!(state.criterion(), Criterion::Misclassified | Criterion::Target(_)) {
         ui.label(state.criterion().to_string());
     } else {
-        dice_ui(ui, state, commands);
+        broken_ui(ui, state, commands);
     }
-    ui.label(theme::weak(ui, "The original passes, the adversarial image fails, random signs of the same ε do not."));
+    ui.label(theme::weak(
+        ui,
+        "The original passes, the adversarial image fails, random signs of the same ε (one draw) do not.",
+    ));
     ui.separator();
     unseen_ui(ui, state, commands);
+}
+
+/// What decides, and its limit.
+fn broken_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    let now = state.seen.settings.criterion;
+    ui.horizontal(|ui| {
+        for (name, choice, tip) in [
+            ("Dice", Criterion::default(), "The overlap with the label has fallen."),
+            (
+                "Wrong pixels",
+                Criterion::PixelError(0.2),
+                "More than this share of the pixels is wrong; the original must have fewer.",
+            ),
+            (
+                "Flipped",
+                Criterion::Flipped(0.1),
+                "At least this share of the pixels is predicted otherwise than in the original, right or wrong.",
+            ),
+        ] {
+            let dice = |c| matches!(c, Criterion::ShareOfCleanDice(_) | Criterion::Dice(_));
+            let chosen = std::mem::discriminant(&now) == std::mem::discriminant(&choice) || (dice(now) && dice(choice));
+            if ui.selectable_label(chosen, name).on_hover_text(tip).clicked() && !chosen {
+                set(state, commands, |s| s.criterion = choice);
+            }
+        }
+    });
+    let (share, make, words): (f64, fn(f64) -> Criterion, &str) = match now {
+        Criterion::PixelError(share) => (share, Criterion::PixelError, "more than"),
+        Criterion::Flipped(share) => (share, Criterion::Flipped, "at least"),
+        _ => return dice_ui(ui, state, commands),
+    };
+    ui.horizontal(|ui| {
+        ui.label(words);
+        let mut percent = share * 100.0;
+        let drag =
+            DragValue::new(&mut percent).range(0.1..=100.0).speed(0.2).max_decimals(1).suffix(" % of the pixels");
+        if ui.add(drag).accessible_name("Share of pixels that counts as broken").changed() {
+            set(state, commands, |s| s.criterion = make(percent / 100.0));
+        }
+    });
 }
 
 /// The limits of Dice.
@@ -163,7 +203,7 @@ fn unseen_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
                 .response
                 .accessible_name("Metric of what is not seen");
             if metric != settings.metric {
-                set(state, commands, |s| (s.metric, s.value) = (metric, usual_limit(metric)));
+                set(state, commands, |s| (s.metric, s.value) = (metric, metric.usual_limit()));
             }
             ui.label(if metric.grows_with_visibility() { "at most" } else { "at least" });
             let mut value = settings.value;
@@ -178,10 +218,28 @@ fn unseen_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
         });
     });
+    if settings.value == settings.metric.usual_limit() {
+        ui.label(theme::weak(ui, format!("{}: {}.", settings.metric.usual_limit(), settings.metric.limit_source())));
+    }
     ui.label(theme::weak(
         ui,
         "A metric’s limit is a convention. What a person sees is measured by a reader study (Study menu).",
     ));
+    let mut all = settings.all_metrics;
+    let tip = "The ε window by the usual limit of each: they do not agree. Takes a while along the curve.";
+    if ui.checkbox(&mut all, "By every metric").on_hover_text(tip).changed() {
+        set(state, commands, |s| s.all_metrics = all);
+    }
+    if all && let Some(curve) = &state.curve {
+        Grid::new("windows by metric").num_columns(2).spacing([12.0, 2.0]).show(ui, |ui| {
+            for (metric, window) in windows_by_metric(&curve_of(curve), state.criterion()) {
+                let limit = Limit::Metric { metric, value: metric.usual_limit() };
+                ui.label(limit.to_string()).on_hover_text(metric.limit_source());
+                ui.label(spans(state, &window));
+                ui.end_row();
+            }
+        });
+    }
 }
 
 /// Shades the intervals behind the curves.
@@ -201,7 +259,7 @@ pub fn shade(plot: &mut PlotUi<'_>, state: &State, [low, high]: [f64; 2], colour
         }
     }
     if let Limit::Threshold { epsilon, interval } = state.limit() {
-        let [left, right] = interval.map(|e| state.axis().position(e));
+        let [left, right] = interval.unwrap_or([epsilon; 2]).map(|e| state.axis().position(e));
         let corners = vec![[left, low], [right, low], [right, high], [left, high]];
         let area = Polygon::new("threshold’s interval", PlotPoints::from(corners));
         plot.polygon(

@@ -26,6 +26,9 @@ pub fn definition(metric: SeenMetric) -> &'static str {
         SeenMetric::Butteraugli => {
             "Butteraugli's distance, as in libjxl, where the images differ most. 0: identical; about 1 is just noticeable, above 2 plain."
         }
+        SeenMetric::Ciede2000 => {
+            "Mean CIEDE2000 difference of colours (Sharma et al. 2005). 0: identical; about 1 is just noticeable between large patches."
+        }
     }
 }
 
@@ -59,8 +62,14 @@ fn body_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     Grid::new("seen metrics").num_columns(3).spacing([8.0, 3.0]).show(ui, |ui| {
         ui.label("");
         for (name, tip) in [
-            ("displayed", "Of the grey levels that the screen shows: under the present window, rounded to its bits."),
-            ("stored", "Of the values themselves over the whole range of the bounds."),
+            (
+                "displayed",
+                "Of the adversarial image as this screen shows it now, before it is saved: under the present window, rounded to the screen's bits.",
+            ),
+            (
+                "stored",
+                "Of the adversarial image as a file of the original's type holds it, rounded to that, over the whole range of the bounds.",
+            ),
         ] {
             right(ui, RichText::new(name).color(palette.weak), column).on_hover_text(tip);
         }
@@ -74,16 +83,15 @@ fn body_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             }
             ui.end_row();
         }
-        if let Some(values) = found.and_then(|f| f.delta_e) {
-            ui.label("ΔE00").on_hover_text("Mean CIEDE2000 difference of colours; about 1 is just noticeable.");
-            for value in values {
-                right(ui, RichText::new(format!("{value:.3}")), column);
-            }
-            ui.end_row();
-        }
     });
     if found.is_some_and(|f| f.shown.same) {
         ui.label(theme::weak(ui, "Displayed the same, level by level: nobody can see it here."));
+    }
+    if found.is_some_and(|f| f.stored.same && frame.epsilon > 0.0) {
+        ui.label(theme::weak(
+            ui,
+            "Saved as the original's type, this perturbation is gone: the file holds the original.",
+        ));
     }
     ui.horizontal_wrapped(|ui| {
         ui.label(theme::weak(ui, "Screen"));

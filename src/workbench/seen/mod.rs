@@ -36,6 +36,8 @@ pub struct SeenSettings {
     pub metric: SeenMetric,
     /// Up to this value of it nothing is seen.
     pub value: f64,
+    /// Every metric is measured along the curve, to see what each calls unseen.
+    pub all_metrics: bool,
     /// An observer's measured threshold decides instead, where there is one of this image and attack.
     pub by_observer: bool,
     /// The intervals are shaded on the plots.
@@ -59,8 +61,10 @@ impl Default for SeenSettings {
         Self {
             open: true,
             criterion: Criterion::default(),
-            metric: SeenMetric::Ssim,
-            value: usual_limit(SeenMetric::Ssim),
+            // The only one whose authors say what is just noticeable.
+            metric: SeenMetric::Butteraugli,
+            value: SeenMetric::Butteraugli.usual_limit(),
+            all_metrics: false,
             by_observer: true,
             shade: true,
             bits: 8,
@@ -81,24 +85,10 @@ impl SeenSettings {
         self.pixels_per_degree = sane(self.pixels_per_degree, 1.0, 1000.0, USUAL_PIXELS_PER_DEGREE);
         self.distance_mm = sane(self.distance_mm, 100.0, 10_000.0, 600.0);
         if !self.value.is_finite() {
-            self.value = usual_limit(self.metric);
+            self.value = self.metric.usual_limit();
         }
         self.calibration = self.calibration.filter(|c| (1.0..=100.0).contains(&c.pixels_per_mm));
         self
-    }
-}
-
-/// A limit that is often used. Only an observer can say where something is seen.
-pub fn usual_limit(metric: SeenMetric) -> f64 {
-    match metric {
-        SeenMetric::Psnr => 40.0,
-        SeenMetric::Ssim => 0.98,
-        SeenMetric::MsSsim => 0.99,
-        SeenMetric::Vif => 0.9,
-        SeenMetric::HaarPsi => 0.95,
-        SeenMetric::Gmsd => 0.02,
-        SeenMetric::Flip => 0.05,
-        SeenMetric::Butteraugli => 1.0,
     }
 }
 
@@ -202,7 +192,7 @@ impl State {
     pub fn limit(&self) -> Limit {
         let settings = &self.seen.settings;
         match self.threshold().filter(|_| settings.by_observer) {
-            Some(t) => Limit::Threshold { epsilon: t.epsilon, interval: t.interval.map(|e| e.min(1.0)) },
+            Some(t) => Limit::Threshold { epsilon: t.epsilon, interval: Some(t.interval.map(|e| e.min(1.0))) },
             None => Limit::Metric { metric: settings.metric, value: settings.value },
         }
     }
@@ -217,7 +207,8 @@ impl State {
     fn curve_plan(&self) -> SeenPlan {
         let mut metrics = SeenMetric::ALWAYS.to_vec();
         let chosen = self.view.quantities.iter().filter_map(|q| q.seen());
-        for metric in chosen.chain([self.seen.settings.metric]) {
+        let all = if self.seen.settings.all_metrics { &SeenMetric::ALL[..] } else { &[] };
+        for metric in chosen.chain([self.seen.settings.metric]).chain(all.iter().copied()) {
             if !metrics.contains(&metric) {
                 metrics.push(metric);
             }

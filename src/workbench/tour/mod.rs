@@ -8,6 +8,7 @@ pub use steps::STEPS;
 
 use super::seen::SeenCommand;
 use super::seen::closely::BlindStep;
+use super::several::Several;
 use super::state::{Look, State};
 use super::{Command, CommandSender, theme};
 use crate::engine::Request;
@@ -29,6 +30,7 @@ struct Before {
     view: super::state::View,
     look: Look,
     images_only: bool,
+    several: Several,
     /// Opens what was open, if it was not the sample on the bundled model.
     open: Vec<Request>,
 }
@@ -60,12 +62,15 @@ impl Tour {
         }
         commands.send(Command::Seen(SeenCommand::Blind(BlindStep::End)));
         commands.send(Command::Attack(crate::attack::Attack::FGSM));
+        // The last step speaks of the curves of one attack.
+        commands.send(Command::Several(Box::new(Several { on: false, ..state.several.clone() })));
         let before = Before {
             epsilon: state.epsilon,
             method: state.method,
             view: state.view.clone(),
             look: state.look,
             images_only: state.images_only,
+            several: state.several.clone(),
             open,
         };
         Self { at: 0, before: Box::new(before), shown: false }
@@ -86,6 +91,7 @@ impl Tour {
         commands.send(Command::Attack(self.before.method));
         commands.send(Command::Epsilon(self.before.epsilon));
         commands.send(Command::View(Box::new(self.before.view.clone())));
+        commands.send(Command::Several(Box::new(self.before.several.clone())));
         if state.images_only != self.before.images_only {
             commands.send(Command::ImagesOnly(self.before.images_only));
         }

@@ -88,7 +88,7 @@ pub const STEPS: [Step; 7] = [
         },
         show: |state, commands| {
             let pictures = [Picture::CleanSegmentation, Picture::AdversarialSegmentation, Picture::Difference];
-            see(state, commands, 4.0 * LEVEL, &pictures, Comparison::SideBySide);
+            see(state, commands, 8.0 * LEVEL, &pictures, Comparison::SideBySide);
         },
     },
     Step {
@@ -125,14 +125,12 @@ pub const STEPS: [Step; 7] = [
         title: "The window of ε",
         words: |state| {
             let found = crate::workbench::seen::window_of(state);
-            let both = found.as_ref().map(|w| w.both.as_slice()).unwrap_or_default();
-            let measured = found.as_ref().is_some_and(|w| w.unknown == 0);
-            let text = if both.is_empty() && !measured {
-                " Here it is being measured.".to_owned()
-            } else if both.is_empty() {
-                " On this image and by this limit there is none.".to_owned()
-            } else {
-                format!(" Here it is ε = {}.", crate::workbench::seen::epsilon_window::spans(state, both))
+            let text = match &found {
+                Some(window) if !window.both.is_empty() => {
+                    format!(" Here it is ε = {}.", crate::workbench::seen::epsilon_window::spans(state, window))
+                }
+                Some(window) if window.unknown == 0 => " On this image and by this limit there is none.".to_owned(),
+                _ => " Here it is being measured.".to_owned(),
             };
             format!(
                 "Over ε, the plot shades where the attack breaks the model and where a metric says that it is not seen. Where both hold, \
@@ -149,6 +147,10 @@ pub const STEPS: [Step; 7] = [
                 ..state.view.clone()
             };
             commands.send(Command::View(Box::new(view)));
+            // The plot must be there.
+            if state.images_only {
+                commands.send(Command::ImagesOnly(false));
+            }
             commands.send(Command::Epsilon(4.0 * LEVEL));
         },
     },

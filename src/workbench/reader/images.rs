@@ -1,0 +1,143 @@
+//! What a study shows: the image on the screen, or several of the open data set, and the attacked ones that are made of them.
+
+use super::{Reader, Stock};
+use crate::engine::{ReaderRequest, Request, SessionView, StimuliWish, StudyImage, StudyImages, StudyImagesWish};
+use crate::observer::{Next, Stimuli, StimulusImage};
+use crate::workbench::{CommandSender, State};
+use eframe::egui::Vec2;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// Entries of a data set that are being read.
+pub(super) struct Reading {
+    id: u64,
+    /// For a session that goes on; else one begins.
+    pub view: Option<Box<SessionView>>,
+    /// Of one that begins: its seed, and the room that the images have, in screen pixels.
+    begins: (u64, Vec2),
+}
+
+/// A number that no other study has.
+pub(super) fn number() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl Reader {
+    /// Has entries of the open data set read.
+    pub(super) fn read_images(
+        &mut self,
+        entries: Vec<usize>,
+        begins: (u64, Vec2),
+        state: &State,
+        commands: &CommandSender,
+    ) -> Result<(), String> {
+        let set = state.browse.set.clone().ok_or("no data set is open")?;
+        let id = number();
+        self.reading = Some(Reading { id, view: None, begins });
+        commands.request(Request::StudyImages(StudyImagesWish { id, set, entries }));
+        Ok(())
+    }
+
+    /// The images were read.
+    pub fn take_images(&mut self, images: StudyImages, state: &State, commands: &CommandSender) {
+        let Some(reading) = self.reading.take_if(|reading| reading.id == images.id) else { return };
+        match (images.images, reading.view) {
+            (Err(why), view) => {
+                if view.is_some() {
+                    commands.request(Request::Reader(ReaderRequest::Close));
+                }
+                self.problem = Some(why);
+            }
+            (Ok(found), Some(view)) => {
+                self.images = found;
+                self.follow(view, state, commands);
+            }
+            (Ok(found), None) => {
+                self.images = found;
+                let (seed, room) = reading.begins;
+                self.begin_with(seed, room, state, commands);
+            }
+        }
+    }
+
+    /// Distances in mm between rows and between columns of what `condition` shows, where known.
+    pub(super) fn spacing(&self, condition: usize, state: &State) -> Option<[f32; 2]> {
+        let stimuli = self.session.as_ref().and_then(|session| session.header.stimuli.as_ref());
+        match stimuli.and_then(|stimuli| stimuli.images.get(condition)) {
+            Some(image) => self.found(image, state)?.spacing,
+            None => state.spacing(),
+        }
+    }
+
+    /// The image that was read of what a session names.
+    fn found(&self, image: &StimulusImage, state: &State) -> Option<&StudyImage> {
+        let set = state.browse.set.as_ref()?;
+        let named = |index: usize| set.entries.get(index).is_some_and(|entry| *entry.name == *image.entry);
+        self.images.iter().find(|i| i.slice == image.slice && i.shape == image.shape && named(i.entry))
+    }
+
+    /// Asks for the images of a session, if it is of what is open; `false` where those of its data set are to be read first.
+    pub(super) fn prepare(
+        &mut self,
+        view: &SessionView,
+        state: &State,
+        commands: &CommandSender,
+    ) -> Result<bool, String> {
+        if matches!(view.next, Next::Done) {
+            return Ok(true);
+        }
+        let (header, plan) = (&view.header, &view.header.plan);
+        let stimuli = header.stimuli.as_ref().ok_or("this session does not say what its images are made of")?;
+        let case = state.case.as_ref().filter(|_| state.case_shown).ok_or("no image is open")?;
+        let model = state.model.as_ref().map_or("", |m| m.name.as_str());
+        if model != stimuli.model {
+            return Err(format!(
+                "the session attacks {}, not {model}: open that model first, then resume",
+                stimuli.model
+            ));
+        }
+        let several = stimuli.images.len();
+        if stimuli.attacks.len() != plan.conditions.len() || (several > 0 && several != plan.conditions.len()) {
+            return Err("the session names other attacks or images than conditions: it was changed by hand".to_owned());
+        }
+        let image = plan.conditions.first().map_or("", |c| c.image.as_str());
+        if several > 0 {
+            if stimuli.images.iter().any(|image| self.found(image, state).is_none()) {
+                self.read_images(entries(stimuli, state)?, (0, Vec2::ZERO), state, commands)?;
+                return Ok(false);
+            }
+        } else if case.name != image || case.slice != stimuli.slice || case.shape != stimuli.shape {
+            return Err(format!("the session shows {image}, slice {}: open that first, then resume", stimuli.slice));
+        }
+        let entry =
+            |condition: usize| stimuli.images.get(condition).and_then(|i| self.found(i, state)).map(|i| i.entry);
+        let conditions: Vec<_> =
+            stimuli.attacks.iter().enumerate().map(|(condition, attack)| (entry(condition), *attack)).collect();
+        let id = number();
+        let epsilons = plan.epsilons();
+        let expected = (epsilons.len() + 1) * conditions.len();
+        self.stock = Stock { id, expected, ..Stock::default() };
+        commands.request(Request::Stimuli(Some(StimuliWish {
+            id,
+            set: state.browse.set.clone(),
+            conditions,
+            epsilons,
+            presentation: header.display.presentation,
+        })));
+        Ok(true)
+    }
+}
+
+/// The entries of the open data set that a session shows.
+fn entries(stimuli: &Stimuli, state: &State) -> Result<Vec<usize>, String> {
+    let mut found = Vec::new();
+    for image in &stimuli.images {
+        let is = |entry: &crate::data::dataset::Entry| *entry.name == *image.entry && entry.image.slice == image.slice;
+        let index = state.browse.set.as_ref().and_then(|set| set.entries.iter().position(is)).ok_or_else(|| {
+            format!("the session shows {} of a data set that is not open: open that first, then resume", image.entry)
+        })?;
+        if !found.contains(&index) {
+            found.push(index);
+        }
+    }
+    Ok(found)
+}
