@@ -232,6 +232,7 @@ mod tests {
                 ("judged_on", "net".to_owned()),
                 ("seed", "0".to_owned()),
                 ("epsilon", (level / 255.0).to_string()),
+                ("grid", (level / 255.0).to_string()),
                 ("clean_passes", flag(passes)),
                 ("broken", flag(broken)),
                 ("control_fails", flag(level > 10.0)),
