@@ -53,10 +53,9 @@ impl InputOptions {
     /// Opens the model on the device that was asked for.
     pub fn open_model(&self) -> anyhow::Result<Arc<dyn Model>> {
         let device = Compute::headless(self.device.device)?.device;
-        let model = model::open(&self.model, &device)?;
         let model = match &self.card {
-            Some(card) => model.with_card(model::read_card(card)?)?,
-            None => model,
+            Some(card) => model::open_with(&self.model, card, &device)?,
+            None => model::open(&self.model, &device)?,
         };
         let model = keep_to(model, self.memory);
         let facts = model.facts();

@@ -17,7 +17,7 @@ pub(super) struct Predict {
     #[command(flatten)]
     input: InputOptions,
     /// Where the logits go: a NumPy array of 32-bit floats, (images, outputs, rows, columns) or (images, classes). With --raw
-    /// what the network puts out, its final activation included.
+    /// what the network puts out: of an ONNX graph its final activation included, of weights alone (.pt, .safetensors, .bpk) logits.
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
 }

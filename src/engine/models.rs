@@ -3,7 +3,7 @@
 use super::interactive::DESCRIBED_SIZE;
 use super::mailbox::{Letter, Mailbox};
 use super::{Event, Outbox, panic_text};
-use crate::model::{self, About, Model, Watch};
+use crate::model::{self, About, CardFrom, Model, Watch};
 use burn::tensor::Device;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -73,8 +73,10 @@ impl Models {
                 }
             };
             let read = || {
+                // A card that cannot be used is corrected in the window.
+                let (card, watch) = (CardFrom::BesideIfUsable, Watch::new(&cancel, &tell));
                 let model =
-                    model::open_watched(&path, &device, Watch::new(&cancel, &tell)).map_err(|e| e.to_string())?;
+                    model::open_watched(&path, &device, card, watch).map_err(|e| model::shortened(&e.to_string()))?;
                 let about = Arc::new(model.about(DESCRIBED_SIZE));
                 Ok(Ready { model, about })
             };

@@ -12,6 +12,8 @@ pub struct Facts {
     /// What the card says that neither a person nor the file said: a line each, for confirmation. Empty if a card lay beside
     /// the file.
     pub guessed: Vec<String>,
+    /// Why the card that lies beside the file was not used and another one guessed, if so.
+    pub refused_card: Option<String>,
     /// What else should be known: weights that are not used, logits that are log-odds of probabilities.
     pub notes: Vec<String>,
 }

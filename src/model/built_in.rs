@@ -9,8 +9,8 @@ use super::recompute::Function;
 use super::unet::{UNet, UNetConfig};
 use super::weights::{self, Format, Found, Naming, StateDict};
 use super::{
-    Activation, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, Tiles, Watch, ZScore,
-    card_file, check_wanted,
+    Activation, CardFrom, ClassInfo, Head, InputRule, Logits, Model, ModelCard, ModelError, SizeRule, Task, Tiles,
+    Watch, ZScore, card_file, check_wanted,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -62,12 +62,17 @@ impl BuiltIn {
     /// # Errors
     /// If a file is missing or malformed, or the weights are those of another network or not finite.
     pub fn load(weights: &Path, device: &Device) -> Result<Self, ModelError> {
-        Self::load_watched(weights, device, Watch::nobody())
+        Self::load_watched(weights, device, CardFrom::Beside, Watch::nobody())
     }
 
-    /// [`BuiltIn::load`], watched.
-    pub(super) fn load_watched(weights: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
-        let opened = UNetFile::read_watched(weights, device, watch)?;
+    /// [`BuiltIn::load`], watched, with a card from where `card` says.
+    pub(super) fn load_watched(
+        weights: &Path,
+        device: &Device,
+        card: CardFrom<'_>,
+        watch: Watch<'_>,
+    ) -> Result<Self, ModelError> {
+        let opened = UNetFile::read_watched(weights, device, card, watch)?;
         let UNetFile { card, network, facts } = opened;
         Ok(Self { facts: facts.into(), ..Self::new(card, &network, device)? })
     }
@@ -131,33 +136,48 @@ impl UNetFile {
     /// # Errors
     /// As [`BuiltIn::load`].
     pub fn read(path: &Path, device: &Device) -> Result<Self, ModelError> {
-        Self::read_watched(path, device, Watch::nobody())
+        Self::read_watched(path, device, CardFrom::Beside, Watch::nobody())
     }
 
-    fn read_watched(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
+    fn read_watched(path: &Path, device: &Device, card: CardFrom<'_>, watch: Watch<'_>) -> Result<Self, ModelError> {
         let head = card_file::head(path)?;
         let format = Format::of(&head).ok_or_else(|| {
             let hint = "Open a .safetensors, .bpk, .pt or .pth file";
             ModelError::file(path, "holds no weights in a format known here", hint)
         })?;
-        let card = card_file::find(path)?;
         let found = weights::find_network(path, StateDict::read(path, format, watch)?)?;
         let mut facts = Facts { path: Some(path.to_owned()), format: format.name().to_owned(), ..Facts::default() };
         facts.format = format!("{}, {}", facts.format, found.naming.title());
+        let using = |card: ModelCard| {
+            let card = ModelCard { network: card.network.or_else(|| Some(found.config.clone())), ..card };
+            let fault = |cause: String| ModelError::Card { name: card.name.clone(), cause };
+            check(&card).map_err(fault)?;
+            weights::compare(path, network_of(&card).map_err(fault)?, &found, device).map_err(fault)?;
+            Ok(card)
+        };
+        let (card, refused) = card.used(path, using)?;
+        facts.refused_card = refused;
         let card = match card {
-            Some(card) => ModelCard { network: card.network.or(Some(found.config)), ..card },
+            Some(card) => card,
             None => guessed(path, &found, &mut facts.guessed),
         };
         check(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
-        if !found.unused.is_empty() && found.naming != Naming::Own {
-            let counters = found.unused.iter().filter(|n| n.ends_with("num_batches_tracked")).count();
-            let names: Vec<&str> = found.unused.iter().map(String::as_str).take(4).collect();
-            if counters < found.unused.len() {
-                facts.notes.push(format!("{} tensors are not used: {}, …", found.unused.len(), names.join(", ")));
-            }
+        // Counters of batches mean nothing to any network that is not trained.
+        let counters = |name: &&str| name.ends_with("num_batches_tracked");
+        let unused: Vec<&str> = found.unused.iter().map(String::as_str).filter(|name| !counters(name)).collect();
+        if !unused.is_empty() && found.naming != Naming::Own {
+            let tensors = if unused.len() == 1 { "tensor is" } else { "tensors are" };
+            facts.notes.push(format!("{} {tensors} not used ({})", unused.len(), unused.join(", ")));
         }
         let config = network_of(&card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
-        let network = weights::fill(path, config, found.tensors, found.naming == Naming::Own, device)?;
+        let network = weights::fill(
+            path,
+            config,
+            found.tensors,
+            found.naming == Naming::Own,
+            |own| found.naming.written(&found.prefix, own, found.config.depth),
+            device,
+        )?;
         Ok(Self { card, network, facts })
     }
 
@@ -216,7 +236,7 @@ pub fn read_network(path: &Path, card: &ModelCard, bytes: Vec<u8>, device: &Devi
     let config = network_of(card).map_err(|cause| ModelError::Card { name: card.name.clone(), cause })?;
     let state = StateDict::from_safetensors(path, &bytes)?;
     drop(bytes);
-    weights::fill(path, config, state.tensors, true, device)
+    weights::fill(path, config, state.tensors, true, str::to_owned, device)
 }
 
 /// The network that a card describes.
@@ -348,7 +368,7 @@ impl Model for BuiltIn {
         if same(&card) != same(&self.card) {
             return Err(fault("it describes another network than the weights were loaded into".to_owned()));
         }
-        let facts = Facts { guessed: Vec::new(), ..(*self.facts).clone() };
+        let facts = Facts { guessed: Vec::new(), refused_card: None, ..(*self.facts).clone() };
         Ok(Arc::new(Self { card, facts: facts.into(), ..self.clone() }))
     }
 

@@ -9,14 +9,54 @@ use std::path::{Path, PathBuf};
 /// No card is longer.
 const LONGEST_CARD: u64 = 16 << 20;
 
-/// The card of the model at `path`: `<path>.toml` (its ending replaced), else `model.toml` in its folder.
-///
-/// # Errors
-/// If there is one that cannot be read, understood or used.
-pub(super) fn find(path: &Path) -> Result<Option<ModelCard>, ModelError> {
-    let candidates: [PathBuf; 2] = [path.with_extension("toml"), path.with_file_name("model.toml")];
-    let Some(file) = candidates.into_iter().find(|file| file.exists()) else { return Ok(None) };
-    read(&file).map(Some)
+/// What would help where a card cannot be used.
+const HINT: &str = "Correct it, or remove it: what can be is then guessed";
+
+/// Which card a model is opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardFrom<'a> {
+    /// That beside the model (`<model>.toml`, its ending replaced, else `model.toml` in its folder); guessed if there is none.
+    Beside,
+    /// That, and guessed also where the one beside the model cannot be used: [`super::Facts::refused_card`] says why.
+    BesideIfUsable,
+    /// This file, whatever lies beside the model.
+    File(&'a Path),
+}
+
+impl CardFrom<'_> {
+    /// What `using` makes of the card of the model at `path`; `None` if it is to be guessed, and why the one that is there was not
+    /// used.
+    ///
+    /// # Errors
+    /// If the card cannot be read, understood or used; the message names its file.
+    pub(super) fn used<T>(
+        self,
+        path: &Path,
+        using: impl FnOnce(ModelCard) -> Result<T, ModelError>,
+    ) -> Result<(Option<T>, Option<String>), ModelError> {
+        let candidates: [PathBuf; 2] = [path.with_extension("toml"), path.with_file_name("model.toml")];
+        let file = match self {
+            Self::File(file) => Some(file.to_owned()),
+            Self::Beside | Self::BesideIfUsable => candidates.into_iter().find(|file| file.exists()),
+        };
+        let Some(file) = file else { return Ok((None, None)) };
+        let used = read(&file).and_then(|card| {
+            using(card).map_err(|error| match error {
+                ModelError::Card { cause, .. } => unusable(&file, &cause),
+                other => other,
+            })
+        });
+        match used {
+            Ok(used) => Ok((Some(used), None)),
+            Err(error @ ModelError::File { .. }) if self == Self::BesideIfUsable => Ok((None, Some(error.to_string()))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// That the card in `file` cannot be used.
+fn unusable(file: &Path, cause: &str) -> ModelError {
+    ModelError::file(file, format!("the model card cannot be used: {cause}"), HINT)
 }
 
 /// Reads a card.
@@ -28,13 +68,7 @@ pub fn read(path: &Path) -> Result<ModelCard, ModelError> {
     let mut text = String::new();
     File::open(path).and_then(|file| file.take(LONGEST_CARD).read_to_string(&mut text)).map_err(unreadable)?;
     let card = parse(path, &text)?;
-    card.check().map_err(|cause| {
-        ModelError::file(
-            path,
-            format!("the model card cannot be used: {cause}"),
-            "Correct it, or remove it: what can be is then guessed",
-        )
-    })?;
+    card.check().map_err(|cause| unusable(path, &cause))?;
     Ok(card)
 }
 
@@ -45,7 +79,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ModelCard, ModelError> {
             format!(", line {}", 1 + text[..span.start.min(text.len())].bytes().filter(|b| *b == b'\n').count())
         });
         let cause = format!("the model card cannot be understood ({}{line})", e.message());
-        ModelError::file(path, cause, "Correct it, or remove it: what can be is then guessed")
+        ModelError::file(path, cause, HINT)
     })
 }
 

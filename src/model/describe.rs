@@ -22,11 +22,34 @@ impl About {
         }
         lines.push(("parameters", format!("{} ({})", grouped(self.parameters), bytes(self.weight_bytes))));
         if let Some(flops) = self.flops {
-            lines.push(("operations", format!("{:.2} GFLOP forward at {height} × {width}", flops as f64 / 1e9)));
+            lines.push(("operations", format!("{} forward at {height} × {width}", operations(flops))));
         }
         lines.push(("memory", format!("about {} for a gradient at {height} × {width}", bytes(self.gradient_bytes))));
         lines
     }
+}
+
+/// `1.25 GFLOP`, or millions of a small network.
+fn operations(flops: u64) -> String {
+    let billions = flops as f64 / 1e9;
+    if billions < 0.1 { format!("{:.2} MFLOP", billions * 1e3) } else { format!("{billions:.2} GFLOP") }
+}
+
+/// Long lists in parentheses cut to their beginning and a count, for where there is no room for all.
+pub fn shortened(text: &str) -> String {
+    const SHOWN: usize = 4;
+    let (mut short, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('(') {
+        let Some((list, behind)) = after.split_once(')') else { break };
+        let items: Vec<&str> = list.split(", ").collect();
+        let list = match items.len().checked_sub(SHOWN) {
+            Some(more) if more > 1 => format!("{}, and {more} more", items[..SHOWN].join(", ")),
+            _ => list.to_owned(),
+        };
+        short += &format!("{before}({list})");
+        rest = behind;
+    }
+    short + rest
 }
 
 impl ModelCard {
@@ -139,6 +162,18 @@ fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_networks_and_long_lists() {
+        assert_eq!(
+            (operations(524_288), operations(2_500_000_000)),
+            ("0.52 MFLOP".to_owned(), "2.50 GFLOP".to_owned())
+        );
+        let text = "8 tensors are not used (a, b, c, d, e, f, g, h); 2 are missing (x, y). Save (all) of it";
+        let short = "8 tensors are not used (a, b, c, d, and 4 more); 2 are missing (x, y). Save (all) of it";
+        assert_eq!(shortened(text), short);
+        assert_eq!(shortened("an open ( of a, b, c, d, e, f, g"), "an open ( of a, b, c, d, e, f, g");
+    }
 
     #[test]
     fn numbers_for_people() {

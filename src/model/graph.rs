@@ -10,7 +10,7 @@ use super::prepare::{finish, prepare};
 use super::recompute::Function;
 use super::resize::{Corners, resize};
 use super::tiles::Reach;
-use super::{Activation, Logits, Model, ModelCard, ModelError, SizeRule, Task, Tiles, Watch, card_file};
+use super::{Activation, CardFrom, Logits, Model, ModelCard, ModelError, SizeRule, Task, Tiles, Watch};
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -57,11 +57,11 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Reads the graph at `path` and the card beside it; without one, the card is guessed from the graph.
+    /// Reads the graph at `path` and the card that `card` says; without one, the card is guessed from the graph.
     ///
     /// # Errors
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
-    pub fn open(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
+    pub fn open(path: &Path, device: &Device, card: CardFrom<'_>, watch: Watch<'_>) -> Result<Self, ModelError> {
         let graph = Graph::open_watched(path, device, watch)?;
         if let Some(channels) = graph.inputs().next().and_then(channels_last) {
             return Err(ModelError::File {
@@ -77,11 +77,14 @@ impl OnnxModel {
         if !lacking.is_empty() {
             facts.notes.push(format!("outputs that need these nodes cannot be computed: {}", lacking.join(", ")));
         }
-        let card = match card_file::find(path)? {
-            Some(card) => card,
-            None => guessed(path, &graph, &mut facts.guessed)?,
-        };
-        Self::new(card, Arc::new(graph), facts)
+        let graph = Arc::new(graph);
+        let (model, refused) = card.used(path, |card| Self::new(card, graph.clone(), facts.clone()))?;
+        if let Some(model) = model {
+            return Ok(model);
+        }
+        facts.refused_card = refused;
+        let card = guessed(path, &graph, &mut facts.guessed)?;
+        Self::new(card, graph, facts)
     }
 
     fn new(card: ModelCard, graph: Arc<Graph>, mut facts: Facts) -> Result<Self, ModelError> {
@@ -310,7 +313,7 @@ impl Model for OnnxModel {
     }
 
     fn with_card(&self, card: ModelCard) -> Result<Arc<dyn Model>, ModelError> {
-        let facts = Facts { guessed: Vec::new(), ..(*self.facts).clone() };
+        let facts = Facts { guessed: Vec::new(), refused_card: None, ..(*self.facts).clone() };
         Ok(Arc::new(Self { memory: self.memory, ..Self::new(card, self.graph.clone(), facts)? }))
     }
 

@@ -35,6 +35,17 @@ fn takes(graph: &Graph, channels: usize, side: usize) -> bool {
     graph.summary([1, channels, side, side]).is_ok()
 }
 
+/// Whether the graph takes images of odd sides, and its map then lies on the image as it does for a `side` whose output it is.
+fn takes_any(graph: &Graph, channels: usize, side: usize, output: &[usize]) -> bool {
+    const ODD: [usize; 2] = [97, 83];
+    let Ok(odd) = graph.summary([1, channels, ODD[0], ODD[1]]) else { return false };
+    let lost = |input: usize, output: &[usize], from_end: usize| {
+        Some(input as i64 - *output.get(output.len().checked_sub(from_end)?)? as i64)
+    };
+    let (rows, columns) = (lost(side, output, 2), lost(side, output, 1));
+    rows.is_some() && [rows, columns] == [lost(ODD[0], &odd.output, 2), lost(ODD[1], &odd.output, 1)]
+}
+
 /// The first of the usual sides that a graph takes, and the shape of its output then.
 ///
 /// # Errors
@@ -85,6 +96,7 @@ pub(super) fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Re
             SizeRule::Resize([side; 2])
         }
         (None, Task::Classification) => SizeRule::Any,
+        (None, Task::Segmentation) if takes_any(graph, channels, side, &output_shape) => SizeRule::Any,
         // An odd number of times a multiple shows that nothing more is needed.
         (None, Task::Segmentation) => match MULTIPLES.into_iter().find(|n| takes(graph, channels, 3 * n)) {
             Some(n) => {

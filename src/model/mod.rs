@@ -31,12 +31,13 @@ pub use card::{
     Activation, ChannelOrder, ClassInfo, Colour, Head, ImageKind, InputRule, ModelCard, OutputRule, SizeRule, Task,
     ZScore,
 };
-pub use card_file::{read as read_card, write as write_card};
+pub use card_file::{CardFrom, read as read_card, write as write_card};
+pub use describe::shortened;
 pub use error::ModelError;
 pub use graph::OnnxModel;
 pub use interrupt::{check_wanted, interruptible};
 pub use memory::{check_room, set_usual_memory, within};
-pub use open::{open, open_watched};
+pub use open::{open, open_watched, open_with};
 pub use predict::{Classified, Prediction, class_probabilities, classified, classify, predict, prediction};
 pub use tiles::Tiles;
 pub use watch::Watch;

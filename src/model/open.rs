@@ -1,5 +1,6 @@
 //! Opening a model, whatever it is stored as.
 
+use super::card_file::CardFrom;
 use super::weights::Format;
 use super::{BuiltIn, Model, ModelError, OnnxModel, Watch, card_file};
 use burn::tensor::Device;
@@ -13,19 +14,32 @@ use std::sync::Arc;
 /// # Errors
 /// If the file or its card is missing, damaged or of something else; the message names the file and what would work.
 pub fn open(path: &Path, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
-    open_watched(path, device, Watch::nobody())
+    open_watched(path, device, CardFrom::Beside, Watch::nobody())
 }
 
-/// [`open`] while `watch` hears how much of the file is read, and may cancel it.
+/// [`open`] with the card in the file `card`, whatever lies beside the model.
+///
+/// # Errors
+/// As there.
+pub fn open_with(path: &Path, card: &Path, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
+    open_watched(path, device, CardFrom::File(card), Watch::nobody())
+}
+
+/// [`open`] with a card from where `card` says, while `watch` hears how much of the file is read, and may cancel it.
 ///
 /// # Errors
 /// As there, and if it was cancelled.
-pub fn open_watched(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Arc<dyn Model>, ModelError> {
+pub fn open_watched(
+    path: &Path,
+    device: &Device,
+    card: CardFrom<'_>,
+    watch: Watch<'_>,
+) -> Result<Arc<dyn Model>, ModelError> {
     let head = card_file::head(path)?;
     match Format::of(&head) {
-        Some(_) => Ok(Arc::new(BuiltIn::load_watched(path, device, watch)?)),
+        Some(_) => Ok(Arc::new(BuiltIn::load_watched(path, device, card, watch)?)),
         None if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) => {
-            Ok(Arc::new(OnnxModel::open(path, device, watch)?))
+            Ok(Arc::new(OnnxModel::open(path, device, card, watch)?))
         }
         None => {
             let hint = "Open an .onnx, .safetensors, .bpk, .pt or .pth file";

@@ -67,7 +67,8 @@ fn a_model_is_described_and_converted() {
     let said = run(program(folder.path())
         .args(["model", "inspect", "--write-card", "card.toml"])
         .arg(path("milesial-bilinear.pth")));
-    for part in ["PyTorch, milesial", "base 2, depth 4", "bilinear", "parameters", "GFLOP", "guessed", "[0, 1]"] {
+    for part in ["PyTorch, milesial", "base 2, depth 4", "bilinear", "parameters", "FLOP forward", "guessed", "[0, 1]"]
+    {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
     assert!(epsiloscope::model::read_card(&folder.path().join("card.toml")).is_ok());
@@ -116,6 +117,33 @@ fn what_does_not_fit_is_said_in_one_line_and_nothing_is_written() {
     assert!(said("x.npy", &["--bounds", "3,3"]).contains("have no width"));
     assert!(said("x.npy", &["--card", "none.toml"]).contains("none.toml"));
     assert!(!folder.path().join("z.npy").exists());
+}
+
+#[test]
+fn a_card_that_is_named_stands_in_place_of_the_one_beside_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = super::models::segmenter(folder.path(), "graph.onnx", 1);
+    run(program(folder.path()).args(["model", "inspect", "graph.onnx", "--write-card", "good.toml"]));
+    let good = std::fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    let wrong = good.replace("channels = 1", "channels = 3");
+    assert_ne!(good, wrong);
+    write_npy(&folder.path().join("x.npy"), &[1, 8, 9], &[0.5; 72]).unwrap();
+    let predict = |extra: &[&str]| {
+        let mut command = program(folder.path());
+        command.args(["predict", "x.npy", "--out", "z.npy", "--device", "cpu", "--model"]).arg(&graph).args(extra);
+        command.output().unwrap()
+    };
+    for (beside, words) in [(wrong.as_str(), "3 channels"), ("name = [", "understood")] {
+        std::fs::write(folder.path().join("graph.toml"), beside).unwrap();
+        let said = complaint(&predict(&[]));
+        assert!(said.contains("graph.toml") && said.contains(words) && said.contains("remove it"), "{said}");
+        let output = predict(&["--card", "good.toml"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    std::fs::remove_file(folder.path().join("graph.toml")).unwrap();
+    std::fs::write(folder.path().join("wrong.toml"), &wrong).unwrap();
+    let said = complaint(&predict(&["--card", "wrong.toml"]));
+    assert!(said.contains("wrong.toml") && said.contains("3 channels"), "{said}");
 }
 
 #[test]

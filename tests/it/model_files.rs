@@ -68,7 +68,7 @@ fn weights_of_other_types_are_refused() {
     let card = Fixture::open("same").card;
     let error = read_network("half.safetensors".as_ref(), &card, bytes, &Device::flex()).unwrap_err().to_string();
     assert!(
-        error.contains("half.safetensors: holds the weights of another network: head.weight is missing"),
+        error.contains("half.safetensors: lacks weights of its network: 1 tensor is missing (head.weight)"),
         "{error}"
     );
 }

@@ -4,10 +4,12 @@
 use super::app::{open, wait, wait_current};
 use super::classes::{classifier, grey};
 use super::models::segmenter;
+use burn::tensor::Device;
 use eframe::egui::{Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::engine::{Request, TruthChoice};
+use epsiloscope::model::ModelCard;
 use epsiloscope::workbench::{App, Command, Options};
 
 fn says(harness: &Harness<'static, App>, text: &str) -> bool {
@@ -24,7 +26,7 @@ fn window_shows_what_was_guessed_tries_a_card_and_saves_it_on_wish() {
     wait_current(&mut harness);
     harness.run_steps(3);
     assert!(says(&harness, "No card lies beside this model"), "the panel has come to the front");
-    assert!(says(&harness, "Conv\u{a0}×1") && says(&harness, "GFLOP"));
+    assert!(says(&harness, "Conv\u{a0}×1") && says(&harness, "MFLOP"));
     assert_eq!(harness.unnamed_widgets(), Vec::<String>::new());
     let mut card = (*harness.state().state.model.clone().unwrap()).clone();
     card.input.range = [0.0, 2.0];
@@ -46,6 +48,27 @@ fn window_shows_what_was_guessed_tries_a_card_and_saves_it_on_wish() {
     harness.run_steps(2);
     assert!(says(&harness, "Saved in grey.toml") && !says(&harness, "No card lies beside this model"));
     wait_current(&mut harness);
+}
+
+#[test]
+fn window_opens_a_model_whose_card_is_wrong_and_says_why_it_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = segmenter(folder.path(), "grey.onnx", 1);
+    let guessed = epsiloscope::model::open(&path, &Device::flex()).unwrap().card().clone();
+    let toml = path.with_extension("toml");
+    epsiloscope::model::write_card(&toml, &ModelCard { channels: 3, ..guessed }).unwrap();
+    let mut harness = open(Options { model: Some(path.clone()), ..Options::default() }, None);
+    let of = path.clone();
+    wait(&mut harness, "the model", move |app| app.state.card.file.as_ref() == Some(&of));
+    wait_current(&mut harness);
+    harness.run_steps(3);
+    assert!(says(&harness, "The card beside this model is not used"));
+    assert!(says(&harness, "grey.toml: the model card cannot be used: it says 3 channels"));
+    harness.get_by_label("Confirm and save").scroll_to_me();
+    harness.run_steps(4);
+    harness.get_by_label("Confirm and save").click();
+    wait(&mut harness, "the file", |app| app.state.card.saved.is_some());
+    assert_eq!(epsiloscope::model::read_card(&toml).unwrap().channels, 1);
 }
 
 #[test]

@@ -281,6 +281,23 @@ fn the_final_activation_is_seen_and_taken_off() {
 }
 
 #[test]
+fn what_the_file_stores_is_counted_before_anything_is_folded() {
+    let model = Model::new(17)
+        .input("x", &[0, 2, 0, 0])
+        .weight("w", &[3, 2, 1, 1], &[0.5; 6])
+        .weight("s", &[3], &[1.0, 2.0, 3.0])
+        .node("Conv", &["x", "w"], &["a"])
+        .node("BatchNormalization", &["a", "s", "s", "s", "s"], &["b"])
+        .node("Relu", &["b"], &["y"])
+        .output("y");
+    let graph = Graph::from_bytes("stored", &model.bytes(), &Device::flex()).unwrap();
+    let summary = graph.summary([1, 2, 8, 8]).unwrap();
+    assert_eq!(summary.parameters, 9);
+    let operators: Vec<&str> = summary.operators.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(operators, ["BatchNormalization", "Conv", "Relu"]);
+}
+
+#[test]
 fn the_summary_counts_what_is_there() {
     let graph = Graph::from_bytes("smooth", &smooth().bytes(), &Device::flex()).unwrap();
     let summary = graph.summary([1, 2, 8, 8]).unwrap();
@@ -317,6 +334,19 @@ fn sizes_that_a_graph_does_not_name_are_tried() {
             .output("y")
     };
     assert_eq!(size_rule(&pooled(16)), SizeRule::MultipleOf(32));
+    // Nothing is divided: images of odd sizes are not padded.
+    let free = Model::new(17).input("x", &[0, 1, 0, 0]).weight("w", &[1, 1, 3, 3], &[0.1; 9]);
+    let padded = free.clone().node_with("Conv", &["x", "w"], &["y"], &[("pads", &[1, 1, 1, 1])]).output("y");
+    assert_eq!(size_rule(&padded), SizeRule::Any);
+    assert_eq!(size_rule(&free.node("Conv", &["x", "w"], &["y"]).output("y")), SizeRule::Any);
+    // It takes odd sizes, and gives maps of even ones.
+    let halved = Model::new(17)
+        .input("x", &[0, 1, 0, 0])
+        .weight("f", &[4], &[1.0, 1.0, 2.0, 2.0])
+        .node_with("MaxPool", &["x"], &["p"], &[("kernel_shape", &[2, 2]), ("strides", &[2, 2])])
+        .node("Resize", &["p", "", "f"], &["y"])
+        .output("y");
+    assert_eq!(size_rule(&halved), SizeRule::MultipleOf(32));
     assert_eq!(size_rule(&pooled(64)), SizeRule::MultipleOf(64));
     // 224² alone, which only the linear layer knows.
     let flat = Model::new(17)

@@ -217,6 +217,24 @@ fn resized_lengths_and_nearest_pixels_are_those_of_onnxruntime() {
     }
 }
 
+#[test]
+fn what_a_max_pool_took_goes_back_to_where_it_was() {
+    let halves: [(&str, &[i64]); 2] = [("kernel_shape", &[2, 2]), ("strides", &[2, 2])];
+    let model = Model::new(17)
+        .input("x", &[1, 2, 4, 7])
+        .ints("shape", &[1, 2, 4, 7])
+        .node_with("MaxPool", &["x"], &["p", "i"], &halves)
+        .node_with("MaxUnpool", &["p", "i", "shape"], &["y"], &halves)
+        .output("y");
+    let values: Vec<f32> = (0..56).map(|i| (i * 19 % 56 + 1) as f32).collect();
+    let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, 2, 4, 7]), &Device::flex());
+    let graph = Graph::from_bytes("unpool", &model.bytes(), &Device::flex()).unwrap();
+    let Logits::Dense(y) = graph.forward(x, 0).unwrap() else { panic!("no map") };
+    let y = y.into_data().try_to_vec::<f32>().unwrap();
+    assert_eq!(y.iter().filter(|&&v| v != 0.0).count(), 12);
+    assert!(y.iter().zip(&values).all(|(y, x)| *y == 0.0 || y == x), "{y:?}");
+}
+
 /// The logits of a whole image by a model in a file.
 fn logits(model: &Model, x: &Tensor<4>) -> Vec<f32> {
     let folder = tempfile::tempdir().unwrap();

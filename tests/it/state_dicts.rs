@@ -111,6 +111,29 @@ fn pickles_that_want_to_run_something_are_refused_and_nothing_runs() {
 }
 
 #[test]
+fn all_that_is_missing_or_superfluous_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("renamed.safetensors");
+    let network = UNetFile::read(&path("milesial.pth"), &Device::flex()).unwrap();
+    BuiltIn::save(&file, &network.card, &network.network).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let names = ["down.1.second.conv.weight", "up.0.transpose.bias", "bottleneck.first.norm.beta"];
+    for name in names {
+        // The beginning of the file says where each tensor lies, by its name in quotes.
+        let quoted = format!("\"{name}\"").into_bytes();
+        let at = (0..bytes.len() - quoted.len()).find(|&at| bytes[at..].starts_with(&quoted)).unwrap();
+        bytes[at + quoted.len() - 2] = b'X';
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let said = error(&file);
+    assert!(said.contains("lacks weights of its network: 3 tensors are missing ("), "{said}");
+    assert!(said.contains("3 tensors are not part of the network (") && !said.contains('…'), "{said}");
+    for name in names {
+        assert!(said.contains(name) && said.contains(&format!("{}X", &name[..name.len() - 1])), "{name}: {said}");
+    }
+}
+
+#[test]
 fn headers_that_lie_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lies.safetensors");
@@ -154,7 +177,8 @@ fn cards_that_are_wrong_are_named() {
         card(&|c| c.classes.truncate(1)).contains("milesial.toml: the model card cannot be used: it names 1 classes")
     );
     assert!(
-        card(&|c| c.network.as_mut().unwrap().base = 4).contains("milesial.pth: holds the weights of another network")
+        card(&|c| c.network.as_mut().unwrap().base = 4)
+            .contains("milesial.toml: the model card cannot be used: it describes another network")
     );
     std::fs::write(weights.with_extension("toml"), "name = 'x'\nchanels = 3\n").unwrap();
     let said = model::open(&weights, &Device::flex()).err().unwrap().to_string();

@@ -9,7 +9,7 @@ use super::host::{ElementType, HostTensor};
 use super::program::{Constant, Dim, Node, Port, Program, Slot};
 use super::proto::Reader;
 use super::run::{Observer, Run, Swap};
-use super::summary::Growth;
+use super::summary::{Growth, Stored};
 use super::value::Value;
 use super::weight::{Weight, Weights};
 use crate::model::{Logits, ModelError, Watch};
@@ -26,6 +26,13 @@ const MOST_FILE_BYTES: u64 = 2 << 30;
 /// What would help with a file that is not understood.
 const HINT: &str = "Open an ONNX model of a network for 2-D images, exported in evaluation mode";
 
+/// What would help with a file that ends too early, or was no model.
+const WHOLE: &str = "Copy or export it again";
+
+/// What would help with an input that a graph does not take.
+const OTHER_INPUT: &str =
+    "Give it an image that fits, or a card that says to which size and channels images are brought";
+
 /// An ONNX model, ready to run on one device.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -34,6 +41,7 @@ pub struct Graph {
     weights: Weights,
     device: Device,
     unsupported: Vec<Unsupported>,
+    stored: Arc<Stored>,
     /// Bytes that an image may take, if somebody said so.
     memory: Option<u64>,
     /// Measured when it is first asked for.
@@ -57,7 +65,7 @@ impl Graph {
     /// # Errors
     /// As there, and if it was cancelled.
     pub fn open_watched(path: &Path, device: &Device, watch: Watch<'_>) -> Result<Self, ModelError> {
-        let fail = |cause: String| ModelError::file(path, cause, HINT);
+        let fail = |cause: String| ModelError::file(path, cause, "Check the name, and who may read it");
         let file = File::open(path).map_err(|e| fail(format!("cannot be read ({e})")))?;
         let about = file.metadata().map_err(|e| fail(format!("cannot be read ({e})")))?;
         if !about.is_file() || about.len() > MOST_FILE_BYTES {
@@ -76,13 +84,17 @@ impl Graph {
     }
 
     fn new(path: &Path, reader: Reader<'_>, folder: Option<&Path>, device: &Device) -> Result<Self, ModelError> {
-        let fail = |cause: String| ModelError::file(path, cause, HINT);
+        let fail = |cause: String| {
+            let hint = if cause.starts_with("is damaged") { WHOLE } else { HINT };
+            ModelError::file(path, cause, hint)
+        };
         let (mut program, unsupported) = build(reader, folder).map_err(fail)?;
         for (_, port) in &program.inputs {
             if port.element.is_none_or(ElementType::is_float) && port.dims.as_ref().is_some_and(|d| d.len() == 5) {
                 return Err(fail(format!("takes volumes ({port}), and 2-D images only are supported")));
             }
         }
+        let stored = Arc::new(Stored::of(&program));
         fold(&mut program);
         fuse(&mut program);
         let weights = upload_weights(&mut program, device);
@@ -93,6 +105,7 @@ impl Graph {
             weights,
             device: device.clone(),
             unsupported,
+            stored,
             memory: None,
             growth: Arc::default(),
             endings,
@@ -259,7 +272,7 @@ impl Graph {
                     _ => true,
                 });
             if !fits {
-                return Err(self.error(format!("takes {port} and was given {dims:?}")));
+                return Err(ModelError::file(&self.path, format!("takes {port} and was given {dims:?}"), OTHER_INPUT));
             }
         }
         Ok(vec![(*slot, Value::Float(x.into_dispatch()))])
@@ -320,9 +333,13 @@ impl Graph {
         let budget = why.bytes(self.memory, images, feeds.iter().map(|(_, value)| value.bytes()).sum());
         let run = Run { program: &self.program, weights: &self.weights, device: &self.device, swap, budget, observer };
         run.run(feeds, targets).map_err(|cause| {
-            let hint = if is_refusal(&cause) { why.remedy() } else { HINT };
+            let hint = if is_refusal(&cause) { why.remedy() } else { OTHER_INPUT };
             ModelError::file(&self.path, format!("cannot be run: {cause}"), hint)
         })
+    }
+
+    pub(super) fn stored(&self) -> &Stored {
+        &self.stored
     }
 
     pub(super) fn growth(&self) -> &OnceLock<Option<Growth>> {

@@ -44,7 +44,13 @@ pub fn sorted(nodes: Vec<NodeProto>) -> Result<Vec<NodeProto>, String> {
     }
     if order.len() < nodes.len() {
         let stuck = (0..nodes.len()).find(|&i| waits[i] > 0).unwrap_or(0);
-        return Err(format!("goes in a circle through {} (node {})", nodes[stuck].op_type, nodes[stuck].name));
+        let NodeProto { name, op_type, output, .. } = &nodes[stuck];
+        let name = match (name.as_str(), output.first()) {
+            ("", Some(output)) => format!("making {output}"),
+            ("", None) => "without a name".to_owned(),
+            (name, _) => name.to_owned(),
+        };
+        return Err(format!("goes in a circle through {op_type} (node {name})"));
     }
     drop(makers);
     let mut nodes: Vec<Option<NodeProto>> = nodes.into_iter().map(Some).collect();

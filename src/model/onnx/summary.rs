@@ -2,11 +2,10 @@
 
 use super::budget::Purpose;
 use super::graph::Graph;
-use super::program::{Dim, Node};
+use super::program::{Constant, Dim, Node, Program};
 use super::run::{Observer, Swap};
 use super::value::Value;
 use crate::model::ModelError;
-use burn::module::Module;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -17,9 +16,9 @@ pub(super) const SIDES: [usize; 5] = [64, 128, 224, 256, 299];
 /// What a graph is made of, and what one forward pass of an input costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Operators by name and how many nodes have each, after folding.
+    /// Operators of the file by name, and how many nodes have each.
     pub operators: Vec<(String, usize)>,
-    /// Numbers that are weights, after folding.
+    /// Floats that the file stores as weights.
     pub parameters: usize,
     /// The input, `[batch, channels, height, width]`.
     pub input: [usize; 4],
@@ -29,6 +28,29 @@ pub struct Summary {
     pub flops: u64,
     /// The most bytes that lie on edges at one time, weights excluded.
     pub peak_live_bytes: u64,
+}
+
+/// What a file holds, before anything of it is folded or put together.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    operators: Vec<(String, usize)>,
+    parameters: usize,
+}
+
+impl Stored {
+    /// Of a program as it was built.
+    pub fn of(program: &Program) -> Self {
+        let mut operators = BTreeMap::new();
+        for node in &program.nodes {
+            *operators.entry(node.op_type.clone()).or_insert(0) += 1;
+        }
+        let floats = |constant: &Constant| match constant {
+            Constant::Host(host) if host.element.is_float() => host.len(),
+            _ => 0,
+        };
+        let parameters = program.constants.iter().flatten().map(floats).sum();
+        Self { operators: operators.into_iter().collect(), parameters }
+    }
 }
 
 /// What was seen of a run.
@@ -127,20 +149,8 @@ impl Graph {
     /// If it does not take such an input.
     pub fn summary(&self, input: [usize; 4]) -> Result<Summary, ModelError> {
         let (trace, output) = self.trace(input)?;
-        let mut operators = BTreeMap::new();
-        for node in &self.program().nodes {
-            for operator in node.fused.operators.iter().chain([&node.op_type]) {
-                *operators.entry(operator.clone()).or_insert(0) += 1;
-            }
-        }
-        Ok(Summary {
-            operators: operators.into_iter().collect(),
-            parameters: self.weights().num_params(),
-            input,
-            output,
-            flops: trace.flops,
-            peak_live_bytes: trace.peak,
-        })
+        let Stored { operators, parameters } = self.stored().clone();
+        Ok(Summary { operators, parameters, input, output, flops: trace.flops, peak_live_bytes: trace.peak })
     }
 
     /// The seconds that each kind of operator takes in a forward pass of `x`, with the number of its nodes, the longest first:

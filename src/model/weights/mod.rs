@@ -6,5 +6,5 @@ mod network;
 mod state;
 
 pub(super) use naming::Naming;
-pub(super) use network::{Found, fill, find_network, write};
+pub(super) use network::{Found, compare, fill, find_network, write};
 pub(super) use state::{Format, StateDict};

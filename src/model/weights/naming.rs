@@ -64,6 +64,16 @@ impl Naming {
         (known, unknown)
     }
 
+    /// The name in the file of what this project calls `own`, in a network that halves the resolution `levels` times.
+    pub fn written(self, prefix: &str, own: &str, levels: usize) -> String {
+        let name = match self {
+            Self::Own => None,
+            Self::Milesial => to_milesial(own, levels),
+            Self::Buda => to_buda(own, levels),
+        };
+        format!("{prefix}{}", name.as_deref().unwrap_or(own))
+    }
+
     /// How often the resolution is halved.
     fn levels<'a>(self, prefix: &str, names: impl Iterator<Item = &'a String>) -> usize {
         let before = match self {
@@ -162,6 +172,65 @@ fn buda(name: &str, levels: usize) -> Option<String> {
     Some(format!("up.{}.block.{}", levels.checked_sub(level)?, unit(rest, &format!("dec{level}"))?))
 }
 
+/// A layer of a unit, `first.norm.gamma`, as its number of two, whether it normalises, and its parameter under PyTorch's name.
+fn layer(unit: &str) -> Option<(usize, bool, &str)> {
+    let (which, rest) = unit.split_once('.')?;
+    let (kind, parameter) = rest.split_once('.')?;
+    let parameter = match parameter {
+        "gamma" => "weight",
+        "beta" => "bias",
+        other => other,
+    };
+    Some((usize::from(which == "second"), kind == "norm", parameter))
+}
+
+/// The inverse of [`milesial`].
+fn to_milesial(own: &str, levels: usize) -> Option<String> {
+    let double = |unit: &str| {
+        let (which, norm, parameter) = layer(unit)?;
+        Some(format!("double_conv.{}.{parameter}", 3 * which + usize::from(norm)))
+    };
+    if let Some(parameter) = own.strip_prefix("head.") {
+        return Some(format!("outc.conv.{parameter}"));
+    }
+    if let Some(unit) = own.strip_prefix("bottleneck.") {
+        return Some(format!("down{levels}.maxpool_conv.1.{}", double(unit)?));
+    }
+    if let Some((level, unit)) = own.strip_prefix("down.").and_then(numbered) {
+        let unit = double(unit)?;
+        return Some(if level == 0 { format!("inc.{unit}") } else { format!("down{level}.maxpool_conv.1.{unit}") });
+    }
+    let (level, rest) = own.strip_prefix("up.").and_then(numbered)?;
+    Some(match rest.strip_prefix("transpose.") {
+        Some(parameter) => format!("up{}.up.{parameter}", level + 1),
+        None => format!("up{}.conv.{}", level + 1, double(rest.strip_prefix("block.")?)?),
+    })
+}
+
+/// The inverse of [`buda`].
+fn to_buda(own: &str, levels: usize) -> Option<String> {
+    let unit = |unit: &str| {
+        let (which, norm, parameter) = layer(unit)?;
+        Some(format!("{}{}.{parameter}", if norm { "norm" } else { "conv" }, which + 1))
+    };
+    if let Some(parameter) = own.strip_prefix("head.") {
+        return Some(format!("conv.{parameter}"));
+    }
+    if let Some(rest) = own.strip_prefix("bottleneck.") {
+        return Some(format!("bottleneck.bottleneck{}", unit(rest)?));
+    }
+    if let Some((level, rest)) = own.strip_prefix("down.").and_then(numbered) {
+        let level = level + 1;
+        return Some(format!("encoder{level}.enc{level}{}", unit(rest)?));
+    }
+    let (level, rest) = own.strip_prefix("up.").and_then(numbered)?;
+    let level = levels.checked_sub(level)?;
+    Some(match rest.strip_prefix("transpose.") {
+        Some(parameter) => format!("upconv{level}.{parameter}"),
+        None => format!("decoder{level}.dec{level}{}", unit(rest.strip_prefix("block.")?)?),
+    })
+}
+
 /// A convolution's bias in front of batch normalisation becomes part of the running mean: γ·(w∗x + b − μ)/σ + β.
 fn fold_biases(tensors: &mut BTreeMap<String, Entry>) {
     let biases: Vec<String> = tensors.keys().filter(|k| k.ends_with(".conv.bias")).cloned().collect();
@@ -206,6 +275,26 @@ mod tests {
         assert_eq!(buda("upconv4.weight").unwrap(), "up.0.transpose.weight");
         assert_eq!(buda("decoder1.dec1conv2.weight").unwrap(), "up.3.block.second.conv.weight");
         assert_eq!(buda("decoder9.dec9conv2.weight"), None);
+    }
+
+    #[test]
+    fn names_are_translated_back() {
+        let units = ["first.conv.weight", "first.norm.gamma", "second.norm.beta", "second.norm.running_var"];
+        let mut own = vec!["head.weight".to_owned(), "head.bias".to_owned()];
+        for unit in units {
+            own.push(format!("bottleneck.{unit}"));
+            own.extend((0..4).flat_map(|level| [format!("down.{level}.{unit}"), format!("up.{level}.block.{unit}")]));
+        }
+        own.extend((0..4).map(|level| format!("up.{level}.transpose.weight")));
+        for own in own {
+            assert_eq!(milesial(&Naming::Milesial.written("", &own, 4), 4).as_ref(), Some(&own));
+            assert_eq!(buda(&Naming::Buda.written("", &own, 4), 4).as_ref(), Some(&own));
+        }
+        assert_eq!(
+            Naming::Milesial.written("module.", "down.0.second.conv.weight", 4),
+            "module.inc.double_conv.3.weight"
+        );
+        assert_eq!(Naming::Own.written("", "head.bias", 4), "head.bias");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::model::unet::{UNet, UNetConfig, Upsampling};
 use burn::module::Module;
 use burn::tensor::{Bytes, DType, Device};
 use burn_store::{BurnpackStore, ModuleSnapshot, SafetensorsStore, burn_pack};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What a state dict turned out to hold.
@@ -16,6 +16,8 @@ pub(in crate::model) struct Found {
     pub naming: Naming,
     pub config: UNetConfig,
     pub tensors: BTreeMap<String, Entry>,
+    /// What stands before each name in the file.
+    pub prefix: String,
     /// Tensors that mean nothing to the network.
     pub unused: Vec<String>,
 }
@@ -41,7 +43,7 @@ pub(in crate::model) fn find_network(path: &Path, state: StateDict) -> Result<Fo
         let cause = format!("has the names of {}, and shapes that are not a U-Net’s", naming.title());
         ModelError::file(path, cause, "Save the whole state dict")
     })?;
-    Ok(Found { naming, config, tensors, unused })
+    Ok(Found { naming, config, tensors, prefix, unused })
 }
 
 /// The network that has these weights. Whether it strides or pools, and pads or not, its weights do not say.
@@ -59,7 +61,96 @@ fn infer(tensors: &BTreeMap<String, Entry>) -> Option<UNetConfig> {
     })
 }
 
-/// A network with these weights. Every weight must be there, of its shape; `strict` refuses others beside them.
+/// All that tells `tensors` from the weights of `network`: what is missing, of another shape, or, if `strict`, superfluous. Names are
+/// those of the file.
+struct Difference {
+    missing: Vec<String>,
+    other: Vec<String>,
+    superfluous: Vec<String>,
+}
+
+impl Difference {
+    fn of(network: &UNet, tensors: &BTreeMap<String, Entry>, strict: bool, written: impl Fn(&str) -> String) -> Self {
+        let mut found = Self { missing: Vec::new(), other: Vec::new(), superfluous: Vec::new() };
+        let mut known = BTreeSet::new();
+        for wanted in network.collect(None, None, true) {
+            let (name, shape) = (written(&wanted.name), wanted.shape.to_vec());
+            match tensors.get(&wanted.name) {
+                None => found.missing.push(name),
+                Some(entry) if entry.shape != shape => {
+                    found.other.push(format!("{name} is {} in place of {}", times(&entry.shape), times(&shape)));
+                }
+                Some(_) => {}
+            }
+            known.insert(wanted.name);
+        }
+        if strict {
+            found.superfluous =
+                tensors.keys().filter(|name| !known.contains(*name)).map(|name| written(name)).collect();
+        }
+        found
+    }
+
+    /// One line with all of it, if there is anything.
+    fn words(&self) -> Option<String> {
+        let parts: Vec<String> = [
+            (&self.missing, "missing"),
+            (&self.other, "of another shape"),
+            (&self.superfluous, "not part of the network"),
+        ]
+        .into_iter()
+        .filter(|(names, _)| !names.is_empty())
+        .map(|(names, what)| format!("{} {what} ({})", counted(names.len()), names.join(", ")))
+        .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// What it says of the file.
+    fn headline(&self) -> &'static str {
+        match (self.other.is_empty(), self.missing.is_empty()) {
+            (false, _) => "holds the weights of another network",
+            (true, false) => "lacks weights of its network",
+            (true, true) => "holds more than the weights of its network",
+        }
+    }
+}
+
+/// `64×3×3×3`.
+fn times(shape: &[usize]) -> String {
+    let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    if sides.is_empty() { "a number".to_owned() } else { sides.join("×") }
+}
+
+fn counted(n: usize) -> String {
+    if n == 1 { "1 tensor is".to_owned() } else { format!("{n} tensors are") }
+}
+
+/// Whether the network that a card describes has the shapes of the weights that were found.
+///
+/// # Errors
+/// If not: a line for the card.
+pub(in crate::model) fn compare(
+    path: &Path,
+    config: &UNetConfig,
+    found: &Found,
+    device: &Device,
+) -> Result<(), String> {
+    let has_shapes = |config: &UNetConfig| {
+        let shapes = config.init(device).collect(None, None, true);
+        shapes.into_iter().map(|wanted| (wanted.name, wanted.shape.to_vec())).collect::<BTreeMap<_, _>>()
+    };
+    if *config == found.config || has_shapes(config) == has_shapes(&found.config) {
+        return Ok(());
+    }
+    let words =
+        |n: &UNetConfig| format!("base {}, depth {}, {} channels, {} outputs", n.base, n.depth, n.channels, n.outputs);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (said, is) = (words(config), words(&found.config));
+    Err(format!("it describes another network ({said}) than the weights in {name} are of ({is})"))
+}
+
+/// A network with these weights, whose names are `written` otherwise in the file. Every weight must be there, of its shape; `strict`
+/// refuses others beside them.
 ///
 /// # Errors
 /// With all that is missing, superfluous or of another shape.
@@ -68,33 +159,21 @@ pub(in crate::model) fn fill(
     config: &UNetConfig,
     mut tensors: BTreeMap<String, Entry>,
     strict: bool,
+    written: impl Fn(&str) -> String,
     device: &Device,
 ) -> Result<UNet, ModelError> {
     let mut network = config.init(device);
-    let mut problems = Vec::new();
+    let hint = "Save the whole state dict of the network that the card beside the weights describes";
+    let difference = Difference::of(&network, &tensors, strict, written);
+    if let Some(words) = difference.words() {
+        return Err(ModelError::file(path, format!("{}: {words}", difference.headline()), hint));
+    }
     let mut packed = Vec::new();
     for wanted in network.collect(None, None, true) {
-        match tensors.remove(&wanted.name) {
-            None => problems.push(format!("{} is missing", wanted.name)),
-            Some(entry) if entry.shape != wanted.shape.to_vec() => {
-                problems.push(format!("{} is {:?} in place of {:?}", wanted.name, entry.shape, wanted.shape.to_vec()));
-            }
-            Some(entry) => {
-                let bytes = Bytes::from_elems(entry.values);
-                packed.push(burn_pack::Tensor::new(wanted.name.clone(), DType::F32, entry.shape, None, bytes));
-            }
+        if let Some(entry) = tensors.remove(&wanted.name) {
+            let bytes = Bytes::from_elems(entry.values);
+            packed.push(burn_pack::Tensor::new(wanted.name.clone(), DType::F32, entry.shape, None, bytes));
         }
-    }
-    if strict {
-        problems.extend(tensors.keys().map(|name| format!("{name} is not part of the network")));
-    }
-    let hint = "The card beside the weights must describe the network that they were trained in";
-    if let Some(first) = problems.first() {
-        let more = match problems.len() - 1 {
-            0 => String::new(),
-            n => format!(", and {n} more"),
-        };
-        return Err(ModelError::file(path, format!("holds the weights of another network: {first}{more}"), hint));
     }
     let result = network.apply(packed, None, None, true);
     match result.errors.first() {

@@ -13,7 +13,7 @@ use super::library::file_name;
 use super::state::State;
 use super::{Pane, PaneContext, theme};
 use crate::engine::Request;
-use crate::model::{About, ModelCard};
+use crate::model::{About, ModelCard, shortened};
 use draft::Draft;
 use eframe::egui::{self, Align, Button, CollapsingHeader, Frame, Grid, Layout, ProgressBar, RichText, ScrollArea, Ui};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub struct CardState {
     pub saved: Option<Arc<ModelCard>>,
     /// What was guessed, a line each, until it is saved.
     pub guessed: Vec<String>,
+    /// Why the card that lies beside the file was not used, if so.
+    pub refused: Option<String>,
 }
 
 impl CardState {
@@ -37,7 +39,8 @@ impl CardState {
     pub fn opened(card: &Arc<ModelCard>, about: &About) -> Self {
         let guessed = about.facts.guessed.clone();
         let saved = guessed.is_empty().then(|| card.clone());
-        Self { file: about.facts.path.clone(), opened: Some(card.clone()), saved, guessed }
+        let refused = about.facts.refused_card.clone();
+        Self { file: about.facts.path.clone(), opened: Some(card.clone()), saved, guessed, refused }
     }
 }
 
@@ -64,7 +67,7 @@ impl Pane for ModelPanel {
             };
             ui.add(egui::Label::new(theme::semibold(&card.name)).truncate());
             for note in &about.facts.notes {
-                ui.label(RichText::new(sentence(note)).color(theme::of(ui).warning));
+                ui.label(RichText::new(sentence(&shortened(note))).color(theme::of(ui).warning));
             }
             if !card.description.is_empty() {
                 ui.label(theme::weak(ui, &card.description));
@@ -88,7 +91,7 @@ impl ModelPanel {
             section(ui, "Card");
         } else {
             ui.add_space(8.0);
-            guessed_ui(ui, &state.card.guessed);
+            guessed_ui(ui, &state.card);
         }
         let draft = self.draft.get_or_insert_with(|| Draft::new(card));
         draft.follow(card);
@@ -96,19 +99,18 @@ impl ModelPanel {
         if refusal.is_some() {
             draft.refuse();
         }
+        let wrong = match draft.read() {
+            Err(why) => Some(why),
+            Ok(wished) => refusal.filter(|_| wished != *card).map(|problem| problem.why.clone()),
+        };
         self.buttons_ui(ui, card, state, commands);
+        // Beside the buttons, which are seen: the form is longer than most windows are high.
+        if let Some(why) = wrong {
+            ui.label(RichText::new(format!("Not used: {why}")).color(theme::of(ui).warning));
+        }
         ui.add_space(4.0);
         let Some(draft) = &mut self.draft else { return };
         editor::ui(ui, draft, about);
-        let read = draft.read();
-        let wrong = match &read {
-            Err(why) => Some(why),
-            Ok(wished) => refusal.filter(|_| wished != card).map(|problem| &problem.why),
-        };
-        if let Some(why) = wrong {
-            ui.add_space(4.0);
-            ui.label(RichText::new(format!("Not used: {why}")).color(theme::of(ui).warning));
-        }
         if let Some(wished) = draft.news() {
             commands.send(Command::Card(Box::new(wished)));
         }
@@ -149,13 +151,20 @@ impl ModelPanel {
 }
 
 /// What nobody has said of the model: to be looked at.
-fn guessed_ui(ui: &mut Ui, guessed: &[String]) {
+fn guessed_ui(ui: &mut Ui, card: &CardState) {
     let palette = theme::of(ui);
     Frame::NONE.stroke((1.0, palette.warning)).corner_radius(4).inner_margin(8).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.label(theme::semibold("No card lies beside this model").color(palette.warning));
+        let title = match card.refused {
+            Some(_) => "The card beside this model is not used",
+            None => "No card lies beside this model",
+        };
+        ui.label(theme::semibold(title).color(palette.warning));
+        if let Some(why) = &card.refused {
+            ui.label(why);
+        }
         ui.label("Guessed. Look at the clean prediction, then confirm or correct:");
-        for guess in guessed {
+        for guess in &card.guessed {
             ui.label(format!("•  {guess}"));
         }
     });

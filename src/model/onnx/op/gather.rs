@@ -225,7 +225,25 @@ fn scatter_nd(call: &mut Call<'_>) -> Outcome {
     scatter(call, places, &shape)
 }
 
-/// Each value where a MaxPool took it from, zeros elsewhere; a larger output is filled up behind.
+/// Whether each index, flat in `output`, lies in the window from which a MaxPool made its value.
+fn in_windows(indices: &[i64], shape: &[usize], output: &[usize], [kernel, steps, before]: [&[usize]; 3]) -> bool {
+    let (own, out) = (strides(shape), strides(output));
+    let at = |i: usize, of: &[usize], sides: &[usize], axis: usize| i / of[axis] % sides[axis];
+    shape[..2] == output[..2]
+        && indices.iter().enumerate().all(|(i, &index)| {
+            let Ok(index) = usize::try_from(index) else { return false };
+            let same_plane = index / out[1] == i / own[1];
+            same_plane
+                && (0..kernel.len()).all(|k| {
+                    let place = at(index, &out, output, k + 2) + before[k];
+                    let start = at(i, &own, shape, k + 2) * steps[k];
+                    (start..start + kernel[k]).contains(&place)
+                })
+        })
+}
+
+/// Each value where a MaxPool took it from, zeros elsewhere. Indices are of the output that is asked for, as a MaxPool in the same
+/// graph gives them, if they can be; else of the smallest one, and a larger output is filled up behind, as ONNX's own test has it.
 fn max_unpool(call: &mut Call<'_>) -> Outcome {
     let shape = call.shape(0)?;
     let axes = shape.len().saturating_sub(2);
@@ -237,9 +255,21 @@ fn max_unpool(call: &mut Call<'_>) -> Outcome {
         let length = (shape[i + 2].max(1) - 1) * strides[i] + kernel[i];
         pooled[i + 2] = length.checked_sub(pads[i].0 + pads[i].1).ok_or("its pads leave nothing")?;
     }
-    let count = check_size(&pooled)?;
-    let places = wrapped(&call.ints(1)?, count)?;
+    let indices = call.ints(1)?;
     let output = if call.has(2) { sizes(&call.ints(2)?)? } else { pooled.clone() };
+    let before: Vec<usize> = pads.iter().map(|&(before, _)| before).collect();
+    if output.len() == shape.len()
+        && indices.len() == shape.iter().product::<usize>()
+        && axes > 0
+        && !shape.contains(&0)
+    {
+        check_size(&output)?;
+        if !output.contains(&0) && in_windows(&indices, &shape, &output, [&kernel, &strides, &before]) {
+            pooled.clone_from(&output);
+        }
+    }
+    let count = check_size(&pooled)?;
+    let places = wrapped(&indices, count)?;
     if output.len() != pooled.len() || output.iter().zip(&pooled).any(|(o, p)| o < p) || places.is_empty() {
         return Err(format!("it fills {pooled:?} and should make {output:?}"));
     }
