@@ -298,10 +298,13 @@ fn by_metric(curve: &Curve, criterion: Criterion) -> String {
     format!(" By usual limits, which are conventions: {}.", all.join("; "))
 }
 
+/// Up to where nothing is seen in a row; none where nobody was asked.
+type OfRow = Box<dyn Fn(&Row) -> Option<Limit>>;
+
 /// Up to where nothing is seen, of the rows of a campaign.
 pub(super) struct RowLimits {
     /// Of a row; none where nobody was asked.
-    pub of: Box<dyn Fn(&Row) -> Option<Limit>>,
+    pub of: OfRow,
     /// All of it in words.
     pub words: String,
 }

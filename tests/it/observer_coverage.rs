@@ -146,6 +146,9 @@ fn intervals_hold_the_threshold_as_often_as_they_say_and_not_more() {
     assert!((1.9..2.3).contains(&width), "{width}");
 }
 
+/// Whether the answer is positive, by ε and number of the trial.
+type Observer<'a> = &'a (dyn Fn(f64, usize, &mut Dice) -> bool + Sync);
+
 /// Observers that are not what the fit believes in: an observer of signal detection theory, ψ = Φ(d′/√2) with d′ = (ε/scale)^1.5, and
 /// one who tires, whose lapses rise from none to one in ten. The true threshold is where ψ (of the tired one with its mean rate) is ¾.
 #[test]
@@ -162,8 +165,7 @@ fn intervals_of_observers_that_are_no_weibull_function() {
     let tires = |epsilon: f64, trial: usize, dice: &mut Dice| {
         Eye { lapse: 0.1 * trial as f64 / TRIALS as f64, ..eye }.is_positive(epsilon, dice)
     };
-    let observers: [(&str, &(dyn Fn(f64, usize, &mut Dice) -> bool + Sync)); 2] =
-        [("signal detection", &detector), ("tiring", &tires)];
+    let observers: [(&str, Observer<'_>); 2] = [("signal detection", &detector), ("tiring", &tires)];
     for (name, observer) in observers {
         let found: Vec<(f64, [f64; 2])> = (0..RUNS)
             .into_par_iter()

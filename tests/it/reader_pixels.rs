@@ -3,7 +3,7 @@
 
 use super::looking::{app, wait};
 use super::reader_study::{Chance, form, session_file};
-use eframe::egui::{Key, Rect, Role};
+use eframe::egui::{Key, Rect, Role, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::engine::Frame;
@@ -75,9 +75,13 @@ impl Canvas {
     }
 }
 
-/// The canvases as the last frame drew them; none while nothing is shown.
+/// The canvases as the last frame drew them. The harness draws the pointer: it is kept away from them.
 pub fn canvases(harness: &mut Harness<'static, App>, places: &[Rect], size: [usize; 2]) -> Vec<Canvas> {
+    let pointer = pos2(640.0, 20.0);
+    harness.hover_at(pointer);
+    harness.step();
     let all = harness.render().expect("the window is drawn");
+    assert!(places.iter().all(|rect| !rect.contains(pointer)));
     places.iter().map(|rect| Canvas::read(&all, *rect, size)).collect()
 }
 

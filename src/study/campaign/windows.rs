@@ -63,8 +63,7 @@ pub fn windows(rows: &[&Row], criterion: Criterion, limit: &dyn Fn(&Row) -> Opti
 /// What a row says of one ε: that of the plan, or the L∞ norm of what the attack found.
 fn point(row: &Row, limit: Option<Limit>) -> Option<MeasuredPoint> {
     let epsilon = row.number("epsilon").or_else(|| row.number("linf"))?;
-    let mut seen = Seen::default();
-    seen.same = row.get("shown_same") == "1";
+    let mut seen = Seen { same: row.get("shown_same") == "1", ..Seen::default() };
     for metric in SeenMetric::ALL {
         if let Some(value) = row.number(&format!("shown_{}", metric.name().replace('-', "_"))) {
             seen = seen.with(metric, value);

@@ -134,6 +134,9 @@ impl Criterion {
 )]
 pub struct ParseCriterionError(String);
 
+/// What a criterion is written with, and the criterion.
+type Named = (&'static str, fn(f64) -> Criterion);
+
 impl FromStr for Criterion {
     type Err = ParseCriterionError;
 
@@ -145,8 +148,7 @@ impl FromStr for Criterion {
         if trimmed == "misclassified" {
             return Ok(Self::Misclassified);
         }
-        let named: [(&str, fn(f64) -> Self); 3] =
-            [("target:", Self::Target), ("error:", Self::PixelError), ("flipped:", Self::Flipped)];
+        let named: [Named; 3] = [("target:", Self::Target), ("error:", Self::PixelError), ("flipped:", Self::Flipped)];
         for (prefix, criterion) in named {
             if let Some(share) = trimmed.strip_prefix(prefix) {
                 return match share.trim().parse::<f64>() {
