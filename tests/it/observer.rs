@@ -286,7 +286,7 @@ fn damaged_sessions_and_tables_are_refused_in_one_line() {
     let cases = [
         (String::new(), "holds no session"),
         ("{}\n".to_owned(), "does not begin"),
-        (text.replace("\"format\":3", "\"format\":1"), "format 1"),
+        (text.replace("\"format\":4", "\"format\":1"), "format 1"),
         (text.replace(lines[5], &other_side), "line 6"),
         (text.replace(lines[5], "{]"), "line 6"),
         (text.replace(&format!("{}\n", lines[5]), ""), "line 6"),

@@ -191,7 +191,8 @@ fn an_observer_that_sees_only_the_pixels_has_its_threshold_found() {
     let found = harness.state().state.seen.thresholds.clone();
     let [low, high] = found[0].interval.map(|e| e * 255.0);
     println!("threshold {:.2}/255, 95 % {low:.2} to {high:.2}; the observer’s is 4/255", found[0].epsilon * 255.0);
-    assert!(low < 4.0 && 4.0 < high && high / low < 5.0, "{low} to {high}");
+    // An observer that guesses has an interval without an upper end.
+    assert!(low < 4.0 && 4.0 < high && high < 10.0, "{low} to {high}");
     let (_, answered, _) = Session::read(&session_file(folder.path())).unwrap();
     let sides = |side| answered.iter().filter(|a| a.trial.side == Some(side)).count();
     assert!(sides(Side::Left) > 20 && sides(Side::Right) > 20, "both sides were shown");
