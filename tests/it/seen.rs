@@ -121,7 +121,7 @@ fn a_campaign_takes_the_thresholds_of_each_image() {
     let many = |unseen: &str, out: &str| {
         program(folder.path())
             .args(["sweep", "images", "--epsilons", "2/255,4/255,8/255", "--broken", "0.8", "--device", "cpu"])
-            .args(["--label-map", "0=membrane,255=cell", "--unseen", unseen, "--out", out])
+            .args(["--unseen", unseen, "--out", out])
             .output()
             .unwrap()
     };
