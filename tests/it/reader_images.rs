@@ -111,8 +111,11 @@ fn a_session_over_several_images_mixes_them_and_finds_a_threshold_of_each() {
     let file = session_file(folder.path());
     let before = Session::read(&file).unwrap().1;
     assert_eq!(before.len(), 30, "every answer was on disk");
-    // With another image open it says what is lacking.
-    let mut harness = app(Some(folder.path()));
+    // With another image open it says what is lacking: in a window that does not reopen the data set.
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::create_dir(elsewhere.path().join("reader-studies")).unwrap();
+    std::fs::copy(&file, elsewhere.path().join("reader-studies/copy.session")).unwrap();
+    let mut harness = app(Some(elsewhere.path()));
     harness.state().send(Command::Enter(Mode::Reader));
     click(&mut harness, "Resume");
     let start = Instant::now();
