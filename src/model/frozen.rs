@@ -158,7 +158,8 @@ mod tests {
         let Ok(Reach::Padded { halo, .. }) = config.reach() else { panic!("it pads") };
         let network = FrozenUNet::new(config.init(&device));
         let (kept, width) = (32, 64);
-        let read = kept + halo;
+        // What the end of the tile changes reaches `halo` rows up, and what matters to the rows that are kept `halo` rows down.
+        let (matters, read) = (kept + halo, kept + 2 * halo);
         let random = |rows: usize| Tensor::<4>::random([1, 1, rows, width], Distribution::Uniform(0.0, 1.0), &device);
         let weight = random(kept) - 0.5;
         let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -166,7 +167,7 @@ mod tests {
             let x = random(2 * read);
             let (whole, of_whole) = traced(&network, x.clone(), &weight);
             let (tile, of_tile) = traced(&network, x.narrow(2, 0, read), &weight);
-            let beyond = whole.clone().narrow(2, read, read).abs().max().into_scalar::<f32>();
+            let beyond = whole.clone().narrow(2, matters, 2 * read - matters).abs().max().into_scalar::<f32>();
             assert_eq!(beyond, 0.0, "nothing beyond the tile has a part in it");
             let whole = whole.narrow(2, 0, read);
             let norm = |t: Tensor<4>| t.square().sum().sqrt().into_scalar::<f32>();
@@ -174,7 +175,10 @@ mod tests {
             let turned: usize = of_whole
                 .iter()
                 .zip(&of_tile)
-                .map(|((a, pooled), (b, _))| turned(&a.clone().narrow(2, 0, b.dims()[2]), b, *pooled))
+                .map(|((a, pooled), (b, _))| {
+                    let rows = b.dims()[2] * matters / read;
+                    turned(&a.clone().narrow(2, 0, rows), &b.clone().narrow(2, 0, rows), *pooled)
+                })
                 .sum();
             if turned > 0 { with.push(off) } else { without.push(off) }
         }

@@ -96,8 +96,8 @@ pub(in crate::cli) fn parse_epsilons(text: &str, attacks: &[Attack]) -> anyhow::
     let l2 = attacks.iter().any(|attack| attack.norm() == Some(Norm::L2));
     let list = if l2 { epsilon::parse_list_up_to(text, f64::INFINITY) } else { epsilon::parse_list(text) };
     let list = list.context("--epsilons")?;
-    let others = attacks.iter().filter(|a| a.entry().epsilon != EpsilonMeaning::Found && a.norm() != Some(Norm::L2));
-    if let (Some(beyond), Some(other)) = (list.iter().find(|e| **e > 1.0), others.last()) {
+    let is_other = |a: &&Attack| a.entry().epsilon != EpsilonMeaning::Found && a.norm() != Some(Norm::L2);
+    if let (Some(beyond), Some(other)) = (list.iter().find(|e| **e > 1.0), attacks.iter().rfind(is_other)) {
         bail!(
             "--epsilons: {beyond} is beyond 1, and for {} ε is a fraction of the bounds’ width; only an L2 norm may be larger. Without \
              --epsilons each attack has the grid of its norm; or give the attacks in L2 a command of their own, into the same --out",

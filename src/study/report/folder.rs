@@ -239,12 +239,15 @@ fn pictures(of: &[&RgbaImage]) -> Result<Vec<Picture>, ReportError> {
     of.par_iter().map(picture).collect()
 }
 
+/// Originals, what is shown, and a panel.
+type Encoded = (Vec<Picture>, Vec<Picture>, Vec<u8>);
+
 /// Both lists as PNGs, and what `panel` makes, on all threads: compressing takes most of a report's time.
 fn encoded(
     originals: &[&RgbaImage],
     shown: &[&RgbaImage],
     panel: impl FnOnce() -> Result<Vec<u8>, ReportError> + Send,
-) -> Result<(Vec<Picture>, Vec<Picture>, Vec<u8>), ReportError> {
+) -> Result<Encoded, ReportError> {
     let both = || rayon::join(|| pictures(originals), || pictures(shown));
     let (panel, (originals, shown)) = rayon::join(panel, both);
     Ok((originals?, shown?, panel?))
