@@ -294,6 +294,13 @@ pub const CATALOG: &[Entry] = &[
                 "For masks: what is left of the rate at the end of each run, in the second half of which it falls; 1 stands for \
                  the authors’ constant rate",
             ),
+            Parameter::number(
+                "fall-classes",
+                "× rate",
+                (1e-4, 1.0),
+                1.0,
+                "For classes: the same; 1 is the authors’ constant rate, with which norms can end a tenth above the smallest, 0.01 comes nearer",
+            ),
         ],
         epsilon: EpsilonMeaning::Found,
         presets: &[

@@ -154,6 +154,58 @@ fn minimum_norms_of_linear_classifiers_are_near_the_optimum() {
     }
 }
 
+/// The nearest point of the box at which `w`·x ≤ `value`, or its distance: x is moved against w, clipped, by as much as is needed.
+fn nearest_in_box(x: &[f32], w: &[f64], value: f64) -> f64 {
+    let moved = |by: f64| x.iter().zip(w).map(|(&x, w)| (f64::from(x) - by * w).clamp(0.0, 1.0)).collect::<Vec<_>>();
+    let reached = |at: &[f64]| at.iter().zip(w).map(|(x, w)| x * w).sum::<f64>() <= value;
+    let (mut near, mut far) = (0.0, 1e3);
+    if !reached(&moved(far)) {
+        return f64::INFINITY;
+    }
+    for _ in 0..80 {
+        let middle = 0.5 * (near + far);
+        if reached(&moved(middle)) { far = middle } else { near = middle }
+    }
+    moved(far).iter().zip(x).map(|(a, &x)| (a - f64::from(x)).powi(2)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn minimum_norms_at_the_bounds_are_near_the_optimum_with_a_rate_that_falls() {
+    let device = Device::flex();
+    // Most values lie on a bound, as those of a digit, and half of the ways to the nearest boundary lead beyond it.
+    let weight = |class: usize, i: usize| ((i * (31 + 18 * class) + 7 * class) % 97) as f32 / 97.0 - 0.5;
+    let weights: Vec<Vec<f32>> = (0..4).map(|class| (0..32).map(|i| weight(class, i)).collect()).collect();
+    let model = Plain::classes(weights.clone(), vec![0.0; 4], &device);
+    let values: Vec<f32> = (0..6 * 32)
+        .map(|i| match i * 53 % 7 {
+            0..=2 => 0.0,
+            3 | 4 => 1.0,
+            _ => (i * 37 % 101) as f32 / 101.0,
+        })
+        .collect();
+    let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [6, 32, 1, 1]), &device);
+    let epsiloscope::model::Logits::Class(z) = model.logits(x.clone()).unwrap() else { panic!("classes") };
+    let z = epsiloscope::tensor::to_host(z).unwrap();
+    let labels: Vec<usize> = z.chunks(4).map(|z| (0..4).max_by(|&a, &b| z[a].total_cmp(&z[b])).unwrap()).collect();
+    let objective = Objective::classes(Head::Softmax, 1, &labels, &device);
+    let optimum = |image: usize| {
+        let x = &values[image * 32..(image + 1) * 32];
+        let label = labels[image];
+        let to = |k: usize| {
+            let w: Vec<f64> = weights[label].iter().zip(&weights[k]).map(|(a, b)| f64::from(a - b)).collect();
+            nearest_in_box(x, &w, 0.0)
+        };
+        (0..4).filter(|&k| k != label).map(to).fold(f64::INFINITY, f64::min)
+    };
+    let attack = Attack::parse("carlini-wagner", &["steps=400", "fall-classes=0.01"]).unwrap();
+    let outcome = attack.run_through(&model, &x, &objective, &[0.0; 6], &Options::default()).unwrap();
+    assert!(outcome.judged.iter().all(|j| j.hits == 1.0));
+    let norms = norms(&outcome.adversarial, &x);
+    let ratio: Vec<f64> = norms.iter().enumerate().map(|(i, n)| f64::from(*n) / optimum(i)).collect();
+    println!("norm / optimum {ratio:.4?}");
+    assert!(ratio.iter().all(|r| (0.9999..=1.05).contains(r)), "{ratio:?}");
+}
+
 #[test]
 fn minimum_norms_of_a_1x1_segmenter_are_near_the_optimum() {
     let device = Device::flex();

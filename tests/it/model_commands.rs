@@ -226,9 +226,12 @@ fn a_table_of_cases_is_attacked_and_each_success_holds_for_the_array_that_was_wr
         command.args(["attack", "--batch", "cases.csv", "--save", "kept", "--device", "cpu", "--attack", "bim"]);
         run(command.arg("--model").arg(path("milesial-bilinear.pth")).args(["--out", "results.csv"]).args(extra));
         let text = std::fs::read_to_string(at("results.csv")).unwrap();
-        let rows: Vec<Vec<f64>> =
-            text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect()).collect();
-        assert!(text.starts_with("row,success,norm,loss,seconds\n") && rows.len() == 3, "{text}");
+        let rows: Vec<Vec<f64>> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').take(5).map(|cell| cell.parse().unwrap()).collect())
+            .collect();
+        assert!(text.starts_with("row,success,norm,loss,seconds,zero_share,") && rows.len() == 3, "{text}");
         for (number, row) in rows.iter().enumerate() {
             let name = format!("kept/{number}.npy");
             let kept = read_npy(&at(&name)).unwrap();

@@ -13,7 +13,8 @@ use burn::tensor::{Bool, Tensor, TensorData};
 /// and an early abort for each image. A success is wrong by a margin of κ. Masks: the hinge over the wished share of pixels,
 /// those that are nearest to being flipped; success is that this share is wrong by κ.
 ///
-/// On masks two things differ from the authors' code unless `fall` is 1, with which it finds norms of 1.1 times the optimum of a 1×1
+/// On masks two things differ from the authors' code unless `fall` is 1 (on classes if `fall-classes` is not: at the constant rate and
+/// 9 searches norms of linear classifiers whose nearest boundary lies beyond a bound stay up to a tenth above the optimum), with which it finds norms of 1.1 times the optimum of a 1×1
 /// segmenter. Adam's rate falls in the second half of a run, sooner where the loss stands still: many pixels that each swing about
 /// the boundary are hardly ever all beyond it. And a c is enough if its run succeeds in its last tenth: what only a swing at the
 /// beginning has reached says that the next c can be smaller, and then none is enough.
@@ -25,8 +26,9 @@ pub(in crate::attack) struct CarliniWagner {
     c: f64,
     kappa: f64,
     share: f32,
-    /// What is left of the rate at the end of a run on masks.
+    /// What is left of the rate at the end of a run on masks, and on classes.
     fall: f64,
+    fall_classes: f64,
 }
 
 impl CarliniWagner {
@@ -39,6 +41,7 @@ impl CarliniWagner {
             kappa: attack.number("kappa"),
             share: attack.number("share") as f32,
             fall: attack.number("fall"),
+            fall_classes: attack.number("fall-classes"),
         })
     }
 }
@@ -106,9 +109,9 @@ struct Standing {
 
 impl CarliniWagner {
     /// The rates of rows that are `clock` steps into their runs: constant for half of it, then falling to `fall` of that.
-    fn rates(&self, clock: &[f64]) -> Vec<f32> {
+    fn rates(&self, clock: &[f64], fall: f64) -> Vec<f32> {
         let late = |at: f64| (2.0 * at / self.steps as f64 - 1.0).max(0.0);
-        clock.iter().map(|&at| (self.rate * self.fall.powf(late(at))) as f32).collect()
+        clock.iter().map(|&at| (self.rate * fall.powf(late(at))) as f32).collect()
     }
 
     /// ‖δ‖² + c·hinge at `w`, and its gradient.
@@ -146,8 +149,8 @@ impl CarliniWagner {
 impl Method for CarliniWagner {
     fn run(&self, rows: &mut Rows<'_>, observer: &mut Observer<'_>) -> Result<Found, AttackError> {
         let masks = rows.objective.task() == Task::Segmentation;
-        let share = if masks { self.share } else { 1.0 };
-        let (falls, tenth) = (masks && self.fall < 1.0, (self.steps / 10).max(1));
+        let (share, fall) = if masks { (self.share, self.fall) } else { (1.0, self.fall_classes) };
+        let (falls, tenth) = (fall < 1.0, (self.steps / 10).max(1));
         let (lower, upper) = rows.ball.box_of();
         let half = (upper.clone() - lower.clone()) * 0.5;
         let middle = (upper + lower) * 0.5;
@@ -182,7 +185,7 @@ impl Method for CarliniWagner {
                     zeros = Some(untaken(here.clean_zero_share()?, now.confident.iter().map(|&hits| hits >= share)));
                 }
                 w = if falls {
-                    w - adam.way(now.gradient) * column(&self.rates(&clock), &rows.x)
+                    w - adam.way(now.gradient) * column(&self.rates(&clock, fall), &rows.x)
                 } else {
                     adam.step(w, now.gradient)
                 };

@@ -98,7 +98,8 @@ fn batch_norms(program: &mut Program) {
         let output = program.nodes[i].outputs[0];
         // The weights that were read here only are freed at once: a large network would be held twice.
         for slot in program.nodes[before].inputs[1..].iter().flatten().copied().collect::<Vec<_>>() {
-            if readers[slot] == 1 {
+            // A weight that was folded before has this one reader.
+            if readers.get(slot).is_none_or(|&count| count == 1) {
                 program.constants[slot] = None;
             }
         }
