@@ -299,7 +299,7 @@ pub const CATALOG: &[Entry] = &[
                 "× rate",
                 (1e-4, 1.0),
                 1.0,
-                "For classes: the same; 1 is the authors’ constant rate, with which norms can end a tenth above the smallest, 0.01 comes nearer",
+                "For classes: the same; 1 is the authors’ constant rate, with which norms can end a tenth above the smallest; 0.01 comes nearer, with 1000 steps or more",
             ),
         ],
         epsilon: EpsilonMeaning::Found,

@@ -4,10 +4,11 @@
 use super::attack_batch::{Batch, BatchOptions, parse_epsilon};
 use super::images::{Images, InputOptions, check_array_name};
 use super::options::print;
+use super::progress::Progress;
 use super::sweep::attack_parser;
 use super::targets::Targets;
 use crate::attack::{
-    Attack, Control, EpsilonMeaning, Judgement, Norm, Objective, Options, Outcome, Reference, input_gradient,
+    Attack, Control, EpsilonMeaning, Judgement, Norm, Objective, Options, Outcome, Reference, Step, input_gradient,
 };
 use crate::data::{Bounds, write_npy};
 use crate::model::{InputRule, Model, ModelCard, SizeRule, Task};
@@ -16,6 +17,7 @@ use crate::study::{BatchCase, Truth, kept_in_pixels, measured_norm, zeros_note};
 use crate::tensor::to_host;
 use anyhow::{Context, ensure};
 use burn::tensor::Tensor;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,7 +118,13 @@ impl AttackCommand {
             }
             let before = objective.judge(model.as_ref(), x.clone())?;
             let options = Options { region: images.within(first, batch, &model.device()), ..Options::default() };
-            let found = attack.run_through(model.as_ref(), &x, &objective, &vec![epsilon; batch], &options)?;
+            let mut progress = Progress::new("step");
+            let mut observer = |step: &Step<'_>| {
+                progress.long_step(step.index, step.of);
+                ControlFlow::Continue(())
+            };
+            let found = attack.run(model.as_ref(), &x, &objective, &vec![epsilon; batch], &options, &mut observer)?;
+            progress.end();
             beside.add((self, attack, &options), model.as_ref(), &x, &objective, epsilon, &found)?;
             let written = in_units(attack, epsilon, &images, first, &x, found.adversarial)?;
             // Judged is what is written, after the rounding to the units of the input.
@@ -145,7 +153,7 @@ impl AttackCommand {
             write_npy(path, &images.axes, &gradients)?;
         }
         let words = self.words(out, &attack, &images, &judged, &adversarial, model.card().task);
-        let words = words + &outside_words(&images);
+        let words = words + &outside_words(&images) + self.moved_words(attack, model.card().task);
         print(&(words + &cut_words(&clipped) + &beside.words(&judged, self.target.is_some())))
     }
 
@@ -193,6 +201,15 @@ impl AttackCommand {
         let [_, _, height, width] = images.shape;
         let raw = as_it_is(model.as_ref(), images.bounds, [height, width])?;
         Ok((raw, epsilon / f64::from(images.bounds.width())))
+    }
+
+    /// What is to be said where pixels were moved and masks were not.
+    fn moved_words(&self, attack: Attack, task: Task) -> &'static str {
+        if attack.moves_pixels() && task == Task::Segmentation {
+            "judged against the mask as it is: what moved along with its pixels counts as wrong (`sweep` judges the moved mask too)\n"
+        } else {
+            ""
+        }
     }
 
     fn words(

@@ -7,8 +7,8 @@ use super::progress::note;
 use super::targets::Targets;
 use crate::attack::{Attack, DEFAULT_BUDGET_BYTES, Norm, Reference};
 use crate::data::{Bounds, read_npy, write_bytes_atomic, write_npy};
-use crate::model::Model;
-use crate::study::{BatchCase, BatchResult, ZERO_SHARE, attack_cases_within, measured_norm};
+use crate::model::{Model, Task};
+use crate::study::{BatchCase, BatchResult, MASK_SHARE, ZERO_SHARE, attack_cases_within, measured_norm};
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,6 +126,10 @@ impl<'a> Batch<'a> {
         }
         self.attack_waiting()?;
         note(&self.masked.words(rows.len()));
+        if self.model.card().task == Task::Segmentation {
+            let share = self.attack.get("share").unwrap_or(f64::from(MASK_SHARE));
+            note(&format!("success on a mask: at least {:.0} % of the pixels that count are wrong\n", 100.0 * share));
+        }
         let table = self.table.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
         match out {
             Some(path) => {

@@ -18,13 +18,30 @@ pub(super) struct Progress {
     started: Instant,
     printed: Instant,
     terminal: bool,
+    /// A line was begun on a terminal.
+    begun: bool,
 }
 
 impl Progress {
     /// Starts the clock.
     pub fn new(name: &'static str) -> Self {
         let now = Instant::now();
-        Self { name, started: now, printed: now, terminal: stderr().is_terminal() }
+        Self { name, started: now, printed: now, terminal: stderr().is_terminal(), begun: false }
+    }
+
+    /// Tells how far a job is that may be short: nothing in its first seconds.
+    pub fn long_step(&mut self, done: usize, total: usize) {
+        if done < total && self.started.elapsed() >= QUIET {
+            self.step(done, total);
+            self.begun = self.terminal;
+        }
+    }
+
+    /// Ends the line of [`Progress::long_step`].
+    pub fn end(self) {
+        if self.begun {
+            note("\n");
+        }
     }
 
     /// Tells how far it is.

@@ -115,7 +115,14 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     left_out.iter().for_each(|error| eprintln!("left out: {error}"));
     let rows = table.rows();
     ensure!(!rows.is_empty(), "none of the images could be read");
-    let summary = Summary::new(&rows);
+    let mut summary = Summary::new(&rows);
+    for card in plan.models.iter().map(|model| model.model.card()).filter(|card| !card.made_for.is_empty()) {
+        let made_for = card.made_for.trim_end_matches('.');
+        summary.notes.insert(
+            0,
+            format!("{} was made for {made_for}. What it finds in images of another kind means little.", card.name),
+        );
+    }
     let unseen = limits.as_ref().map_or("", |limits| &limits.words);
     let facts = provenance(options, &plan, unseen, [rows.len(), left_out.len()]);
     let score = if card.task == Task::Classification { "P(true class)" } else { "Dice" };

@@ -68,7 +68,7 @@ pub fn measured_norm(attack: Attack) -> Norm {
 }
 
 /// The share of a mask's pixels that must be wrong for a success, where the attack does not say.
-const SHARE: f32 = 0.5;
+pub const MASK_SHARE: f32 = 0.5;
 
 /// Attacks `cases`, all of one shape and of the model's task, together. What is kept is judged by `as_kept`, the model that takes
 /// pixel values as they are, where it is given; else by `model` on the values scaled to the bounds.
@@ -141,7 +141,7 @@ pub fn attack_cases_within(
     let epsilons: Vec<f64> = cases.iter().map(|case| case.epsilon.unwrap_or(whole)).collect();
     let share = match objective.task() {
         Task::Classification => 1.0,
-        Task::Segmentation => attack.get("share").map_or(SHARE, |share| share as f32),
+        Task::Segmentation => attack.get("share").map_or(MASK_SHARE, |share| share as f32),
     };
     let rooms: Vec<Room<'_>> = cases.iter().map(|case| Room::new(case, norm)).collect();
     let regions: Vec<Option<Vec<f32>>> = rooms.iter().map(Room::region).collect();

@@ -17,7 +17,9 @@ mod sweep;
 mod window_summary;
 
 pub use adversary::{Adversary, Attempt};
-pub use batch::{BatchCase, BatchResult, Truth, attack_cases, attack_cases_within, kept_in_pixels, measured_norm};
+pub use batch::{
+    BatchCase, BatchResult, MASK_SHARE, Truth, attack_cases, attack_cases_within, kept_in_pixels, measured_norm,
+};
 pub use curve::{Curve, CurvePoint, Measure};
 pub use decision::Decision;
 pub use epsilon_window::{

@@ -170,7 +170,7 @@ fn nearest_in_box(x: &[f32], w: &[f64], value: f64) -> f64 {
 }
 
 #[test]
-fn minimum_norms_at_the_bounds_are_near_the_optimum_with_a_rate_that_falls() {
+fn minimum_norms_at_the_bounds_are_near_the_optimum() {
     let device = Device::flex();
     // Most values lie on a bound, as those of a digit, and half of the ways to the nearest boundary lead beyond it.
     let weight = |class: usize, i: usize| ((i * (31 + 18 * class) + 7 * class) % 97) as f32 / 97.0 - 0.5;
@@ -197,13 +197,17 @@ fn minimum_norms_at_the_bounds_are_near_the_optimum_with_a_rate_that_falls() {
         };
         (0..4).filter(|&k| k != label).map(to).fold(f64::INFINITY, f64::min)
     };
-    let attack = Attack::parse("carlini-wagner", &["steps=400", "fall-classes=0.01"]).unwrap();
-    let outcome = attack.run_through(&model, &x, &objective, &[0.0; 6], &Options::default()).unwrap();
-    assert!(outcome.judged.iter().all(|j| j.hits == 1.0));
-    let norms = norms(&outcome.adversarial, &x);
-    let ratio: Vec<f64> = norms.iter().enumerate().map(|(i, n)| f64::from(*n) / optimum(i)).collect();
-    println!("norm / optimum {ratio:.4?}");
-    assert!(ratio.iter().all(|r| (0.9999..=1.05).contains(r)), "{ratio:?}");
+    // A rate that falls needs all steps: values that begin on a bound hardly move at first.
+    for settings in [&["steps=400"][..], &["steps=1000", "fall-classes=0.01"]] {
+        let attack = Attack::parse("carlini-wagner", settings).unwrap();
+        let outcome = attack.run_through(&model, &x, &objective, &[0.0; 6], &Options::default()).unwrap();
+        assert!(outcome.judged.iter().all(|j| j.hits == 1.0));
+        let norms = norms(&outcome.adversarial, &x);
+        let ratio: Vec<f64> = norms.iter().enumerate().map(|(i, n)| f64::from(*n) / optimum(i)).collect();
+        println!("{settings:?}: norm / optimum {ratio:.4?}");
+        let most = if settings.len() > 1 { 1.005 } else { 1.05 };
+        assert!(ratio.iter().all(|r| (0.9999..=most).contains(r)), "{settings:?}: {ratio:?}");
+    }
 }
 
 #[test]

@@ -1,10 +1,34 @@
 //! What is to be read before the numbers of a campaign.
 
-use super::Cell;
 use super::along::method;
+use super::run::CLEAN_PREDICTION;
+use super::{Cell, Row};
 use crate::study::masking::{does_more, one_step_note, random_note, zeros_note};
 use crate::study::report::epsilon;
 use std::collections::BTreeSet;
+
+/// Whether images had no label: the model's own prediction was their reference then.
+pub(super) fn references(white: &[&Row]) -> Vec<String> {
+    let images = |own: bool| {
+        let of = |row: &&&Row| (row.get("reference") == CLEAN_PREDICTION) == own;
+        let all = white
+            .iter()
+            .filter(of)
+            .map(|row| [row.get("data"), row.get("image"), row.get("image_id")].map(str::to_owned));
+        all.collect::<BTreeSet<_>>().len()
+    };
+    let (own, labelled) = (images(true), images(false));
+    let what = "have no label, and the model’s own clean prediction is the reference: what is measured on them is how far the \
+                prediction moves, and they always pass clean";
+    match (own, labelled) {
+        (0, _) => Vec::new(),
+        (_, 0) => vec![format!("The images {what}.")],
+        _ => vec![format!(
+            "{own} of {} images {what}. Shares and means over images of both kinds mix two questions.",
+            own + labelled
+        )],
+    }
+}
 
 /// Signs of gradient masking, of attacks on their own model.
 pub(super) fn masking(cells: &[Cell]) -> Vec<String> {

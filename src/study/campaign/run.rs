@@ -13,6 +13,9 @@ use crate::study::report::ReportError;
 use crate::study::{Judged, Measure, Seen, Subject, Truth};
 use burn::tensor::Tensor;
 
+/// How rows name the reference of an image without label.
+pub(super) const CLEAN_PREDICTION: &str = "clean prediction";
+
 /// Images that are attacked together at most: what a run that is cut off may lose.
 const MOST_TOGETHER: u64 = 64;
 
@@ -402,7 +405,7 @@ impl Chunk<'_> {
             group,
             reference: match reference {
                 Reference::Label => "label",
-                Reference::CleanPrediction => "clean prediction",
+                Reference::CleanPrediction => CLEAN_PREDICTION,
             },
             clean,
             clean_passes: !criterion.clean_fails(clean),

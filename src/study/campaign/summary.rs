@@ -2,7 +2,7 @@
 
 use super::Row;
 use super::interval::share_interval;
-use super::notes::masking;
+use super::notes::{masking, references};
 use std::collections::{BTreeSet, HashMap};
 
 /// All results of an attack at one ε, made on one model and judged on one.
@@ -97,7 +97,7 @@ pub struct Summary {
     pub cells: Vec<Cell>,
     /// In the order of the table.
     pub least: Vec<Least>,
-    /// Signs of gradient masking, for people.
+    /// What is to be known first: what stood in for labels, and signs of gradient masking.
     pub notes: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Summary {
         let cells: Vec<Cell> = grouped(rows, &of).iter().map(|g| cell(g)).collect();
         let white: Vec<&Row> = rows.iter().copied().filter(|row| is_white(row)).collect();
         let least = grouped(&white, &["data", "attack", "parameters", "made_on"]).iter().map(|g| least(g)).collect();
-        let notes = masking(&cells);
+        let notes = references(&white).into_iter().chain(masking(&cells)).collect();
         Self { cells, least, notes }
     }
 
