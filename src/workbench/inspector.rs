@@ -30,7 +30,7 @@ impl Pane for Inspector {
             // The bar that scrolls lies over the right edge.
             ui.set_max_width(ui.available_width() - 8.0);
             // Whoever misses this misreads all that follows.
-            made_for_ui(ui, state);
+            ui.scope(|ui| made_for_ui(ui, state));
             self.attack_ui(ui, state, commands);
             numbers::numbers_ui(ui, state);
             seen::inspector_ui(ui, state, commands);
@@ -94,7 +94,8 @@ impl Inspector {
             .response
             .accessible_name("Attack");
         response.on_hover_text(format!("{}\n\n{}", chosen.description, chosen.source));
-        progress::run_ui(ui, state, commands);
+        // In a room of its own: what comes and goes here must not renumber the fields below, of which one may be typed in.
+        ui.scope(|ui| progress::run_ui(ui, state, commands));
         ui.label(theme::weak(ui, chosen.description));
         if chosen.lowers_the_loss && state.case.as_ref().is_some_and(|c| c.reference == Reference::Label) {
             let text = "It uses the true label: right for augmenting training images, misleading on test images.";
