@@ -55,7 +55,7 @@ impl LiveRun {
         match end {
             None => format!("step {done} of {of}, {} left", secs_text(self.remaining_secs().max(0.1))),
             Some(RunEnd::Complete) => format!("{done} steps in {}", secs_text(secs)),
-            Some(RunEnd::Stopped) if done == 0 => format!("not begun: up to {of} steps, about {}", secs_text(secs)),
+            Some(RunEnd::Stopped) if done == 0 => format!("not begun: takes about {}", secs_text(secs)),
             Some(RunEnd::Stopped) => format!("stopped at step {done} of {of}"),
             Some(RunEnd::GivenUp) => format!("given up at step {done} of {of}"),
         }
@@ -105,7 +105,9 @@ pub fn run_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             text.replace_range(..1, &first);
         }
         ui.label(RichText::new(text).color(color)).on_hover_text(match run.news.end {
-            Some(RunEnd::Stopped) if run.news.done == 0 => "It takes long, so that it begins when you say so.",
+            Some(RunEnd::Stopped) if run.news.done == 0 => {
+                "It takes thousands of gradients, so that it begins when you say so."
+            }
             Some(RunEnd::Stopped) => {
                 "The best image until then is shown and kept. The curve does not take it for the attack."
             }

@@ -124,7 +124,9 @@ fn a_session_over_several_images_mixes_them_and_finds_a_threshold_of_each() {
         harness.step();
     }
     drop(harness);
-    let mut harness = with_set(folder.path(), &set);
+    // The window reopens the data set that it had.
+    let mut harness = app(Some(folder.path()));
+    wait(&mut harness, "the data set again", |app| app.state.is_current() && app.state.browse.shown.len() == 3);
     harness.state().send(Command::Enter(Mode::Reader));
     click(&mut harness, "Resume");
     wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));

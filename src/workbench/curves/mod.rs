@@ -243,6 +243,11 @@ fn empty_ui(ui: &mut Ui, state: &State) {
         (false, _) => "Open an image: its curve over ε appears here",
         (true, false) => "Open a model: the curve over ε appears here",
         (true, true) if state.is_attacking() => "The curve follows once the attack has taken its steps",
+        (true, true)
+            if state.frame.as_ref().is_some_and(|f| f.unfinished.is_some_and(|u| u.done == 0 && u.stopped)) =>
+        {
+            "The attack takes long and has not begun: Run, in the inspector, begins it"
+        }
         (true, true) if state.frame.as_ref().is_some_and(|f| f.unfinished.is_some()) => {
             "The attack was stopped. Measure runs it to its end at a grid of ε"
         }
