@@ -1,6 +1,6 @@
 //! What each wish changes.
 
-use super::{Stale, Worker, text};
+use super::{Good, Stale, Worker, text};
 use crate::attack::{Attack, AttackError};
 use crate::data::dataset::MaskSource;
 use crate::data::{Axis, DataError, Dataset, LabelMap, LabelStack, Stack};
@@ -459,6 +459,18 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether the last frame is of the picture that `scene` will show, and nothing of another one was shown since: it stays until
+    /// another model or device has looked at it.
+    fn shows(&self, scene: &Scene, info: &CaseInfo) -> bool {
+        let same = |good: &Good| {
+            let place = |scene: &Scene| (scene.axis, scene.slice);
+            Arc::ptr_eq(&good.scene.stack, &scene.stack)
+                && place(&good.scene) == place(scene)
+                && good.info.bounds == info.bounds
+        };
+        !self.early_shown && self.good.as_ref().is_some_and(same)
+    }
+
     /// `scene` on `model`. If the image is another one, it is shown before the model looks at it.
     fn subject_of(
         &mut self,
@@ -469,7 +481,7 @@ impl Worker {
         let previous = self.subject.as_deref().filter(|_| stale < Stale::Case);
         let case = previous.map_or_else(|| scene.case(model.as_ref()), |subject| Ok(subject.case.clone()))?;
         let info = scene.info(&case);
-        let early = previous.is_none().then(|| Early::read(&case, info.clone()));
+        let early = (previous.is_none() && !self.shows(scene, &info)).then(|| Early::read(&case, info.clone()));
         if let Some(early) = &early {
             self.early_shown = true;
             self.outbox.send(Event::Early(Arc::new(early.clone())));
