@@ -56,6 +56,7 @@ mod onnx_errors;
 mod onnx_file;
 mod onnx_fusion;
 mod onnx_gradients;
+mod onnx_layout;
 mod onnx_values;
 mod opening;
 mod panels;
