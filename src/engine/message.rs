@@ -115,7 +115,8 @@ pub enum Request {
     Reader(ReaderRequest),
     /// Read entries of a data set for a reader study. Answered by an [`Event::StudyImages`].
     StudyImages(StudyImagesWish),
-    /// Make images ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`].
+    /// Make images ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`]; where none can be made that is
+    /// an [`Event::NoStimuli`].
     Stimuli(Option<StimuliWish>),
     /// Train, or do what belongs to it. Answered by [`Event::Train`].
     Train(TrainRequest),
@@ -281,6 +282,13 @@ pub enum Event {
     StudyImages(StudyImages),
     /// An image for a reader study.
     Stimulus(Stimulus),
+    /// No image of a reader study's wish comes.
+    NoStimuli {
+        /// Of which wish.
+        id: u64,
+        /// Why.
+        why: String,
+    },
     /// News of a training or a study.
     Train(Box<TrainNews>),
     /// Something was written.
@@ -382,6 +390,12 @@ pub struct CaseInfo {
 }
 
 impl CaseInfo {
+    /// Whether `other` is the same slice of the same image within the same bounds, whatever is chosen of it.
+    pub fn shows_same(&self, other: &Self) -> bool {
+        let place = |case: &Self| (case.axis, case.slice, case.shape, case.bounds);
+        place(self) == place(other) && self.path == other.path && self.name == other.name
+    }
+
     /// How the file stores a pixel, for people.
     pub fn stored_text(&self) -> &'static str {
         match self.about.numbers {

@@ -4,6 +4,7 @@
 mod first;
 mod jobs;
 mod requests;
+mod studies;
 
 use super::files::Files;
 use super::foreground::Foreground;

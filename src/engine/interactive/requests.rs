@@ -6,7 +6,6 @@ use crate::data::dataset::MaskSource;
 use crate::data::{Axis, DataError, Dataset, LabelMap, LabelStack, Stack};
 use crate::engine::files::{self, Content, Opened, Reading};
 use crate::engine::scene::Scene;
-use crate::engine::stimuli::Source;
 use crate::engine::{CaseInfo, DeviceChoice, Early, Event, Problem, Request, TargetWish};
 use crate::model::{self, About, BuiltIn, Model, ModelCard};
 use crate::study::{Subject, SweepPlan};
@@ -34,12 +33,12 @@ impl Worker {
                 Ok(())
             }
             Request::Stimuli(Some(wish)) => {
-                let source = self.study_source()?;
-                self.stimuli.make(source, wish, self.outbox.clone())
+                self.make_stimuli(wish);
+                Ok(())
             }
             Request::StudyImages(wish) => {
-                let source = self.study_source()?;
-                self.stimuli.read(source, wish, self.outbox.clone())
+                self.read_study_images(wish);
+                Ok(())
             }
             Request::OpenLabel(path) if self.files.reads_image() => {
                 // It belongs to the image that is being read.
@@ -176,13 +175,6 @@ impl Worker {
             }
             Request::Export(wish) => self.export(wish),
         }
-    }
-
-    /// What the images of a reader study are made with.
-    fn study_source(&self) -> Result<Source, String> {
-        let (subject, scene) = self.subject.clone().zip(self.scene.clone()).ok_or("no image is open")?;
-        let model = self.model.clone().ok_or("no model is open")?;
-        Ok(Source { model, subject, scene, stacks: self.stacks.clone() })
     }
 
     /// Tells the window how much of a file is read.
