@@ -65,6 +65,7 @@ mod predictions;
 mod reader_images;
 mod reader_pixels;
 mod reader_study;
+mod reader_waits;
 mod readers;
 mod recipes;
 mod regions;
