@@ -22,8 +22,9 @@ const EARLY_AFTER: Duration = Duration::from_millis(200);
 impl App {
     pub(super) fn failed(&mut self, mut problem: Problem, context: &egui::Context) {
         let known = self.state.problem.as_ref() == Some(&problem);
-        // A card that is being typed is often wrong for a moment: the panel says so.
-        if !known && problem.what != "Use card" {
+        // The line of the last failure tells it; what fills the window has no such line. A card that is being typed is often wrong
+        // for a moment: the panel says so.
+        if !known && problem.what != "Use card" && self.is_staged() {
             self.notes.bad(&problem, context.input(|i| i.time));
         }
         self.state.playing = false;
