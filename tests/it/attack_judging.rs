@@ -49,6 +49,29 @@ fn a_model_that_follows_moved_anatomy_is_not_wrong() {
 }
 
 #[test]
+fn an_objective_judges_by_the_masks_that_have_moved_along_too() {
+    let subject = disc();
+    let (model, objective) = (subject.model.as_ref(), subject.objective());
+    let flow = shift(2.0, -1.0);
+    let image = warped(&subject.x, flow.clone());
+    let still = objective.judge(model, image.clone()).unwrap()[0];
+    let moved = objective.judge_moved(model, image.clone(), Some(&flow)).unwrap()[0];
+    assert!(still.hits > 0.05 && moved.hits == 0.0 && moved.loss < still.loss, "{still:?}, {moved:?}");
+    let error = subject.judge_moved(&image, Some(&flow)).unwrap().measure.error;
+    assert_eq!(f64::from(moved.hits), error.wrong, "as studies judge");
+    // Of several images each by its own flow; the better of both for the model, and without a flow the masks as they are.
+    let two = Tensor::cat(vec![image.clone(), subject.x.clone()], 0);
+    let flows = Tensor::cat(vec![flow.clone(), flow.clone()], 0);
+    let judged = objective.judge_moved(model, two, Some(&flows)).unwrap();
+    assert_eq!((judged[0].hits, judged[1].hits), (0.0, 0.0));
+    assert_eq!(objective.judge_moved(model, image.clone(), None).unwrap()[0], still);
+    // What a target asks for is asked for where it is.
+    let wished = objective.targeted();
+    let there = wished.judge(model, image.clone()).unwrap();
+    assert_eq!(wished.judge_moved(model, image, Some(&flow)).unwrap(), there);
+}
+
+#[test]
 fn moved_pixels_are_compared_with_pixels_that_are_moved_as_far() {
     let subject = disc();
     let attack = Attack::parse("stadv", &["steps=30", "rate=0.05", "share=0.05"]).unwrap();
