@@ -72,7 +72,7 @@ impl AttackCommand {
             attack = attack.with("seed", f64::from(self.seed))?;
         }
         if let Some(cases) = &self.batch.batch {
-            let batch = Batch::new(&self.input, self.label_map.as_deref(), self.batch.save.as_deref(), attack)?;
+            let batch = Batch::new(&self.input, self.label_map.as_deref(), &self.batch, attack)?;
             return batch.run(cases, self.out.as_deref());
         }
         let (Some(path), Some(out)) = (&self.image, &self.out) else {

@@ -8,7 +8,9 @@ use epsiloscope::attack::{Attack, Objective, largest_displacement, random_flow, 
 use epsiloscope::data::{Bounds, Case, LabelMap, Pixels, Stack, bundled_sample};
 use epsiloscope::model::{BuiltIn, Head, Model};
 use epsiloscope::study::report::{curve_csv, save_and_judge};
-use epsiloscope::study::{Adversary, BatchCase, Subject, SweepPlan, Truth, attack_cases, attack_cases_within, sweep};
+use epsiloscope::study::{
+    Adversary, BatchCase, BatchLimits, Subject, SweepPlan, Truth, attack_cases, attack_cases_within, sweep,
+};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -251,7 +253,14 @@ fn memory_counts_every_class_that_deepfool_looks_at_and_parts_a_batch() {
     assert_eq!((at_once("fgsm"), at_once("deepfool")), (100, 50));
     let bim = Attack::named("bim").unwrap();
     let whole = attack_cases(&model, None, bim, &cases(Some(0.2))).unwrap();
-    let parted = attack_cases_within(&model, None, bim, &cases(Some(0.2)), 1).unwrap();
+    let parted = attack_cases_within(
+        &model,
+        None,
+        bim,
+        &cases(Some(0.2)),
+        BatchLimits { budget_bytes: 1, ..BatchLimits::of(bim) },
+    )
+    .unwrap();
     assert_eq!(parted.len(), 2);
     assert!(whole.iter().zip(&parted).all(|(a, b)| a.adversarial == b.adversarial && a.success == b.success));
 }
