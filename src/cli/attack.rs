@@ -132,6 +132,7 @@ impl AttackCommand {
                 values: written,
                 bounds: images.bounds,
                 axes: Vec::new(),
+                slice: None,
             };
             let after = match &as_written {
                 Some(model) => {
@@ -158,7 +159,8 @@ impl AttackCommand {
             write_npy(path, &images.axes, &gradients)?;
         }
         let words = self.words(out, &attack, &images, &judged, &adversarial, model.card().task);
-        let words = words + &outside_words(&images) + self.moved_words(attack, model.card().task);
+        let words =
+            words + &images.slice_words() + &outside_words(&images) + self.moved_words(attack, model.card().task);
         print(&(words + &cut_words(&clipped) + &beside.words(&judged, self.target.is_some())))
     }
 

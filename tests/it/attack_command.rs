@@ -338,3 +338,42 @@ fn options_of_a_sweep_stand_under_their_own_heading() {
         assert!(help.find(option).unwrap() < many, "{option}");
     }
 }
+
+#[test]
+fn the_slice_of_a_stack_that_was_taken_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], image: &str| {
+        let mut command = program(folder.path());
+        command
+            .args(arguments)
+            .arg(sample(image))
+            .args(["--out", "o.npy", "--device", "cpu", "--model"])
+            .arg(bundled());
+        command.output().unwrap()
+    };
+    let said = |arguments: &[&str], image: &str| {
+        let output = run(arguments, image);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let stack = "membranes-stack.tif";
+    let count = slices_of(stack);
+    let last = count - 1;
+    let plain = said(&["predict"], stack);
+    assert!(plain.contains(&format!("slice 0 of the {count}, which count from 0 to {last}; another with --slice N")));
+    let first = read_npy(&folder.path().join("o.npy")).unwrap().values;
+    let other = said(&["predict", "--slice", "1"], stack);
+    assert!(other.contains("slice 1 of the") && read_npy(&folder.path().join("o.npy")).unwrap().values != first);
+    let attacked = said(&["attack", "--epsilon", "1/255", "--slice", "1"], stack);
+    assert!(attacked.contains("slice 1 of the"), "{attacked}");
+    assert!(!said(&["predict"], "membranes.png").contains("slice"), "of one image there is nothing to choose");
+    let refused = complaint(&run(&["predict", "--slice", &count.to_string()], stack));
+    assert!(refused.contains(&format!("{count} slices")) && refused.contains(&format!("--slice {last}")), "{refused}");
+    let refused = complaint(&run(&["predict", "--slice", "1"], "membranes.png"));
+    assert!(refused.contains("is one image") && refused.contains("leave --slice away"), "{refused}");
+}
+
+/// How many slices a sample has.
+fn slices_of(name: &str) -> usize {
+    epsiloscope::data::open(&sample(name), &std::sync::atomic::AtomicBool::new(false)).unwrap().slices
+}
