@@ -101,6 +101,18 @@ fn table(found: &[Thresholds]) -> String {
     for t in found.iter().filter(|t| found.iter().any(|o| o.setting != t.setting)) {
         text += &format!("{}, {}, {}: {}\n", t.observer, t.image, t.attack, t.setting.words());
     }
+    for t in found {
+        let smallest = t.setting.number("epsilon_min").filter(|smallest| t.fit.threshold.median < *smallest);
+        if let Some(smallest) = smallest {
+            text += &format!(
+                "{}, {}, {}: the threshold lies below the smallest ε that was shown, {}: it was not measured but follows from the fitted ψ\n",
+                t.observer,
+                t.image,
+                t.attack,
+                shown(smallest)
+            );
+        }
+    }
     let without_catches = |t: &&Thresholds| t.task == Task::YesNo && t.answers.iter().all(|a| a.block.epsilon > 0.0);
     if found.iter().any(|t| without_catches(&t)) {
         text += "there are no catch trials (ε = 0): false alarms are guessed from the smallest ε, and d′ is unknown\n";
