@@ -5,7 +5,7 @@ use crate::command_line::{complaint, program, text};
 use crate::fixture;
 use epsiloscope::observer::{
     Answer, Block, Condition, Display, Domain, Kind, Next, Plan, Psychometric, QuestPlus, Session, Side, Simulation,
-    Task, Trial, bootstrap, distinguishable, export_csv, fit, read_csv, simulate, thresholds,
+    Task, Trial, bootstrap, export_csv, fit, read_csv, simulate, thresholds,
 };
 use epsiloscope::view::{Presentation, Window};
 use serde_json::Value;
@@ -112,27 +112,6 @@ fn intervals_hold_what_they_promise() {
         assert!(found.median_bias.abs() < 0.1, "{found:?}");
         assert!(found.median_width < 3.0, "wide intervals hold everything: {found:?}");
     }
-}
-
-/// The smallest change that 8 bits show is the observer's threshold: half of ψ lies where there is no picture. The range that is believed in
-/// is that of the pictures; with the one that was asked for, from a tenth of a level on, the intervals were 3.1 wide and the bias −5 %.
-#[test]
-fn a_threshold_at_the_smallest_picture_is_found_from_the_pictures_there_are() {
-    const RUNS: usize = 200;
-    let observer =
-        Psychometric { alpha: 1.0, beta: 2.0, gamma: 0.5, lambda: 0.02 }.with_threshold(1.0 / 255.0).unwrap();
-    let plan = Plan { practice: 0, break_every: 0, ..Plan::new(Task::TwoAlternative, Vec::new(), 150, 5) };
-    let image: Vec<f32> = (64..192).map(|level| level as f32 / 255.0).collect();
-    let levels = distinguishable(&image, plan.range, plan.steps, &Presentation::default());
-    let plan = Plan { levels: Some(levels), ..plan };
-    let [smallest, largest] = plan.shown_range().map(|e| e * 255.0);
-    assert!((smallest - 1.0).abs() < 1e-3 && (largest - 64.0).abs() < 0.1, "{smallest} to {largest}");
-    let found = simulate(&Simulation { observer, plan, runs: RUNS, resamples: 0 }, || ()).unwrap();
-    println!("{found:?}");
-    // Three standard deviations below 95 %.
-    assert!(found.share() > 0.95 - 3.0 * (0.95 * 0.05 / RUNS as f64).sqrt(), "{found:?}");
-    assert!(found.median_bias.abs() < 0.08, "{found:?}");
-    assert!((1.9..2.7).contains(&found.median_width), "{found:?}");
 }
 
 #[test]
@@ -359,7 +338,7 @@ fn studies_on_the_command_line() {
     go_on(&mut study, 1000);
     assert!(run(&["export", "a.session", "--out", "trials.csv"]).status.success());
     let said = text(&run(&["fit", "trials.csv"]).stdout);
-    for part in ["threshold ε", "Ada", "liver, slice 3", "random-sign", "2afc", "42"] {
+    for part in ["threshold ε", "Ada", "liver, slice 3", "random-sign", "2afc", "42", "Random signs: one draw"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(run(&["fit", "trials.csv", "--out", "found"]).status.success());
@@ -369,6 +348,7 @@ fn studies_on_the_command_line() {
     let report = fs::read_to_string(found.join("report.html")).unwrap();
     for part in [
         "threshold ε = ",
+        "Random signs: one draw",
         "zoom",
         "screen pixels to one of the image",
         "seed of order and sides",

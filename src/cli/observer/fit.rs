@@ -2,7 +2,7 @@
 
 use crate::cli::options::print;
 use crate::cli::sweep::quoted;
-use crate::observer::{Estimate, Task, Thresholds, read_csv, thresholds};
+use crate::observer::{Estimate, ONE_DRAW, Task, Thresholds, read_csv, thresholds};
 use crate::study::report::epsilon;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,9 @@ fn table(found: &[Thresholds]) -> String {
                 shown(smallest)
             );
         }
+    }
+    if found.iter().any(Thresholds::is_of_random_signs) {
+        text += &format!("{ONE_DRAW}\n");
     }
     let without_catches = |t: &&Thresholds| t.task == Task::YesNo && t.answers.iter().all(|a| a.block.epsilon > 0.0);
     if found.iter().any(|t| without_catches(&t)) {

@@ -54,6 +54,9 @@ impl Reader {
                     );
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
                 }
+                if found.iter().any(Thresholds::is_of_random_signs) {
+                    ui.label(theme::weak(ui, crate::observer::ONE_DRAW));
+                }
                 ui.add_space(8.0);
                 plot_ui(ui, state, &session, found);
                 for t in found {
