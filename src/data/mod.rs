@@ -26,6 +26,7 @@ mod percentile;
 mod raster;
 mod region;
 mod sample;
+mod sniff;
 mod stack;
 pub mod synthetic;
 mod thumbnail;

@@ -1,6 +1,7 @@
 //! What a file holds, from its header: no pixel is decoded.
 
-use super::open::{Format, HEAD, LARGEST_GZIP_RATIO, UNKNOWN, guarded, read_error, sniff, stream_error};
+use super::open::{LARGEST_GZIP_RATIO, guarded, read_error, stream_error};
+use super::sniff::{Format, HEAD, UNKNOWN, sniff};
 use super::{DataError, dicom, idx, nifti, npy, npz, raster, tiff};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;

@@ -4,13 +4,13 @@ use super::browse::Remembered;
 use super::command::{Command, CommandSender, PanelKind};
 use super::epsilon_bar::EpsilonBar;
 use super::layout::{self, Panels};
-use super::marks::{KeptMarks, MarksOf};
+use super::marks::MarksOf;
 use super::notices::Notes;
 use super::prompt::Prompt;
 use super::seen::SeenState;
 use super::settings::{self, Settings, Writer};
 use super::stages::Stages;
-use super::state::{Look, State, Tuned};
+use super::state::{State, Tuned};
 use super::status::MemoryWatch;
 use super::{Options, Setup, keys, screenshot, theme};
 use crate::attack::Attack;
@@ -26,7 +26,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 /// Settings are compared and written at most this often, in seconds.
-const SAVE_SECS: f64 = 1.0;
+pub(super) const SAVE_SECS: f64 = 1.0;
 /// A stack plays this many slices a second, if the device keeps up.
 const PLAY_PER_SEC: f64 = 5.0;
 
@@ -240,64 +240,10 @@ impl App {
         self.commands.send(command);
     }
 
-    /// What the settings would be if they were saved now.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            look: Look { presenter: false, ..self.state.look },
-            view: self.state.view.clone(),
-            unit: self.state.unit,
-            scale: self.state.scale,
-            brush: Some(self.state.brush),
-            seen: self.state.seen.settings.clone(),
-            device: self.device,
-            recent: self.state.recent.clone(),
-            recent_models: self.recent_models.clone(),
-            window_size: self.window_size,
-            maximized: self.maximized,
-            epsilon: Some(self.state.epsilon),
-            attack: Some(self.put_aside.unwrap_or(self.state.method)),
-            attacks: self.state.tuned.changed(),
-            several: self.state.several.clone(),
-            layout: Some(self.tree.clone()),
-            data_set: self.set_to_remember().or_else(|| self.remembered.clone()),
-            model: self.state.card.file.clone(),
-            marks: self.marks_to_remember(),
-            thumbnail_side: Some(self.state.browse.side),
-            training: Some(self.state.training.draft.clone()),
-            hint_seen: self.hint_seen || !self.state.hint,
-        }
-    }
-
-    fn marks_to_remember(&self) -> Vec<KeptMarks> {
-        let mut kept = self.marks_of.clone();
-        if let Some(case) = &self.state.case {
-            kept.keep(case.path.as_deref(), case.axis, self.state.marks.clone());
-        }
-        kept.of_files()
-    }
-
     fn apply_commands(&mut self, context: &egui::Context) {
         while let Ok(command) = self.inbox.try_recv() {
             self.apply(command, context);
             context.request_repaint_after_secs(SAVE_SECS as f32 * 1.5);
-        }
-    }
-
-    fn save(&mut self, now: f64) {
-        if now < self.next_save {
-            return;
-        }
-        self.next_save = now + SAVE_SECS;
-        // A picture of the window is no session of a person.
-        if self.shot.is_some() {
-            return;
-        }
-        let settings = self.settings();
-        if settings != self.saved {
-            if let Some(writer) = &self.writer {
-                writer.save(settings.clone());
-            }
-            self.saved = settings;
         }
     }
 

@@ -20,6 +20,7 @@ mod hear;
 mod history;
 pub mod icons;
 mod inspector;
+mod keep;
 mod keys;
 mod layout;
 pub mod library;

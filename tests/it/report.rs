@@ -1,79 +1,18 @@
-//! What reports are made of: the grammar of ε, the table, the figure, when a model counts as broken, the folder.
+//! What reports are made of: the table, the figure, when a model counts as broken, the folder.
 
-use super::toys::Plain;
 use epsiloscope::attack::Attack;
 use epsiloscope::data::{self, Case, LabelStack};
 use epsiloscope::gpu::Compute;
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
-use epsiloscope::model::{BuiltIn, ClassInfo, Model, ModelCard};
-use epsiloscope::study::report::epsilon::{self, MOST_EPSILONS, parse_list};
+use epsiloscope::model::BuiltIn;
 use epsiloscope::study::report::{
-    COLUMNS, Criterion, Figure, PanelCaption, PanelLook, PanelPictures, Provenance, Settings, Tiles, Verdict,
-    broken_intervals, build_report, curve_csv, noise_gain, panel, rasterise, verdicts, write_curve_csv, write_figure,
+    COLUMNS, Criterion, Figure, Provenance, Settings, Verdict, broken_intervals, build_report, curve_csv, rasterise,
+    verdicts, write_curve_csv, write_figure,
 };
 use epsiloscope::study::{Adversary, Curve, CurvePoint, Measure, Seen, SeenMetric, Subject, SweepPlan, sweep};
-use proptest::prelude::*;
 use std::sync::Arc;
 
-#[test]
-fn lists_of_epsilon_are_read() {
-    assert_eq!(parse_list("0,1/255,2/255,0.3").unwrap(), [0.0, 1.0 / 255.0, 2.0 / 255.0, 0.3]);
-    assert_eq!(parse_list(" 0.3 , 0 ").unwrap(), [0.0, 0.3], "ascending, spaces do not matter");
-    assert_eq!(parse_list("0..0.3:0.1,1/255, 0.2").unwrap(), [0.0, 1.0 / 255.0, 0.1, 0.2, 0.3], "no duplicates");
-    assert_eq!(parse_list("0.5/255").unwrap(), [0.5 / 255.0]);
-    assert_eq!(parse_list("1e-3").unwrap(), [1e-3]);
-    assert_eq!(parse_list("0..0.9:0.1").unwrap().len(), 10, "the end belongs to the range");
-}
-
-#[test]
-fn what_is_no_epsilon_is_explained() {
-    for (text, word) in [
-        ("", "empty"),
-        ("0,,1", "missing"),
-        ("a", "decimal"),
-        ("nan", "decimal"),
-        ("inf", "decimal"),
-        ("-0.1", "outside"),
-        ("4", "4/255"),
-        ("1/0", "zero"),
-        ("1/2/3", "decimal"),
-        ("0..0.9", "step"),
-        ("0..0.9:0", "above 0"),
-        ("0.9..0:0.1", "ascends"),
-        ("0..1:1e-9", "larger step"),
-        ("0..1:0.1:2", "decimal"),
-    ] {
-        let message = parse_list(text).expect_err(text).to_string();
-        assert!(message.contains(word), "{text}: {message}");
-    }
-    let many = (0..=MOST_EPSILONS).map(|i| format!("{}", i as f64 / 1000.0)).collect::<Vec<_>>().join(",");
-    assert!(parse_list(&many).is_err());
-}
-
-proptest! {
-    #[test]
-    fn any_text_is_an_answer(text in "[0-9./,:e -]{0,40}") {
-        if let Ok(list) = parse_list(&text) {
-            prop_assert!(list.iter().all(|e| (0.0..=1.0).contains(e)) && list.is_sorted());
-            prop_assert!(!list.is_empty() && list.len() <= MOST_EPSILONS);
-        }
-    }
-
-    #[test]
-    fn what_is_shown_can_be_typed(tenths in 0u32..=2550) {
-        let value = f64::from(tenths) / 2550.0;
-        prop_assert!((epsilon::number(&epsilon::levels(value)).unwrap() - value).abs() < 1e-9);
-        prop_assert!((epsilon::number(&epsilon::fraction(value)).unwrap() - value).abs() <= 0.006 * value);
-    }
-
-    #[test]
-    fn gains_fill_the_map_without_passing_it(epsilon in 1e-4f64..0.999) {
-        let shown = noise_gain(epsilon) * epsilon;
-        prop_assert!(shown <= 1.0 + 1e-6 && shown > 0.39, "{shown}");
-    }
-}
-
-fn measure(dice: f64, epsilon: f64) -> Measure {
+pub fn measure(dice: f64, epsilon: f64) -> Measure {
     let wrong = (1.0 - dice) / 2.0;
     Measure {
         error: PixelError { l2: wrong.sqrt() * 256.0, rmse: wrong.sqrt(), wrong, pixels: 65_536 },
@@ -251,50 +190,6 @@ fn the_icon_is_its_drawing() {
     assert!(far.count() < 300, "assets/icon.png is not assets/icon.svg");
 }
 
-#[test]
-fn panels_show_all_six_pictures() {
-    let (height, width) = (40, 60);
-    let original = vec![0.5; height * width];
-    let adversarial: Vec<f32> = (0..height * width).map(|i| if i % 2 == 0 { 0.6 } else { 0.4 }).collect();
-    let half = |left: f32| (0..height * width).map(|i| if i % width < 30 { left } else { 1.0 - left }).collect();
-    let (clean, changed): (Vec<f32>, Vec<f32>) = (half(0.9), half(0.1));
-    let pictures = PanelPictures {
-        channels: 1,
-        height,
-        width,
-        original: &original,
-        adversarial: &adversarial,
-        clean_probability: &clean,
-        adversarial_probability: &changed,
-        classes: None,
-        look: &PanelLook::default(),
-    };
-    let caption = PanelCaption {
-        attack: "FGSM".to_owned(),
-        epsilon: 0.1,
-        subject: "a very long name ".repeat(40),
-        class: "membrane".to_owned(),
-        reference: "label",
-        clean: measure(0.9, 0.0),
-        adversarial: measure(0.2, 0.1),
-        control: Some(measure(0.88, 0.1)),
-        control_words: "random signs of the same ε",
-    };
-    let tiles = pictures.tiles(0.1).unwrap();
-    assert_eq!((tiles.gain, tiles.pictures[0].dimensions()), (10.0, (480, 320)));
-    let all = panel(&tiles, &caption).unwrap();
-    // Each picture is in the panel as it is, and the captions are on white around them.
-    let corner = |x: usize, y: usize| (28 + x * 502, 126 + y * 392);
-    for (i, picture) in tiles.pictures.iter().enumerate() {
-        let (x, y) = corner(i % 3, i / 3);
-        let inner = image::imageops::crop_imm(&all, x as u32 + 4, y as u32 + 4, 472, 312).to_image();
-        assert_eq!(inner, image::imageops::crop_imm(picture, 4, 4, 472, 312).to_image(), "picture {i}");
-    }
-    assert_eq!(all.get_pixel(2, 2).0, [255; 4]);
-    let short = PanelPictures { original: &original[1..], ..pictures };
-    assert!(short.tiles(0.1).is_err(), "arrays of another size");
-}
-
 /// The bundled sample on the bundled model, cut to 64² so that it is quick.
 fn subject(labelled: bool) -> Subject {
     let (stack, label) = data::bundled_sample().unwrap();
@@ -369,87 +264,4 @@ fn a_report_says_what_its_numbers_cannot() {
     let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
     assert!(html.contains("There is no label"), "the reference is named");
     assert!(html.contains("augmentation on training folds only"), "inverse FGSM reads the answer");
-}
-
-/// Colours of a picture near (x, y), in fractions of its size.
-fn colour(picture: &image::RgbaImage, x: f32, y: f32) -> [u8; 3] {
-    let at = |share: f32, side: u32| (share * side as f32) as u32;
-    let [r, g, b, _] = picture.get_pixel(at(x, picture.width()), at(y, picture.height())).0;
-    [r, g, b]
-}
-
-#[test]
-fn panels_lie_as_clinicians_expect_and_show_every_class() {
-    // A coronal slice, stored upside down and mirrored, of pixels twice as high as wide: bright at the patient's upper right.
-    let [height, width] = [40, 60];
-    let mut pixels = vec![-900.0; height * width];
-    (20..40).for_each(|y| (30..60).for_each(|x| pixels[y * width + x] = 100.0));
-    let stack = data::Stack::new([1, 1, height, width], data::Pixels::F32(pixels.into())).unwrap();
-    // Columns run to the right, rows upwards, slices backwards.
-    let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [0.0, 2.0, 0.0, 0.0]];
-    let about = data::About { spacing: Some([1.0, 2.0, 1.0]), affine: Some(affine), ..data::About::default() };
-    let bounds = data::Bounds { lower: -1000.0, upper: 3000.0 };
-    let shown = data::Bounds { lower: -1000.0, upper: 200.0 };
-    let stack = data::Stack { about: about.into(), bounds, shown, ..stack };
-    let case = Case::from_slice(&stack, 0, "coronal").unwrap();
-    assert_eq!(case.about.axes(), Some(['R', 'S', 'P']));
-    let device = Compute::cpu(Default::default()).device;
-    let plain = Plain::masks(vec![vec![0.0], vec![1.0], vec![2.0]], vec![0.0; 3], &device);
-    let names = ["background", "liver", "spleen"].map(ClassInfo::new).to_vec();
-    let card = ModelCard { classes: names, ..plain.card().clone() };
-    let model = plain.with_other_card(card);
-    let subject = Subject::new(Arc::new(case), Arc::new(model)).unwrap();
-    let look = PanelLook::of(&subject);
-    assert_eq!((look.window.lower, look.window.upper, look.pixel), (0.0, 0.3, [1.0, 2.0]));
-    let names: Vec<&str> = look.classes.iter().map(|(_, name)| name.as_str()).collect();
-    assert_eq!(names, ["liver", "spleen"]);
-    let original: Vec<f32> = subject.case.image.pixels.iter().map(|v| (v + 1000.0) / 4000.0).collect();
-    let classes: Vec<f32> = (0..height * width).map(|i| (i / width * 3 / height) as f32).collect();
-    let pictures = PanelPictures {
-        channels: 1,
-        height,
-        width,
-        original: &original,
-        adversarial: &original,
-        clean_probability: &original,
-        adversarial_probability: &original,
-        classes: Some([&classes, &classes]),
-        look: &look,
-    };
-    let tiles = pictures.tiles(0.1).unwrap();
-    let [first, .., segmented, _, _] = &tiles.pictures;
-    assert_eq!(first.dimensions(), (360, 480), "80 high, 60 wide");
-    assert!(
-        colour(first, 0.25, 0.25)[0] > 200 && colour(first, 0.75, 0.25)[0] < 30,
-        "the patient's right is left, up is up"
-    );
-    assert!(colour(first, 0.25, 0.75)[0] < 30);
-    // Rows run upwards: class 2 lies on top, in its own colour over the image.
-    let near = |found: [u8; 3], class: usize| {
-        let wished = epsiloscope::view::palette::class(class);
-        let apart = |i: usize| (f32::from(found[i]) - 0.4 * f32::from(wished[i])).abs();
-        (0..3).all(|i| apart(i) < 30.0)
-    };
-    assert!(near(colour(segmented, 0.75, 0.15), 2), "{:?}", colour(segmented, 0.75, 0.15));
-    assert!(near(colour(segmented, 0.75, 0.5), 1), "{:?}", colour(segmented, 0.75, 0.5));
-    assert!(!near(colour(segmented, 0.75, 0.9), 1));
-    let caption = PanelCaption {
-        attack: "FGSM".to_owned(),
-        epsilon: 0.1,
-        subject: "coronal".to_owned(),
-        class: "liver".to_owned(),
-        reference: "label",
-        clean: measure(0.9, 0.0),
-        adversarial: measure(0.2, 0.1),
-        control: None,
-        control_words: "",
-    };
-    let plain = Tiles { classes: Vec::new(), ..pictures.tiles(0.1).unwrap() };
-    let (with, without) = (panel(&tiles, &caption).unwrap(), panel(&plain, &caption).unwrap());
-    assert_eq!(with.height(), without.height() + 28, "a line for the legend");
-    for (wished, _) in &tiles.classes {
-        let below = with.height() - 14 - 28;
-        let there = (0..with.width()).any(|x| (below..with.height()).any(|y| with.get_pixel(x, y).0[..3] == *wished));
-        assert!(there, "{wished:?} is in the legend");
-    }
 }

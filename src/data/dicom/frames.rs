@@ -2,8 +2,9 @@
 
 use super::codec::{self, Codec, Frame};
 use super::header::{CONVERT, Fault, Header, Layout, Photometric, Plane};
-use super::parse::{DataSet, Value, tag};
+use super::parse::{DataSet, Value};
 use super::place::Planes;
+use super::tag;
 use crate::data::Pixels;
 use crate::data::about::Grid;
 use crate::data::numbers::{Kind, Numbers};

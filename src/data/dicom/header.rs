@@ -1,8 +1,9 @@
 //! What a DICOM file says of its pixels, checked.
 
 use super::codec::{self, Codec};
-use super::parse::{Broken, DataSet, Parser, Tag, tag};
+use super::parse::{Broken, DataSet, Parser};
 use super::place::Planes;
+use super::tag::{self, Tag};
 use crate::data::Bounds;
 use crate::data::open::LARGEST_DECODED_BYTES;
 use flate2::read::DeflateDecoder;
@@ -335,7 +336,7 @@ fn plane(set: &DataSet, shared: Option<&DataSet>, own: Option<&DataSet>, layout:
     }
 }
 
-fn array_of<const N: usize>(set: &DataSet, tag: super::parse::Tag) -> Option<[f64; N]> {
+fn array_of<const N: usize>(set: &DataSet, tag: Tag) -> Option<[f64; N]> {
     set.decimals(tag)?.try_into().ok()
 }
 

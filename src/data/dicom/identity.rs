@@ -2,7 +2,7 @@
 //! it: all other readers skip these elements.
 
 use super::header;
-use super::parse::{Tag, tag};
+use super::tag::{self, Tag};
 use super::{series, to_error};
 use crate::data::DataError;
 use std::path::Path;

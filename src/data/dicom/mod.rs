@@ -13,6 +13,7 @@ mod jpeg_ls;
 mod parse;
 mod place;
 mod series;
+mod tag;
 
 pub(super) use header::is_dicom;
 pub use identity::{IdentifyingElement, read_identifying};

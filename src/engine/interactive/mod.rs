@@ -3,6 +3,9 @@
 
 mod first;
 mod jobs;
+mod model;
+mod opening;
+mod replace;
 mod requests;
 mod studies;
 
@@ -10,7 +13,7 @@ use super::files::Files;
 use super::foreground::Foreground;
 use super::job::{JobControl, JobLane};
 use super::mailbox::{Letter, Mailbox};
-use super::models::{ModelRead, Models};
+use super::models::Models;
 use super::prepared::{Prepared, Tick};
 use super::scene::Scene;
 use super::stacks::Stacks;
@@ -19,7 +22,7 @@ use super::watch::Wish;
 use super::{Backend, Backends, CaseInfo, DeviceChoice, Event, Frame, Outbox, Problem, Request, export, panic_text};
 use crate::attack::Attack;
 use crate::data::Dataset;
-use crate::model::{self, About, Model};
+use crate::model::{About, Model};
 use crate::study::{Attempt, Judged, Subject, SweepPlan};
 use first::FirstShown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -261,59 +264,6 @@ impl Worker {
             }
             Letter::Model(read) => self.model_read(read),
         }
-    }
-
-    /// A model was read.
-    fn model_read(&mut self, read: ModelRead) -> Result<(), String> {
-        if !self.models.take(read.ticket) {
-            return Ok(());
-        }
-        let ready = match read.ready {
-            Ok(ready) => ready,
-            Err(why) => {
-                // The image waited for nothing.
-                let image = self.waiting_scene.take().map(|scene| self.replace_scene(scene, Stale::Case));
-                return match image {
-                    Some(Err(image)) => Err(format!("{why}. And the image that waited for it: {image}")),
-                    _ => Err(why),
-                };
-            }
-        };
-        // Another device may have been chosen meanwhile.
-        let device = self.backend.as_ref().ok_or("no device is chosen")?.device.clone();
-        let model = if ready.model.device() == device { ready.model } else { ready.model.to_device(&device) };
-        self.about = Some((model.clone(), ready.about));
-        let (scene, waiting) = (self.scene.clone(), self.waiting_scene.clone());
-        // Its classes are others.
-        if let Some(scene) = &mut self.scene {
-            (scene.truth, scene.target) = (None, None);
-        }
-        self.outbox.send(Event::TryingModel);
-        let mailbox = self.mailbox.clone();
-        let given_up = move || mailbox.model_is_outdated();
-        let used = model::interruptible(given_up.clone(), || self.use_model(model.clone()));
-        if used.is_err() && self.model.as_ref().is_some_and(|present| !Arc::ptr_eq(present, &model)) {
-            self.scene = scene;
-        }
-        match used {
-            Err(_) if given_up() => {
-                // The wish that waits decides what becomes of an image that waited for this model.
-                self.waiting_scene = waiting;
-                if self.early_shown && self.stale < Stale::Case && !self.first.is_shown() {
-                    self.show_again();
-                }
-                Ok(())
-            }
-            used => used,
-        }
-    }
-
-    /// Tells the window of a model.
-    fn describe(&mut self, model: &Arc<dyn Model>) {
-        let known = self.about.as_ref().filter(|(of, _)| Arc::ptr_eq(of, model)).map(|(_, about)| about.clone());
-        let about = known.unwrap_or_else(|| Arc::new(model.about(DESCRIBED_SIZE)));
-        self.about = Some((model.clone(), about.clone()));
-        self.outbox.send(Event::Model(Arc::new(model.card().clone()), about));
     }
 
     fn compute(&mut self, interruptible: bool) -> Result<(), String> {

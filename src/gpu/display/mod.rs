@@ -1,14 +1,16 @@
 //! From planes to textures that egui shows: one compute pass per picture, only where something changed.
 
+mod bind;
+mod read;
+
 use super::adapter::DeviceIdentity;
 use super::error::{GpuError, checked, watch};
 use super::shader::Shader;
-use super::share::SharedPlane;
 use super::upload::Uploads;
-use crate::engine::{Plane, Storage};
+use crate::engine::Plane;
 use crate::view::{Layout, MaskKind, Parameters, ViewSpec};
+use eframe::egui::TextureId;
 use eframe::egui::mutex::RwLock;
-use eframe::egui::{ColorImage, TextureId};
 use eframe::egui_wgpu::{RenderState, Renderer, wgpu};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -188,43 +190,6 @@ impl Display {
         }
     }
 
-    /// The texture of a slot (rgba8unorm, may be copied from): for screenshots and tests.
-    pub fn texture(&self, slot: Slot) -> Option<&wgpu::Texture> {
-        self.pictures.get(&slot).map(|picture| &picture.texture)
-    }
-
-    /// Reads the picture of a slot back and hands it to `done`, on another thread; an error is a message for people.
-    pub fn read_back(&self, slot: Slot, done: impl FnOnce(Result<ColorImage, String>) + Send + 'static) {
-        let Some(picture) = self.pictures.get(&slot) else { return done(Err("there is no such picture".to_owned())) };
-        let (device, [width, height]) = (self.device.clone(), picture.size);
-        let row = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-        let copied = checked(&device, "copying a view", || {
-            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("view to copy"),
-                size: u64::from(row) * u64::from(height),
-                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-                mapped_at_creation: false,
-            });
-            let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None };
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("copy") });
-            encoder.copy_texture_to_buffer(
-                picture.texture.as_image_copy(),
-                wgpu::TexelCopyBufferInfo { buffer: &buffer, layout },
-                picture.texture.size(),
-            );
-            self.queue.submit([encoder.finish()]);
-            Ok(buffer)
-        });
-        let buffer = match copied {
-            Ok(buffer) => buffer,
-            Err(error) => return done(Err(error.to_string())),
-        };
-        let size = [width as usize, height as usize];
-        let read = move || done(read_rows(&device, &buffer, size, row as usize));
-        // A thread that cannot be started drops `done` with what it holds: nothing was copied, nothing is claimed.
-        let _ = std::thread::Builder::new().name("copy".to_owned()).spawn(read);
-    }
-
     /// How many pictures were drawn so far.
     pub fn passes(&self) -> u64 {
         self.passes
@@ -333,71 +298,5 @@ impl Display {
                 self.pictures.insert(slot, Picture { texture, view, uniform, id, size, shown: None, last_frame });
             }
         }
-    }
-
-    /// Where the shader finds a plane.
-    fn bind(&mut self, plane: &Plane) -> Result<Bound, GpuError> {
-        let limits = self.device.limits();
-        let alignment = u64::from(limits.min_storage_buffer_offset_alignment.max(4));
-        let bound = match &plane.storage {
-            Storage::Host(values) => {
-                let size = values.len() as u64 * 4;
-                if values.len() != plane.channels * plane.height * plane.width {
-                    return Err(crate::view::ViewError::Empty("a plane").into());
-                }
-                too_large(size, limits.max_storage_buffer_binding_size.min(limits.max_buffer_size))?;
-                let buffer = self.uploads.buffer(&self.device, &self.queue, plane, values, self.frame);
-                Bound { buffer, offset: 0, size, first: 0 }
-            }
-            Storage::Shared(handle) => {
-                let shared = handle.downcast_ref::<SharedPlane>().ok_or(GpuError::ForeignPlane)?;
-                if shared.device != self.identity {
-                    return Err(GpuError::ForeignPlane);
-                }
-                Bound::within(&shared.buffer, shared.offset, shared.size, alignment)
-            }
-        };
-        too_large(bound.size, limits.max_storage_buffer_binding_size)?;
-        Ok(bound)
-    }
-}
-
-/// Waits for a buffer of rows of `row` bytes and makes a picture of it.
-fn read_rows(device: &wgpu::Device, buffer: &wgpu::Buffer, size: [usize; 2], row: usize) -> Result<ColorImage, String> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    buffer.slice(..).map_async(wgpu::MapMode::Read, move |mapped| {
-        let _ = sender.send(mapped);
-    });
-    device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| e.to_string())?;
-    receiver.recv().map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-    let bytes = buffer.slice(..).get_mapped_range().map_err(|e| e.to_string())?;
-    let rgba: Vec<u8> = bytes.chunks_exact(row).flat_map(|line| &line[..size[0] * 4]).copied().collect();
-    Ok(ColorImage::from_rgba_unmultiplied(size, &rgba))
-}
-
-fn too_large(size: u64, limit: u64) -> Result<(), GpuError> {
-    if size <= limit {
-        return Ok(());
-    }
-    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    Err(GpuError::TooLarge { what: "the image", needed: mebibytes(size), limit: mebibytes(limit) })
-}
-
-/// A part of a buffer as it is bound.
-struct Bound {
-    buffer: wgpu::Buffer,
-    /// In bytes, a multiple of the device's alignment.
-    offset: u64,
-    /// In bytes.
-    size: u64,
-    /// The element at which the values begin, from the offset on.
-    first: u32,
-}
-
-impl Bound {
-    /// `size` bytes from `offset` on: bound from the last aligned byte before.
-    fn within(buffer: &wgpu::Buffer, offset: u64, size: u64, alignment: u64) -> Self {
-        let before = offset % alignment;
-        Self { buffer: buffer.clone(), offset: offset - before, size: before + size, first: (before / 4) as u32 }
     }
 }

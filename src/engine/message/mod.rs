@@ -1,0 +1,10 @@
+//! What the window (or any other front) and the engine say to each other. Messages are facts and wishes; the engine
+//! never asks back.
+
+mod event;
+mod request;
+mod shown;
+
+pub use event::{DeviceInfo, Event, ExportReport, JobState, JobStatus, Problem, Series};
+pub use request::{Export, Request};
+pub use shown::{CaseInfo, Frame};
