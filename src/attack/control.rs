@@ -150,6 +150,17 @@ impl Attack {
             _ => None,
         }
     }
+
+    /// [`Attack::one_step`], where that is another attack than this one and both are to do harm.
+    pub fn beside_it(&self) -> Option<Self> {
+        self.one_step().filter(|one| one != self && !self.entry().lowers_the_loss)
+    }
+
+    /// Whether it follows gradients over many steps and repeats no single one, so that nothing of one step can be put beside it.
+    pub fn repeats_no_step(&self) -> bool {
+        let entry = self.entry();
+        entry.gradient && !entry.lowers_the_loss && self.one_step().is_none() && self.most_gradients() > 1.0
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What `epsiloscope sweep` prints at the end of a campaign.
 
-use crate::study::campaign::{AttackAlong, Cell, NormAlong, Summary};
+use crate::study::campaign::{AttackAlong, Cell, NormAlong, OneStep, Summary};
 use crate::study::report::epsilon;
 
 /// How wide the names of attacks and of their controls are.
@@ -60,6 +60,12 @@ fn of_norm(norm: &NormAlong<'_>) -> String {
         }
         text +=
             &row(&format!("  {}", AttackAlong::control_name(attack)), &|c| format!("{:.1}", 100.0 * c.control_fooled));
+        if let Some(name) = attack.one_step_name() {
+            text += &row(&format!("  one step, {name}"), &|c| match &c.one_step {
+                OneStep::Known { fooled, .. } => format!("{:.1}", 100.0 * fooled),
+                _ => "–".to_owned(),
+            });
+        }
     }
     text
 }

@@ -3,10 +3,10 @@
 use super::early::unit_plane;
 use super::scene::Scene;
 use super::stacks::Stacks;
-use super::{Event, Outbox, Plane, host_plane, panic_text};
+use super::{CaseInfo, Event, Outbox, Plane, host_plane, panic_text};
 use crate::attack::Attack;
 use crate::data::{Axis, Bounds, Dataset};
-use crate::model::Model;
+use crate::model::{self, Model};
 use crate::study::{Adversary, Subject};
 use crate::tensor;
 use crate::view::Presentation;
@@ -20,6 +20,8 @@ use std::thread::JoinHandle;
 pub struct StimuliWish {
     /// Comes back with every image.
     pub id: u64,
+    /// The present image that is meant, and the model's name: others may have taken their place until the wish is read.
+    pub of: (Arc<CaseInfo>, String),
     /// The data set of the entries.
     pub set: Option<Arc<Dataset>>,
     /// Of each condition the entry, the present image where there is none, and its attack.
@@ -28,6 +30,30 @@ pub struct StimuliWish {
     pub epsilons: Vec<f64>,
     /// How they are going to be shown.
     pub presentation: Presentation,
+}
+
+impl StimuliWish {
+    /// Whether it can be made of `case`, the present image, on the model called `model`.
+    ///
+    /// # Errors
+    /// What to open, if another image or model has taken its place.
+    pub(super) fn check(&self, case: Option<&CaseInfo>, model: &str) -> Result<(), String> {
+        let (meant, of) = &self.of;
+        if of != model {
+            return Err(format!(
+                "{model} was opened meanwhile, and the study attacks {of}. Open that again, then resume the session"
+            ));
+        }
+        let of_present = self.conditions.iter().any(|(entry, _)| entry.is_none());
+        match case {
+            Some(case) if of_present && !case.shows_same(meant) => Err(format!(
+                "another image was opened meanwhile, and the study shows {}. Open that again, then resume the session",
+                meant.name
+            )),
+            None if of_present => Err("no image is open".to_owned()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// An image that a study is going to show, on the host.
@@ -171,13 +197,16 @@ impl StimuliLane {
     fn start(&mut self, run: impl FnOnce(&AtomicBool) + Send + 'static) -> Result<(), String> {
         self.stop();
         let cancel = Arc::new(AtomicBool::new(false));
-        let flag = cancel.clone();
-        let thread = std::thread::Builder::new().name("stimuli".to_owned()).spawn(move || run(&flag));
+        let (flag, given_up) = (cancel.clone(), cancel.clone());
+        // An attack of many steps ends between two nodes of the network.
+        let given_up = move || given_up.load(Ordering::Relaxed);
+        let run = move || model::interruptible(given_up, || run(&flag));
+        let thread = std::thread::Builder::new().name("stimuli".to_owned()).spawn(run);
         self.running = Some((cancel, thread.map_err(|error| error.to_string())?));
         Ok(())
     }
 
-    /// Ends what runs after its present image, and waits for that.
+    /// Ends what runs, and waits for that.
     pub(super) fn stop(&mut self) {
         if let Some((cancel, thread)) = self.running.take() {
             cancel.store(true, Ordering::Relaxed);
@@ -235,6 +264,9 @@ fn make(source: &Source, wish: &StimuliWish, cancel: &AtomicBool, outbox: &Outbo
                 let rounding = wish.presentation.rounding(original, plane.values().unwrap_or_default());
                 Ok((plane, epsilon * rounding))
             });
+            if cancel.load(Ordering::Relaxed) {
+                return;
+            }
             // One message is enough of what fails at every ε.
             if let Err(why) = &image {
                 if failed[condition].as_ref() == Some(why) {

@@ -1,6 +1,6 @@
 //! Models and their cards in words: the same on the command line and in the window.
 
-use super::{About, Activation, ChannelOrder, Head, ModelCard, SizeRule, Task, ZScore};
+use super::{About, Activation, ChannelOrder, Head, Layout, ModelCard, SizeRule, Task, ZScore};
 
 /// A name and a value.
 type Line = (&'static str, String);
@@ -109,6 +109,9 @@ impl ModelCard {
             ZScore::Image => "z-score of the image".to_owned(),
             ZScore::Channel => "z-score of each channel".to_owned(),
         }));
+        if input.layout == Some(Layout::Nhwc) {
+            words.push("channels last".to_owned());
+        }
         words.join(", ")
     }
 
@@ -132,7 +135,8 @@ impl ModelCard {
             Activation::Sigmoid => "; the network ends in a sigmoid",
             Activation::Softmax => "; the network ends in a softmax",
         };
-        head + ends
+        let last = if self.output.layout == Some(Layout::Nhwc) { "; the classes are the last axis" } else { "" };
+        head + ends + last
     }
 
     fn class_words(&self) -> String {

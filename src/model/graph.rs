@@ -3,7 +3,8 @@
 use super::about::{About, Facts};
 use super::extent::{Extent, extent};
 use super::fit::{Course, Fit, any_size, whole};
-use super::guess::{USUAL_MULTIPLE, channels_last, fixed, guessed};
+use super::guess::{USUAL_MULTIPLE, fixed, guessed};
+use super::layout::laid;
 use super::memory::usual_bytes;
 use super::onnx::{GradientFlow, Graph, Locality, Port};
 use super::prepare::{finish, prepare};
@@ -63,14 +64,6 @@ impl OnnxModel {
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
     pub fn open(path: &Path, device: &Device, card: CardFrom<'_>, watch: Watch<'_>) -> Result<Self, ModelError> {
         let graph = Graph::open_watched(path, device, watch)?;
-        if let Some(channels) = graph.inputs().next().and_then(channels_last) {
-            return Err(ModelError::File {
-                path: path.to_owned(),
-                cause: format!("its input has the {channels} channels last (batch, height, width, channels)"),
-                hint: "Export it with the channels first, as tf2onnx does with --inputs-as-nchw and --outputs-as-nchw"
-                    .to_owned(),
-            });
-        }
         let mut facts =
             Facts { path: Some(path.to_owned()), format: format!("ONNX, opset {}", graph.opset()), ..Facts::default() };
         let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
@@ -103,6 +96,7 @@ impl OnnxModel {
         if !graph.is_supported(output) {
             return Err(fault("the output that it names needs operators that are not supported".to_owned()));
         }
+        let graph = Arc::new(laid(&graph, output, Some(&card)).map_err(fault)?);
         if let Some(channels) = graph.inputs().next().and_then(|port| fixed(port, 1))
             && channels != card.channels
         {

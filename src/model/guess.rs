@@ -1,8 +1,11 @@
 //! The card of an ONNX graph that came without one, guessed from its shapes and activations.
 
 use super::extent::{Extent, extent};
+use super::layout::laid;
 use super::onnx::{Dim, FinalActivation, Graph, Port};
-use super::{Activation, ClassInfo, Head, ModelCard, ModelError, OutputRule, SizeRule, Task, card_file};
+use super::{
+    Activation, ClassInfo, Head, InputRule, Layout, ModelCard, ModelError, OutputRule, SizeRule, Task, card_file,
+};
 use std::path::Path;
 
 /// Dense networks that go down and up again seldom halve more than five times.
@@ -12,15 +15,6 @@ pub(super) const USUAL_MULTIPLE: usize = 32;
 const PROBED: [usize; 9] = [128, 224, 256, 299, 512, 384, 64, 32, 28];
 /// What sizes may have to be multiples of.
 const MULTIPLES: [usize; 4] = [USUAL_MULTIPLE, 64, 128, 256];
-
-/// The channels of an input that has them last, as Keras does: 1, 3 or 4 there and something else in their usual place.
-pub(super) fn channels_last(port: &Port) -> Option<usize> {
-    let image = |axis: usize| matches!(fixed(port, axis), Some(1 | 3 | 4));
-    let is_last = port.dims.as_ref()?.len() == 4 && image(3) && !image(1);
-    // An image of 4 columns, or a network of other channels whose width is that small, has its height fixed too.
-    let usual = fixed(port, 1).is_some() && fixed(port, 2) == fixed(port, 3);
-    if is_last && !usual { fixed(port, 3) } else { None }
-}
 
 /// Dimension `axis` of `port`, if the graph fixes it.
 pub(super) fn fixed(port: &Port, axis: usize) -> Option<usize> {
@@ -67,6 +61,22 @@ pub(super) fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Re
     if let Some(port) = graph.outputs().nth(output).filter(|_| graph.outputs().len() > 1) {
         let why = if output == 0 { "" } else { ": those before it cannot be computed or have no gradient" };
         lines.push(format!("the output {}{why}", port.name));
+    }
+    let graph = &laid(graph, output, None).map_err(|cause| ModelError::File {
+        path: path.to_owned(),
+        cause,
+        hint: "Or export it with the channels second, as tf2onnx does with --inputs-as-nchw and --outputs-as-nchw"
+            .to_owned(),
+    })?;
+    let last = |port: Option<&Port>| port.is_some_and(|port| port.layout == Layout::Nhwc).then_some(Layout::Nhwc);
+    let layouts = [last(graph.inputs().next()), last(graph.outputs().nth(output))];
+    for (layout, words) in layouts
+        .iter()
+        .zip(["the channels are the last axis of the input", "the classes are the last axis of the output"])
+    {
+        if layout.is_some() {
+            lines.push(words.to_owned());
+        }
     }
     let input = graph.inputs().next();
     let channels = input.and_then(|port| fixed(port, 1)).unwrap_or_else(|| graph.channels());
@@ -162,7 +172,8 @@ pub(super) fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Re
         channels,
         head,
         size_rule,
-        output: OutputRule { activation, channel, ..OutputRule::default() },
+        input: InputRule { layout: layouts[0], ..InputRule::default() },
+        output: OutputRule { activation, channel, layout: layouts[1], ..OutputRule::default() },
         classes,
         ..ModelCard::default()
     })

@@ -192,7 +192,7 @@ mod tests {
     fn probabilities_become_log_odds_and_channels_are_chosen() {
         let logits = [-3.0f32, 0.5];
         let p = logits.map(|z| 1.0 / (1.0 + (-z).exp()));
-        let output = |activation, channel| OutputRule { name: None, activation, channel };
+        let output = |activation, channel| OutputRule { activation, channel, ..OutputRule::default() };
         let sigmoid = ModelCard { output: output(Activation::Sigmoid, Some(1)), ..ModelCard::default() };
         let Logits::Dense(z) = finish(Logits::Dense(tensor(&p, [1, 2, 1, 1])), &sigmoid, false).unwrap() else {
             panic!()

@@ -140,6 +140,11 @@ impl App {
                     self.fail("Export", "There is no picture yet. Open an image first");
                 }
             }
+            Command::OpenFiles(_) if self.stages.takes_no_files() => {
+                let why =
+                    "a reader study is under way. Leave it with Esc, then open the file; the session can be resumed";
+                self.notes.bad(&Problem { what: "Open".to_owned(), why: why.to_owned() }, context.input(|i| i.time));
+            }
             Command::OpenFiles(files) => self.open(&files),
             Command::ForgetRecent(path) => state.recent.retain(|r| r.image != path),
             Command::Shortcuts(shown) => self.shortcuts = shown,

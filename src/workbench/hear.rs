@@ -126,6 +126,7 @@ impl App {
             Event::Seen(found) => self.hear_seen(found),
             Event::Reader(event) => self.hear_reader(event, context),
             Event::Stimulus(stimulus) => self.hear_stimulus(stimulus),
+            Event::NoStimuli { id, why } => self.hear_no_stimuli(id, why),
             Event::StudyImages(images) => self.hear_study_images(images),
             Event::Train(news) => self.hear_training(*news, context),
             Event::Exported(report) => self.exported(report, context),

@@ -28,6 +28,13 @@ pub struct Stages {
     pub(super) tour: Option<Tour>,
 }
 
+impl Stages {
+    /// Whether files that are given are not opened: their pictures would cost a study frames.
+    pub(super) fn takes_no_files(&self) -> bool {
+        self.reader.as_ref().is_some_and(Reader::is_busy)
+    }
+}
+
 impl App {
     /// The reader study, if one is open.
     pub fn reader(&self) -> Option<&Reader> {
@@ -114,6 +121,12 @@ impl App {
     pub(super) fn hear_stimulus(&mut self, stimulus: Stimulus) {
         if let Some(reader) = &mut self.stages.reader {
             reader.take(stimulus);
+        }
+    }
+
+    pub(super) fn hear_no_stimuli(&mut self, id: u64, why: String) {
+        if let Some(reader) = &mut self.stages.reader {
+            reader.refused(id, why, &self.commands);
         }
     }
 

@@ -5,7 +5,10 @@ use crate::campaigns::{cnn, folder, plan};
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::Attack;
 use epsiloscope::model::{Logits, Model};
-use epsiloscope::study::campaign::{CampaignPlan, Cell, Row, Summary, Table, run, share_interval, summary_csv};
+use epsiloscope::study::campaign::{
+    CampaignPlan, Cell, OneStep, Row, Summary, Table, Wish, campaign_html, run, share_interval, summary_csv,
+};
+use epsiloscope::study::report::{Criterion, Provenance};
 use epsiloscope::tensor::to_host;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -211,4 +214,69 @@ fn intervals_are_over_patients_with_their_images_and_seeds() {
     let record = reader.records().next().unwrap().unwrap();
     let number = |name: &str| record[header.iter().position(|c| c == name).unwrap()].parse::<f64>().unwrap();
     assert_eq!([number("units"), number("fooled_lower"), number("fooled_upper")], [3.0, lower, upper]);
+}
+
+#[test]
+fn one_step_stands_beside_the_attacks_that_repeat_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    folder(&temporary.path().join("images"));
+    // FGSM is no attack of this campaign.
+    let attacks = [("bim", "steps=3"), ("mi-fgsm", "steps=3"), ("deepfool", "steps=3"), ("random-sign", "")];
+    let parsed = attacks.map(|(name, set)| Attack::parse(name, &set.split_whitespace().collect::<Vec<_>>()).unwrap());
+    let (_, table) = measured(temporary.path(), |plan| {
+        plan.attacks = parsed.to_vec();
+        plan.wish = Wish::Nearest;
+        plan.criterion = Criterion::Target(1.0);
+    });
+    let other = tempfile::tempdir().unwrap();
+    folder(&other.path().join("images"));
+    let (_, fgsm) = measured(other.path(), |plan| {
+        plan.attacks = vec![Attack::FGSM];
+        plan.wish = Wish::Nearest;
+        plan.criterion = Criterion::Target(1.0);
+    });
+    let place = |r: &Row| ["image", "epsilon", "made_on", "judged_on"].map(|c| r.get(c).to_owned());
+    for row in table.rows() {
+        let cells = ["one_step", "one_step_fails", "one_step_score", "one_step_as_wished"].map(|c| row.get(c));
+        let own = row.get("made_on") == row.get("judged_on");
+        match row.get("attack") {
+            "bim" | "mi-fgsm" if own => {
+                let step = fgsm.rows().into_iter().find(|r| place(r) == place(row)).unwrap();
+                assert_eq!(cells, ["fgsm", step.get("fails"), step.get("score"), step.get("as_wished")]);
+            }
+            "deepfool" => assert_eq!(cells, ["none", "", "", ""]),
+            _ => assert_eq!(cells, [""; 4], "another judge, or no gradient"),
+        }
+    }
+    let summary = Summary::new(&table.rows());
+    let steps = Summary::new(&fgsm.rows());
+    for cell in summary.cells.iter().filter(|c| c.made_on == c.judged_on) {
+        let step = |c: &&Cell| c.made_on == cell.made_on && c.judged_on == cell.judged_on && c.epsilon == cell.epsilon;
+        let of = steps.cells.iter().find(step);
+        match (cell.attack.as_str(), &cell.one_step) {
+            ("bim" | "mi-fgsm", OneStep::Known { name, fooled, score, wished }) => {
+                let of = of.unwrap();
+                assert_eq!((name.as_str(), *fooled, *score, *wished), ("fgsm", of.fooled, of.score, of.wished));
+            }
+            ("deepfool", OneStep::None) | ("random-sign", OneStep::Unasked) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let page = campaign_html(&summary, None, &Provenance::default(), "the target is not reached", "P(true class)");
+    assert!(page.contains("one step: BIM, MI-FGSM"), "a line for those that share it");
+    let csv = summary_csv(&summary);
+    assert!(csv.lines().next().unwrap().ends_with("one_step,one_step_fooled,one_step_score,one_step_as_wished"));
+    assert!(csv.lines().any(|l| l.contains(",deepfool,") && l.ends_with(",none,,,")), "{csv}");
+    // Rows that do not tell, of an older version: that is said, in place of silence.
+    let old: Vec<Row> = table.rows().into_iter().cloned().map(without_one_step).collect();
+    let old = Summary::new(&old.iter().collect::<Vec<_>>());
+    let white = |c: &&Cell| c.attack == "bim" && c.made_on == c.judged_on;
+    assert!(old.cells.iter().filter(white).all(|c| c.one_step == OneStep::Unknown));
+    assert!(old.notes.iter().any(|n| n.starts_with("BIM") && n.contains("not known at ε")), "{:?}", old.notes);
+}
+
+fn without_one_step(mut row: Row) -> Row {
+    let last = row.found.len() - 4;
+    row.found[last..].fill(String::new());
+    row
 }

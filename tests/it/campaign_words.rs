@@ -70,6 +70,10 @@ fn the_console_has_a_line_of_noise_for_each_attack() {
     };
     assert!(after("fgsm").starts_with("  random signs, ε") && after("pgd").starts_with("  random signs, L2"), "{said}");
     assert!(after("deepfool").starts_with("  random signs, L2"), "{said}");
+    // FGSM is one step itself, and DeepFool repeats none.
+    let one_step: Vec<&&str> = lines.iter().filter(|l| l.starts_with("  one step")).collect();
+    assert!(one_step.len() == 1 && one_step[0].starts_with("  one step, pgd") && !one_step[0].contains('–'), "{said}");
+    assert!(lines.iter().any(|l| l.starts_with("note: DeepFool repeats no single step")), "{said}");
     // 32² values: the grid of L2 is 32 times that of L∞.
     assert!(lines.iter().any(|l| l.starts_with("ε, L∞") && l.contains("32/255")), "{said}");
     assert!(lines.iter().any(|l| l.starts_with("ε, L2") && l.contains("4.02")), "{said}");

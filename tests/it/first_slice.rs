@@ -1,8 +1,11 @@
 //! A slice of a large file is there before all of it is read, and is the slice that it says.
 
 use super::engine::{LIMIT, engine, wait};
+use epsiloscope::attack::Attack;
+use epsiloscope::data::Dataset;
 use epsiloscope::data::{First, FirstWish, Made, Pixels, Stack, open_showing_first, write_npy, write_stack};
-use epsiloscope::engine::{Engine, Event, Request};
+use epsiloscope::engine::{Engine, Event, Request, StimuliWish, StudyImagesWish};
+use epsiloscope::view::Presentation;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -177,6 +180,78 @@ fn reading_that_is_cancelled_brings_the_image_before_back() {
             println!("{}", if frame.case.path.is_none() { "given up" } else { "read before" });
             Some(())
         }
+        _ => None,
+    });
+}
+
+#[test]
+fn a_reader_study_gets_its_answer_although_another_file_is_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path(), "a.nii", &Made::default());
+    let sample = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data").join(name);
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    std::fs::copy(sample("membranes-2.png"), images.join("b.png")).unwrap();
+    let set = Arc::new(Dataset::find(&images, &AtomicBool::new(false), &|_| {}).unwrap());
+    let engine = engine();
+    let case = wait(&engine, |event| match event {
+        Event::Frame(frame) => Some(frame.case.clone()),
+        _ => None,
+    });
+    let wish = |id, model: &str| {
+        Request::Stimuli(Some(StimuliWish {
+            id,
+            of: (case.clone(), model.to_owned()),
+            set: None,
+            conditions: vec![(None, Attack::FGSM)],
+            epsilons: vec![0.02],
+            presentation: Presentation::default(),
+        }))
+    };
+    let model = "membranes-unet";
+    engine.send(Request::Open { image: path, label: None, slice: None });
+    // Both are asked for while a slice of the volume is shown, and the next file is opened at once.
+    let (mut asked, mut read, mut there) = (false, false, false);
+    wait(&engine, |event| match event {
+        Event::Early(early) if early.part && !asked => {
+            asked = true;
+            engine.send(Request::StudyImages(StudyImagesWish { id: 1, set: set.clone(), entries: vec![0] }));
+            engine.send(Request::Open { image: sample("membranes-3.png"), label: None, slice: None });
+            None
+        }
+        Event::StudyImages(found) => {
+            assert_eq!((found.id, found.images.unwrap()[0].shape), (1, [1, 256, 256]));
+            read = true;
+            there.then_some(())
+        }
+        Event::Frame(frame) if frame.case.name == "membranes-3" => {
+            there = true;
+            read.then_some(())
+        }
+        _ => None,
+    });
+    assert!(asked, "a slice of the volume was shown first");
+    // The study was of the sample: no image of another one is taken for its.
+    engine.send(wish(2, model));
+    let why = wait(&engine, |event| match event {
+        Event::NoStimuli { id: 2, why } => Some(why),
+        Event::Stimulus(stimulus) => panic!("ε {} of another image", stimulus.epsilon),
+        _ => None,
+    });
+    assert!(why.contains("another image was opened meanwhile") && why.contains(&case.name), "{why}");
+    engine.send(Request::OpenSample);
+    wait(&engine, |event| matches!(event, Event::Frame(frame) if frame.case.name == case.name).then_some(()));
+    engine.send(wish(3, "another model"));
+    wait(&engine, |event| matches!(event, Event::NoStimuli { id: 3, .. }).then_some(()));
+    engine.send(wish(4, model));
+    let mut made = 0;
+    wait(&engine, |event| match event {
+        Event::Stimulus(stimulus) => {
+            assert!(stimulus.id == 4 && stimulus.image.is_ok());
+            made += 1;
+            (made == 2).then_some(())
+        }
+        Event::NoStimuli { why, .. } => panic!("{why}"),
         _ => None,
     });
 }

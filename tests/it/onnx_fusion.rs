@@ -265,16 +265,3 @@ fn convolutions_without_padding_leave_every_pixel_at_its_place() {
         }
     }
 }
-
-#[test]
-fn an_input_with_its_channels_last_is_refused_with_a_remedy() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("keras.onnx");
-    let model = Model::new(17)
-        .input("x", &[0, 64, 64, 3])
-        .node_with("Transpose", &["x"], &["y"], &[("perm", &[0, 3, 1, 2])])
-        .output("y");
-    std::fs::write(&path, model.bytes()).unwrap();
-    let said = epsiloscope::model::open(&path, &Device::flex()).err().unwrap().to_string();
-    assert!(said.contains("3 channels last") && said.contains("--inputs-as-nchw"), "{said}");
-}

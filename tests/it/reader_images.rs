@@ -15,10 +15,10 @@ use epsiloscope::workbench::{App, Command, Mode};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const NAMES: [&str; 3] = ["membranes", "membranes-2", "membranes-3"];
+pub const NAMES: [&str; 3] = ["membranes", "membranes-2", "membranes-3"];
 
 /// A folder of three images with their masks.
-fn data_set(folder: &Path) -> std::path::PathBuf {
+pub fn data_set(folder: &Path) -> std::path::PathBuf {
     let set = folder.join("sections");
     std::fs::create_dir(&set).unwrap();
     for name in NAMES {
@@ -29,7 +29,7 @@ fn data_set(folder: &Path) -> std::path::PathBuf {
 }
 
 /// The whole window with the data set open.
-fn with_set(folder: &Path, set: &Path) -> Harness<'static, App> {
+pub fn with_set(folder: &Path, set: &Path) -> Harness<'static, App> {
     let mut harness = app(Some(folder));
     let open = Request::Open { image: set.to_owned(), label: None, slice: None };
     harness.state().send(Command::Engine(open));
@@ -46,7 +46,7 @@ fn pixels(name: &str) -> Vec<f32> {
 }
 
 /// Steps until a button is there, and clicks it.
-fn click(harness: &mut Harness<'static, App>, name: &str) {
+pub fn click(harness: &mut Harness<'static, App>, name: &str) {
     let start = Instant::now();
     while harness.query_by_role_and_label(Role::Button, name).is_none() {
         assert!(start.elapsed() < Duration::from_secs(120), "there is no button {name}");

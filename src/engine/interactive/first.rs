@@ -49,8 +49,6 @@ fn is_of_image(letter: &Letter) -> bool {
                 | Request::RunAttack
                 | Request::Compare { .. }
                 | Request::Export(_)
-                | Request::Stimuli(_)
-                | Request::StudyImages(_)
         )
     )
 }
@@ -70,6 +68,9 @@ fn is_of_none(letter: &Letter) -> bool {
                     | Request::CancelOpen
                     | Request::Attack(_)
                     | Request::Epsilon(_)
+                    // They say which image they mean: the one that the scene is still of, or none.
+                    | Request::Stimuli(_)
+                    | Request::StudyImages(_)
             )
     )
 }

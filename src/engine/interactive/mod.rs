@@ -7,6 +7,7 @@ mod model;
 mod opening;
 mod replace;
 mod requests;
+mod studies;
 
 use super::files::Files;
 use super::foreground::Foreground;

@@ -3,7 +3,6 @@
 use super::{Stale, Worker, text};
 use crate::data::Axis;
 use crate::engine::files;
-use crate::engine::stimuli::Source;
 use crate::engine::{Event, Request};
 use crate::model::BuiltIn;
 use crate::study::SweepPlan;
@@ -31,12 +30,12 @@ impl Worker {
                 Ok(())
             }
             Request::Stimuli(Some(wish)) => {
-                let source = self.study_source()?;
-                self.stimuli.make(source, wish, self.outbox.clone())
+                self.make_stimuli(wish);
+                Ok(())
             }
             Request::StudyImages(wish) => {
-                let source = self.study_source()?;
-                self.stimuli.read(source, wish, self.outbox.clone())
+                self.read_study_images(wish);
+                Ok(())
             }
             Request::OpenLabel(path) if self.files.reads_image() => {
                 // It belongs to the image that is being read.
@@ -173,12 +172,5 @@ impl Worker {
             }
             Request::Export(wish) => self.export(wish),
         }
-    }
-
-    /// What the images of a reader study are made with.
-    fn study_source(&self) -> Result<Source, String> {
-        let (subject, scene) = self.subject.clone().zip(self.scene.clone()).ok_or("no image is open")?;
-        let model = self.model.clone().ok_or("no model is open")?;
-        Ok(Source { model, subject, scene, stacks: self.stacks.clone() })
     }
 }

@@ -92,6 +92,13 @@ pub enum Event {
     StudyImages(StudyImages),
     /// An image for a reader study.
     Stimulus(Stimulus),
+    /// No image of a reader study's wish comes.
+    NoStimuli {
+        /// Of which wish.
+        id: u64,
+        /// Why.
+        why: String,
+    },
     /// News of a training or a study.
     Train(Box<TrainNews>),
     /// Something was written.

@@ -113,7 +113,8 @@ pub enum Request {
     Reader(ReaderRequest),
     /// Read entries of a data set for a reader study. Answered by an [`Event::StudyImages`](super::Event::StudyImages).
     StudyImages(StudyImagesWish),
-    /// Make images ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`](super::Event::Stimulus).
+    /// Make images ahead of a reader study; none any more if `None`. Each is an [`Event::Stimulus`](super::Event::Stimulus);
+    /// where none can be made that is an [`Event::NoStimuli`](super::Event::NoStimuli).
     Stimuli(Option<StimuliWish>),
     /// Train, or do what belongs to it. Answered by [`Event::Train`](super::Event::Train).
     Train(TrainRequest),

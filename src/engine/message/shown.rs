@@ -62,6 +62,12 @@ pub struct CaseInfo {
 }
 
 impl CaseInfo {
+    /// Whether `other` is the same slice of the same image within the same bounds, whatever is chosen of it.
+    pub fn shows_same(&self, other: &Self) -> bool {
+        let place = |case: &Self| (case.axis, case.slice, case.shape, case.bounds);
+        place(self) == place(other) && self.path == other.path && self.name == other.name
+    }
+
     /// How the file stores a pixel, for people.
     pub fn stored_text(&self) -> &'static str {
         match self.about.numbers {

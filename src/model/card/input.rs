@@ -1,5 +1,6 @@
 //! From an image to what a network takes.
 
+use crate::model::Layout;
 use serde::{Deserialize, Serialize};
 
 /// The order in which a network takes colours.
@@ -48,6 +49,9 @@ pub struct InputRule {
     /// (x − mean) / (standard deviation + 10⁻⁶), of the image itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub z_score: Option<ZScore>,
+    /// The order of the axes that an ONNX graph takes; found out where the card says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
 }
 
 impl Default for InputRule {
@@ -60,6 +64,7 @@ impl Default for InputRule {
             mean: Vec::new(),
             std: Vec::new(),
             z_score: None,
+            layout: None,
         }
     }
 }

@@ -161,6 +161,9 @@ impl ModelCard {
         }
         self.input.check(self.channels)?;
         self.size_rule.check(self.task)?;
+        if self.network.is_some() && (self.input.layout.is_some() || self.output.layout.is_some()) {
+            return Err("a layout is of ONNX graphs, and it describes a U-Net of this program".to_owned());
+        }
         match (self.head, self.output.activation, self.output.channel) {
             (Head::Softmax, _, Some(_)) => Err("only a sigmoid head has an output channel".to_owned()),
             (Head::Softmax, Activation::Sigmoid, _) => {
@@ -178,6 +181,7 @@ impl ModelCard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Layout;
 
     #[test]
     fn a_card_survives_its_file() {
@@ -192,8 +196,14 @@ mod tests {
                 z_score: Some(ZScore::Channel),
                 window: Some([-160.0, 240.0]),
                 bounds: None,
+                layout: Some(Layout::Nhwc),
             },
-            output: OutputRule { name: Some("probability".into()), activation: Activation::Sigmoid, channel: Some(2) },
+            output: OutputRule {
+                name: Some("probability".into()),
+                activation: Activation::Sigmoid,
+                channel: Some(2),
+                layout: Some(Layout::Nchw),
+            },
             classes: vec![
                 ClassInfo::new("skin"),
                 ClassInfo { name: "lesion".into(), colour: Some(Colour([255, 128, 0])) },
@@ -202,7 +212,7 @@ mod tests {
         };
         card.check().unwrap();
         let text = toml::to_string_pretty(&card).unwrap();
-        assert!(text.contains("#ff8000"), "{text}");
+        assert!(text.contains("#ff8000") && text.contains("layout = \"nhwc\""), "{text}");
         assert_eq!(toml::from_str::<ModelCard>(&text).unwrap(), card);
         assert_eq!(card.input.needed_bounds(), Some([-1024.0, 3071.0]));
     }
@@ -231,6 +241,13 @@ mod tests {
             (
                 ModelCard { task: Task::Classification, size_rule: SizeRule::tile(8), ..good.clone() },
                 "cannot be classified in tiles",
+            ),
+            (
+                ModelCard {
+                    network: Some(UNetConfig::new(4, 1)),
+                    ..input(InputRule { layout: Some(Layout::Nhwc), ..InputRule::default() })
+                },
+                "a layout is of ONNX graphs",
             ),
             (ModelCard { size_rule: SizeRule::Resize([0, 5]), ..good }, "size is 0×5"),
         ];

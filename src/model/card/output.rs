@@ -1,5 +1,6 @@
 //! What a network puts out.
 
+use crate::model::Layout;
 use serde::{Deserialize, Serialize};
 
 /// What the network puts out at its end.
@@ -28,6 +29,9 @@ pub struct OutputRule {
     /// Of several independent outputs (multi-label), the one that is the positive class of a sigmoid head; from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<usize>,
+    /// The order of the axes of an ONNX graph's map; found out where the card says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
 }
 
 impl OutputRule {

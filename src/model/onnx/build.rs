@@ -9,6 +9,7 @@ use super::order::sorted;
 use super::program::{Block, Constant, Dim, Fused, Node, Port, Program, Slot};
 use super::proto::Reader;
 use super::tensor_file::read_tensor;
+use crate::model::Layout;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -346,7 +347,7 @@ fn check_finite(name: &str, tensor: &HostTensor) -> Result<(), String> {
 
 /// An input or output as the file describes it.
 fn port(info: &ValueInfoProto) -> Result<Port, String> {
-    let mut port = Port { name: info.name.clone(), element: None, dims: None };
+    let mut port = Port { name: info.name.clone(), element: None, dims: None, layout: Layout::Nchw };
     if info.is_other {
         return Err(format!("has {:?}, which is a sequence, map or optional and no tensor", info.name));
     }

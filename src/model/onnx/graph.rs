@@ -5,13 +5,14 @@ use super::build::{Unsupported, build};
 use super::ending::Ending;
 use super::fold::fold;
 use super::fuse::fuse;
-use super::host::{ElementType, HostTensor};
+use super::host::ElementType;
+use super::layout::Laid;
 use super::program::{Constant, Dim, Node, Port, Program, Slot};
 use super::proto::Reader;
 use super::run::{Observer, Run, Swap};
 use super::summary::{Growth, Stored};
 use super::value::Value;
-use super::weight::{Weight, Weights};
+use super::weight::{Weights, upload_weights};
 use crate::model::{Logits, ModelError, Watch};
 use burn::backend::TensorMetadata;
 use burn::module::Module;
@@ -42,6 +43,8 @@ pub struct Graph {
     device: Device,
     unsupported: Vec<Unsupported>,
     stored: Arc<Stored>,
+    /// If its ends are not those of the file.
+    laid: Option<Laid>,
     /// Bytes that an image may take, if somebody said so.
     memory: Option<u64>,
     /// Measured when it is first asked for.
@@ -98,7 +101,7 @@ impl Graph {
         fold(&mut program);
         fuse(&mut program);
         let weights = upload_weights(&mut program, device);
-        let endings = program.outputs.iter().map(|_| OnceLock::new()).collect();
+        let endings = unknown_endings(&program);
         let graph = Self {
             path: path.to_owned(),
             program: Arc::new(program),
@@ -106,6 +109,7 @@ impl Graph {
             device: device.clone(),
             unsupported,
             stored,
+            laid: None,
             memory: None,
             growth: Arc::default(),
             endings,
@@ -162,6 +166,11 @@ impl Graph {
     #[must_use]
     pub fn within(&self, bytes: u64) -> Self {
         Self { memory: Some(bytes), ..self.clone() }
+    }
+
+    /// The same weights in another program, which `laid` tells if it is not the file's.
+    pub(super) fn of_program(&self, program: Arc<Program>, laid: Option<Laid>) -> Self {
+        Self { laid, endings: unknown_endings(&program), growth: Arc::default(), program, ..self.clone() }
     }
 
     /// Nodes that cannot be computed. Outputs that need one are not supported; others are.
@@ -272,7 +281,8 @@ impl Graph {
                     _ => true,
                 });
             if !fits {
-                return Err(ModelError::file(&self.path, format!("takes {port} and was given {dims:?}"), OTHER_INPUT));
+                let given = port.in_file(dims);
+                return Err(ModelError::file(&self.path, format!("takes {port} and was given {given:?}"), OTHER_INPUT));
             }
         }
         Ok(vec![(*slot, Value::Float(x.into_dispatch()))])
@@ -354,6 +364,15 @@ impl Graph {
         &self.program
     }
 
+    pub(super) fn shared_program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// How its ends were changed, if they were.
+    pub(super) fn ends(&self) -> Option<&Laid> {
+        self.laid.as_ref()
+    }
+
     pub(super) fn output_slot(&self, output: usize) -> Slot {
         self.program.outputs[output].0
     }
@@ -373,38 +392,6 @@ impl Graph {
     }
 }
 
-/// Moves the float constants that are computed with to the device as parameters. Scalars of arithmetic and what
-/// operators read as settings stay on the host.
-fn upload_weights(program: &mut Program, device: &Device) -> Weights {
-    /// The fewest elements of each slot that are worth a parameter, `None` where it is a setting.
-    fn mark(nodes: &[Node], least: &mut [Option<usize>]) {
-        for node in nodes {
-            let linear = matches!(node.op_type.as_str(), "Conv" | "ConvTranspose" | "DeformConv" | "Gemm" | "MatMul");
-            let enough = if linear || node.op_type.ends_with("Normalization") { 1 } else { 2 };
-            for (i, slot) in node.inputs.iter().enumerate() {
-                if let Some(slot) = slot
-                    && !node.operator.settings.contains(&i)
-                {
-                    least[*slot] = Some(least[*slot].map_or(enough, |l| l.min(enough)));
-                }
-            }
-            node.branches.iter().for_each(|block| mark(&block.nodes, least));
-        }
-    }
-    let mut least = vec![None; program.names.len()];
-    mark(&program.nodes, &mut least);
-    let mut tensors = Vec::new();
-    for (constant, least) in program.constants.iter_mut().zip(least) {
-        let (Some(Constant::Host(host)), Some(least)) = (&mut *constant, least) else { continue };
-        if !host.element.is_float() || host.len() < least || !(1..=6).contains(&host.shape.len()) {
-            continue;
-        }
-        // Taken out, so that it is held once.
-        let host = std::mem::replace(host, HostTensor::floats([0], Vec::new()));
-        if let Some(weight) = Weight::new(Value::Host(host).into_float(device)) {
-            *constant = Some(Constant::Weight(tensors.len()));
-            tensors.push(weight);
-        }
-    }
-    Weights { tensors }
+fn unknown_endings(program: &Program) -> Arc<[OnceLock<Option<Ending>>]> {
+    program.outputs.iter().map(|_| OnceLock::new()).collect()
 }

@@ -5,6 +5,7 @@
 use super::budget::Purpose;
 use super::fuse::{SECOND, SUMMAND};
 use super::graph::Graph;
+use super::layout::{TO_LAST, TO_SECOND};
 use super::op::{kernel, windows};
 use super::program::{Node, Slot};
 use super::run::{Observer, Swap};
@@ -31,6 +32,8 @@ struct Map {
     scale: usize,
     /// Pixels of the map that may differ, from a cut on.
     differ: usize,
+    /// Whether its channels are the last axis.
+    last: bool,
 }
 
 /// Maps that depend on the image, and why the rest cannot be followed.
@@ -43,7 +46,7 @@ struct Walk {
 }
 
 /// Operators that compute each pixel by itself, whatever lies around it.
-const POINTWISE: &[&str] = &[
+pub(super) const POINTWISE: &[&str] = &[
     "Abs",
     "Add",
     "Cast",
@@ -90,6 +93,9 @@ impl Walk {
         let maps: Vec<(usize, Map)> =
             node.inputs.iter().enumerate().filter_map(|(i, slot)| Some((i, *self.maps.get(&(*slot)?)?))).collect();
         let (first, map) = *maps.first()?;
+        if maps.iter().any(|(_, other)| other.last) {
+            return made_of_last(node, &maps, inputs, output);
+        }
         let shape = inputs.get(first)?.as_deref()?;
         let ([_, _, height, width], [_, _, rows, columns]) = (shape, output) else { return None };
         let differ = maps.iter().map(|(_, map)| map.differ).max()?;
@@ -108,6 +114,7 @@ impl Walk {
                 let stays = same && [rows, columns] == [height, width];
                 (stays && (0..inputs.len()).all(placeless)).then_some(Map { differ, ..map })
             }
+            "Transpose" => (attributes.ints("perm") == Some(&TO_LAST[..])).then_some(Map { last: true, ..map }),
             "Concat" => {
                 let channels = matches!(attributes.int("axis"), Some(1 | -3));
                 (same && channels && (0..inputs.len()).all(is_map)).then_some(Map { differ, ..map })
@@ -142,7 +149,7 @@ impl Walk {
                 let scale = map.scale * stride;
                 let added = maps.iter().find(|(i, _)| *i == SUMMAND).map(|(_, map)| *map);
                 let fits = coarse && added.is_none_or(|added| added.scale == scale);
-                fits.then(|| Map { scale, differ: differ.max(added.map_or(0, |added| added.differ)) })
+                fits.then(|| Map { scale, last: false, differ: differ.max(added.map_or(0, |added| added.differ)) })
             }
             "ConvTranspose" => {
                 let taps = inputs.get(1)?.as_ref()?.get(2..)?;
@@ -189,7 +196,32 @@ impl Walk {
     ) -> Option<Map> {
         let whole = factor > 0 && map.scale.is_multiple_of(factor);
         let fits = *rows == height * factor && *columns == width * factor;
-        (whole && fits).then(|| Map { scale: map.scale / factor, differ })
+        (whole && fits).then(|| Map { scale: map.scale / factor, differ, last: false })
+    }
+}
+
+/// What `node` makes of `maps` whose channels are last; `None` if that depends on the whole.
+fn made_of_last(node: &Node, maps: &[(usize, Map)], inputs: &[Option<Vec<usize>>], output: &[usize]) -> Option<Map> {
+    let (first, map) = *maps.first()?;
+    let ([_, height, width, _], [_, rows, columns, _]) = (inputs.get(first)?.as_deref()?, output) else { return None };
+    if maps.iter().any(|(_, other)| !other.last || other.scale != map.scale) {
+        return None;
+    }
+    let placeless = |i: usize| {
+        let shape = inputs.get(i).and_then(Option::as_deref).unwrap_or_default();
+        maps.iter().any(|(at, _)| *at == i) || shape.iter().rev().skip(1).take(2).all(|&side| side == 1)
+    };
+    match node.op_type.as_str() {
+        "Transpose" => (node.attributes.ints("perm") == Some(&TO_SECOND[..])).then_some(Map { last: false, ..map }),
+        "Softmax" | "LogSoftmax" => {
+            (node.opset >= 13 && matches!(node.attributes.int("axis"), None | Some(3 | -1))).then_some(map)
+        }
+        name if POINTWISE.contains(&name) => {
+            let stays = [rows, columns] == [height, width] && (0..inputs.len()).all(placeless);
+            let differ = maps.iter().map(|(_, map)| map.differ).max()?;
+            stays.then_some(Map { differ, ..map })
+        }
+        _ => None,
     }
 }
 
@@ -245,7 +277,7 @@ impl Graph {
 
     /// How far output number `output` sees of a square image.
     fn walked(&self, output: usize, channels: usize, side: usize) -> Result<Locality, String> {
-        let image = Map { scale: 1, differ: 0 };
+        let image = Map { scale: 1, differ: 0, last: false };
         let [(input, _)] = &self.program().inputs[..] else { return Err("it takes more than an image".to_owned()) };
         let maps = HashMap::from([(*input, image)]);
         let mut walk = Walk { maps, sized: HashSet::new(), step: 1, refused: None };
@@ -258,7 +290,7 @@ impl Graph {
             return Err(why);
         }
         match walk.maps.get(&slot) {
-            Some(map) if map.scale == 1 => Ok(Locality { step: walk.step, differ: map.differ }),
+            Some(map) if map.scale == 1 && !map.last => Ok(Locality { step: walk.step, differ: map.differ }),
             Some(_) => Err("its output is at another resolution than the image".to_owned()),
             None => Err("its output does not depend on the image".to_owned()),
         }

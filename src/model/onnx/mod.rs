@@ -4,7 +4,7 @@
 //!
 //! [`Graph`] is all that others need. `build` makes a [`Program`](program) of a file, `fold` and `fuse` shorten it, `run` executes it,
 //! `op` holds the operators, `budget` keeps them from asking for more memory than there is. `gradient` finds where gradients end, `ending` the final activation, `locality` how far a
-//! pixel of the output sees.
+//! pixel of the output sees, `layout` where the channels lie.
 
 mod attribute;
 mod budget;
@@ -15,6 +15,7 @@ mod fuse;
 mod gradient;
 mod graph;
 mod host;
+mod layout;
 mod locality;
 mod messages;
 mod op;
@@ -36,6 +37,7 @@ pub use host::{ElementType, HostTensor, Values};
 pub use locality::Locality;
 pub use op::names as operators;
 pub use program::{Dim, Port};
+pub(super) use summary::SIDES;
 pub use summary::Summary;
 pub use value::Value;
 pub use weight::{Weight, Weights};

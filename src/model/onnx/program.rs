@@ -4,6 +4,7 @@ use super::attribute::Attributes;
 use super::host::{ElementType, HostTensor};
 use super::op::Operator;
 use crate::kernel::{Activation, Linear};
+use crate::model::Layout;
 use burn::tensor::Tensor;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,8 +39,20 @@ pub struct Port {
     pub name: String,
     /// The type of its elements, if the file says it.
     pub element: Option<ElementType>,
-    /// Its dimensions, if the file says them.
+    /// Its dimensions, if the file says them: of images and maps in the order images, channels, rows, columns.
     pub dims: Option<Vec<Dim>>,
+    /// How these lie in the file.
+    pub layout: Layout,
+}
+
+impl Port {
+    /// What belongs to images, channels, rows and columns, in the file's order.
+    pub(super) fn in_file<T: Clone>(&self, of_axes: [T; 4]) -> [T; 4] {
+        match self.layout {
+            Layout::Nchw => of_axes,
+            Layout::Nhwc => [0, 2, 3, 1].map(|axis: usize| of_axes[axis].clone()),
+        }
+    }
 }
 
 impl std::fmt::Display for Port {
@@ -48,6 +61,7 @@ impl std::fmt::Display for Port {
         match &self.dims {
             Some(dims) => {
                 let dims: Vec<String> = dims.iter().map(ToString::to_string).collect();
+                let dims = <[String; 4]>::try_from(dims).map_or_else(|dims| dims, |dims| self.in_file(dims).to_vec());
                 write!(f, "[{}]", dims.join(", "))
             }
             None => write!(f, "[…]"),

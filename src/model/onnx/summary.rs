@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Sides of the images on which a graph is tried.
-pub(super) const SIDES: [usize; 5] = [64, 128, 224, 256, 299];
+pub(in crate::model) const SIDES: [usize; 5] = [64, 128, 224, 256, 299];
 
 /// What a graph is made of, and what one forward pass of an input costs.
 #[derive(Clone, Debug, PartialEq, Eq)]

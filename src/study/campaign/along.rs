@@ -77,6 +77,11 @@ impl AttackAlong<'_> {
         }
     }
 
+    /// The name of the one step that it repeats, if it repeats one.
+    pub fn one_step_name(&self) -> Option<&'static str> {
+        self.cells.first().and_then(|c| method(c))?.beside_it().map(|one| one.name())
+    }
+
     /// The attack's name for people.
     pub fn title(&self) -> &str {
         attack::find(self.name).map_or(self.name, |entry| entry.title)

@@ -1,6 +1,7 @@
 //! The report of a campaign: one HTML file that needs nothing else.
 
-use super::along::{AttackAlong, NormAlong};
+use super::OneStep;
+use super::along::{AttackAlong, NormAlong, method};
 use super::summary::{Cell, Summary};
 use super::windows::SetWindows;
 use super::windows_html;
@@ -127,7 +128,7 @@ fn lines(norm: &NormAlong<'_>) -> Vec<NamedLine> {
     norm.attacks.iter().map(named).collect()
 }
 
-/// The control of each attack; one line for those that are the same.
+/// The control of each attack, and the one step that it repeats; one line for those that are the same.
 fn controls(norm: &NormAlong<'_>) -> Vec<NamedLine> {
     let mut all: Vec<NamedLine> = Vec::new();
     for attack in &norm.attacks {
@@ -139,6 +140,29 @@ fn controls(norm: &NormAlong<'_>) -> Vec<NamedLine> {
     }
     if let [(name, _)] = all.as_mut_slice() {
         *name = "random signs".to_owned();
+    }
+    all.extend(first_steps(norm));
+    all
+}
+
+/// The one step of each attack that repeats one; one line for those that repeat the same, and none where that is drawn as an attack.
+fn first_steps(norm: &NormAlong<'_>) -> Vec<NamedLine> {
+    let drawn: Vec<_> = norm.attacks.iter().filter_map(|a| method(a.cells.first()?)).collect();
+    let mut all: Vec<NamedLine> = Vec::new();
+    for attack in &norm.attacks {
+        let known = |c: &&Cell| match &c.one_step {
+            OneStep::Known { fooled, .. } => Some((c.epsilon.unwrap_or(0.0), *fooled)),
+            _ => None,
+        };
+        let points: Vec<(f64, f64)> = attack.cells.iter().filter_map(|c| known(&c)).collect();
+        let one = attack.cells.first().and_then(|c| method(c)?.beside_it());
+        if points.is_empty() || one.is_some_and(|one| drawn.contains(&one)) {
+            continue;
+        }
+        match all.iter_mut().find(|(_, known)| *known == points) {
+            Some((name, _)) => *name += &format!(", {}", attack.title()),
+            None => all.push((format!("one step: {}", attack.title()), points)),
+        }
     }
     all
 }
@@ -237,7 +261,7 @@ fn table(summary: &Summary, score: &str) -> Markup {
             .scroll.wide { table {
                 thead { tr {
                     th.word.fixed.first { "data" } th.word.fixed.second { "attack" } th.word { "made on" } th.word { "judged on" } th { "ε" } th { "results" } th { "pass" } th { "of" }
-                    th { "fooled" } th { "random" } th { "broken" } th { (score) " clean" } th { "attack" } th { "± sd" } th { "random" }
+                    th { "fooled" } th { "random" } th { "one step" } th { "broken" } th { (score) " clean" } th { "attack" } th { "± sd" } th { "random" }
                     th { "L∞" } th { "L2" } @if wished { th { "as wished" } }
                 } }
                 tbody {
@@ -248,6 +272,11 @@ fn table(summary: &Summary, score: &str) -> Markup {
                             td { (c.results) } td { (c.passing) } td.soft { (c.units) }
                             td { (with_interval(c.fooled, c.fooled_interval)) }
                             td.soft { (with_interval(c.control_fooled, c.control_interval)) }
+                            @match &c.one_step {
+                                OneStep::Known { name, fooled, .. } => td.soft title=(name) { (percent(*fooled)) },
+                                OneStep::Unasked => td.soft { "–" },
+                                other => td.soft { (other.word()) },
+                            }
                             td { (with_interval(c.broken, c.broken_interval)) } td { (format!("{:.3}", c.clean_score)) } td { (format!("{:.3}", c.score)) }
                             td.soft { (format!("{:.3}", c.deviation)) } td.soft { (format!("{:.3}", c.control_score)) }
                             td { (epsilon::fraction(c.norms[0])) } td { (format!("{:.3}", c.norms[1])) }
@@ -271,6 +300,7 @@ fn definitions(criterion: &str, score: &str) -> Markup {
                 dt { "(… to …)" } dd { "The interval of 95 % of a share, in percent: the bootstrap over those patients, volumes or images, each drawn with all its images and seeds. Of few it is too narrow; of fewer than two there is none." }
                 dt { "fooled" } dd { "The adversarial image fails: " (criterion) "." }
                 dt { "random" } dd { "The control: random signs on the same image, on the judging model, of the same ε where that bounds the L∞ norm of the attack, else of the L2 norm that it came to." }
+                dt { "one step" } dd { "What the one step that the attack repeats fools alone (FGSM of BIM, PGD and their kin; the step of their own norm of others), on the model that both were made on. Where it does more than all steps, gradients are masked or steps too large or too few. “None”: an attack of many steps that repeats none; “–”: an attack of one step, one that follows no gradient, or another judge." }
                 dt { "broken" } dd { "The original passes, the adversarial image fails, and random signs do not." }
                 dt { (score) } dd { "Its mean over all results, and the standard deviation over them." }
                 dt { "white box, black box" } dd { "Judged on the model that the attack saw, or on another one." }

@@ -3,10 +3,14 @@
 //! soon as it is known and keyed by all that it depends on, so that a campaign that was cut off goes on where it was.
 
 mod along;
+mod chunk;
 mod html;
 mod images;
 mod interval;
+mod judge;
+mod make;
 mod notes;
+mod one_step;
 mod plan;
 mod row;
 mod run;
@@ -19,6 +23,7 @@ pub use along::{AttackAlong, NormAlong};
 pub use html::campaign_html;
 pub use images::{CampaignSet, Fingerprint, Opened};
 pub use interval::share_interval;
+pub use one_step::OneStep;
 pub use plan::{CampaignModel, CampaignPlan, Wish};
 pub use row::{Row, RowKey};
 pub use run::{CampaignError, one_task, run};

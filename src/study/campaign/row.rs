@@ -1,7 +1,8 @@
 //! One result: what it depends on, and what was found.
 
+use crate::attack::Attack;
 use crate::study::Measure;
-use crate::study::report::{MEASURE_COLUMNS, measure_cells};
+use crate::study::report::{Criterion, MEASURE_COLUMNS, measure_cells};
 
 /// The columns that a row is keyed by: all that it depends on.
 pub const KEY: [&str; 21] = [
@@ -43,8 +44,13 @@ const FOUND: [&str; 11] = [
     "control_as_wished",
 ];
 
-/// The columns after those of the measure.
-const LAST: [&str; 2] = ["gradients", "zero_share"];
+/// The columns after those of the measure: of gradients, then of the one step that the attack repeats, judged on the model that both
+/// were made on. `one_step` names it; [`NO_STEP`] of an attack of many steps that repeats none.
+const LAST: [&str; 6] =
+    ["gradients", "zero_share", "one_step", "one_step_fails", "one_step_score", "one_step_as_wished"];
+
+/// What `one_step` says of an attack of many steps that repeats no single one.
+pub(super) const NO_STEP: &str = "none";
 
 /// All columns of the table.
 pub fn columns() -> Vec<&'static str> {
@@ -80,9 +86,26 @@ pub(super) struct Found<'a> {
     pub control_fails: bool,
     pub gradients: usize,
     pub zero_share: Option<f32>,
+    /// The cells of the one step; empty where none belongs to the row.
+    pub one_step: [String; 4],
 }
 
 impl Found<'_> {
+    /// With what the one step of `attack` comes to, if it was judged on this row's model.
+    pub fn beside_one_step(mut self, attack: Attack, one: Option<(Attack, &Measure)>, criterion: Criterion) -> Self {
+        self.one_step = match one {
+            Some((one, measure)) => [
+                one.to_string(),
+                u8::from(criterion.fails(self.clean, measure)).to_string(),
+                measure.score().to_string(),
+                measure.wished.map(|share| share.to_string()).unwrap_or_default(),
+            ],
+            None if attack.repeats_no_step() => [NO_STEP.to_owned(), String::new(), String::new(), String::new()],
+            None => Default::default(),
+        };
+        self
+    }
+
     pub fn row(&self, key: RowKey) -> Row {
         let flag = |yes: bool| u8::from(yes).to_string();
         let mut found = vec![
@@ -101,6 +124,7 @@ impl Found<'_> {
         found.extend(measure_cells(&self.measure));
         found.push(self.gradients.to_string());
         found.push(self.zero_share.map(|share| share.to_string()).unwrap_or_default());
+        found.extend(self.one_step.iter().cloned());
         Row { key, found }
     }
 }

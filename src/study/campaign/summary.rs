@@ -3,6 +3,7 @@
 use super::Row;
 use super::interval::share_interval;
 use super::notes::{masking, references};
+use super::one_step::OneStep;
 use std::collections::{BTreeSet, HashMap};
 
 /// All results of an attack at one ε, made on one model and judged on one.
@@ -66,6 +67,8 @@ pub struct Cell {
     pub zero_share: Option<f64>,
     /// Results whose first gradient is zero everywhere: the mean alone would hide them.
     pub blind: usize,
+    /// What the one step that the attack repeats does on the model that it was made on.
+    pub one_step: OneStep,
 }
 
 /// The smallest measured ε at which each image is broken, of an attack on its own model.
@@ -138,7 +141,7 @@ pub(super) fn grouped<'a>(rows: &[&'a Row], columns: &[&str]) -> Vec<Vec<&'a Row
     groups
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), v| (sum + v, count + 1));
     (count > 0).then(|| sum / count as f64)
 }
@@ -185,6 +188,7 @@ fn cell(rows: &[&Row]) -> Cell {
         clipped: of("clipped"),
         zero_share: of("zero_share"),
         blind: rows.iter().filter(|row| row.number("zero_share") == Some(1.0)).count(),
+        one_step: OneStep::of(rows, &passing),
     }
 }
 
@@ -273,7 +277,8 @@ pub fn summary_csv(summary: &Summary) -> String {
         "data,attack,parameters,norm,target,region,made_on,judged_on,epsilon,grid,results,clean_passing,units,\
                     fooled,fooled_lower,fooled_upper,control_fooled,control_fooled_lower,control_fooled_upper,\
                     broken,broken_lower,broken_upper,clean_score,score,score_deviation,control_score,linf,l2,\
-                    as_wished,control_as_wished,clipped,zero_share\n"
+                    as_wished,control_as_wished,clipped,zero_share,one_step,one_step_fooled,one_step_score,\
+                    one_step_as_wished\n"
             .to_owned();
     for c in &summary.cells {
         let names = [&c.data, &c.attack, &c.parameters, &c.norm, &c.target, &c.region, &c.made_on, &c.judged_on];
@@ -290,6 +295,12 @@ pub fn summary_csv(summary: &Summary) -> String {
             [c.clean_score, c.score, c.deviation, c.control_score, c.norms[0], c.norms[1]].map(|v| v.to_string()),
         );
         row.extend([c.wished, c.control_wished, c.clipped, c.zero_share].map(option));
+        row.extend(match &c.one_step {
+            OneStep::Known { name, fooled, score, wished } => {
+                [quoted(name), fooled.to_string(), score.to_string(), option(*wished)]
+            }
+            other => [other.word().to_owned(), String::new(), String::new(), String::new()],
+        });
         text += &(row.join(",") + "\n");
     }
     text

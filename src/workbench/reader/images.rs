@@ -1,11 +1,15 @@
 //! What a study shows: the image on the screen, or several of the open data set, and the attacked ones that are made of them.
 
 use super::{Reader, Stock};
-use crate::engine::{ReaderRequest, Request, SessionView, StimuliWish, StudyImage, StudyImages, StudyImagesWish};
+use crate::engine::{
+    CaseInfo, ReaderRequest, Request, SessionView, StimuliWish, StudyImage, StudyImages, StudyImagesWish,
+};
 use crate::observer::{Next, Stimuli, StimulusImage};
+use crate::view::Orientation;
 use crate::workbench::{CommandSender, State};
 use eframe::egui::Vec2;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 /// Entries of a data set that are being read.
 pub(super) struct Reading {
@@ -14,7 +18,21 @@ pub(super) struct Reading {
     pub view: Option<Box<SessionView>>,
     /// Of one that begins: its seed, and the room that the images have, in screen pixels.
     begins: (u64, Vec2),
+    /// What was on the screen: its window and bounds are those of the session.
+    case: Arc<CaseInfo>,
 }
+
+/// How the image of a condition lies on the screen: what was known when the session was prepared, whatever is opened after that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lie {
+    /// Distances in mm between rows and between columns, where known.
+    pub spacing: Option<[f32; 2]>,
+    pub orientation: Orientation,
+}
+
+/// Said where a study would have to know the image.
+pub(super) const NOTHING_SHOWN: &str =
+    "the image is not on the screen yet, or none is open. Wait for it, then try again";
 
 /// A number that no other study has.
 pub(super) fn number() -> u64 {
@@ -31,8 +49,9 @@ impl Reader {
         commands: &CommandSender,
     ) -> Result<(), String> {
         let set = state.browse.set.clone().ok_or("no data set is open")?;
+        let case = state.case.clone().filter(|_| state.case_shown).ok_or(NOTHING_SHOWN)?;
         let id = number();
-        self.reading = Some(Reading { id, view: None, begins });
+        self.reading = Some(Reading { id, view: None, begins, case });
         commands.request(Request::StudyImages(StudyImagesWish { id, set, entries }));
         Ok(())
     }
@@ -49,7 +68,26 @@ impl Reader {
             }
             (Ok(found), Some(view)) => {
                 self.images = found;
+                let stimuli = view.header.stimuli.as_ref();
+                let lacking = stimuli.and_then(|s| s.images.iter().find(|image| self.found(image, state).is_none()));
+                if let Some(image) = lacking {
+                    // Reading them once more would bring the same.
+                    let [_, height, width] = image.shape;
+                    self.problem = Some(format!(
+                        "{} is not the image of the session any more, which has {width} × {height} pixels: open the data set with that one, \
+                         then resume",
+                        image.entry
+                    ));
+                    commands.request(Request::Reader(ReaderRequest::Close));
+                    return;
+                }
                 self.follow(view, state, commands);
+            }
+            (Ok(_), None) if !state.case.as_ref().is_some_and(|case| case.shows_same(&reading.case)) => {
+                let name = &reading.case.name;
+                self.problem = Some(format!(
+                    "Another image was opened while those of the study were read, whose window and bounds are those of {name}. Prepare it again"
+                ));
             }
             (Ok(found), None) => {
                 self.images = found;
@@ -59,13 +97,30 @@ impl Reader {
         }
     }
 
-    /// Distances in mm between rows and between columns of what `condition` shows, where known.
-    pub(super) fn spacing(&self, condition: usize, state: &State) -> Option<[f32; 2]> {
-        let stimuli = self.session.as_ref().and_then(|session| session.header.stimuli.as_ref());
-        match stimuli.and_then(|stimuli| stimuli.images.get(condition)) {
-            Some(image) => self.found(image, state)?.spacing,
-            None => state.spacing(),
+    /// None of the images of wish `id` will come.
+    pub fn refused(&mut self, id: u64, why: String, commands: &CommandSender) {
+        if id == self.stock.id {
+            self.back_to_setup(commands);
+            self.problem = Some(why);
         }
+    }
+
+    /// Whether a session is being prepared or under way.
+    pub fn is_busy(&self) -> bool {
+        self.reading.is_some() || self.session.as_ref().is_some_and(|session| !matches!(session.next, Next::Done))
+    }
+
+    /// How the image of each condition lies, as it is now.
+    fn lies(&self, view: &SessionView, state: &State) -> Vec<Lie> {
+        let images = view.header.stimuli.as_ref().map_or(&[][..], |stimuli| &stimuli.images);
+        let of = |condition: usize| Lie {
+            spacing: match images.get(condition) {
+                Some(image) => self.found(image, state).and_then(|found| found.spacing),
+                None => state.spacing(),
+            },
+            orientation: state.view.orientation,
+        };
+        (0..view.header.plan.conditions.len()).map(of).collect()
     }
 
     /// The image that was read of what a session names.
@@ -87,7 +142,7 @@ impl Reader {
         }
         let (header, plan) = (&view.header, &view.header.plan);
         let stimuli = header.stimuli.as_ref().ok_or("this session does not say what its images are made of")?;
-        let case = state.case.as_ref().filter(|_| state.case_shown).ok_or("no image is open")?;
+        let case = state.case.clone().filter(|_| state.case_shown).ok_or(NOTHING_SHOWN)?;
         let model = state.model.as_ref().map_or("", |m| m.name.as_str());
         if model != stimuli.model {
             return Err(format!(
@@ -115,9 +170,10 @@ impl Reader {
         let id = number();
         let epsilons = plan.epsilons();
         let expected = (epsilons.len() + 1) * conditions.len();
-        self.stock = Stock { id, expected, ..Stock::default() };
+        self.stock = Stock { id, expected, lies: self.lies(view, state), ..Stock::default() };
         commands.request(Request::Stimuli(Some(StimuliWish {
             id,
+            of: (case, model.to_owned()),
             set: state.browse.set.clone(),
             conditions,
             epsilons,

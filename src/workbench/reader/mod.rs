@@ -64,6 +64,8 @@ struct Stock {
     /// By condition and ε, with the ε that the screen shows; ε is 0 of the originals.
     images: HashMap<(usize, u64), (Plane, f64)>,
     expected: usize,
+    /// How the image of each condition lies.
+    lies: Vec<images::Lie>,
 }
 
 impl Stock {
@@ -319,7 +321,7 @@ impl Reader {
             ui.horizontal(|ui| {
                 let button = egui::Button::new(RichText::new("Begin").size(16.0)).fill(theme::of(ui).accent_wash);
                 begin = ui.add_enabled(started, button).on_hover_text("Enter").clicked();
-                if ready < self.stock.expected {
+                if ready < self.stock.expected && self.problem.is_none() {
                     ui.spinner();
                     let text = format!("{ready} of {} images are ready", self.stock.expected);
                     ui.label(theme::weak(ui, text));

@@ -214,8 +214,11 @@ impl Reader {
 
     /// Begins a session of the images that were read; the engine answers with it. `room` is the window's, in screen pixels.
     pub(super) fn begin_with(&mut self, seed: u64, room: Vec2, state: &State, commands: &CommandSender) {
-        let Some(frame) = &state.frame else { return };
-        let Some((plan, stimuli)) = self.draft.plan(state, seed, &self.images) else { return };
+        let frame = state.frame.as_ref().filter(|_| state.case_shown);
+        let Some((frame, (plan, stimuli))) = frame.zip(self.draft.plan(state, seed, &self.images)) else {
+            self.problem = Some(images::NOTHING_SHOWN.to_owned());
+            return;
+        };
         if let Err(error) = plan.check() {
             self.problem = Some(error.to_string());
             return;

@@ -1,6 +1,7 @@
 //! What is drawn in a trial: the images beside each other, the mask, the mark to look at.
 
 use super::Phase;
+use super::images::Lie;
 use crate::engine::{Plane, SessionView};
 use crate::gpu;
 use crate::observer::{Side, Task, Trial};
@@ -32,12 +33,12 @@ impl Stage {
         state: &State,
         session: &SessionView,
         condition: usize,
-        spacing: Option<[f32; 2]>,
+        lie: Lie,
     ) -> Result<Self, String> {
         let (display, task) = (&session.header.display, session.header.plan.task);
         let shape = session.header.stimuli.as_ref().map_or([1; 3], |stimuli| stimuli.image(condition).1);
         let size = vec2(shape[2] as f32, shape[1] as f32);
-        let geometry = Geometry::new(size, spacing, state.view.orientation);
+        let geometry = Geometry::new(size, lie.spacing, lie.orientation);
         let area = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - 44.0));
         let count = if task == Task::TwoAlternative { 2 } else { 1 };
         let part = display.part.map_or(Vec2::INFINITY, |[width, height]| vec2(width as f32, height as f32));

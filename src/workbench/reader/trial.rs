@@ -145,8 +145,8 @@ impl Reader {
         let timing = plan.timing;
         let area = ui.available_rect_before_wrap();
         let Some(condition) = self.clock().map(|clock| clock.trial.condition) else { return };
-        let spacing = self.spacing(condition, state);
-        let stage = match Stage::new(ui, area, state, &session, condition, spacing) {
+        let Some(&lie) = self.stock.lies.get(condition) else { return };
+        let stage = match Stage::new(ui, area, state, &session, condition, lie) {
             Ok(stage) => stage,
             Err(why) => {
                 ui.colored_label(theme::ON_SURROUND, why);

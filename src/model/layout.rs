@@ -1,0 +1,126 @@
+//! In which order images, channels, rows and columns lie in what a graph takes and gives.
+
+use super::extent::extent;
+use super::guess::{USUAL_MULTIPLE, fixed};
+use super::onnx::{Graph, Port, SIDES};
+use super::{Logits, ModelCard};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// The order of the axes of images and maps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Images, channels, rows, columns: that of ONNX and PyTorch.
+    #[default]
+    Nchw,
+    /// Images, rows, columns, channels: that of TensorFlow and Keras.
+    Nhwc,
+}
+
+impl Layout {
+    /// As cards write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nchw => "nchw",
+            Self::Nhwc => "nhwc",
+        }
+    }
+
+    /// For the axes images, channels, rows and columns the places where they lie.
+    pub(in crate::model) fn places(self) -> [usize; 4] {
+        match self {
+            Self::Nchw => [0, 1, 2, 3],
+            Self::Nhwc => [0, 3, 1, 2],
+        }
+    }
+}
+
+/// `graph` with its input and its output number `output` as nchw, whatever they are in the file: that follows from what `card` says,
+/// else from the operators, else from the shapes.
+///
+/// # Errors
+/// If the card says otherwise than the operators, or nothing tells; in words that go on from the file's or the card's name.
+pub(super) fn laid(graph: &Graph, output: usize, card: Option<&ModelCard>) -> Result<Graph, String> {
+    let said = card.map_or((None, None), |card| (card.input.layout, card.output.layout));
+    let input = match (graph.input_layout()?, said.0) {
+        (Some(seen), Some(said)) if seen != said => return Err(contradiction("input", said, seen)),
+        (Some(seen), _) => seen,
+        (None, Some(said)) => said,
+        (None, None) => graph.inputs().next().map_or(Ok(Layout::Nchw), of_shape)?,
+    };
+    let output_layout = match (graph.output_layout(output, input)?, said.1) {
+        (Some(seen), Some(said)) if seen != said => return Err(contradiction("output", said, seen)),
+        (Some(seen), _) => seen,
+        (None, Some(said)) => said,
+        (None, None) => of_map(&graph.laid(input, output, Layout::Nchw), output, input)?,
+    };
+    Ok(graph.laid(input, output, output_layout))
+}
+
+fn contradiction(what: &str, said: Layout, seen: Layout) -> String {
+    format!("it says that the graph's {what} is {}, and the operators take it for {}", said.name(), seen.name())
+}
+
+/// What nobody can tell.
+fn unknown(what: &str, shape: &str) -> String {
+    format!(
+        "does not tell whether the channels of its {what}, {shape}, come second or last: a card beside it does, with layout = \"nchw\" \
+         or layout = \"nhwc\" under [{what}]"
+    )
+}
+
+/// The layout of an input that no operator tells: channels are 1, 3 or 4, and images are square where both readings are possible.
+fn of_shape(port: &Port) -> Result<Layout, String> {
+    if port.dims.as_ref().is_none_or(|dims| dims.len() != 4) {
+        return Ok(Layout::Nchw);
+    }
+    let image = |axis: usize| matches!(fixed(port, axis), Some(1 | 3 | 4));
+    let square = |a: usize, b: usize| fixed(port, a).is_some() && fixed(port, a) == fixed(port, b);
+    match (image(1), image(3)) {
+        // One channel, and no image of one row.
+        (true, true) if fixed(port, 1) == Some(1) => Ok(Layout::Nchw),
+        (true, true) => match (square(2, 3), square(1, 2)) {
+            (true, false) => Ok(Layout::Nchw),
+            (false, true) => Ok(Layout::Nhwc),
+            _ => Err(unknown("input", &port.to_string())),
+        },
+        // A network of other channels whose images are as narrow has their height fixed too.
+        (false, true) if !(fixed(port, 1).is_some() && square(2, 3)) => Ok(Layout::Nhwc),
+        _ => Ok(Layout::Nchw),
+    }
+}
+
+/// The layout of a map that no operator tells: its rows and columns are those of the image, the image's at another resolution, or
+/// its middle.
+fn of_map(graph: &Graph, output: usize, input: Layout) -> Result<Layout, String> {
+    let port = graph.outputs().nth(output);
+    if port.and_then(|port| port.dims.as_ref()).is_some_and(|dims| dims.len() != 4) {
+        return Ok(Layout::Nchw);
+    }
+    // Not square where that is possible: a square fits more.
+    let sizes = SIDES.iter().flat_map(|&side| [USUAL_MULTIPLE, 0].map(|more| (side, more)));
+    let found = sizes.into_iter().find_map(|(side, more)| {
+        let mut shape = graph.input_near(side);
+        if graph.inputs().next().is_some_and(|port| fixed(port, 3).is_none()) {
+            shape[3] += more;
+        }
+        let x = Tensor::zeros(shape, &graph.device().clone().without_autodiff());
+        match graph.probe(x, output) {
+            Ok(Logits::Dense(z)) => Some(Some(([shape[2], shape[3]], z.dims()))),
+            Ok(Logits::Class(_)) => Some(None),
+            Err(_) => None,
+        }
+    });
+    // What cannot be run says why where it is meant to run.
+    let Some(Some((image, map))) = found else { return Ok(Layout::Nchw) };
+    let fits = |rows: usize, columns: usize| extent([image, [map[rows], map[columns]]], None).is_ok();
+    match (fits(2, 3), fits(1, 2)) {
+        (false, true) => Ok(Layout::Nhwc),
+        // A graph that takes its image with the channels last may give what it likes.
+        (true, true) if input == Layout::Nhwc => {
+            Err(unknown("output", &format!("{map:?} for {}×{}", image[0], image[1])))
+        }
+        _ => Ok(Layout::Nchw),
+    }
+}

@@ -1,0 +1,124 @@
+//! A reader study waits for nothing that never comes: images that are opened while it is prepared, files that are given in the middle of it,
+//! images that are not what they were.
+
+use super::command_line::sample;
+use super::looking::{app, wait};
+use super::reader_images::{NAMES, click, data_set, with_set};
+use super::reader_pixels::{canvases, mean_difference, places};
+use super::reader_study::{Chance, answers, form};
+use eframe::egui::{Key, Role};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use epsiloscope::engine::Request;
+use epsiloscope::observer::{Side, Task};
+use epsiloscope::workbench::reader::Phase;
+use epsiloscope::workbench::{App, Command, Mode};
+use std::time::{Duration, Instant};
+
+fn open(name: &str) -> Request {
+    Request::Open { image: sample(name), label: None, slice: None }
+}
+
+fn shows(harness: &Harness<'static, App>, text: &str) -> bool {
+    harness.query_all_by_label_contains(text).next().is_some()
+}
+
+/// Steps until one of `texts` is on the screen.
+fn says(harness: &mut Harness<'static, App>, texts: &[&str]) {
+    let start = Instant::now();
+    while !texts.iter().any(|text| shows(harness, text)) {
+        assert!(start.elapsed() < Duration::from_secs(120), "none of {texts:?} is said");
+        std::thread::sleep(Duration::from_millis(2));
+        harness.step();
+    }
+}
+
+#[test]
+fn an_image_that_is_opened_while_a_study_is_prepared_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = app(Some(folder.path()));
+    form(&mut harness, Task::TwoAlternative, [8, 0, 0, 0], None);
+    // The session begins with what is on the screen; until the window hears of it the engine has another image.
+    harness.state().send(Command::Engine(open("membranes-2.png")));
+    // Both in one frame, which no click of a pointer is.
+    harness.get_by_role_and_label(Role::Button, "Prepare").click_accesskit();
+    harness.step();
+    std::thread::sleep(Duration::from_secs(2));
+    says(&mut harness, &["was opened meanwhile", "not on the screen yet", "open that first, then resume"]);
+    assert!(harness.state().reader().unwrap().session().is_none(), "no session of two images");
+    wait(&mut harness, "the other image", |app| app.state.is_current() && !app.state.computing);
+    // That one can be studied at once.
+    click(&mut harness, "Prepare");
+    assert_eq!(answers(&mut harness, &mut Chance(4), 3), 3);
+    let session = harness.state().reader().unwrap().session().unwrap();
+    assert_eq!(session.header.plan.conditions[0].image, "membranes-2");
+}
+
+#[test]
+fn a_study_goes_on_with_its_image_whatever_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = app(Some(folder.path()));
+    form(&mut harness, Task::TwoAlternative, [8, 0, 0, 0], None);
+    click(&mut harness, "Prepare");
+    wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
+    // Files are not taken any more.
+    harness.state().send(Command::OpenFiles(vec![sample("membranes-3.png")]));
+    says(&mut harness, &["a reader study is under way"]);
+    assert!(harness.state().state.case.as_ref().is_some_and(|case| case.path.is_none()), "the sample is open");
+    // One that was being read already is: the engine was told before.
+    harness.state().send(Command::Engine(open("membranes-2.png")));
+    wait(&mut harness, "another image", |app| {
+        app.state.is_current() && app.state.case.as_ref().is_some_and(|case| case.name == "membranes-2")
+    });
+    let pixels = |name: &str| -> Vec<f32> {
+        image::open(sample(&format!("{name}.png"))).unwrap().to_luma8().pixels().map(|p| f32::from(p.0[0])).collect()
+    };
+    let mut seen = 0;
+    while seen < 2 {
+        match harness.state().reader().unwrap().clock().map(|clock| (clock.phase, clock.trial)) {
+            None => {
+                std::thread::sleep(Duration::from_millis(2));
+                harness.key_press(Key::Enter);
+            }
+            Some((Phase::Shown, trial)) if trial.index == seen => {
+                let at = places(&harness, Task::TwoAlternative);
+                let shown = canvases(&mut harness, &at, [256, 256]);
+                let original = &shown[usize::from(trial.side == Some(Side::Left))].greys;
+                let far = NAMES.map(|name| mean_difference(original, &pixels(name)));
+                assert!(far[0] < 0.02 && far[1] > 5.0, "the study shows what it began with: {far:?}");
+                harness.key_press(Key::ArrowLeft);
+                seen += 1;
+            }
+            _ => {}
+        }
+        harness.step();
+    }
+}
+
+#[test]
+fn images_that_changed_since_are_not_read_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = data_set(folder.path());
+    {
+        let mut harness = with_set(folder.path(), &set);
+        form(&mut harness, Task::TwoAlternative, [8, 0, 0, 0], None);
+        harness.state_mut().reader_mut().unwrap().draft.images = 2;
+        harness.run_steps(2);
+        click(&mut harness, "Prepare");
+        assert_eq!(answers(&mut harness, &mut Chance(1), 2), 2);
+    }
+    for name in NAMES {
+        for name in [format!("{name}.png"), format!("{name}_mask.png")] {
+            let image = image::open(set.join(&name)).unwrap();
+            image.crop_imm(0, 0, 128, 192).save(set.join(&name)).unwrap();
+        }
+    }
+    let mut harness = with_set(folder.path(), &set);
+    harness.state().send(Command::Enter(Mode::Reader));
+    click(&mut harness, "Resume");
+    says(&mut harness, &["is not the image of the session any more"]);
+    assert!(harness.state().reader().unwrap().session().is_none());
+    // Nothing is being read.
+    harness.run_steps(3);
+    assert!(!shows(&harness, "The images are being read"));
+}
