@@ -2,7 +2,7 @@
 
 use super::Reader;
 use crate::engine::{ReaderRequest, Request, SessionView};
-use crate::observer::{AtEpsilon, Block, Task, Thresholds, threshold_probability};
+use crate::observer::{AtEpsilon, Block, SOONEST_SECS, Task, Thresholds, threshold_probability};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{CollapsingHeader, Color32, Grid, Rect, RichText, Sense, Shape, Stroke, Ui, vec2};
 use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
@@ -106,6 +106,14 @@ impl Reader {
             ),
         };
         ui.label(RichText::new(text).color(colour));
+        if result.too_soon > 0 {
+            let text = format!(
+                "{} answers came within {:.0} ms after the images, too soon to be answers to them. They count; the table of trials marks them.",
+                result.too_soon,
+                SOONEST_SECS * 1000.0
+            );
+            ui.label(RichText::new(text).color(theme::of(ui).warning));
+        }
         ui.label(theme::weak(ui, format!("Written to {}", session.path.display())));
     }
 }

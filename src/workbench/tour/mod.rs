@@ -81,6 +81,11 @@ impl Tour {
         self.at
     }
 
+    /// Whether the present step speaks of the curves: they are shown in presenter mode too.
+    pub fn shows_curves(&self) -> bool {
+        self.at + 1 == STEPS.len()
+    }
+
     fn step(&self) -> &'static Step {
         &STEPS[self.at.min(STEPS.len() - 1)]
     }
@@ -119,6 +124,9 @@ impl Tour {
             self.go(1, commands);
         } else if back {
             self.go(-1, commands);
+        } else if leave && state.look.presenter {
+            // As the window's notice says.
+            commands.send(Command::Look(Look { presenter: false, ..state.look }));
         } else if leave {
             commands.send(Command::Leave);
         }
