@@ -218,9 +218,9 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Threshold
     let ask = if session.header.plan.task == Task::TwoAlternative { "share correct" } else { "share “altered”" };
     let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
-    // Powers of two of a grey level.
+    // Powers of two of a grey level, each with a number that can be read: their colour fades with the step.
     let marks: Vec<GridMark> = (-4..=8)
-        .map(|power| GridMark { value: (2f64.powi(power) / 255.0).log10(), step_size: 0.3 })
+        .map(|power| GridMark { value: (2f64.powi(power) / 255.0).log10(), step_size: 1.0 })
         .filter(|mark| (first.log10()..=last.log10() + 1e-9).contains(&mark.value))
         .collect();
     let plot = Plot::new("psi")
