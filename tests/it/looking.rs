@@ -15,7 +15,7 @@ use epsiloscope::workbench::seen::{SeenCommand, SeenSettings, window_of};
 use epsiloscope::workbench::several::Several;
 use epsiloscope::workbench::state::{Comparison, Look, Picture, View};
 use epsiloscope::workbench::tour::{STEPS, score};
-use epsiloscope::workbench::{App, Command, Mode, Options, Setup, State};
+use epsiloscope::workbench::{App, Command, Mode, Options, PanelKind, Setup, State};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -217,11 +217,17 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
     let several = Several { on: true, ..harness.state().state.several.clone() };
     harness.state().send(Command::Several(Box::new(several)));
     wait(&mut harness, "ε", |app| app.state.is_current() && app.state.several.on);
+    // Something else lies over the pictures.
+    harness.state().send(Command::Panel(PanelKind::Train, true));
+    harness.run_steps(3);
+    assert_eq!(images(&harness, "Noise"), 0);
     harness.state().send(Command::Enter(Mode::Tour));
     for (at, step) in STEPS.iter().enumerate() {
         wait(&mut harness, step.title, |app| app.tour().is_some_and(|t| t.at() == at) && app.state.is_current());
         harness.run_steps(4);
         assert_eq!(shown(&harness, step.title), 1, "{}", step.title);
+        let pictures = ["Original", "Adversarial", "Segment"].map(|start| images(&harness, start));
+        assert!(pictures.iter().sum::<usize>() > 0, "{}: its pictures are there", step.title);
         let level = harness.state().state.epsilon * 255.0;
         let asked = if at == 3 { 8.0 } else { 4.0 };
         assert!(level == 0.0 || (level - asked).abs() < 1e-9, "{}: ε is {level}", step.title);

@@ -10,7 +10,7 @@ use super::seen::SeenCommand;
 use super::seen::closely::BlindStep;
 use super::several::Several;
 use super::state::{Look, State};
-use super::{Command, CommandSender, theme};
+use super::{Command, CommandSender, PanelKind, theme};
 use crate::engine::Request;
 use eframe::egui::{self, Context, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
 use steps::Step;
@@ -132,6 +132,11 @@ impl Tour {
         }
         if !self.shown && state.case_shown {
             self.shown = true;
+            // Whatever panel lies over them: the words are of the pictures, and at last of the plot.
+            commands.send(Command::Panel(PanelKind::Compare, true));
+            if self.shows_curves() {
+                commands.send(Command::Panel(PanelKind::Curves, true));
+            }
             (self.step().show)(state, commands);
         }
     }
