@@ -63,7 +63,7 @@ fn a_study_goes_on_with_its_image_whatever_is_opened() {
     wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
     // Files are not taken any more.
     harness.state().send(Command::OpenFiles(vec![sample("membranes-3.png")]));
-    says(&mut harness, &["a reader study is under way"]);
+    says(&mut harness, &["A reader study is under way"]);
     assert!(harness.state().state.case.as_ref().is_some_and(|case| case.path.is_none()), "the sample is open");
     // One that was being read already is: the engine was told before.
     harness.state().send(Command::Engine(open("membranes-2.png")));

@@ -168,9 +168,8 @@ fn several(found: &[Thresholds]) -> bool {
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
     let epsilon = |e: f64| if e.is_finite() { state.epsilon_text(e) } else { "none".to_owned() };
     let of_several = several(found);
-    Grid::new("thresholds").num_columns(9).spacing([18.0, 4.0]).show(ui, |ui| {
+    Grid::new("thresholds").num_columns(8).spacing([18.0, 4.0]).show(ui, |ui| {
         for (name, tip) in [
-            ("", ""),
             ("Observer", ""),
             ("Image", ""),
             ("Attack", ""),
@@ -191,8 +190,10 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
         ui.end_row();
         for (at, t) in found.iter().enumerate() {
             let fit = &t.fit;
-            key_ui(ui, at);
-            ui.label(&t.observer);
+            ui.horizontal(|ui| {
+                key_ui(ui, at);
+                ui.label(&t.observer);
+            });
             if of_several {
                 ui.label(self::name(t));
             }
