@@ -220,7 +220,7 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
     // Something else lies over the pictures.
     harness.state().send(Command::Panel(PanelKind::Train, true));
     harness.run_steps(3);
-    assert_eq!(images(&harness, "Noise"), 0);
+    assert_eq!(shown(&harness, "Noise ×"), 0);
     harness.state().send(Command::Enter(Mode::Tour));
     for (at, step) in STEPS.iter().enumerate() {
         wait(&mut harness, step.title, |app| app.tour().is_some_and(|t| t.at() == at) && app.state.is_current());
