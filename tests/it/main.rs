@@ -9,6 +9,7 @@ mod attack_judging;
 mod attack_libraries;
 mod attack_panel;
 mod attack_progress;
+mod attack_resume;
 mod attack_rows;
 mod attack_runs;
 mod attack_table;
