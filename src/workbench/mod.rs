@@ -24,6 +24,7 @@ mod keep;
 mod keys;
 mod layout;
 pub mod library;
+mod look;
 pub mod marks;
 mod menu;
 mod model;

@@ -5,6 +5,7 @@ use super::browse::Browse;
 use super::compare::viewport::Geometry;
 use super::epsilon::{self, EpsilonAxis, EpsilonRuler, EpsilonScale, EpsilonUnit};
 use super::history::History;
+pub use super::look::{Look, Theme};
 pub use super::marks::{Marks, Tool};
 pub use super::model::CardState;
 pub use super::progress::LiveRun;
@@ -163,36 +164,6 @@ pub struct Navigation {
 impl Default for Navigation {
     fn default() -> Self {
         Self { zoom: None, center: [0.5, 0.5] }
-    }
-}
-
-/// Dark or light.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Theme {
-    /// Neutral grey, pictures on near-black.
-    #[default]
-    Dark,
-    /// For bright rooms and print.
-    Light,
-}
-
-/// How the window itself looks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Look {
-    /// Dark or light.
-    pub theme: Theme,
-    /// Everything is this much larger, 0.75 to 2.
-    pub ui_scale: f32,
-    /// Large type, only pictures and ε: for the lecture hall.
-    #[serde(skip)]
-    pub presenter: bool,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self { theme: Theme::Dark, ui_scale: 1.0, presenter: false }
     }
 }
 
