@@ -91,6 +91,11 @@ impl App {
             }
             Event::Early(early) => self.new_early(early, context),
             Event::Frame(frame) => self.new_frame(frame),
+            Event::Pictures(pictures) => {
+                if let Some(frame) = self.state.frame.as_ref().and_then(|frame| frame.with_pictures(&pictures)) {
+                    self.state.frame = Some(Arc::new(frame));
+                }
+            }
             Event::Attacking(news) => LiveRun::hear(&mut self.state.run, news),
             Event::Computing(computing) => {
                 self.state.computing = computing;
