@@ -60,6 +60,7 @@ impl App {
     }
 
     pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
+        self.state.first_run.hear(&event, Instant::now());
         match event {
             Event::Opening(path) => {
                 self.state.opening = Some(path);

@@ -157,6 +157,8 @@ pub struct DeviceInfo {
     pub description: String,
     /// Whether tensors live on the renderer's own device.
     pub shared: bool,
+    /// Whether variants of each kernel are tried when it runs first, which takes its time.
+    pub tunes: bool,
 }
 
 /// Something was written.
