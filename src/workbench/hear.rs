@@ -61,6 +61,7 @@ impl App {
     }
 
     pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
+        self.state.first_run.hear(&event, Instant::now());
         match event {
             Event::Opening(path) => {
                 self.state.opening = Some(path);
@@ -92,6 +93,11 @@ impl App {
             }
             Event::Early(early) => self.new_early(early, context),
             Event::Frame(frame) => self.new_frame(frame),
+            Event::Pictures(pictures) => {
+                if let Some(frame) = self.state.frame.as_ref().and_then(|frame| frame.with_pictures(&pictures)) {
+                    self.state.frame = Some(Arc::new(frame));
+                }
+            }
             Event::Attacking(news) => LiveRun::hear(&mut self.state.run, news),
             Event::Computing(computing) => {
                 self.state.computing = computing;

@@ -16,6 +16,7 @@ pub mod decision;
 pub mod epsilon;
 pub mod epsilon_bar;
 mod files;
+mod first_run;
 mod hear;
 mod history;
 pub mod icons;

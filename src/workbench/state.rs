@@ -4,6 +4,7 @@
 use super::browse::Browse;
 use super::compare::viewport::Geometry;
 use super::epsilon::{self, EpsilonAxis, EpsilonRuler, EpsilonScale, EpsilonUnit};
+use super::first_run::FirstRun;
 use super::history::History;
 pub use super::look::{Look, Theme};
 pub use super::marks::{Marks, Tool};
@@ -35,6 +36,8 @@ pub struct State {
     pub model_about: Option<Arc<About>>,
     /// Where tensors are computed, once known.
     pub device: Option<DeviceInfo>,
+    /// Whether kernels are being tuned for it.
+    pub first_run: FirstRun,
     /// The newest pictures and numbers. They stay until newer ones are complete: compare [`Frame::epsilon`] with
     /// [`State::epsilon`] to know whether they are behind.
     pub frame: Option<Arc<Frame>>,
@@ -183,6 +186,7 @@ impl Default for State {
             model: None,
             model_about: None,
             device: None,
+            first_run: FirstRun::default(),
             frame: None,
             early: None,
             curve: None,
