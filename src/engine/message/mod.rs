@@ -6,5 +6,5 @@ mod request;
 mod shown;
 
 pub use event::{DeviceInfo, Event, ExportReport, JobState, JobStatus, Problem, Series};
-pub use request::{Export, Request};
+pub use request::{Export, FigureWish, Request};
 pub use shown::{CaseInfo, Frame};
