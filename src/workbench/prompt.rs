@@ -7,7 +7,6 @@ use super::state::State;
 use super::theme;
 use super::train::{TrainCommand, TrainPath};
 use crate::engine::{Export, ReaderRequest, Request};
-use crate::observer::Measured;
 use eframe::egui::{self, Align2, Key, TextEdit, Ui, vec2};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -279,7 +278,7 @@ impl Prompt {
                 ExportKind::PredictedMask => Export::PredictedMask(path),
                 ExportKind::Views => Export::Views(path),
                 ExportKind::CurveCsv => Export::CurveCsv(path),
-                ExportKind::CurveFigure => Export::CurveFigure(path, state.threshold().map(Measured::line)),
+                ExportKind::CurveFigure => Export::CurveFigure(path, Box::new(state.figure_wish())),
                 ExportKind::ComparisonCsv => return commands.send(Command::ExportComparison(path)),
             })),
         });

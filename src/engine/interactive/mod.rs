@@ -357,6 +357,7 @@ impl Worker {
             flow: attempt.flow.as_ref(),
             judged,
             curve: self.jobs.curve(prepared.generation),
+            plan: &self.plan,
         };
         let report = export::write(&wish, &shown)?;
         self.outbox.send(Event::Exported(report));

@@ -8,5 +8,5 @@ mod shown;
 
 pub use event::{DeviceInfo, Event, ExportReport, JobState, JobStatus, Problem, Series};
 pub use pictures::Pictures;
-pub use request::{Export, Request};
+pub use request::{Export, FigureWish, Request};
 pub use shown::{CaseInfo, Frame};
