@@ -77,7 +77,7 @@ pub(super) fn report(
     };
     let counted = format!("{} networks ({} seeds of {} folds)", all.len(), setup.seeds.len(), setup.shown_folds);
     let mut sections = vec![figure(study, &images), Section::Table(compared(study, &ratios, paper, &counted))];
-    sections.extend([networks.figure(paper), Section::Table(networks.table()), shown(study, &images)]);
+    sections.extend([networks.figure(paper), networks.table(), shown(study, &images)]);
     sections.extend(setup.observers.as_ref().map(|asked| Section::Table(asked.table())));
     sections.extend(pictures);
     let epochs = facts::epochs(
@@ -87,7 +87,8 @@ pub(super) fn report(
         &["seed", "fold"],
         all.iter().map(|n| (vec![n.seed.to_string(), (n.fold + 1).to_string()], &n.history[..])),
     );
-    sections.extend([along(study, &images, &shares), each(all), epochs].map(Section::Table));
+    sections.push(along(study, &images, &shares));
+    sections.extend([each(all), epochs].map(Section::Table));
     let past = shares.iter().map(|s| format!("{} on {} images", s.by.words(), s.share(mark)));
     let [ssim, vif, butteraugli] =
         NoticedBy::all(study).map(|by| format!("{:.3}", mean(&images.seen(mark, by.metric))));
@@ -275,12 +276,14 @@ fn compared(study: &StudyFile, ratios: &[Ratio], paper: f64, counted: &str) -> T
     }
 }
 
-fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Table {
+fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Section {
     let metrics = || std::iter::once(SeenMetric::Psnr).chain(shares.iter().map(|s| s.by.metric));
     let mut columns = vec!["ε".to_owned()];
     for (name, _) in MEASURES {
         columns.extend([format!("{name}, FGSM"), format!("{name}, random sign")]);
     }
+    // What is found wrong and what is seen of it: together they are wider than a page.
+    let errors = columns.len();
     columns.extend(metrics().map(|metric| metric.title().to_owned()));
     columns.extend(shares.iter().map(|s| format!("images with {}", s.by.words())));
     let row = |epsilon: f64| {
@@ -297,7 +300,8 @@ fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Table {
         row.extend(shares.iter().map(|s| s.share(epsilon)));
         row
     };
-    Table {
+    let visible = std::iter::once(0).chain(errors..columns.len()).collect();
+    let table = Table {
         title: "Along ε".to_owned(),
         file: "along.csv",
         caption: format!(
@@ -306,7 +310,12 @@ fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Table {
         ),
         columns,
         rows: grid(study).map(row).collect(),
-    }
+    };
+    let parts = vec![
+        ("Pixel error and Dice".to_owned(), (0..errors).collect()),
+        ("What a screen shows of it".to_owned(), visible),
+    ];
+    Section::Parts { table, parts }
 }
 
 fn each(all: &[Network]) -> Table {

@@ -75,13 +75,18 @@ impl Networks<'_> {
         (all.ratio(), all.images)
     }
 
-    /// A row for each network.
-    pub fn table(&self) -> Table {
-        let mut columns: Vec<String> = ["seed", "fold", "images"].map(str::to_owned).to_vec();
+    /// A row for each network, error after error.
+    pub fn table(&self) -> Section {
+        const WHO: [&str; 3] = ["seed", "fold", "images"];
+        const OF: [&str; 5] = ["clean", "FGSM", "ratio", "ceiling", "ratio, trained on"];
+        let mut columns = WHO.map(str::to_owned).to_vec();
+        let mut parts = Vec::new();
         for (name, _) in &MEASURES[..ERRORS] {
-            columns.extend(
-                ["clean", "FGSM", "ratio", "ceiling", "ratio, trained on"].map(|what| format!("{name}: {what}")),
-            );
+            let first = columns.len();
+            columns.extend(OF.map(|what| format!("{name}: {what}")));
+            let shown = (0..WHO.len()).chain(first..columns.len()).chain([WHO.len() + ERRORS * OF.len()]);
+            let title = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
+            parts.push((title, shown.collect()));
         }
         columns.push("training images".to_owned());
         let row = |network: &Network| {
@@ -98,7 +103,7 @@ impl Networks<'_> {
             row.push(network.trained_on.len().to_string());
             row
         };
-        Table {
+        let table = Table {
             title: format!("Each network at ε {}", self.epsilon),
             file: "networks.csv",
             caption: format!(
@@ -107,7 +112,8 @@ impl Networks<'_> {
             ),
             columns,
             rows: self.all.iter().map(row).collect(),
-        }
+        };
+        Section::Parts { table, parts }
     }
 
     /// The ratio of soft errors of each network as a point.
