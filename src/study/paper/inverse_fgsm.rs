@@ -2,13 +2,14 @@
 //! crops and colour jitter.
 
 use super::inverse_report::report;
+use super::learned::best_constant;
 use super::work::{MadeWith, cost, forward, keep, kept, place, train};
 use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, facts};
 use crate::attack::{Attack, Objective, Options};
-use crate::data::{Case, Mask};
+use crate::data::Case;
 use crate::model::Model;
 use crate::tensor::{image_to_unit, unit_to_image};
-use crate::train::{DataRead, EpochRecord, Recipe, Source, Split, TrainingData, Validation, constant_miou, validate};
+use crate::train::{DataRead, EpochRecord, Recipe, Source, Split, TrainingData, Validation, validate};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -89,10 +90,7 @@ impl Set {
 
     /// The mean IoU of a predictor that calls every pixel the same class, the best such: more than that a network must learn.
     pub fn constant(&self) -> f64 {
-        let classes = self.recipe.classes.len().max(2);
-        let labels: Vec<&Mask> = self.read.data.validate.iter().filter_map(|case| case.label.as_ref()).collect();
-        let of = |class: usize| labels.iter().map(|label| constant_miou(label, class as u8, classes)).sum::<f64>();
-        (0..classes).map(of).fold(0.0, f64::max) / labels.len().max(1) as f64
+        best_constant(&self.read.data.validate, self.recipe.classes.len())
     }
 
     /// Those of all trainings.

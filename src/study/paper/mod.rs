@@ -1,7 +1,7 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
 //! `work` trains and goes on where it was, `advu_net` (with `folds`) and `inverse_fgsm` measure, `advu_report` (with `networks` and
-//! `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show, `interval` says how sure, `facts`
+//! `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show, `interval` says how sure, `learned` whether at all, `facts`
 //! what it was made with, `gallery` makes the tables of pictures, `page`, `chart` and `dots` the report of it: one HTML file, with
 //! each table as CSV beside it. `made` generates data sets that a study can name.
 
@@ -16,6 +16,7 @@ mod gallery;
 mod interval;
 mod inverse_fgsm;
 mod inverse_report;
+mod learned;
 mod made;
 mod networks;
 mod noticed;
@@ -342,6 +343,11 @@ fn data_name(table: &DataTable) -> String {
     path.file_stem()
         .or_else(|| path.file_name())
         .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// `1 seed`, `3 seeds`.
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// Mean and standard deviation (of the sample).
