@@ -52,7 +52,8 @@ pub(super) struct Network {
 pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     let setup = Setup::new(study, options)?;
     let price = setup.price(study, options)?;
-    told(&format!("cost: {price}"), 0.0);
+    price.tell(told);
+    let price = price.text();
     let attack = Attack::named(&study.attack)?;
     let metrics: Vec<SeenMetric> =
         std::iter::once(SeenMetric::Psnr).chain(NoticedBy::all(study).map(|by| by.metric)).collect();

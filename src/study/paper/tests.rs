@@ -27,7 +27,7 @@ fn written(folder: &Path, count: u64) {
     }
 }
 
-fn options(data: &Path, out: &Path) -> StudyOptions {
+pub(super) fn options(data: &Path, out: &Path) -> StudyOptions {
     std::fs::create_dir_all(out.join("work")).unwrap();
     StudyOptions {
         data: vec![DataTable { path: Some(data.to_owned()), ..DataTable::default() }],
