@@ -217,6 +217,14 @@ impl StudyFile {
         toml::from_str(text).map_err(|e| StudyError::Asked(format!("the study’s own file is wrong: {e}")))
     }
 
+    /// What is never parted unless somebody asks for another.
+    pub fn unit(&self) -> Unit {
+        match self.recipe.data.split {
+            Some(Split::HoldOut { by, .. } | Split::KFold { by, .. }) => by,
+            _ => Unit::default(),
+        }
+    }
+
     fn changes(&self, scale: Scale) -> Changes {
         match scale {
             Scale::Quick => self.scales.quick,
