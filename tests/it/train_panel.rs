@@ -9,9 +9,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use epsiloscope::engine::{Plane, TrainNews, TrainSample, TrainStart, TrainSteps};
 use epsiloscope::train::{Ending, EpochRecord, Validation};
-use epsiloscope::workbench::train::{
-    StudyDraft, TrainCommand, TrainDraft, TrainPage, TrainPanel, TrainPath, TrainPhase,
-};
+use epsiloscope::workbench::train::{StudyDraft, TrainCommand, TrainDraft, TrainPage, TrainPanel, TrainPhase};
 use epsiloscope::workbench::{App, Command, Options, State};
 use std::path::Path;
 
@@ -197,7 +195,8 @@ fn a_study_of_several_data_sets_has_a_line_for_each() {
     assert_eq!(study(&harness).more.len(), 1);
     assert_eq!(harness.unnamed_widgets(), Vec::<String>::new());
     // A path that is browsed for goes where it was asked for.
-    let given = TrainCommand::Given(TrainPath::StudyData(1), "ct".into());
+    let wanted = epsiloscope::workbench::train::TrainPath::StudyData(1);
+    let given = TrainCommand::Given(wanted, "ct".into());
     harness.state().send(Command::Train(given));
     harness.run_steps(2);
     assert_eq!((study(&harness).data, study(&harness).more[0].data.clone()), ("cells".into(), "ct".into()));
