@@ -144,7 +144,7 @@ impl Prompt {
         let ask = move || {
             let chosen = match wanted {
                 Wanted::Export(_) | Wanted::Training(TrainPath::SaveRecipe | TrainPath::Weights) => dialog.save_file(),
-                Wanted::Folder | Wanted::Training(TrainPath::Data | TrainPath::StudyData | TrainPath::StudyOut) => {
+                Wanted::Folder | Wanted::Training(TrainPath::Data | TrainPath::StudyData(_) | TrainPath::StudyOut) => {
                     dialog.pick_folder()
                 }
                 _ => dialog.pick_file(),
