@@ -1,6 +1,7 @@
 //! The training itself, one batch at a time.
 
 mod gradients;
+mod pace;
 
 use super::adversarial::parts;
 use super::batch::{self, Batch};
@@ -16,6 +17,7 @@ use crate::model::{BuiltIn, ModelCard, read_network};
 use burn::module::Module;
 use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
+use pace::Pace;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -39,8 +41,7 @@ pub struct Trainer {
     history: Vec<EpochRecord>,
     loss_sum: f64,
     samples: usize,
-    started: Instant,
-    first: usize,
+    pace: Pace,
 }
 
 /// What one step did.
@@ -58,7 +59,7 @@ pub struct StepReport {
     pub loss: f32,
     /// The learning rate of the step.
     pub learning_rate: f64,
-    /// Crops a second since the start or the resumption, validation included.
+    /// Crops a second over the newest steps, with their part of the validation; what lies between two steps is no part of it.
     pub crops_per_second: f64,
     /// Until the end, at that speed.
     pub remaining: Duration,
@@ -167,8 +168,7 @@ impl Trainer {
             history,
             loss_sum,
             samples: 0,
-            started: Instant::now(),
-            first: step,
+            pace: Pace::default(),
         })
     }
 
@@ -221,6 +221,7 @@ impl Trainer {
         if self.finished() {
             return Ok(self.report(f32::NAN, 0.0));
         }
+        let began = Instant::now();
         let batch = self.batches.recv().map_err(|_| TrainError::Batches)?;
         let card = self.card("training", "");
         let parts = parts(&self.recipe, &card, &self.network, batch, self.step, &self.device)?;
@@ -232,6 +233,7 @@ impl Trainer {
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         self.step += 1;
         self.loss_sum += f64::from(value);
+        self.pace.stepped(began.elapsed());
         let mut report = self.report(value, rate);
         if report.epoch_ended {
             self.end_epoch(&mut report)?;
@@ -240,6 +242,7 @@ impl Trainer {
     }
 
     fn end_epoch(&mut self, report: &mut StepReport) -> Result<(), TrainError> {
+        let began = Instant::now();
         let mut validation = None;
         if !self.validate.is_empty() {
             let model = BuiltIn::new(self.card("training", ""), &self.network, &self.device)?;
@@ -250,6 +253,7 @@ impl Trainer {
             }
             report.samples = samples;
             validation = Some(found);
+            self.pace.validated(began.elapsed());
         }
         self.history.push(EpochRecord {
             epoch: report.epoch,
@@ -259,7 +263,7 @@ impl Trainer {
             improved: report.improved,
         });
         self.loss_sum = 0.0;
-        // The clock has gone on during the validation.
+        // What the validation took is known now.
         let timed = self.report(report.loss, report.learning_rate);
         (report.crops_per_second, report.remaining) = (timed.crops_per_second, timed.remaining);
         report.validation = validation;
@@ -267,8 +271,7 @@ impl Trainer {
     }
 
     fn report(&self, loss: f32, learning_rate: f64) -> StepReport {
-        let elapsed = self.started.elapsed().as_secs_f64();
-        let done = (self.step - self.first).max(1) as f64;
+        let secs = self.pace.secs_per_step(self.steps_per_epoch);
         let left = self.steps.saturating_sub(self.step) as f64;
         StepReport {
             step: self.step,
@@ -277,8 +280,8 @@ impl Trainer {
             epochs: self.recipe.epochs,
             loss,
             learning_rate,
-            crops_per_second: done * self.recipe.batch as f64 / elapsed.max(1e-9),
-            remaining: Duration::try_from_secs_f64(elapsed / done * left).unwrap_or(Duration::MAX),
+            crops_per_second: self.recipe.batch as f64 / secs.max(1e-9),
+            remaining: Duration::try_from_secs_f64(secs * left).unwrap_or(Duration::MAX),
             validation: None,
             samples: Vec::new(),
             epoch_ended: self.step > 0 && self.step.is_multiple_of(self.steps_per_epoch),

@@ -9,6 +9,7 @@ use epsiloscope::train::{
     Adversarial, Augmentation, Control, Ending, Loss, OptimizerSettings, Recipe, Role, Schedule, Source, TrainEvent,
     Trainer, TrainingData, TrainingJob,
 };
+use std::time::{Duration, Instant};
 
 fn case(size: usize, seed: u64) -> Case {
     MembranesConfig::sized(size).section(seed).case(format!("section {seed}"))
@@ -265,6 +266,27 @@ fn inverse_samples_lower_the_loss_and_roles_weigh_it() {
     let trades = |beta| first_loss(vec![with("pgd", Role::Trades { beta })]);
     let (one, three) = (trades(1.0), trades(3.0));
     assert!(one > clean && ((three - clean) - 3.0 * (one - clean)).abs() < 1e-5, "{clean} {one} {three}");
+}
+
+#[test]
+fn what_lies_between_two_steps_is_no_part_of_the_speed() {
+    let mut trainer = Trainer::new(recipe(20), data(), &Device::flex()).unwrap();
+    let mut longest = Duration::ZERO;
+    let mut step = |trainer: &mut Trainer| {
+        let began = Instant::now();
+        let report = trainer.step().unwrap();
+        longest = longest.max(began.elapsed());
+        (report, longest)
+    };
+    (0..3).for_each(|_| drop(step(&mut trainer)));
+    // A pause as long as forty steps; the mean over all time would be ten times a step.
+    std::thread::sleep(step(&mut trainer).1 * 40);
+    let (report, longest) = step(&mut trainer);
+    let secs = 4.0 / report.crops_per_second;
+    // A step, and its part of a validation that was within one.
+    assert!(secs <= 2.0 * longest.as_secs_f64(), "{secs} s a step, the longest took {longest:?}");
+    let left = (report.steps - report.step) as f64;
+    assert!((report.remaining.as_secs_f64() - secs * left).abs() < 1e-3 * secs * left + 1e-6, "{report:?}");
 }
 
 #[test]

@@ -164,7 +164,7 @@ pub struct TrainSteps {
     pub epoch: usize,
     /// The learning rate of the last one.
     pub learning_rate: f64,
-    /// Crops a second, validation included.
+    /// Crops a second over the newest steps, validation included, pauses left out.
     pub crops_per_second: f64,
     /// Until the end, at that speed.
     pub remaining_secs: f64,

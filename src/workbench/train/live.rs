@@ -115,7 +115,7 @@ fn status_ui(ui: &mut Ui, live: &LiveTraining, commands: &CommandSender) {
         }
         if matches!(live.phase, TrainPhase::Running | TrainPhase::Paused) && live.crops_per_second > 0.0 {
             let speed = format!("{:.1} crops/s", live.crops_per_second);
-            ui.label(theme::weak(ui, speed)).on_hover_text("Images (crops of them) a second, validation included.");
+            ui.label(theme::weak(ui, speed)).on_hover_text("Images (crops of them) a second over the newest steps, validation included, pauses left out.");
             let left = format!("{} left", secs_text(live.remaining_secs.max(0.1)));
             ui.label(theme::weak(ui, left)).on_hover_text("Until the last epoch, at this speed.");
             let rate = format!("rate {:.2e}", live.learning_rate);
