@@ -179,7 +179,7 @@ fn split_ui(ui: &mut Ui, split: &mut Option<Split>) {
         None => ("None", "Everything is trained on; nothing tells how good the network is on other images."),
         Some(Split::HoldOut { .. }) => ("Hold-out", "A share is held out, drawn with a seed."),
         Some(Split::KFold { .. }) => ("k-fold", "One of several equal parts is held out."),
-        Some(Split::Given) => ("As the data say", "val or validation is held out, or else test; train is trained on."),
+        Some(Split::Given) => ("As the data say", "val or validation is held out, or else a fifth of train; test stays for the end."),
     };
     let default = Some(Split::KINDS[0]);
     let reset = row(ui, line("Split", tip), now != default, |ui| {
