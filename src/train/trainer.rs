@@ -13,10 +13,9 @@ use super::weights::card;
 use super::{Fingerprint, Recipe, SamplePrediction, Source, TrainError, TrainingData, Validation, he_normal};
 use crate::data::{Case, DataError};
 use crate::model::unet::UNet;
-use crate::model::{BuiltIn, ModelCard, read_network};
+use crate::model::{BuiltIn, ModelCard, read_network, safetensors_bytes};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_store::{ModuleSnapshot, SafetensorsStore};
 use pace::Pace;
 use std::path::Path;
 use std::sync::Arc;
@@ -328,10 +327,7 @@ impl Trainer {
     pub fn save_checkpoint(&self, path: &Path) -> Result<(), TrainError> {
         // `valid` brings the running statistics up to date, which the network in training keeps per thread.
         let encode = |network: &UNet| -> Result<Vec<u8>, DataError> {
-            let fail = |e: &dyn std::fmt::Display| DataError::new(path, format!("cannot be encoded ({e})"), "");
-            let mut store = SafetensorsStore::from_bytes(None);
-            network.valid().save_into(&mut store).map_err(|e| fail(&e))?;
-            Ok(store.get_bytes().map_err(|e| fail(&e))?.to_vec())
+            safetensors_bytes(&network.valid()).map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), ""))
         };
         let checkpoint = Checkpoint {
             header: Header {

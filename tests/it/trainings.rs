@@ -290,6 +290,28 @@ fn what_lies_between_two_steps_is_no_part_of_the_speed() {
 }
 
 #[test]
+fn identical_trainings_write_identical_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str| {
+        let mut trainer = Trainer::new(recipe(1), data(), &Device::flex()).unwrap();
+        while !trainer.finished() {
+            trainer.step().unwrap();
+        }
+        let (weights, checkpoint) = (folder.path().join(name), folder.path().join("a.checkpoint"));
+        epsiloscope::train::save_weights(&trainer, &weights).unwrap();
+        trainer.save_checkpoint(&checkpoint).unwrap();
+        (std::fs::read(weights).unwrap(), std::fs::read(checkpoint).unwrap())
+    };
+    let first = written("one.safetensors");
+    // A hash has another order in every table: once might be chance.
+    for again in 0..4 {
+        let (weights, checkpoint) = written("two.safetensors");
+        assert!(weights == first.0, "the weights of repetition {again} are other bytes");
+        assert!(checkpoint == first.1, "the checkpoint of repetition {again} is of other bytes");
+    }
+}
+
+#[test]
 fn a_job_pauses_cancels_and_stops_early() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.checkpoint");

@@ -9,6 +9,7 @@ use crate::tensor::to_host;
 use crate::train::adversarial::{Part, diverging, frozen, strengths};
 use crate::train::{Adversarial, Augmentation, Loss, OptimizerSettings, Role};
 use burn::tensor::{Tensor, TensorData};
+use burn_store::{ModuleSnapshot, SafetensorsStore};
 use safetensors::SafeTensors;
 
 const SHAPE: [usize; 4] = [3, 1, 16, 16];
