@@ -65,16 +65,16 @@ pub fn largest_displacement(flow: &Tensor<4>) -> Result<Vec<f32>, ModelError> {
 /// # Errors
 /// If the device fails.
 pub fn moved_label(flow: &Tensor<4>, label: &Mask) -> Result<Mask, ModelError> {
-    let (height, width) = (label.height, label.width);
-    let flow = to_host(flow.clone())?;
+    let places = places(&to_host(flow.clone())?, [label.height, label.width]);
+    let classes = places.into_iter().map(|place| label.classes[place]).collect();
+    Ok(Mask { height: label.height, width: label.width, classes })
+}
+
+/// The pixel that is nearest to where each pixel is taken from by `flow`, displacements down and then to the right.
+pub(super) fn places(flow: &[f32], [height, width]: [usize; 2]) -> Vec<usize> {
     let near = |i: usize, by: f32, n: usize| (i as f32 + by).round().clamp(0.0, n as f32 - 1.0) as usize;
-    let classes = (0..height * width)
-        .map(|i| {
-            let (row, column) = (near(i / width, flow[i], height), near(i % width, flow[height * width + i], width));
-            label.classes[row * width + column]
-        })
-        .collect();
-    Ok(Mask { height, width, classes })
+    let place = |i: usize| near(i / width, flow[i], height) * width + near(i % width, flow[height * width + i], width);
+    (0..height * width).map(place).collect()
 }
 
 /// How smooth random flows are: the deviation in pixels of the Gaussian that they are blurred with.

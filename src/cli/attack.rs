@@ -2,18 +2,17 @@
 //! of a table.
 
 use super::attack_batch::{Batch, BatchOptions, parse_epsilon};
+use super::attack_beside::Beside;
 use super::images::{Images, InputOptions, check_array_name};
 use super::options::print;
 use super::progress::Progress;
 use super::sweep::attack_parser;
 use super::targets::Targets;
-use crate::attack::{
-    Attack, Control, EpsilonMeaning, Judgement, Norm, Objective, Options, Outcome, Reference, Step, input_gradient,
-};
+use crate::attack::{Attack, EpsilonMeaning, Judgement, Norm, Options, Reference, Step, input_gradient};
 use crate::data::{Bounds, write_npy};
 use crate::model::{InputRule, Model, ModelCard, SizeRule, Task};
 use crate::study::report::epsilon;
-use crate::study::{BatchCase, Truth, kept_in_pixels, measured_norm, zeros_note};
+use crate::study::{BatchCase, Truth, kept_in_pixels, measured_norm};
 use crate::tensor::to_host;
 use anyhow::{Context, ensure};
 use burn::tensor::Tensor;
@@ -73,7 +72,7 @@ impl AttackCommand {
             attack = attack.with("seed", f64::from(self.seed))?;
         }
         if let Some(cases) = &self.batch.batch {
-            let batch = Batch::new(&self.input, self.label_map.as_deref(), self.batch.save.as_deref(), attack)?;
+            let batch = Batch::new(&self.input, self.label_map.as_deref(), &self.batch, attack)?;
             return batch.run(cases, self.out.as_deref());
         }
         let (Some(path), Some(out)) = (&self.image, &self.out) else {
@@ -125,7 +124,7 @@ impl AttackCommand {
             };
             let found = attack.run(model.as_ref(), &x, &objective, &vec![epsilon; batch], &options, &mut observer)?;
             progress.end();
-            beside.add((self, attack, &options), model.as_ref(), &x, &objective, epsilon, &found)?;
+            beside.add((attack, self.seed, &options), model.as_ref(), &x, &objective, epsilon, &found)?;
             let written = in_units(attack, epsilon, &images, first, &x, found.adversarial)?;
             // Judged is what is written, after the rounding to the units of the input.
             let kept = Images {
@@ -133,10 +132,17 @@ impl AttackCommand {
                 values: written,
                 bounds: images.bounds,
                 axes: Vec::new(),
+                slice: None,
             };
             let after = match &as_written {
-                Some(model) => objective.judge(model.as_ref(), kept.tensor(0, batch, &model.device()))?,
-                None => objective.judge(model.as_ref(), kept.unit_tensor(0, batch, &model.device()))?,
+                Some(model) => {
+                    let kept = kept.tensor(0, batch, &model.device());
+                    objective.judge_moved(model.as_ref(), kept, found.flow.as_ref())?
+                }
+                None => {
+                    let kept = kept.unit_tensor(0, batch, &model.device());
+                    objective.judge_moved(model.as_ref(), kept, found.flow.as_ref())?
+                }
             };
             adversarial.extend(kept.values);
             judged.extend(before.into_iter().zip(after));
@@ -153,7 +159,8 @@ impl AttackCommand {
             write_npy(path, &images.axes, &gradients)?;
         }
         let words = self.words(out, &attack, &images, &judged, &adversarial, model.card().task);
-        let words = words + &outside_words(&images) + self.moved_words(attack, model.card().task);
+        let words =
+            words + &images.slice_words() + &outside_words(&images) + self.moved_words(attack, model.card().task);
         print(&(words + &cut_words(&clipped) + &beside.words(&judged, self.target.is_some())))
     }
 
@@ -203,12 +210,16 @@ impl AttackCommand {
         Ok((raw, epsilon / f64::from(images.bounds.width())))
     }
 
-    /// What is to be said where pixels were moved and masks were not.
+    /// Against what masks are judged where pixels were moved.
     fn moved_words(&self, attack: Attack, task: Task) -> &'static str {
-        if attack.moves_pixels() && task == Task::Segmentation {
-            "judged against the mask as it is: what moved along with its pixels counts as wrong (`sweep` judges the moved mask too)\n"
-        } else {
-            ""
+        match (attack.moves_pixels() && task == Task::Segmentation, &self.target) {
+            (false, _) => "",
+            (true, None) => {
+                "judged against the mask and against the mask moved along with its pixels: that counts by which fewer are wrong\n"
+            }
+            (true, Some(_)) => {
+                "what the target changes is counted where the target has it, wherever pixels have moved\n"
+            }
         }
     }
 
@@ -274,77 +285,6 @@ fn in_units(
         kept_in_pixels(&case, measured_norm(attack), found, clean)
     };
     Ok(units.enumerate().flat_map(in_pixels).collect())
-}
-
-/// What stands beside an attack: random signs of its norm, and its one-step form. Where either does more, or the gradient is
-/// zero in many places, gradients are masked.
-#[derive(Default)]
-struct Beside {
-    random: Vec<Judgement>,
-    /// What these are.
-    control: &'static str,
-    first: Option<(Attack, Vec<Judgement>)>,
-    zeros: Vec<f32>,
-}
-
-impl Beside {
-    fn add(
-        &mut self,
-        (command, attack, options): (&AttackCommand, Attack, &Options),
-        model: &dyn Model,
-        x: &Tensor<4>,
-        objective: &Objective,
-        epsilon: f64,
-        found: &Outcome,
-    ) -> anyhow::Result<()> {
-        if !attack.entry().gradient || attack.entry().lowers_the_loss {
-            return Ok(());
-        }
-        let control = Control::new(model, x, objective, u64::from(command.seed), options)?;
-        let control = control.beside(attack, x, epsilon, &found.adversarial)?;
-        self.random.extend(objective.judge(model, control)?);
-        self.control = attack.control_words();
-        if let Some(one) = attack.one_step() {
-            let outcome = one.run_through(model, x, objective, &vec![epsilon; x.dims()[0]], options)?;
-            self.first.get_or_insert((one, Vec::new())).1.extend(outcome.judged);
-        }
-        self.zeros.extend(found.zero_share.iter().flatten().filter(|share| !share.is_nan()));
-        Ok(())
-    }
-
-    /// Lines for people; `judged` are the clean images and what the attack made of them.
-    fn words(&self, judged: &[(Judgement, Judgement)], targeted: bool) -> String {
-        if self.random.is_empty() {
-            return String::new();
-        }
-        let mean = |of: &mut dyn Iterator<Item = f32>| {
-            let all: Vec<f64> = of.map(f64::from).collect();
-            all.iter().sum::<f64>() / all.len().max(1) as f64
-        };
-        let loss = |of: &[Judgement]| mean(&mut of.iter().map(|j| j.loss));
-        let hits = |of: &[Judgement]| 100.0 * mean(&mut of.iter().map(|j| j.hits));
-        let after: Vec<Judgement> = judged.iter().map(|(_, after)| *after).collect();
-        let sign = if targeted { -1.0 } else { 1.0 };
-        let more = |other: f64| sign * other > sign * loss(&after) + 1e-3 * loss(&after).abs();
-        let random = loss(&self.random);
-        let mut text = format!("beside it, {}: loss {random:.6}, {:.2} %", self.control, hits(&self.random));
-        let mut notes: Vec<String> = zeros_note(mean(&mut self.zeros.iter().copied())).into_iter().collect();
-        if more(random) {
-            notes.push(
-                "Random signs do more than the attack: a sign of gradient masking, or of too large a step.".to_owned(),
-            );
-        }
-        if let Some((one, first)) = &self.first {
-            text += &format!("; one step ({one}): loss {:.6}, {:.2} %", loss(first), hits(first));
-            if more(loss(first)) {
-                notes.push(
-                    "One step does more than many: a sign of gradient masking, or of steps too large or too few."
-                        .to_owned(),
-                );
-            }
-        }
-        notes.into_iter().fold(text + "\n", |text, note| text + "note: " + &note + "\n")
-    }
 }
 
 /// What is to be said of values beyond the bounds.

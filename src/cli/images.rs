@@ -91,6 +91,8 @@ pub(super) struct Images {
     pub bounds: Bounds,
     /// The axes that arrays like it are written with: those of the array that was read.
     pub axes: Vec<usize>,
+    /// Of a stack of several slices: which this is, from 0, and how many there are.
+    pub slice: Option<[usize; 2]>,
 }
 
 impl Images {
@@ -152,17 +154,34 @@ impl Images {
             // To be said by a person.
             _ => Bounds { lower: 0.0, upper: 0.0 },
         };
-        Ok(Self { shape, values: array.values, bounds, axes: array.shape })
+        Ok(Self { shape, values: array.values, bounds, axes: array.shape, slice: None })
     }
 
     fn of_image(path: &Path, slice: usize) -> anyhow::Result<Self> {
         let stack = data::open(path, &AtomicBool::new(false))?;
-        let image = stack.slice(slice).with_context(|| {
-            format!("{}: has {} slices, so that the last one is {}", path.display(), stack.slices, stack.slices - 1)
+        let image = stack.slice(slice).with_context(|| match stack.slices {
+            1 => format!("{}: is one image, without a slice {slice}; leave --slice away", path.display()),
+            n => format!("{}: has {n} slices, so that the last one is --slice {}", path.display(), n - 1),
         })?;
         let axes = vec![image.channels, image.height, image.width];
         let shape = [1, image.channels, image.height, image.width];
-        Ok(Self { shape, values: image.pixels.to_vec(), bounds: stack.bounds, axes })
+        Ok(Self {
+            shape,
+            values: image.pixels.to_vec(),
+            bounds: stack.bounds,
+            axes,
+            slice: (stack.slices > 1).then_some([slice, stack.slices]),
+        })
+    }
+
+    /// Which slice of several this is, a line for people; nothing of an image by itself.
+    pub fn slice_words(&self) -> String {
+        match self.slice {
+            Some([slice, of]) => {
+                format!("slice {slice} of the {of}, which count from 0 to {}; another with --slice N\n", of - 1)
+            }
+            None => String::new(),
+        }
     }
 
     /// How many images are computed at once.

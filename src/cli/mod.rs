@@ -5,6 +5,7 @@
 
 mod attack;
 mod attack_batch;
+mod attack_beside;
 mod attacks;
 mod dataset;
 mod devices;

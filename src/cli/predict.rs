@@ -60,7 +60,8 @@ impl Predict {
         );
         axes.insert(0, count);
         write_npy(&self.out, &axes, &values)?;
-        print(&format!("{}: {axes:?}{}\n", self.out.display(), self.words(model.as_ref(), &axes, &values)))
+        let words = self.words(model.as_ref(), &axes, &values);
+        print(&format!("{}: {axes:?}{words}\n{}", self.out.display(), images.slice_words()))
     }
 
     /// What one image is taken for.

@@ -37,6 +37,13 @@ impl Progress {
         }
     }
 
+    /// Ends the line of [`Progress::long_step`]; the clock of the next job.
+    pub fn again(self) -> Self {
+        let name = self.name;
+        self.end();
+        Self::new(name)
+    }
+
     /// Ends the line of [`Progress::long_step`].
     pub fn end(self) {
         if self.begun {

@@ -2,8 +2,8 @@
 
 use super::images::Images;
 use crate::attack::Objective;
-use crate::data::{LabelMap, LabelStack, Mask, read_npy};
-use crate::model::{Head, Logits, Model, Task, predict};
+use crate::data::{IGNORE, LabelMap, LabelStack, Mask, read_npy};
+use crate::model::{Head, Logits, Model, ModelCard, Task, predict};
 use crate::study::Truth;
 use anyhow::{Context, bail, ensure};
 use burn::tensor::Tensor;
@@ -52,6 +52,22 @@ impl Targets {
             ),
         };
         Ok(Self::Numbers { name: text.to_owned(), values: array.values, each })
+    }
+
+    /// Whether a pixel of the mask counts at all, as far as that can be told without a model's prediction.
+    pub fn check_counted(&self, card: &ModelCard) -> anyhow::Result<()> {
+        let counted = match self {
+            Self::Numbers { values, each, .. } if *each > 1 => values.iter().any(|&v| v != f32::from(IGNORE)),
+            Self::Mask { label, map: Some(map), slice } => {
+                let names: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
+                let map = LabelMap::parse(map, &names).context("--label-map")?;
+                let slice = if label.slices == 1 { 0 } else { *slice };
+                label.mask(slice, &map).is_none_or(|mask| !mask.is_all_ignored())
+            }
+            _ => true,
+        };
+        ensure!(counted, "no pixel of the mask counts: all are left out (255), so that nothing can be judged");
+        Ok(())
     }
 
     /// What is true of the one image `x`.

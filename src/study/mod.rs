@@ -18,7 +18,8 @@ mod window_summary;
 
 pub use adversary::{Adversary, Attempt};
 pub use batch::{
-    BatchCase, BatchResult, MASK_SHARE, Truth, attack_cases, attack_cases_within, kept_in_pixels, measured_norm,
+    BatchCase, BatchLimits, BatchResult, MASK_SHARE, Truth, attack_cases, attack_cases_watched, attack_cases_within,
+    cases_at_once, kept_in_pixels, measured_norm,
 };
 pub use curve::{Curve, CurvePoint, Measure};
 pub use decision::Decision;

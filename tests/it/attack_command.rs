@@ -45,6 +45,39 @@ fn an_epsilon_is_asked_for_where_the_attack_has_one() {
 }
 
 #[test]
+fn moved_pixels_are_judged_as_a_sweep_judges_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let attack = ["--attack", "stadv", "--set", "steps=6", "--set", "rate=0.2", "--set", "share=1", "--device", "cpu"];
+    let run = |command: &str, out: &str| {
+        let output = program(folder.path())
+            .args([command, "--label-map", "0=membrane,255=cell", "--out", out, "--model"])
+            .arg(bundled())
+            .arg("--label")
+            .arg(sample("membranes-mask.png"))
+            .arg(sample("membranes.png"))
+            .args(attack)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    run("sweep", "out");
+    let said = run("attack", "a.npy");
+    assert!(said.contains("the mask moved along"), "{said}");
+    let mut reader = csv::Reader::from_path(folder.path().join("out/curve.csv")).unwrap();
+    let at = reader.headers().unwrap().iter().position(|c| c == "wrong_pixels").unwrap();
+    let wrong: Vec<f64> = reader.records().map(|r| r.unwrap()[at].parse().unwrap()).collect();
+    // The original, the attack, the original, its control: displaced by more than half a pixel, so that the label moves.
+    let percent = |line: &str| -> f64 {
+        let line = said.lines().find(|l| l.starts_with(line)).unwrap_or_else(|| panic!("{line}: {said}"));
+        line.trim_end_matches(" %").rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let near = |found: f64, share: f64| (found - 100.0 * share).abs() < 0.012;
+    assert!(near(percent("loss"), wrong[1]), "{said}, {wrong:?}");
+    assert!(near(percent("beside it, random flows"), wrong[3]), "{said}, {wrong:?}");
+}
+
+#[test]
 fn a_wished_mask_is_counted_where_it_changes_the_prediction() {
     let folder = tempfile::tempdir().unwrap();
     let output = program(folder.path())
@@ -304,4 +337,43 @@ fn options_of_a_sweep_stand_under_their_own_heading() {
     for option in ["--set <", "--seed <", "--out <"] {
         assert!(help.find(option).unwrap() < many, "{option}");
     }
+}
+
+#[test]
+fn the_slice_of_a_stack_that_was_taken_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], image: &str| {
+        let mut command = program(folder.path());
+        command
+            .args(arguments)
+            .arg(sample(image))
+            .args(["--out", "o.npy", "--device", "cpu", "--model"])
+            .arg(bundled());
+        command.output().unwrap()
+    };
+    let said = |arguments: &[&str], image: &str| {
+        let output = run(arguments, image);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let stack = "membranes-stack.tif";
+    let count = slices_of(stack);
+    let last = count - 1;
+    let plain = said(&["predict"], stack);
+    assert!(plain.contains(&format!("slice 0 of the {count}, which count from 0 to {last}; another with --slice N")));
+    let first = read_npy(&folder.path().join("o.npy")).unwrap().values;
+    let other = said(&["predict", "--slice", "1"], stack);
+    assert!(other.contains("slice 1 of the") && read_npy(&folder.path().join("o.npy")).unwrap().values != first);
+    let attacked = said(&["attack", "--epsilon", "1/255", "--slice", "1"], stack);
+    assert!(attacked.contains("slice 1 of the"), "{attacked}");
+    assert!(!said(&["predict"], "membranes.png").contains("slice"), "of one image there is nothing to choose");
+    let refused = complaint(&run(&["predict", "--slice", &count.to_string()], stack));
+    assert!(refused.contains(&format!("{count} slices")) && refused.contains(&format!("--slice {last}")), "{refused}");
+    let refused = complaint(&run(&["predict", "--slice", "1"], "membranes.png"));
+    assert!(refused.contains("is one image") && refused.contains("leave --slice away"), "{refused}");
+}
+
+/// How many slices a sample has.
+fn slices_of(name: &str) -> usize {
+    epsiloscope::data::open(&sample(name), &std::sync::atomic::AtomicBool::new(false)).unwrap().slices
 }

@@ -8,7 +8,9 @@ use epsiloscope::attack::{Attack, Objective, largest_displacement, random_flow, 
 use epsiloscope::data::{Bounds, Case, LabelMap, Pixels, Stack, bundled_sample};
 use epsiloscope::model::{BuiltIn, Head, Model};
 use epsiloscope::study::report::{curve_csv, save_and_judge};
-use epsiloscope::study::{Adversary, BatchCase, Subject, SweepPlan, Truth, attack_cases, attack_cases_within, sweep};
+use epsiloscope::study::{
+    Adversary, BatchCase, BatchLimits, Subject, SweepPlan, Truth, attack_cases, attack_cases_within, sweep,
+};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -46,6 +48,29 @@ fn a_model_that_follows_moved_anatomy_is_not_wrong() {
     // The better of the two: an image that has not moved is judged against the label as it is.
     assert_eq!(subject.judge_moved(&subject.x, Some(&flow)).unwrap().measure.score(), 1.0);
     assert_eq!(subject.judge_moved(&image, None).unwrap().measure.score(), still);
+}
+
+#[test]
+fn an_objective_judges_by_the_masks_that_have_moved_along_too() {
+    let subject = disc();
+    let (model, objective) = (subject.model.as_ref(), subject.objective());
+    let flow = shift(2.0, -1.0);
+    let image = warped(&subject.x, flow.clone());
+    let still = objective.judge(model, image.clone()).unwrap()[0];
+    let moved = objective.judge_moved(model, image.clone(), Some(&flow)).unwrap()[0];
+    assert!(still.hits > 0.05 && moved.hits == 0.0 && moved.loss < still.loss, "{still:?}, {moved:?}");
+    let error = subject.judge_moved(&image, Some(&flow)).unwrap().measure.error;
+    assert_eq!(f64::from(moved.hits), error.wrong, "as studies judge");
+    // Of several images each by its own flow; the better of both for the model, and without a flow the masks as they are.
+    let two = Tensor::cat(vec![image.clone(), subject.x.clone()], 0);
+    let flows = Tensor::cat(vec![flow.clone(), flow.clone()], 0);
+    let judged = objective.judge_moved(model, two, Some(&flows)).unwrap();
+    assert_eq!((judged[0].hits, judged[1].hits), (0.0, 0.0));
+    assert_eq!(objective.judge_moved(model, image.clone(), None).unwrap()[0], still);
+    // What a target asks for is asked for where it is.
+    let wished = objective.targeted();
+    let there = wished.judge(model, image.clone()).unwrap();
+    assert_eq!(wished.judge_moved(model, image, Some(&flow)).unwrap(), there);
 }
 
 #[test]
@@ -228,7 +253,14 @@ fn memory_counts_every_class_that_deepfool_looks_at_and_parts_a_batch() {
     assert_eq!((at_once("fgsm"), at_once("deepfool")), (100, 50));
     let bim = Attack::named("bim").unwrap();
     let whole = attack_cases(&model, None, bim, &cases(Some(0.2))).unwrap();
-    let parted = attack_cases_within(&model, None, bim, &cases(Some(0.2)), 1).unwrap();
+    let parted = attack_cases_within(
+        &model,
+        None,
+        bim,
+        &cases(Some(0.2)),
+        BatchLimits { budget_bytes: 1, ..BatchLimits::of(bim) },
+    )
+    .unwrap();
     assert_eq!(parted.len(), 2);
     assert!(whole.iter().zip(&parted).all(|(a, b)| a.adversarial == b.adversarial && a.success == b.success));
 }

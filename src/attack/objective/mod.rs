@@ -3,6 +3,7 @@
 
 mod loss;
 mod margin;
+mod moved;
 
 pub use loss::Weighting;
 

@@ -1,14 +1,20 @@
 //! Judging many cases: each is attacked inside its own ball or box, and a success counts only if the very array that is
 //! kept still fools the model from within both.
 
+mod room;
+
+pub use room::kept_in_pixels;
+
 use crate::attack::{
-    Attack, AttackError, Control, DEFAULT_BUDGET_BYTES, EpsilonMeaning, Judgement, Norm, Objective, Options, Outcome,
-    within_l2,
+    Attack, AttackError, Control, DEFAULT_BUDGET_BYTES, EpsilonMeaning, Judgement, Norm, Objective, Observer, Options,
+    Outcome,
 };
 use crate::data::{Bounds, Mask};
 use crate::model::{Model, Task};
 use crate::tensor::to_host;
 use burn::tensor::{Tensor, TensorData};
+use room::Room;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// What is true of an image.
@@ -70,6 +76,38 @@ pub fn measured_norm(attack: Attack) -> Norm {
 /// The share of a mask's pixels that must be wrong for a success, where the attack does not say.
 pub const MASK_SHARE: f32 = 0.5;
 
+/// What a batch is held to beside its cases.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchLimits {
+    /// So many cases are attacked at once as fit into these bytes.
+    pub budget_bytes: u64,
+    /// The share of a mask's counted pixels that must be wrong for a success.
+    pub mask_share: f32,
+}
+
+impl BatchLimits {
+    /// Those of `attack` where nothing else is asked for: its own share of a mask, if it has one, else [`MASK_SHARE`].
+    pub fn of(attack: Attack) -> Self {
+        let mask_share = attack.get("share").map_or(MASK_SHARE, |share| share as f32);
+        Self { budget_bytes: DEFAULT_BUDGET_BYTES, mask_share }
+    }
+}
+
+/// How many of `cases` are attacked at once, of which rows can be kept as soon as they are done.
+///
+/// # Errors
+/// As [`attack_cases`].
+pub fn cases_at_once(
+    model: &dyn Model,
+    attack: Attack,
+    cases: &[BatchCase],
+    limits: BatchLimits,
+) -> Result<usize, AttackError> {
+    let Some(first) = cases.first() else { return Ok(1) };
+    let all = objective(model, attack, cases)?;
+    Ok(attack.at_once(model, &all, [first.shape[1], first.shape[2]], limits.budget_bytes).max(1))
+}
+
 /// Attacks `cases`, all of one shape and of the model's task, together. What is kept is judged by `as_kept`, the model that takes
 /// pixel values as they are, where it is given; else by `model` on the values scaled to the bounds.
 ///
@@ -81,10 +119,10 @@ pub fn attack_cases(
     attack: Attack,
     cases: &[BatchCase],
 ) -> Result<Vec<BatchResult>, AttackError> {
-    attack_cases_within(model, as_kept, attack, cases, DEFAULT_BUDGET_BYTES)
+    attack_cases_within(model, as_kept, attack, cases, BatchLimits::of(attack))
 }
 
-/// [`attack_cases`] of so many at once as fit into `budget_bytes`.
+/// [`attack_cases`], held to `held_to`.
 ///
 /// # Errors
 /// As there.
@@ -93,16 +131,31 @@ pub fn attack_cases_within(
     as_kept: Option<&dyn Model>,
     attack: Attack,
     cases: &[BatchCase],
-    budget_bytes: u64,
+    held_to: BatchLimits,
+) -> Result<Vec<BatchResult>, AttackError> {
+    attack_cases_watched(model, as_kept, attack, cases, held_to, &mut |_| ControlFlow::Continue(()))
+}
+
+/// [`attack_cases_within`]; `observer` hears each step of the attack.
+///
+/// # Errors
+/// As there.
+pub fn attack_cases_watched(
+    model: &dyn Model,
+    as_kept: Option<&dyn Model>,
+    attack: Attack,
+    cases: &[BatchCase],
+    held_to: BatchLimits,
+    observer: &mut Observer<'_>,
 ) -> Result<Vec<BatchResult>, AttackError> {
     let start = Instant::now();
     let Some(first) = cases.first() else { return Ok(Vec::new()) };
     let all = objective(model, attack, cases)?;
-    let at_once = attack.at_once(model, &all, [first.shape[1], first.shape[2]], budget_bytes);
+    let at_once = attack.at_once(model, &all, [first.shape[1], first.shape[2]], held_to.budget_bytes);
     if cases.len() > at_once {
         let mut results = Vec::with_capacity(cases.len());
         for some in cases.chunks(at_once) {
-            results.extend(attack_cases_within(model, as_kept, attack, some, budget_bytes)?);
+            results.extend(attack_cases_watched(model, as_kept, attack, some, held_to, observer)?);
         }
         return Ok(results);
     }
@@ -141,7 +194,7 @@ pub fn attack_cases_within(
     let epsilons: Vec<f64> = cases.iter().map(|case| case.epsilon.unwrap_or(whole)).collect();
     let share = match objective.task() {
         Task::Classification => 1.0,
-        Task::Segmentation => attack.get("share").map_or(MASK_SHARE, |share| share as f32),
+        Task::Segmentation => held_to.mask_share,
     };
     let rooms: Vec<Room<'_>> = cases.iter().map(|case| Room::new(case, norm)).collect();
     let regions: Vec<Option<Vec<f32>>> = rooms.iter().map(Room::region).collect();
@@ -150,8 +203,9 @@ pub fn attack_cases_within(
         let values: Vec<f32> = regions.iter().flat_map(|region| region.as_ref().unwrap_or(&whole).clone()).collect();
         Tensor::from_data(TensorData::new(values, [cases.len(), 1, height, width]), &device)
     });
-    let options = Options { limits, region, stop_at: Some(share), budget_bytes, ..Options::default() };
-    let outcome = attack.run_through(model, &x, &objective, &epsilons, &options)?;
+    let options =
+        Options { limits, region, stop_at: Some(share), budget_bytes: held_to.budget_bytes, ..Options::default() };
+    let outcome = attack.run(model, &x, &objective, &epsilons, &options, observer)?;
     let [random, first_step] = beside(model, attack, &objective, &x, &epsilons, &options, &outcome)?;
     let succeeds =
         |of: &Option<Vec<Judgement>>, i: usize| of.as_ref().and_then(|all| all.get(i)).map(|j| j.hits >= share);
@@ -220,12 +274,6 @@ fn beside(
     Ok([Some(random), first])
 }
 
-/// `found`, shares of the bounds, in the pixels of `case`: rounded so that they stay within its ball of `norm`, its limits and the
-/// bounds. What is as in `clean` stays bit for bit.
-pub fn kept_in_pixels(case: &BatchCase, norm: Norm, found: &[f32], clean: &[f32]) -> Vec<f32> {
-    Room::new(case, norm).in_pixels(found, clean)
-}
-
 /// The loss of each case's truth.
 fn objective(model: &dyn Model, attack: Attack, cases: &[BatchCase]) -> Result<Objective, AttackError> {
     let (card, device) = (model.card(), model.device());
@@ -267,176 +315,4 @@ fn objective(model: &dyn Model, attack: Attack, cases: &[BatchCase]) -> Result<O
 /// Pixel values as shares of the bounds, clipped to them.
 fn scaled(values: &[f32], bounds: Bounds) -> Vec<f32> {
     values.iter().map(|&v| ((v - bounds.lower) / bounds.width()).clamp(0.0, 1.0)).collect()
-}
-
-/// Where the pixels of a case may be.
-struct Room<'a> {
-    case: &'a BatchCase,
-    norm: Norm,
-    /// Values of pixels that lie outside the bounds, in some channel. The model gets those clipped; they stay as they are, or they
-    /// would have moved by more than the model has seen. A box that leaves their value out has the last word.
-    frozen: Vec<bool>,
-}
-
-impl<'a> Room<'a> {
-    fn new(case: &'a BatchCase, norm: Norm) -> Self {
-        let ([channels, height, width], Bounds { lower, upper }) = (case.shape, case.bounds);
-        let plane = height * width;
-        let values = |pixel: usize| (0..channels).map(move |c| c * plane + pixel);
-        let outside = |i: usize| !(lower..=upper).contains(&case.values[i]);
-        let boxed = |i: usize| case.limits.as_ref().is_none_or(|(l, u)| (l[i]..=u[i]).contains(&case.values[i]));
-        let frozen: Vec<bool> =
-            (0..plane).map(|pixel| values(pixel).any(outside) && values(pixel).all(boxed)).collect();
-        Self { case, norm, frozen: (0..channels).flat_map(|_| frozen.iter().copied()).collect() }
-    }
-
-    /// 1 where a pixel may be changed, 0 elsewhere, one for each pixel; `None` if all may.
-    fn region(&self) -> Option<Vec<f32>> {
-        let plane = self.frozen.len() / self.case.shape[0].max(1);
-        let of_plane = self.frozen.iter().take(plane);
-        self.frozen.contains(&true).then(|| of_plane.map(|&frozen| f32::from(u8::from(!frozen))).collect())
-    }
-
-    /// The least and the most that a value may be, in exact arithmetic.
-    fn ends(&self, i: usize) -> (f64, f64) {
-        let case = self.case;
-        let v = f64::from(case.values[i]);
-        if self.frozen[i] {
-            return (v, v);
-        }
-        let (mut least, mut most) = (f64::from(case.bounds.lower), f64::from(case.bounds.upper));
-        if let Some((lower, upper)) = &case.limits {
-            (least, most) = (least.max(f64::from(lower[i])), most.min(f64::from(upper[i])));
-        }
-        if let (Norm::Linf, Some(epsilon)) = (self.norm, case.epsilon) {
-            let radius = epsilon * f64::from(case.bounds.width());
-            (least, most) = (least.max(v - radius), most.min(v + radius));
-        }
-        (least, most)
-    }
-
-    /// From shares of the bounds to pixel values, rounded so that they stay where they may be. What is as in `clean` stays bit for
-    /// bit, as does a value that may be nowhere.
-    fn in_pixels(&self, unit: &[f32], clean: &[f32]) -> Vec<f32> {
-        let case = self.case;
-        let (lower, width) = (f64::from(case.bounds.lower), f64::from(case.bounds.width()));
-        let value = |(i, (&v, &clean)): (usize, (&f32, &f32))| {
-            let (least, most) = self.ends(i);
-            if least > most {
-                return case.values[i];
-            }
-            let wished = if v == clean { f64::from(case.values[i]) } else { f64::from(v) * width + lower };
-            let near = wished.clamp(least, most) as f32;
-            match f64::from(near) {
-                v if v > most => near.next_down(),
-                v if v < least => near.next_up(),
-                _ => near,
-            }
-        };
-        let mut values: Vec<f32> = unit.iter().zip(clean).enumerate().map(value).collect();
-        if let (Norm::L2, Some(epsilon)) = (self.norm, case.epsilon) {
-            within_l2(&mut values, &case.values, epsilon * width * (1.0 - 1e-12));
-        }
-        values
-    }
-
-    /// The norm of the perturbation, as a fraction of the bounds' width.
-    fn size_of(&self, values: &[f32]) -> f64 {
-        let change = values.iter().zip(&self.case.values).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
-        let size = match self.norm {
-            // A value that is no number has no size.
-            Norm::Linf => {
-                change.fold(0.0, |most: f64, d: f64| if d.is_nan() || most.is_nan() { f64::NAN } else { d.max(most) })
-            }
-            Norm::L2 => change.map(|d| d * d).sum::<f64>().sqrt(),
-        };
-        size / f64::from(self.case.bounds.width())
-    }
-
-    /// Whether the array is inside its ball, its limits and the bounds: in exact arithmetic, as far as 64 bits have it.
-    fn holds(&self, values: &[f32]) -> bool {
-        let in_ends = values.iter().enumerate().all(|(i, &v)| {
-            let (least, most) = self.ends(i);
-            (least..=most).contains(&f64::from(v))
-        });
-        let radius = self.case.epsilon.filter(|_| self.norm == Norm::L2);
-        in_ends && radius.is_none_or(|epsilon| self.size_of(values) <= epsilon)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn case(epsilon: Option<f64>, limits: Option<(Vec<f32>, Vec<f32>)>) -> BatchCase {
-        let bounds = Bounds { lower: -1024.0, upper: 3071.0 };
-        BatchCase {
-            shape: [1, 1, 3],
-            values: vec![-1024.0, 7.0, 3000.3],
-            bounds,
-            truth: Truth::Class(0),
-            epsilon,
-            limits,
-        }
-    }
-
-    /// The values of [`case`] as shares of its bounds.
-    const CLEAN: [f32; 3] = [0.0, 0.2517, 0.9827];
-
-    #[test]
-    fn what_is_kept_is_inside_whatever_was_found() {
-        for epsilon in [0.0, 1e-7, 1.0 / 255.0, 0.3, 1.0] {
-            for unit in [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.3, 0.25171, 0.99]] {
-                for norm in [Norm::Linf, Norm::L2] {
-                    let case = case(Some(epsilon), None);
-                    let room = Room::new(&case, norm);
-                    let kept = room.in_pixels(&unit, &CLEAN);
-                    assert!(room.holds(&kept), "{norm:?}, {epsilon}: {kept:?}");
-                }
-            }
-        }
-        let boxed = case(None, Some((vec![-1000.0, 7.0, 2990.0], vec![-1000.0, 9.5, 3000.0])));
-        let room = Room::new(&boxed, Norm::Linf);
-        assert_eq!(room.in_pixels(&[0.0, 1.0, 1.0], &CLEAN), [-1000.0, 9.5, 3000.0]);
-        assert!(!room.holds(&boxed.values), "the original itself is outside its box");
-        let nowhere = case(Some(0.001), Some((vec![0.0; 3], vec![0.1; 3])));
-        let room = Room::new(&nowhere, Norm::Linf);
-        assert!(!room.holds(&room.in_pixels(&[0.5; 3], &CLEAN)), "ball and box do not meet");
-    }
-
-    #[test]
-    fn pixels_outside_the_bounds_stay_bit_for_bit() {
-        // Two channels of two pixels; the first pixel is outside in its second channel.
-        let of = |limits| BatchCase {
-            shape: [2, 1, 2],
-            values: vec![0.1, 0.2, 300.7, 0.3],
-            bounds: Bounds { lower: 0.0, upper: 255.0 },
-            truth: Truth::Class(0),
-            epsilon: Some(0.1),
-            limits,
-        };
-        let case = of(None);
-        let room = Room::new(&case, Norm::Linf);
-        assert_eq!(room.region(), Some(vec![0.0, 1.0]));
-        let kept = room.in_pixels(&[0.5; 4], &[0.0, 0.0, 1.0, 0.0]);
-        assert_eq!((kept[0].to_bits(), kept[2].to_bits()), (0.1f32.to_bits(), 300.7f32.to_bits()));
-        assert!(kept[1] > 25.0 && room.holds(&kept) && room.size_of(&kept) <= 0.1);
-        assert!(!room.holds(&[0.1, 0.2, 255.0, 0.3]), "clipping is a change");
-        // A box that the pixel is outside of moves it there.
-        let boxed = of(Some((vec![0.0; 4], vec![255.0, 255.0, 290.0, 255.0])));
-        assert_eq!(Room::new(&boxed, Norm::Linf).region(), None);
-        let boxed = BatchCase { epsilon: Some(0.2), ..boxed };
-        assert_eq!(Room::new(&boxed, Norm::Linf).in_pixels(&[0.0, 0.0, 1.0, 0.0], &[0.0; 4])[2], 255.0);
-    }
-
-    #[test]
-    fn what_was_not_changed_is_the_original_and_a_lost_number_no_success() {
-        let case = case(Some(0.1), None);
-        for norm in [Norm::Linf, Norm::L2] {
-            let room = Room::new(&case, norm);
-            assert_eq!(room.in_pixels(&CLEAN, &CLEAN), case.values);
-            let lost = room.in_pixels(&[f32::NAN, 0.3, 0.5], &CLEAN);
-            assert!(!room.holds(&lost) && room.size_of(&lost).is_nan());
-        }
-    }
 }

@@ -1,0 +1,272 @@
+//! The table of results: a row is kept as soon as it is known, so that a batch that was cut off goes on after it.
+
+use crate::cli::options::print;
+use crate::data::write_bytes_atomic;
+use crate::study::{BatchResult, ZERO_SHARE};
+use anyhow::{Context, bail, ensure};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The columns. The last three say what a row is of: the attack with its parameters, the model and the case.
+const COLUMNS: [&str; 11] = [
+    "row",
+    "success",
+    "norm",
+    "loss",
+    "seconds",
+    "zero_share",
+    "random_success",
+    "one_step_success",
+    "attack",
+    "model",
+    "case",
+];
+/// How many of them say what was found.
+const FOUND: usize = 8;
+
+/// What a row is of, the cells of the last columns.
+pub(super) type Of = [String; 3];
+
+/// Rows that are done.
+pub(super) struct Results {
+    /// Where they go; to the standard output without it.
+    out: Option<(PathBuf, File)>,
+    rows: BTreeMap<usize, Vec<String>>,
+    /// Rows that were there before.
+    before: usize,
+    /// Rows stand in the file in their order.
+    in_order: bool,
+    /// Those that succeeded, and those of them that were wrong before.
+    pub successes: usize,
+    pub wrong_before: usize,
+    pub masked: Masked,
+}
+
+impl Results {
+    /// Begins the table at `path`; to go on with `resume`, with the rows that are whole there and of which `is_kept` says that their
+    /// array is kept.
+    pub fn open(path: Option<&Path>, resume: bool, is_kept: impl Fn(usize) -> bool) -> anyhow::Result<Self> {
+        let mut rows = BTreeMap::new();
+        if let (Some(path), true) = (path, resume) {
+            rows = read(path)?;
+            rows.retain(|&row, _| is_kept(row));
+        }
+        let begun: String = std::iter::once(line(&COLUMNS)).chain(rows.values().map(|row| line(row))).collect();
+        let mut out = None;
+        if let Some(path) = path {
+            let failed = || format!("{}: cannot be written", path.display());
+            if resume {
+                // What is there is never lost, and what was cut off within a line is.
+                write_bytes_atomic(path, begun.as_bytes())?;
+                out = Some((path.to_owned(), File::options().append(true).open(path).with_context(failed)?));
+            } else {
+                let mut file = File::create(path).with_context(failed)?;
+                file.write_all(begun.as_bytes()).with_context(failed)?;
+                out = Some((path.to_owned(), file));
+            }
+        } else {
+            print(&begun)?;
+        }
+        let mut results = Self {
+            out,
+            before: rows.len(),
+            rows,
+            in_order: true,
+            successes: 0,
+            wrong_before: 0,
+            masked: Masked::default(),
+        };
+        let known: Vec<Done> = results.rows.values().map(|row| Done::read(row)).collect();
+        known.iter().for_each(|done| results.count(done));
+        Ok(results)
+    }
+
+    /// How many rows were there before.
+    pub fn before(&self) -> usize {
+        self.before
+    }
+
+    /// How many rows there are.
+    pub fn done(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether row `number` is done, and is of what it is to be of.
+    ///
+    /// # Errors
+    /// If it is of something else.
+    pub fn has(&self, number: usize, of: &Of) -> anyhow::Result<bool> {
+        let Some(row) = self.rows.get(&number) else { return Ok(false) };
+        let path = self.out.as_ref().map_or_else(String::new, |(path, _)| path.display().to_string());
+        let other =
+            ["attack", "model", "case"].iter().zip(&row[FOUND..]).zip(of).find(|((_, there), now)| there != now);
+        let Some(((what, there), now)) = other else { return Ok(true) };
+        let cause = match *what {
+            "attack" => format!("was attacked by {there}, and this is {now}"),
+            "model" => format!("is of another model or card ({there}, and this is {now})"),
+            _ => "is of another case: image, label, ε, box or bounds were others".to_owned(),
+        };
+        bail!("--resume: row {number} of {path} {cause}. Give another --out, or begin this one anew without --resume")
+    }
+
+    /// Keeps what was found for row `number`.
+    pub fn add(&mut self, number: usize, result: &BatchResult, norm: f64, of: &Of) -> anyhow::Result<()> {
+        let done = Done::of(result);
+        let flag = |yes: Option<bool>| yes.map(|yes| u8::from(yes).to_string()).unwrap_or_default();
+        let mut row = vec![
+            number.to_string(),
+            u8::from(done.success).to_string(),
+            norm.to_string(),
+            result.loss.to_string(),
+            format!("{:.4}", result.seconds),
+            done.zero_share.map(|share| share.to_string()).unwrap_or_default(),
+            flag(done.random),
+            flag(done.one_step),
+        ];
+        row.extend(of.iter().cloned());
+        let text = line(&row);
+        match &mut self.out {
+            Some((path, file)) => {
+                let written = file.write_all(text.as_bytes()).and_then(|()| file.flush());
+                written.with_context(|| format!("{}: cannot be written to; what it holds stays", path.display()))?;
+            }
+            None => print(&text)?,
+        }
+        self.in_order &= self.rows.last_key_value().is_none_or(|(last, _)| *last < number);
+        self.rows.insert(number, row);
+        self.count(&done);
+        Ok(())
+    }
+
+    /// Puts the rows into their order, where a gap was filled.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        if let (Some((path, _)), false) = (&self.out, self.in_order) {
+            let text: String = std::iter::once(line(&COLUMNS)).chain(self.rows.values().map(|row| line(row))).collect();
+            write_bytes_atomic(path, text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, done: &Done) {
+        self.masked.add(done);
+        self.successes += usize::from(done.success);
+        self.wrong_before += usize::from(done.success && done.wrong_before);
+    }
+}
+
+/// The whole rows of the table at `path`; none where there is no file.
+fn read(path: &Path) -> anyhow::Result<BTreeMap<usize, Vec<String>>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    };
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    let header = line(&COLUMNS);
+    ensure!(
+        bytes.starts_with(header.as_bytes()) || header.as_bytes().starts_with(&bytes),
+        "--resume: {} is another table, or one of another version. Give another --out, or begin anew without --resume",
+        path.display()
+    );
+    let mut rows = BTreeMap::new();
+    for record in csv::Reader::from_reader(&bytes[..whole]).records() {
+        let record = record.with_context(|| format!("--resume: {} is damaged; give another --out", path.display()))?;
+        let row: Vec<String> = record.iter().map(str::to_owned).collect();
+        let number = row[0].parse().with_context(|| {
+            format!("--resume: {} is damaged: ‘{}’ is no row; give another --out", path.display(), row[0])
+        })?;
+        rows.insert(number, row);
+    }
+    Ok(rows)
+}
+
+/// One line of CSV.
+fn line<T: AsRef<str>>(cells: &[T]) -> String {
+    let quoted = |cell: &T| {
+        let cell = cell.as_ref().replace(['\n', '\r'], " ");
+        if cell.contains([',', '"']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+    };
+    cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
+}
+
+/// What is counted of a row.
+struct Done {
+    success: bool,
+    wrong_before: bool,
+    zero_share: Option<f32>,
+    random: Option<bool>,
+    one_step: Option<bool>,
+}
+
+impl Done {
+    fn of(result: &BatchResult) -> Self {
+        Self {
+            success: result.success,
+            wrong_before: result.wrong_before,
+            zero_share: result.zero_share,
+            random: result.random_succeeds,
+            one_step: result.one_step_succeeds,
+        }
+    }
+
+    /// As a row has it. Nothing is done to an original that is wrong already, and to no other that ends in a success.
+    fn read(row: &[String]) -> Self {
+        let flag = |i: usize| row.get(i).filter(|cell| !cell.is_empty()).map(|cell| cell == "1");
+        let number = |i: usize| row.get(i).and_then(|cell| cell.parse::<f32>().ok());
+        let success = flag(1) == Some(true);
+        Self {
+            success,
+            wrong_before: success && number(2) == Some(0.0),
+            zero_share: number(5),
+            random: flag(6),
+            one_step: flag(7),
+        }
+    }
+}
+
+/// Cases with signs of gradient masking, of those that were right before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Masked {
+    zeros: usize,
+    blind: usize,
+    random: usize,
+    one_step: usize,
+}
+
+impl Masked {
+    fn add(&mut self, result: &Done) {
+        if result.wrong_before {
+            return;
+        }
+        let zeros = result.zero_share.unwrap_or(0.0);
+        self.zeros += usize::from(f64::from(zeros) > ZERO_SHARE);
+        self.blind += usize::from(zeros >= 1.0);
+        self.random += usize::from(!result.success && result.random == Some(true));
+        self.one_step += usize::from(!result.success && result.one_step == Some(true));
+    }
+
+    pub fn words(self, of: usize) -> String {
+        let Self { zeros, blind, random, one_step } = self;
+        let mut text = String::new();
+        if zeros > 0 {
+            text += &format!(
+                "note: of {zeros} of {of} cases more than {:.0} % of the gradient is exactly zero, of {blind} all: a sign of gradient \
+                 masking or of a saturated model\n",
+                100.0 * ZERO_SHARE
+            );
+        }
+        if random > 0 {
+            text += &format!(
+                "note: random signs of the same norm succeed on {random} of {of} cases on which the attack does not\n"
+            );
+        }
+        if one_step > 0 {
+            text += &format!(
+                "note: one step succeeds on {one_step} of {of} cases on which all steps do not: a sign of gradient masking\n"
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,167 @@
+//! A batch that is cut off: its rows are there, it goes on after them, and never with rows of something else.
+
+use crate::command_line::{complaint, program, text};
+use crate::fixture::path;
+use epsiloscope::data::write_npy;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Three images of 16 × 16 and three of 16 × 24, in turn, so that each row is attacked by itself.
+fn cases(folder: &Path) {
+    let mut table = "input,label,epsilon\n".to_owned();
+    for i in 0..6 {
+        let width = [16, 24][i % 2];
+        let values: Vec<f32> = (0..3 * 16 * width).map(|v| ((v * 37 + 11 * i) % 101) as f32 / 101.0).collect();
+        write_npy(&folder.join(format!("x{i}.npy")), &[3, 16, width], &values).unwrap();
+        table += &format!("x{i}.npy,{},0.05\n", i % 2);
+    }
+    std::fs::write(folder.join("cases.csv"), table).unwrap();
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = program(folder);
+    command.args(["attack", "--batch", "cases.csv", "--out", "t.csv", "--device", "cpu", "--model"]);
+    command.arg(path("mateuszbuda.pth")).args(arguments);
+    command
+}
+
+fn batch(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+/// The cells of all rows but the seconds.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let row = |row: csv::StringRecord| {
+        row.iter().enumerate().filter(|(i, _)| *i != 4).map(|(_, cell)| cell.to_owned()).collect()
+    };
+    reader.records().map(|record| row(record.unwrap())).collect()
+}
+
+#[test]
+fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    cases(folder);
+    let table = folder.join("t.csv");
+    let bim = ["--attack", "bim", "--set", "steps=3", "--save", "kept"];
+    let again = [&bim[..], &["--resume"]].concat();
+    // With nothing to go on with it begins.
+    let output = batch(folder, &again);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let whole = std::fs::read_to_string(&table).unwrap();
+    assert_eq!(rows(&whole).len(), 6);
+    let array = |i: usize| std::fs::read(folder.join(format!("kept/{i}.npy"))).unwrap();
+    let arrays: Vec<Vec<u8>> = (0..6).map(array).collect();
+    // Cut off within its fourth row, before the array of the fifth.
+    let three: usize = whole.split_inclusive('\n').take(4).map(str::len).sum();
+    std::fs::write(&table, &whole[..three + 9]).unwrap();
+    std::fs::remove_file(folder.join("kept/4.npy")).unwrap();
+    let output = batch(folder, &again);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("3 of 6 rows are there already"), "{said}");
+    let found = std::fs::read_to_string(&table).unwrap();
+    assert_eq!(found[..three], whole[..three], "rows that were there stay, their seconds too");
+    assert_eq!(rows(&found), rows(&whole));
+    assert_eq!((0..6).map(array).collect::<Vec<_>>(), arrays);
+    // A row whose array is gone is attacked again, and stands in its place.
+    std::fs::remove_file(folder.join("kept/1.npy")).unwrap();
+    let output = batch(folder, &again);
+    assert!(text(&output.stderr).contains("5 of 6 rows"), "{}", text(&output.stderr));
+    assert_eq!(rows(&std::fs::read_to_string(&table).unwrap()), rows(&whole));
+    assert_eq!(array(1), arrays[1]);
+    // What is counted at the end is of all rows.
+    let one = |output: Output| text(&output.stdout).lines().last().unwrap_or("").to_owned();
+    assert_eq!(one(output), one(batch(folder, &again)));
+    // Rows of something else are not mixed with these, and stay.
+    let kept = std::fs::read_to_string(&table).unwrap();
+    for (arguments, cause) in [
+        (&["--attack", "bim", "--set", "steps=4", "--resume"][..], "steps=3"),
+        (&["--attack", "bim", "--set", "steps=3", "--mask-share", "0.25", "--resume"], "mask-share=0.25"),
+    ] {
+        let said = complaint(&batch(folder, arguments));
+        assert!(said.contains("row 0 of t.csv was attacked by bim") && said.contains(cause), "{said}");
+        assert!(said.contains("another --out"), "{said}");
+    }
+    let list = std::fs::read_to_string(folder.join("cases.csv")).unwrap();
+    std::fs::write(folder.join("cases.csv"), list.replace("x2.npy,0,0.05", "x2.npy,0,0.06")).unwrap();
+    let said = complaint(&batch(folder, &again));
+    assert!(said.contains("row 2 of t.csv is of another case"), "{said}");
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), kept);
+    // Another table is nobody's to go on with.
+    std::fs::write(&table, "a,b\n1,2\n").unwrap();
+    assert!(complaint(&batch(folder, &again)).contains("is another table"));
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), "a,b\n1,2\n");
+}
+
+#[test]
+fn rows_are_there_while_the_batch_still_runs() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    cases(folder);
+    // More than half of the first is wrong before the attack, less of the second, which takes all of its steps.
+    std::fs::write(folder.join("cases.csv"), "input,label,epsilon\nx0.npy,0,1e-6\nx1.npy,1,1e-6\n").unwrap();
+    let mut child = command(folder, &["--attack", "pgd", "--set", "steps=100000", "--save", "kept"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let table = || std::fs::read_to_string(folder.join("t.csv")).unwrap_or_default();
+    while table().lines().count() < 2 && start.elapsed() < Duration::from_secs(120) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let running = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let found = rows(&table());
+    assert!(running && found.len() == 1, "{found:?}");
+    assert_eq!(found[0][..3], ["0", "1", "0"], "wrong before, so that its norm is 0");
+    assert!(folder.join("kept/0.npy").is_file());
+}
+
+#[test]
+fn what_of_a_mask_is_a_success_can_be_said() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    cases(folder);
+    let succeeded = |share: &str| {
+        let output = batch(folder, &["--attack", "fgsm", "--mask-share", share]);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let table = std::fs::read_to_string(folder.join("t.csv")).unwrap();
+        let share: f64 = share.parse().unwrap();
+        assert!(said.contains(&format!("at least {} % of the pixels", 100.0 * share)), "{said}");
+        rows(&table).iter().filter(|row| row[1] == "1").count()
+    };
+    // Between a third and two thirds are wrong before.
+    let counts = ["0.0001", "0.5", "1"].map(succeeded);
+    println!("{counts:?} succeed");
+    assert!(counts[0] == 6 && (1..6).contains(&counts[1]) && counts[2] == 0, "{counts:?}");
+    for bad in ["0", "1.5", "half"] {
+        let output = batch(folder, &["--attack", "fgsm", "--mask-share", bad]);
+        assert!(!output.status.success() && text(&output.stderr).contains("above 0 and up to 1"), "{bad}");
+    }
+}
+
+#[test]
+fn a_mask_of_which_nothing_counts_is_refused_with_its_file_and_row() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    cases(folder);
+    write_npy(&folder.join("left-out.npy"), &[16, 16], &[255.0; 256]).unwrap();
+    let grey = image::GrayImage::from_pixel(16, 16, image::Luma([7]));
+    grey.save(folder.join("left-out.png")).unwrap();
+    for (label, map) in [("left-out.npy", &[][..]), ("left-out.png", &["--label-map", "7=ignore"])] {
+        let table = format!("input,label,epsilon\nx0.npy,0,0.05\nx2.npy,{label},0.05\n");
+        std::fs::write(folder.join("cases.csv"), table).unwrap();
+        let said = complaint(&batch(folder, &[&["--attack", "fgsm"], map].concat()));
+        assert!(
+            said.contains("row 1") && said.contains(label) && said.contains("no pixel of the mask counts"),
+            "{said}"
+        );
+        assert!(!folder.join("t.csv").exists(), "before anything is attacked");
+    }
+}
