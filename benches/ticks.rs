@@ -4,7 +4,8 @@
 //! The bundled model (a U-Net of base 16 and depth 4) and one of base 32 with random weights, at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
 //! `benches/peers/compare.py` runs both and prints their ratios. `tick to texture` goes through the default adapter.
-//! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--peak ITEM` the MB that a gradient
+//! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--step [BASE [SIZE [BATCH]]]` where the time of a
+//! training step goes, `--peak ITEM` the MB that a gradient
 //! takes at most above what there was before.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
@@ -13,6 +14,8 @@
 mod cnn;
 #[path = "ticks/layers.rs"]
 mod layers;
+#[path = "ticks/step.rs"]
+mod step;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use criterion::{BatchSize, Criterion};
@@ -233,10 +236,13 @@ fn print_peak(item: &str) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    let number = |rest: &[String], at: usize, default| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
     let after = |flag: &str| Some(&arguments[1 + arguments.iter().position(|a| a == flag)?..]);
     if let Some(rest) = after("--layers") {
-        let number = |at: usize, default| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
-        return layers::print(number(0, 16), number(1, 256));
+        return layers::print(number(rest, 0, 16), number(rest, 1, 256));
+    }
+    if let Some(rest) = after("--step") {
+        return step::print(number(rest, 0, 16), number(rest, 1, 256), number(rest, 2, 4));
     }
     if let Some([item, ..]) = after("--peak") {
         return print_peak(item);
