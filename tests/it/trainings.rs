@@ -1,9 +1,11 @@
 //! Recipes: adversarial samples stay in their balls and leave the weights alone, parts of a batch add up, jobs pause and end.
 
+use crate::display::render_state;
 use burn::tensor::Device;
 use epsiloscope::attack::Attack;
 use epsiloscope::data::Case;
 use epsiloscope::data::synthetic::MembranesConfig;
+use epsiloscope::gpu::{Compute, DeviceChoice};
 use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::train::{
     Adversarial, Augmentation, Control, Ending, Loss, OptimizerSettings, Recipe, Role, Schedule, Source, TrainEvent,
@@ -266,6 +268,32 @@ fn inverse_samples_lower_the_loss_and_roles_weigh_it() {
     let trades = |beta| first_loss(vec![with("pgd", Role::Trades { beta })]);
     let (one, three) = (trades(1.0), trades(3.0));
     assert!(one > clean && ((three - clean) - 3.0 * (one - clean)).abs() < 1e-5, "{clean} {one} {three}");
+}
+
+#[test]
+fn a_step_on_the_gpu_is_the_step_on_the_cpu() {
+    // In software too, where there is no GPU: a network of a few weights, and one step.
+    let gpu = Compute::for_window(render_state(), DeviceChoice::Gpu).unwrap();
+    let small = || Recipe {
+        batch: 2,
+        optimizer: OptimizerSettings::Sgd { momentum: 0.0, weight_decay: 0.0 },
+        learning_rate: 0.5,
+        ..Recipe { network: UNetConfig::new(2, 1), ..recipe(1) }
+    };
+    let step = |device: &Device| {
+        let data = TrainingData { validate: Vec::new().into(), ..data() };
+        let mut trainer = Trainer::new(small(), data, device).unwrap();
+        let before = weights(&trainer);
+        let loss = trainer.step().unwrap().loss;
+        let moved: Vec<f32> = weights(&trainer).iter().zip(&before).map(|(a, b)| a - b).collect();
+        (loss, moved)
+    };
+    let ((on_cpu, expected), (on_gpu, moved)) = (step(&Device::flex()), step(&gpu.device));
+    let largest = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+    let difference = largest_difference(&expected, &moved);
+    println!("loss {on_cpu} and {on_gpu}; weights move by {largest} at most, and differ by {difference}");
+    assert!((on_cpu - on_gpu).abs() < 1e-4 * on_cpu, "{on_cpu}, on the GPU {on_gpu}");
+    assert!(largest > 1e-3 && difference < 1e-2 * largest, "{difference} of {largest}");
 }
 
 #[test]
