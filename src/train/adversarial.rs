@@ -143,6 +143,8 @@ pub(super) struct Part {
     pub weight: Tensor<4>,
     /// What its loss is multiplied by.
     pub coefficient: f64,
+    /// The crop of the batch that each row is, or was made of.
+    pub crops: Vec<usize>,
     /// For TRADES the clean images: the loss is then the divergence from what the network says of them.
     pub clean: Option<Tensor<4>>,
 }
@@ -188,7 +190,7 @@ pub(super) fn parts(
     let target = tensor(batch.targets, [n, 1, output, output]);
     let weight = tensor(batch.weights, [n, 1, output, output]);
     if recipe.adversarial.is_empty() {
-        return Ok(vec![Part { x, target, weight, coefficient: 1.0, clean: None }]);
+        return Ok(vec![Part { x, target, weight, coefficient: 1.0, crops: (0..n).collect(), clean: None }]);
     }
     // `valid` makes a copy: what is folded and attacked is not what is trained.
     let model = frozen(card, network, device)?;
@@ -251,6 +253,7 @@ pub(super) fn parts(
         target: pick(&target, &all),
         weight: pick(&weight, &all),
         coefficient: 1.0,
+        crops: all,
         clean: None,
     };
     let Some((role, chosen, from, made)) = term else { return Ok(vec![base]) };
@@ -259,6 +262,7 @@ pub(super) fn parts(
         target: pick(&target, &chosen),
         weight: pick(&weight, &chosen),
         coefficient,
+        crops: chosen.clone(),
         clean,
     };
     let second = match role {

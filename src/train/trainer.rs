@@ -327,7 +327,8 @@ impl Trainer {
     pub fn save_checkpoint(&self, path: &Path) -> Result<(), TrainError> {
         // `valid` brings the running statistics up to date, which the network in training keeps per thread.
         let encode = |network: &UNet| -> Result<Vec<u8>, DataError> {
-            safetensors_bytes(&network.valid()).map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), ""))
+            safetensors_bytes(&network.valid())
+                .map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), ""))
         };
         let checkpoint = Checkpoint {
             header: Header {

@@ -209,6 +209,10 @@ pub struct Preview {
 pub struct PreviewPicture {
     /// Where it comes from.
     pub kind: PreviewKind,
+    /// The crop of the step that it is, or was made of, from 0.
+    pub crop: usize,
+    /// That crop in [0, 1], of an adversarial sample.
+    pub clean: Option<Plane>,
     /// The crop in [0, 1].
     pub image: Plane,
     /// Its target, as [`TrainSample::label`], of the crop's size.
