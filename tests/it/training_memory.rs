@@ -7,7 +7,7 @@ use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::train::{Adversarial, Augmentation, Loss, Recipe, Role, Source, Trainer, TrainingData};
 use std::process::Command;
 
-/// MiB that the budget allows; without it the step takes some 400.
+/// MiB that the budget allows: four crops of 24 at once.
 const BUDGET: u64 = 80;
 /// What the child is to do: a loss, samples, a budget.
 const ASKED: &str = "EPSILOSCOPE_TRAINING_MEMORY";
@@ -43,7 +43,7 @@ fn a_budget_lowers_the_peak_of_every_kind_of_loss_and_sample() {
     {
         let (whole, parted) = (rise(loss, samples, "whole"), rise(loss, samples, "parted"));
         println!("{loss}, samples {samples}: {whole:.0} MiB, with a budget of {BUDGET} MiB {parted:.0} MiB");
-        assert!(whole > 2.0 * BUDGET as f64, "{loss}, {samples}: {whole} MiB show nothing");
+        assert!(whole > 1.5 * BUDGET as f64, "{loss}, {samples}: {whole} MiB show nothing");
         assert!(parted < 0.6 * whole, "{loss}, samples {samples}: {whole} MiB, with a budget {parted} MiB");
     }
 }
