@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 /// The least seconds of some runs.
-fn least(mut run: impl FnMut()) -> f64 {
+pub fn least(mut run: impl FnMut()) -> f64 {
     run();
     let begin = Instant::now();
     let mut least = f64::INFINITY;

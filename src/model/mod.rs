@@ -43,6 +43,7 @@ pub use open::{open, open_watched, open_with};
 pub use predict::{Classified, Prediction, class_probabilities, classified, classify, on_device, predict, prediction};
 pub use tiles::Tiles;
 pub use watch::Watch;
+pub(crate) use weights::safetensors_bytes;
 
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;

@@ -143,6 +143,8 @@ pub(super) struct Part {
     pub weight: Tensor<4>,
     /// What its loss is multiplied by.
     pub coefficient: f64,
+    /// The crop of the batch that each row is, or was made of.
+    pub crops: Vec<usize>,
     /// For TRADES the clean images: the loss is then the divergence from what the network says of them.
     pub clean: Option<Tensor<4>>,
 }
@@ -188,7 +190,7 @@ pub(super) fn parts(
     let target = tensor(batch.targets, [n, 1, output, output]);
     let weight = tensor(batch.weights, [n, 1, output, output]);
     if recipe.adversarial.is_empty() {
-        return Ok(vec![Part { x, target, weight, coefficient: 1.0, clean: None }]);
+        return Ok(vec![Part { x, target, weight, coefficient: 1.0, crops: (0..n).collect(), clean: None }]);
     }
     // `valid` makes a copy: what is folded and attacked is not what is trained.
     let model = frozen(card, network, device)?;
@@ -209,7 +211,15 @@ pub(super) fn parts(
                 let weight = pick(&weight, &chosen);
                 let mut rng = stream(recipe.seed, CHOICES, which);
                 let noise = (0..from.shape().num_elements()).map(|_| gaussian(&mut rng)).collect();
-                diverging(&model, entry, &from, tensor(noise, from.dims()), &weight, &epsilons)?
+                let noise = tensor(noise, from.dims());
+                // Samples do not know of one another: as many at once as the budget lets through.
+                let most = recipe.micro_batch().min(count);
+                let mut made = Vec::with_capacity(count.div_ceil(most));
+                for (piece, epsilons) in epsilons.chunks(most).enumerate() {
+                    let of = |t: &Tensor<4>| t.clone().narrow(0, piece * most, epsilons.len());
+                    made.push(diverging(&model, entry, &of(&from), of(&noise), &of(&weight), epsilons)?);
+                }
+                Tensor::cat(made, 0)
             }
             _ => {
                 let masks: Vec<Mask> = chosen.iter().map(|&i| masks[i].clone()).collect();
@@ -219,7 +229,7 @@ pub(super) fn parts(
                     Some(_) => entry.attack.with("seed", seed as f64)?,
                     None => entry.attack,
                 };
-                attack.run_through(&model, &from, &objective, &epsilons, &Options::default())?.adversarial
+                attack.run_through(&model, &from, &objective, &epsilons, &options(recipe, &model))?.adversarial
             }
         };
         match entry.role {
@@ -243,6 +253,7 @@ pub(super) fn parts(
         target: pick(&target, &all),
         weight: pick(&weight, &all),
         coefficient: 1.0,
+        crops: all,
         clean: None,
     };
     let Some((role, chosen, from, made)) = term else { return Ok(vec![base]) };
@@ -251,6 +262,7 @@ pub(super) fn parts(
         target: pick(&target, &chosen),
         weight: pick(&weight, &chosen),
         coefficient,
+        crops: chosen.clone(),
         clean,
     };
     let second = match role {
@@ -262,6 +274,14 @@ pub(super) fn parts(
         Role::Append | Role::Replace => return Ok(vec![base]),
     };
     Ok(vec![base, second])
+}
+
+/// Attacks as many crops at once as a step takes together.
+fn options(recipe: &Recipe, model: &dyn Model) -> Options {
+    let usual = Options::default();
+    let each = model.working_bytes(recipe.input(), recipe.input()).max(1);
+    let budget_bytes = each.saturating_mul(recipe.micro_batch() as u64).min(usual.budget_bytes);
+    Options { budget_bytes, ..usual }
 }
 
 fn pick(of: &Tensor<4>, rows: &[usize]) -> Tensor<4> {

@@ -14,8 +14,10 @@ const GAP: usize = 4;
 /// Where a crop comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PreviewKind {
-    /// The data, augmented; or an adversarial sample in its place.
+    /// The data, augmented.
     Crop,
+    /// An adversarial sample in the place of its crop.
+    Replaced,
     /// An adversarial sample that is added to the batch.
     Appended,
     /// An adversarial sample with a term of its own in the loss.
@@ -27,6 +29,7 @@ impl PreviewKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Crop => "crop",
+            Self::Replaced => "replaced",
             Self::Appended => "appended",
             Self::Adversarial => "adversarial",
         }
@@ -40,6 +43,10 @@ pub struct PreviewCrop {
     pub kind: PreviewKind,
     /// Its place among those of the step.
     pub row: usize,
+    /// The crop of the step that it is, or was made of.
+    pub crop: usize,
+    /// That crop, for an adversarial sample, as [`Self::image`].
+    pub clean: Option<Vec<f32>>,
     /// Channels, and height and width of the square.
     pub channels: usize,
     /// Height and width in pixels.
@@ -64,6 +71,7 @@ pub fn preview(
 ) -> Result<Vec<PreviewCrop>, TrainError> {
     let batch = Batch::assemble(recipe, source, 0);
     let (channels, input, output, count) = (batch.channels, batch.input, batch.output, batch.count);
+    let originals = batch.images.clone();
     let parts = parts(recipe, &trainer.card("preview", ""), trainer.current(), batch, 0, device)?;
     let mut crops = Vec::new();
     for (which, part) in parts.iter().enumerate() {
@@ -72,8 +80,11 @@ pub fn preview(
         let rows =
             x.chunks(channels * input * input).zip(target.chunks(output * output)).zip(weight.chunks(output * output));
         for (row, ((image, target), weight)) in rows.enumerate() {
+            let Some(&crop) = part.crops.get(row) else { continue };
+            let original = &originals[crop * image.len()..][..image.len()];
             let kind = match (which, row < count) {
-                (0, true) => PreviewKind::Crop,
+                (0, true) if image == original => PreviewKind::Crop,
+                (0, true) => PreviewKind::Replaced,
                 (0, false) => PreviewKind::Appended,
                 _ => PreviewKind::Adversarial,
             };
@@ -81,6 +92,8 @@ pub fn preview(
             crops.push(PreviewCrop {
                 kind,
                 row,
+                crop,
+                clean: (kind != PreviewKind::Crop).then(|| original.to_vec()),
                 channels,
                 input,
                 image: image.to_vec(),

@@ -1,6 +1,7 @@
 //! The training itself, one batch at a time.
 
 mod gradients;
+mod pace;
 
 use super::adversarial::parts;
 use super::batch::{self, Batch};
@@ -12,10 +13,10 @@ use super::weights::card;
 use super::{Fingerprint, Recipe, SamplePrediction, Source, TrainError, TrainingData, Validation, he_normal};
 use crate::data::{Case, DataError};
 use crate::model::unet::UNet;
-use crate::model::{BuiltIn, ModelCard, read_network};
+use crate::model::{BuiltIn, ModelCard, read_network, safetensors_bytes};
 use burn::module::Module;
 use burn::tensor::Device;
-use burn_store::{ModuleSnapshot, SafetensorsStore};
+use pace::Pace;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -39,8 +40,7 @@ pub struct Trainer {
     history: Vec<EpochRecord>,
     loss_sum: f64,
     samples: usize,
-    started: Instant,
-    first: usize,
+    pace: Pace,
 }
 
 /// What one step did.
@@ -58,7 +58,7 @@ pub struct StepReport {
     pub loss: f32,
     /// The learning rate of the step.
     pub learning_rate: f64,
-    /// Crops a second since the start or the resumption, validation included.
+    /// Crops a second over the newest steps, with their part of the validation; what lies between two steps is no part of it.
     pub crops_per_second: f64,
     /// Until the end, at that speed.
     pub remaining: Duration,
@@ -167,8 +167,7 @@ impl Trainer {
             history,
             loss_sum,
             samples: 0,
-            started: Instant::now(),
-            first: step,
+            pace: Pace::default(),
         })
     }
 
@@ -221,6 +220,7 @@ impl Trainer {
         if self.finished() {
             return Ok(self.report(f32::NAN, 0.0));
         }
+        let began = Instant::now();
         let batch = self.batches.recv().map_err(|_| TrainError::Batches)?;
         let card = self.card("training", "");
         let parts = parts(&self.recipe, &card, &self.network, batch, self.step, &self.device)?;
@@ -232,6 +232,7 @@ impl Trainer {
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         self.step += 1;
         self.loss_sum += f64::from(value);
+        self.pace.stepped(began.elapsed());
         let mut report = self.report(value, rate);
         if report.epoch_ended {
             self.end_epoch(&mut report)?;
@@ -240,6 +241,7 @@ impl Trainer {
     }
 
     fn end_epoch(&mut self, report: &mut StepReport) -> Result<(), TrainError> {
+        let began = Instant::now();
         let mut validation = None;
         if !self.validate.is_empty() {
             let model = BuiltIn::new(self.card("training", ""), &self.network, &self.device)?;
@@ -250,6 +252,7 @@ impl Trainer {
             }
             report.samples = samples;
             validation = Some(found);
+            self.pace.validated(began.elapsed());
         }
         self.history.push(EpochRecord {
             epoch: report.epoch,
@@ -259,7 +262,7 @@ impl Trainer {
             improved: report.improved,
         });
         self.loss_sum = 0.0;
-        // The clock has gone on during the validation.
+        // What the validation took is known now.
         let timed = self.report(report.loss, report.learning_rate);
         (report.crops_per_second, report.remaining) = (timed.crops_per_second, timed.remaining);
         report.validation = validation;
@@ -267,8 +270,7 @@ impl Trainer {
     }
 
     fn report(&self, loss: f32, learning_rate: f64) -> StepReport {
-        let elapsed = self.started.elapsed().as_secs_f64();
-        let done = (self.step - self.first).max(1) as f64;
+        let secs = self.pace.secs_per_step(self.steps_per_epoch);
         let left = self.steps.saturating_sub(self.step) as f64;
         StepReport {
             step: self.step,
@@ -277,8 +279,8 @@ impl Trainer {
             epochs: self.recipe.epochs,
             loss,
             learning_rate,
-            crops_per_second: done * self.recipe.batch as f64 / elapsed.max(1e-9),
-            remaining: Duration::try_from_secs_f64(elapsed / done * left).unwrap_or(Duration::MAX),
+            crops_per_second: self.recipe.batch as f64 / secs.max(1e-9),
+            remaining: Duration::try_from_secs_f64(secs * left).unwrap_or(Duration::MAX),
             validation: None,
             samples: Vec::new(),
             epoch_ended: self.step > 0 && self.step.is_multiple_of(self.steps_per_epoch),
@@ -325,10 +327,8 @@ impl Trainer {
     pub fn save_checkpoint(&self, path: &Path) -> Result<(), TrainError> {
         // `valid` brings the running statistics up to date, which the network in training keeps per thread.
         let encode = |network: &UNet| -> Result<Vec<u8>, DataError> {
-            let fail = |e: &dyn std::fmt::Display| DataError::new(path, format!("cannot be encoded ({e})"), "");
-            let mut store = SafetensorsStore::from_bytes(None);
-            network.valid().save_into(&mut store).map_err(|e| fail(&e))?;
-            Ok(store.get_bytes().map_err(|e| fail(&e))?.to_vec())
+            safetensors_bytes(&network.valid())
+                .map_err(|e| DataError::new(path, format!("cannot be encoded ({e})"), ""))
         };
         let checkpoint = Checkpoint {
             header: Header {

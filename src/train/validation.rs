@@ -1,4 +1,7 @@
 //! How a network does on the held-out images at the end of an epoch: cheap enough to be done every time.
+//!
+//! The measures are not burn's: those (of burn-train) average the Dice of batches, whatever images share one, count every pixel, and
+//! have no IoU. Here pixels are counted over all images, those that are to be ignored left out, and divided once.
 
 use super::TrainError;
 use crate::data::{Case, IGNORE, Mask};

@@ -89,6 +89,7 @@ mod toys;
 mod train_engine;
 mod train_panel;
 mod training;
+mod training_memory;
 mod trainings;
 mod unet;
 mod viewing;

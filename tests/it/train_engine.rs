@@ -6,7 +6,7 @@ use epsiloscope::data::synthetic::MembranesConfig;
 use epsiloscope::data::{Image, StoredType, write_png};
 use epsiloscope::engine::{DeviceChoice, Engine, Event, Request, TrainNews, TrainRequest};
 use epsiloscope::train::{
-    DataTable, Ending, Loss, NetworkTable, RecipeFile, Split, SyntheticTable, TrainingTable, Unit,
+    DataTable, Ending, Loss, NetworkTable, PreviewKind, RecipeFile, Split, SyntheticTable, TrainingTable, Unit,
 };
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -245,10 +245,26 @@ fn recipes_are_written_read_and_previewed() {
         TrainNews::Refused(problem) => panic!("{problem:?}"),
         _ => None,
     });
-    assert_eq!((seen.crops.len(), seen.held_out, seen.steps_per_epoch), (8, 2, 4));
-    let [clean, changed] = [0, 4].map(|i| seen.crops[i].image.values().unwrap().to_vec());
-    let most = largest_difference(&clean, &changed);
-    assert!((most - 0.1).abs() < 1e-4, "the sample differs from its crop by ε: {most}");
+    // Each of the four crops beside its sample, and none of them twice.
+    assert_eq!((seen.crops.len(), seen.held_out, seen.steps_per_epoch), (4, 2, 4));
+    for (place, crop) in seen.crops.iter().enumerate() {
+        assert_eq!((crop.crop, crop.kind), (place, PreviewKind::Appended));
+        let most = largest_difference(crop.clean.as_ref().unwrap().values().unwrap(), crop.image.values().unwrap());
+        assert!((most - 0.1).abs() < 1e-4, "sample {place} differs from its crop by ε: {most}");
+    }
+    // In place of half of the crops: the others stand alone, after them.
+    let half =
+        "adversarial = [{ attack = { method = 'fgsm' }, epsilon = 0.1, share = 0.5, role = { kind = 'replace' } }]";
+    let adversarial = RecipeFile::parse(half).unwrap().adversarial;
+    send(&engine, TrainRequest::Preview(Box::new(RecipeFile { adversarial, ..tiny(3) })));
+    let seen = news(&engine, |news| match news {
+        TrainNews::Preview(preview) => Some(*preview),
+        TrainNews::Refused(problem) => panic!("{problem:?}"),
+        _ => None,
+    });
+    let found: Vec<_> = seen.crops.iter().map(|crop| (crop.crop, crop.kind, crop.clean.is_some())).collect();
+    let (replaced, plain) = (PreviewKind::Replaced, PreviewKind::Crop);
+    assert_eq!(found, [(0, replaced, true), (1, replaced, true), (2, plain, false), (3, plain, false)]);
 }
 
 #[test]

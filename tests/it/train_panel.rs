@@ -2,13 +2,13 @@
 //! with, and its model is opened.
 
 use super::app::{open, wait, wait_current};
-use super::stage::{FGSM, FOUR, Panel, stage, state};
+use super::stage::{FGSM, FOUR, Panel, picture_rect, settle, shows, stage, state};
 use super::train_engine::{tiny, weights};
 use eframe::egui::{Role, ViewportEvent, ViewportId};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use epsiloscope::engine::{Plane, TrainNews, TrainSample, TrainStart, TrainSteps};
-use epsiloscope::train::{Ending, EpochRecord, Validation};
+use epsiloscope::engine::{Plane, Preview, PreviewPicture, TrainNews, TrainSample, TrainStart, TrainSteps};
+use epsiloscope::train::{Ending, EpochRecord, PreviewKind, Validation};
 use epsiloscope::workbench::train::{StudyDraft, TrainCommand, TrainDraft, TrainPage, TrainPanel, TrainPhase};
 use epsiloscope::workbench::{App, Command, Options, State};
 use std::path::Path;
@@ -203,6 +203,61 @@ fn a_study_of_several_data_sets_has_a_line_for_each() {
     click(&mut harness, "Drop data set 2");
     harness.run_steps(2);
     assert!(study(&harness).more.is_empty());
+}
+
+#[test]
+fn a_preview_stands_above_what_runs_with_clean_sample_and_target_apart() {
+    let mut state = trained();
+    let side = 48;
+    let plane = |value: f32| Plane::from_host(1, side, side, vec![value; side * side]);
+    let crop = |crop, kind, clean: Option<f32>| PreviewPicture {
+        kind,
+        crop,
+        clean: clean.map(plane),
+        image: plane(0.6),
+        target: plane(1.0),
+    };
+    state.training.hear(TrainNews::Preview(Box::new(Preview {
+        recipe: state.training.draft.recipe.clone(),
+        data: "synthetic membranes".to_owned(),
+        note: None,
+        held_out: 8,
+        steps_per_epoch: 16,
+        cost: "12.0 TFLOP".to_owned(),
+        parameters: 1_900_000,
+        crops: vec![crop(0, PreviewKind::Appended, Some(0.5)), crop(1, PreviewKind::Crop, None)],
+    })));
+    let mut harness = stage([1000.0, 900.0], state, Panel::Pane(Box::new(TrainPanel::default())));
+    let [clean, sample, target] =
+        ["Crop 1", "Sample of crop 1", "Target of crop 1"].map(|name| picture_rect(&harness, name));
+    assert!(clean.right() <= sample.left() && sample.right() <= target.left(), "{clean} {sample} {target}");
+    assert!(clean.top() == sample.top() && sample.top() == target.top());
+    // 48 pixels are shown twice as large, and the second crop, which has no sample, has its target at once beside it.
+    assert_eq!(clean.width(), 96.0);
+    assert!(picture_rect(&harness, "Target of crop 2").left() < picture_rect(&harness, "Crop 2").right() + 8.0);
+    assert!(target.bottom() < picture_rect(&harness, "Loss over epochs").top(), "the preview is above the curves");
+    assert!(shows(&harness, "Next weights"), "the file of the training above is another one");
+    // The colours of the predictions are explained beside them, which fill their row.
+    for words in ["predicted, not in the label", "in the label, not predicted"] {
+        assert!(shows(&harness, words), "{words}");
+    }
+    assert!(picture_rect(&harness, "Prediction of synthetic 0").width() > 125.0);
+    harness.get_by_role_and_label(Role::Button, "Close the preview").click();
+    settle(&mut harness);
+    let closes = |command: &Command| matches!(command, Command::Train(TrainCommand::ClosePreview));
+    assert!(harness.state().log.iter().any(closes));
+}
+
+#[test]
+fn nothing_is_changed_on_a_first_start() {
+    let mut harness = stage([1000.0, 900.0], state(FGSM, FOUR), Panel::Pane(Box::new(TrainPanel::default())));
+    harness.step();
+    let active = harness.query_all_by_role(Role::Button).filter(|node| {
+        let node = node.accesskit_node();
+        node.label().is_some_and(|label| label.starts_with("Reset")) && !node.is_disabled()
+    });
+    let names: Vec<String> = active.filter_map(|node| node.accesskit_node().label()).collect();
+    assert_eq!(names, Vec::<String>::new(), "ways back to a default that is there already");
 }
 
 /// A training in its seventh epoch, made up.

@@ -1,14 +1,17 @@
 //! Recipes: adversarial samples stay in their balls and leave the weights alone, parts of a batch add up, jobs pause and end.
 
+use crate::display::render_state;
 use burn::tensor::Device;
 use epsiloscope::attack::Attack;
 use epsiloscope::data::Case;
 use epsiloscope::data::synthetic::MembranesConfig;
+use epsiloscope::gpu::{Compute, DeviceChoice};
 use epsiloscope::model::unet::UNetConfig;
 use epsiloscope::train::{
     Adversarial, Augmentation, Control, Ending, Loss, OptimizerSettings, Recipe, Role, Schedule, Source, TrainEvent,
     Trainer, TrainingData, TrainingJob,
 };
+use std::time::{Duration, Instant};
 
 fn case(size: usize, seed: u64) -> Case {
     MembranesConfig::sized(size).section(seed).case(format!("section {seed}"))
@@ -265,6 +268,75 @@ fn inverse_samples_lower_the_loss_and_roles_weigh_it() {
     let trades = |beta| first_loss(vec![with("pgd", Role::Trades { beta })]);
     let (one, three) = (trades(1.0), trades(3.0));
     assert!(one > clean && ((three - clean) - 3.0 * (one - clean)).abs() < 1e-5, "{clean} {one} {three}");
+}
+
+#[test]
+fn a_step_on_the_gpu_is_the_step_on_the_cpu() {
+    // In software too, where there is no GPU: a network of a few weights, and one step.
+    let gpu = Compute::for_window(render_state(), DeviceChoice::Gpu).unwrap();
+    let small = || Recipe {
+        batch: 2,
+        optimizer: OptimizerSettings::Sgd { momentum: 0.0, weight_decay: 0.0 },
+        learning_rate: 0.5,
+        ..Recipe { network: UNetConfig::new(2, 1), ..recipe(1) }
+    };
+    let step = |device: &Device| {
+        let data = TrainingData { validate: Vec::new().into(), ..data() };
+        let mut trainer = Trainer::new(small(), data, device).unwrap();
+        let before = weights(&trainer);
+        let loss = trainer.step().unwrap().loss;
+        let moved: Vec<f32> = weights(&trainer).iter().zip(&before).map(|(a, b)| a - b).collect();
+        (loss, moved)
+    };
+    let ((on_cpu, expected), (on_gpu, moved)) = (step(&Device::flex()), step(&gpu.device));
+    let largest = expected.iter().fold(0f32, |most, v| most.max(v.abs()));
+    let difference = largest_difference(&expected, &moved);
+    println!("loss {on_cpu} and {on_gpu}; weights move by {largest} at most, and differ by {difference}");
+    assert!((on_cpu - on_gpu).abs() < 1e-4 * on_cpu, "{on_cpu}, on the GPU {on_gpu}");
+    assert!(largest > 1e-3 && difference < 1e-2 * largest, "{difference} of {largest}");
+}
+
+#[test]
+fn what_lies_between_two_steps_is_no_part_of_the_speed() {
+    let mut trainer = Trainer::new(recipe(20), data(), &Device::flex()).unwrap();
+    let mut longest = Duration::ZERO;
+    let mut step = |trainer: &mut Trainer| {
+        let began = Instant::now();
+        let report = trainer.step().unwrap();
+        longest = longest.max(began.elapsed());
+        (report, longest)
+    };
+    (0..3).for_each(|_| drop(step(&mut trainer)));
+    // A pause as long as forty steps; the mean over all time would be ten times a step.
+    std::thread::sleep(step(&mut trainer).1 * 40);
+    let (report, longest) = step(&mut trainer);
+    let secs = 4.0 / report.crops_per_second;
+    // A step, and its part of a validation that was within one.
+    assert!(secs <= 2.0 * longest.as_secs_f64(), "{secs} s a step, the longest took {longest:?}");
+    let left = (report.steps - report.step) as f64;
+    assert!((report.remaining.as_secs_f64() - secs * left).abs() < 1e-3 * secs * left + 1e-6, "{report:?}");
+}
+
+#[test]
+fn identical_trainings_write_identical_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str| {
+        let mut trainer = Trainer::new(recipe(1), data(), &Device::flex()).unwrap();
+        while !trainer.finished() {
+            trainer.step().unwrap();
+        }
+        let (weights, checkpoint) = (folder.path().join(name), folder.path().join("a.checkpoint"));
+        epsiloscope::train::save_weights(&trainer, &weights).unwrap();
+        trainer.save_checkpoint(&checkpoint).unwrap();
+        (std::fs::read(weights).unwrap(), std::fs::read(checkpoint).unwrap())
+    };
+    let first = written("one.safetensors");
+    // A hash has another order in every table: once might be chance.
+    for again in 0..4 {
+        let (weights, checkpoint) = written("two.safetensors");
+        assert!(weights == first.0, "the weights of repetition {again} are other bytes");
+        assert!(checkpoint == first.1, "the checkpoint of repetition {again} is of other bytes");
+    }
 }
 
 #[test]

@@ -90,9 +90,16 @@ fn look(recipe: RecipeFile) -> Result<Preview, String> {
         steps_per_epoch,
         cost: operations(settings.step_flops() * (steps_per_epoch * settings.epochs) as f64),
         parameters: trainer.current().num_params(),
-        crops: crops.iter().take(MOST_CROPS).map(picture).collect(),
+        crops: ordered(&crops).take(MOST_CROPS).map(picture).collect(),
         recipe,
     })
+}
+
+/// Adversarial samples, which bring their crops along, and then the crops that have none.
+fn ordered(crops: &[PreviewCrop]) -> impl Iterator<Item = &PreviewCrop> {
+    let sampled = move |crop: &PreviewCrop| crops.iter().any(|other| other.clean.is_some() && other.crop == crop.crop);
+    let samples = crops.iter().filter(|crop| crop.clean.is_some());
+    samples.chain(crops.iter().filter(move |crop| !sampled(crop)))
 }
 
 fn picture(crop: &PreviewCrop) -> PreviewPicture {
@@ -106,6 +113,8 @@ fn picture(crop: &PreviewCrop) -> PreviewPicture {
     }
     PreviewPicture {
         kind: crop.kind,
+        crop: crop.crop,
+        clean: crop.clean.as_ref().map(|clean| Plane::from_host(channels, input, input, clean.clone())),
         image: Plane::from_host(channels, input, input, crop.image.clone()),
         target: Plane::from_host(1, input, input, target),
     }

@@ -168,7 +168,7 @@ pub struct TrainSteps {
     pub epoch: usize,
     /// The learning rate of the last one.
     pub learning_rate: f64,
-    /// Crops a second, validation included.
+    /// Crops a second over the newest steps, validation included, pauses left out.
     pub crops_per_second: f64,
     /// Until the end, at that speed.
     pub remaining_secs: f64,
@@ -213,6 +213,10 @@ pub struct Preview {
 pub struct PreviewPicture {
     /// Where it comes from.
     pub kind: PreviewKind,
+    /// The crop of the step that it is, or was made of, from 0.
+    pub crop: usize,
+    /// That crop in [0, 1], of an adversarial sample.
+    pub clean: Option<Plane>,
     /// The crop in [0, 1].
     pub image: Plane,
     /// Its target, as [`TrainSample::label`], of the crop's size.

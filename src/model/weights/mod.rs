@@ -6,5 +6,6 @@ mod network;
 mod state;
 
 pub(super) use naming::Naming;
+pub(crate) use network::safetensors_bytes;
 pub(super) use network::{Found, compare, fill, find_network, write};
 pub(super) use state::{Format, StateDict};

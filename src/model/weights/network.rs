@@ -182,6 +182,18 @@ pub(in crate::model) fn fill(
     }
 }
 
+/// The weights of a frozen network as a safetensors file, the same bytes for the same weights: its tensors are in the order of
+/// their names, and with one entry of metadata a hash has no order of its own to give them.
+///
+/// # Errors
+/// If a tensor cannot be read from its device; the text says why.
+pub(crate) fn safetensors_bytes(network: &UNet) -> Result<Vec<u8>, String> {
+    let producer = concat!("epsiloscope ", env!("CARGO_PKG_VERSION"));
+    let mut store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("producer", producer);
+    network.save_into(&mut store).map_err(|e| e.to_string())?;
+    store.get_bytes().map_err(|e| e.to_string())
+}
+
 /// Writes `network`'s weights: burnpack if the name ends in `.bpk`, else safetensors.
 ///
 /// # Errors
@@ -194,9 +206,7 @@ pub(in crate::model) fn write(path: &Path, network: &UNet) -> Result<(), ModelEr
         network.save_into(&mut store).map_err(|e| fail(e.to_string()))?;
         store.get_bytes().map_err(|e| fail(e.to_string()))?.to_vec()
     } else {
-        let mut store = SafetensorsStore::from_bytes(None);
-        network.save_into(&mut store).map_err(|e| fail(e.to_string()))?;
-        store.get_bytes().map_err(|e| fail(e.to_string()))?
+        safetensors_bytes(&network).map_err(fail)?
     };
     write_bytes_atomic(path, &bytes).map_err(|DataError { path, cause, hint }| ModelError::File { path, cause, hint })
 }

@@ -20,14 +20,16 @@ impl Trainer {
 
     /// The loss of all parts and its gradient. A part goes through the network in as many pieces as the budget asks for: the
     /// mean over its pixels is the mean over the pieces weighted by theirs, and what is a ratio of sums over the batch goes
-    /// through twice, once for the sums and once for the gradient at these. Without batch normalisation and dropout, pieces
-    /// and whole are the same loss; batch normalisation normalises over a piece.
+    /// through twice, once for the sums, of which nothing is kept for a gradient, and once for the gradient at these. Without
+    /// batch normalisation and dropout, pieces and whole are the same loss; batch normalisation normalises over a piece.
     pub(super) fn gradients(&self, parts: &[Part]) -> Result<(f32, GradientsParams), TrainError> {
         let most = self.recipe.micro_batch();
         let mut pieces: Vec<(&Part, usize, usize)> = Vec::new();
         let mut of_part = Vec::with_capacity(parts.len());
         for part in parts {
             let (first, rows) = (pieces.len(), part.x.dims()[0]);
+            // For TRADES the clean images go through the network beside the samples.
+            let most = if part.clean.is_some() { (most / 2).max(1) } else { most };
             // Pieces of equal size, as far as that goes: batch normalisation sees no single left-over crop.
             let size = rows.div_ceil(rows.div_ceil(most.min(rows)));
             pieces.extend((0..rows).step_by(size).map(|from| (part, from, size.min(rows - from))));
@@ -47,8 +49,9 @@ impl Trainer {
             let whole = if parted { f64::from(total(&part.weight)?).max(1.0) } else { 1.0 };
             let mut sums = Sums::default();
             if parted && part.clean.is_none() && self.recipe.loss.region().is_some() {
-                // A copy, so that running statistics are learned once.
-                let network = self.network.valid().train();
+                // A copy, so that running statistics are learned once. Batch normalisation and dropout are those of training, but no
+                // weight asks for a gradient: else the graphs of all pieces would wait in memory for a backward pass that never comes.
+                let network = self.network.valid().train().no_grad();
                 for index in range.clone() {
                     let piece = pieces[index];
                     self.seed(index);

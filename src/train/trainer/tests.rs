@@ -9,6 +9,7 @@ use crate::tensor::to_host;
 use crate::train::adversarial::{Part, diverging, frozen, strengths};
 use crate::train::{Adversarial, Augmentation, Loss, OptimizerSettings, Role};
 use burn::tensor::{Tensor, TensorData};
+use burn_store::{ModuleSnapshot, SafetensorsStore};
 use safetensors::SafeTensors;
 
 const SHAPE: [usize; 4] = [3, 1, 16, 16];
@@ -129,6 +130,7 @@ fn trades_is_pytorchs_in_sample_loss_and_step() {
         target: fixture.tensor("target"),
         weight: weight.clone(),
         coefficient,
+        crops: vec![0, 1, 2],
         clean,
     };
     let parts = [part(x.clone(), 1.0, None), part(fixture.tensor("trades"), 6.0, Some(x.clone()))];
@@ -171,8 +173,9 @@ fn steps_with_batch_normalisation_are_pytorchs() {
     let mut trainer = fixture.trainer(recipe);
     for expected in fixture.values("losses") {
         let (x, target, weight) = (fixture.tensor("x"), fixture.tensor("target"), fixture.tensor("weight"));
-        let (loss, gradients) =
-            trainer.gradients(&[Part { x, target, weight, coefficient: 1.0, clean: None }]).unwrap();
+        let (loss, gradients) = trainer
+            .gradients(&[Part { x, target, weight, coefficient: 1.0, crops: vec![0, 1, 2], clean: None }])
+            .unwrap();
         assert!((loss - expected).abs() < 1e-5 * expected, "{loss}, PyTorch {expected}");
         trainer.network = trainer.optimizer.step(0.1, trainer.network.clone(), gradients);
     }

@@ -8,7 +8,7 @@ use crate::view::{Rgb, palette};
 use crate::workbench::decision::percent;
 use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture};
 use crate::workbench::{State, probe, seen, theme, tuning};
-use eframe::egui::{Color32, FontId, Painter, Rect, Response, StrokeKind, TextStyle, Ui, pos2, vec2};
+use eframe::egui::{Color32, FontId, Painter, Rect, Response, Sense, StrokeKind, TextStyle, Ui, pos2, vec2};
 
 /// The title of a picture, with what belongs to it: the gain of the noise, what the difference is taken from.
 pub fn title(picture: Picture, state: &State, frame: &Frame) -> String {
@@ -262,6 +262,20 @@ pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], respo
     if !hidden.is_empty() {
         response.clone().on_hover_text(hidden.join(", "));
     }
+}
+
+/// Draws a legend as a line of its own, which wraps.
+pub fn keys_ui(ui: &mut Ui, keys: &[Key]) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        for key in keys {
+            let height = ui.text_style_height(&TextStyle::Small);
+            let (rect, _) = ui.allocate_exact_size(vec2(10.0, height), Sense::hover());
+            swatch(ui.painter(), Rect::from_center_size(rect.center(), vec2(8.0, 8.0)), key);
+            ui.label(theme::weak(ui, &key.name).small());
+            ui.add_space(8.0);
+        }
+    });
 }
 
 fn swatch(painter: &Painter, rect: Rect, key: &Key) {

@@ -5,7 +5,7 @@
 pub mod annotations;
 pub mod bars;
 pub mod canvas;
-mod caption;
+pub mod caption;
 mod drawing;
 mod early;
 mod empty;

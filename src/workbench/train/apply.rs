@@ -87,6 +87,8 @@ pub enum TrainCommand {
     Resume(PathBuf),
     /// Show what the network will see.
     Preview,
+    /// Show it no more.
+    ClosePreview,
     /// Find what the study costs.
     Price,
     /// Run the study.
@@ -129,6 +131,10 @@ impl App {
             TrainCommand::Preview => {
                 training.previewing = true;
                 TrainRequest::Preview(Box::new(training.draft.recipe.clone()))
+            }
+            TrainCommand::ClosePreview => {
+                training.preview = None;
+                return;
             }
             TrainCommand::Price => {
                 training.pricing = true;

@@ -1,5 +1,6 @@
 //! The part of the form that says what is trained on and who is held out.
 
+use super::draft::first_sections;
 use super::rows::{PATH, grid, kind, line, measured, number, optional, path, row, switched, text};
 use super::{TrainCommand, TrainPath};
 use crate::train::{DataTable, RecipeFile, Split, SyntheticTable, Unit};
@@ -45,7 +46,7 @@ impl DataKind {
         let kept = DataTable { classes: before.classes.clone(), ..DataTable::default() };
         let files = DataTable { label_map: before.label_map.clone(), resize: before.resize, split, ..kept.clone() };
         match self {
-            Self::Synthetic => DataTable { synthetic: Some(SyntheticTable::default()), ..kept },
+            Self::Synthetic => DataTable { synthetic: Some(first_sections()), ..kept },
             Self::Folder => DataTable { path: Some(PathBuf::new()), ..files },
             Self::Image => DataTable { image: Some(PathBuf::new()), label: Some(PathBuf::new()), ..files },
         }
@@ -99,7 +100,7 @@ pub fn data_ui(ui: &mut Ui, recipe: &mut RecipeFile, state: &State, commands: &C
 }
 
 fn synthetic_ui(ui: &mut Ui, table: &mut SyntheticTable) {
-    let first = SyntheticTable::default();
+    let first = first_sections();
     number(
         ui,
         measured("Sections", "an epoch", "Fresh sections for every epoch."),
@@ -179,7 +180,9 @@ fn split_ui(ui: &mut Ui, split: &mut Option<Split>) {
         None => ("None", "Everything is trained on; nothing tells how good the network is on other images."),
         Some(Split::HoldOut { .. }) => ("Hold-out", "A share is held out, drawn with a seed."),
         Some(Split::KFold { .. }) => ("k-fold", "One of several equal parts is held out."),
-        Some(Split::Given) => ("As the data say", "val or validation is held out, or else test; train is trained on."),
+        Some(Split::Given) => {
+            ("As the data say", "val or validation is held out, or else a fifth of train; test stays for the end.")
+        }
     };
     let default = Some(Split::KINDS[0]);
     let reset = row(ui, line("Split", tip), now != default, |ui| {

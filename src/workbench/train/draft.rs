@@ -152,10 +152,14 @@ impl StudyDraft {
     }
 }
 
+/// The synthetic sections of a first start: fewer than a recipe that says nothing has, so that an epoch is soon over.
+pub fn first_sections() -> SyntheticTable {
+    SyntheticTable { sections: 128, validate: 8, ..SyntheticTable::default() }
+}
+
 impl Default for TrainDraft {
     fn default() -> Self {
-        let synthetic = SyntheticTable { sections: 128, validate: 8, ..SyntheticTable::default() };
-        let data = DataTable { synthetic: Some(synthetic), ..DataTable::default() };
+        let data = DataTable { synthetic: Some(first_sections()), ..DataTable::default() };
         Self {
             recipe: RecipeFile { data, ..RecipeFile::default() },
             out: PathBuf::from("trained.safetensors"),

@@ -1,12 +1,15 @@
 //! A training under way: how far it is, its curves, what the network makes of the same images after each epoch.
 
-use super::pictures::{Tile, tiles_ui};
+use super::pictures::{GAP, Shown, Tile, tiles_ui};
 use super::state::{LiveTraining, TrainPhase};
 use super::{TrainCommand, folder_of};
 use crate::engine::{Request, TrainRequest};
 use crate::train::Ending;
+use crate::view::palette;
+use crate::workbench::compare::caption::{Key, KeyKind, keys_ui};
 use crate::workbench::layout::section;
 use crate::workbench::library::file_name;
+use crate::workbench::state::Theme;
 use crate::workbench::status::secs_text;
 use crate::workbench::{Command, CommandSender, PaneContext, State, theme};
 use eframe::egui::{self, Button, Color32, ProgressBar, RichText, Role, TextStyle, Ui, Vec2, WidgetInfo, vec2};
@@ -14,8 +17,8 @@ use egui_plot::{AxisHints, Line, MarkerShape, Plot, Points};
 
 /// The height of a plot, in points.
 const PLOT: f32 = 144.0;
-/// The side of a sample prediction, in points.
-const SAMPLE: f32 = 116.0;
+/// The least and the greatest side of a sample prediction, in points.
+const SAMPLE: [f32; 2] = [116.0, 480.0];
 
 /// Draws the newest training.
 pub fn live_ui(
@@ -115,7 +118,9 @@ fn status_ui(ui: &mut Ui, live: &LiveTraining, commands: &CommandSender) {
         }
         if matches!(live.phase, TrainPhase::Running | TrainPhase::Paused) && live.crops_per_second > 0.0 {
             let speed = format!("{:.1} crops/s", live.crops_per_second);
-            ui.label(theme::weak(ui, speed)).on_hover_text("Images (crops of them) a second, validation included.");
+            ui.label(theme::weak(ui, speed)).on_hover_text(
+                "Images (crops of them) a second over the newest steps, validation included, pauses left out.",
+            );
             let left = format!("{} left", secs_text(live.remaining_secs.max(0.1)));
             ui.label(theme::weak(ui, left)).on_hover_text("Until the last epoch, at this speed.");
             let rate = format!("rate {:.2e}", live.learning_rate);
@@ -254,6 +259,12 @@ fn plot_ui(
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
 }
 
+/// The side of each of `count` predictions that fill a row of `width` points.
+fn side(width: f32, count: usize) -> f32 {
+    let count = count.max(1) as f32;
+    ((width - GAP * (count - 1.0)) / count).floor().clamp(SAMPLE[0], SAMPLE[1])
+}
+
 fn samples_ui(ui: &mut Ui, live: &LiveTraining, state: &State, context: &mut PaneContext<'_>) {
     if live.samples.is_empty() {
         return;
@@ -265,14 +276,34 @@ fn samples_ui(ui: &mut Ui, live: &LiveTraining, state: &State, context: &mut Pan
         .map(|sample| Tile {
             caption: sample.name.clone(),
             name: format!("Prediction of {} after epoch {}", sample.name, live.records.len()),
-            tip: format!(
-                "{}. Orange: predicted, and not in the label. Hatched: in the label, and not predicted. Faint: both.",
-                sample.name
-            ),
-            image: &sample.image,
-            mask: &sample.predicted,
-            second: Some(&sample.label),
+            tip: sample.name.clone(),
+            shown: Shown::Difference { image: &sample.image, predicted: &sample.predicted, label: &sample.label },
         })
         .collect();
-    tiles_ui(ui, "train sample", SAMPLE, &tiles, state, context);
+    let scheme = match state.look.theme {
+        Theme::Dark => crate::view::Theme::Dark,
+        Theme::Light => crate::view::Theme::Light,
+    };
+    let key = |colour, kind, name: &str| Key { colour, kind, name: name.to_owned() };
+    keys_ui(
+        ui,
+        &[
+            key(palette::appeared(scheme), KeyKind::Area, "predicted, not in the label"),
+            key(palette::vanished(scheme), KeyKind::Hatched, "in the label, not predicted"),
+            key(palette::AGREED, KeyKind::Area, "both"),
+        ],
+    );
+    tiles_ui(ui, "train sample", side(ui.available_width(), tiles.len()), &tiles, state, context);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predictions_are_as_wide_as_the_panel_lets_them() {
+        // Four and the room between them fill the row, within limits.
+        assert_eq!(side(880.0, 4), 214.0);
+        assert_eq!((side(300.0, 4), side(4000.0, 4), side(0.0, 0)), (SAMPLE[0], SAMPLE[1], SAMPLE[0]));
+    }
 }

@@ -3,12 +3,13 @@
 use super::draft::{TrainDraft, TrainPage};
 use super::form::{checked, form_ui};
 use super::live::live_ui;
-use super::pictures::{Tile, scrolled, tiles_ui};
+use super::pictures::{Shown, Tile, groups_ui, scrolled};
 use super::rows::{line, place_ui};
 use super::study_page::study_ui;
 use super::{TrainCommand, TrainPath, folder_of};
-use crate::engine::{Preview, Request, TrainRequest};
-use crate::workbench::layout::section;
+use crate::engine::{Preview, PreviewPicture, Request, TrainRequest};
+use crate::train::PreviewKind;
+use crate::workbench::icons::{Icon, icon_button};
 use crate::workbench::library::file_name;
 use crate::workbench::{Command, CommandSender, Pane, PaneContext, State, theme};
 use eframe::egui::{Button, Frame, Label, RichText, Ui, vec2};
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 
 /// The width of the form, in points.
 const FORM: f32 = 364.0;
-/// The side of a crop in the preview, in points.
-const CROP: f32 = 88.0;
+/// A crop is shown at least so large, in screen pixels.
+const SMALLEST_CROP: f32 = 64.0;
 
 /// The panel of trainings.
 #[derive(Default)]
@@ -131,7 +132,9 @@ fn right_ui(
     let wrong = checked(&draft.recipe).err();
     ui.horizontal(|ui| {
         let tip = "The file to write (.safetensors). Card, recipe and checkpoint lie beside it.";
-        ui.label(theme::weak(ui, "Weights")).on_hover_text(tip);
+        // While a training runs, and after it, its own file is named with it below.
+        let name = if training.live.is_some() { "Next weights" } else { "Weights" };
+        ui.label(theme::weak(ui, name)).on_hover_text(tip);
         let width = (ui.available_width() - 44.0).max(80.0);
         if place_ui(ui, line("Weights", tip), &mut draft.out, "Browse for the weights", width) {
             commands.send(Command::Train(TrainCommand::Choose(TrainPath::Weights)));
@@ -161,6 +164,10 @@ fn right_ui(
         ui.add(Label::new(theme::weak(ui, note)).wrap());
     }
     unfinished_ui(ui, state, commands);
+    // Above what runs: whoever asks for it looks here.
+    if let Some(preview) = &training.preview {
+        preview_ui(ui, preview, draft, state, commands, context);
+    }
     if let Some(live) = &training.live {
         ui.add_space(4.0);
         live_ui(ui, live, state, commands, context);
@@ -169,9 +176,6 @@ fn right_ui(
         ui.add(
             Label::new(theme::weak(ui, "Loss, validation and sample predictions appear here while it trains.")).wrap(),
         );
-    }
-    if let Some(preview) = &training.preview {
-        preview_ui(ui, preview, draft, state, context);
     }
     ui.add_space(8.0);
 }
@@ -211,11 +215,24 @@ pub(super) fn split_note_ui(ui: &mut Ui, note: Option<&str>) {
     ui.add(Label::new(RichText::new(text).color(theme::of(ui).warning)).wrap());
 }
 
-fn preview_ui(ui: &mut Ui, preview: &Preview, draft: &TrainDraft, state: &State, context: &mut PaneContext<'_>) {
-    section(ui, "What the network will see");
-    if preview.recipe != draft.recipe {
-        ui.label(RichText::new("Of the recipe before the last change").small().color(theme::of(ui).warning));
-    }
+fn preview_ui(
+    ui: &mut Ui,
+    preview: &Preview,
+    draft: &TrainDraft,
+    state: &State,
+    commands: &CommandSender,
+    context: &mut PaneContext<'_>,
+) {
+    ui.add_space(4.0);
+    ui.horizontal(|ui| {
+        if icon_button(ui, Icon::Close, "Close the preview", "Close the preview", true).clicked() {
+            commands.send(Command::Train(TrainCommand::ClosePreview));
+        }
+        ui.label(theme::semibold("What the network will see"));
+        if preview.recipe != draft.recipe {
+            ui.label(RichText::new("Of the recipe before the last change").small().color(theme::of(ui).warning));
+        }
+    });
     let parameters = preview.parameters as f64 / 1e6;
     let text = format!(
         "{}; {} held out; {} steps an epoch; {parameters:.2} million weights; {} in all",
@@ -224,18 +241,52 @@ fn preview_ui(ui: &mut Ui, preview: &Preview, draft: &TrainDraft, state: &State,
     ui.add(Label::new(theme::weak(ui, text)).wrap());
     split_note_ui(ui, preview.note.as_deref());
     ui.add_space(4.0);
-    let tiles: Vec<Tile<'_>> = preview
-        .crops
-        .iter()
-        .enumerate()
-        .map(|(place, crop)| Tile {
-            caption: crop.kind.name().to_owned(),
-            name: format!("Crop {} of the first step, {}", place + 1, crop.kind.name()),
-            tip: "The crop as the network gets it, with its target over it.".to_owned(),
-            image: &crop.image,
-            mask: &crop.target,
-            second: None,
-        })
-        .collect();
-    tiles_ui(ui, "train crop", CROP, &tiles, state, context);
+    let groups: Vec<Vec<Tile<'_>>> = preview.crops.iter().map(tiles).collect();
+    let pixels = preview.crops.first().map_or(1, |crop| crop.image.width.max(1)) as f32;
+    let side = crop_side(pixels, ui.pixels_per_point(), ui.available_width());
+    groups_ui(ui, "train crop", side, &groups, state, context);
+    ui.separator();
+}
+
+/// The side in points at which a crop of `pixels` is as large as on the screen, or a whole multiple of it if that is tiny; three
+/// must stand beside one another in `width`.
+fn crop_side(pixels: f32, pixels_per_point: f32, width: f32) -> f32 {
+    let magnified = pixels * (SMALLEST_CROP / pixels).ceil();
+    (magnified / pixels_per_point).min((width - 8.0) / 3.0)
+}
+
+/// A crop with its target beside it; of an adversarial sample the crop that it was made of comes first.
+fn tiles(crop: &PreviewPicture) -> Vec<Tile<'_>> {
+    let number = crop.crop + 1;
+    let tile = |caption: &str, what: &str, tip: &str, shown| Tile {
+        caption: caption.to_owned(),
+        name: format!("{what} {number} of the first step"),
+        tip: tip.to_owned(),
+        shown,
+    };
+    let target = tile("target", "Target of crop", "What is to be predicted.", Shown::Label(&crop.target));
+    let clean = |image| tile(&format!("crop {number}"), "Crop", "As the data give it, augmented.", Shown::Image(image));
+    let Some(original) = &crop.clean else { return vec![clean(&crop.image), target] };
+    let (caption, tip) = match crop.kind {
+        PreviewKind::Replaced => ("sample, instead", "An adversarial sample, learned in place of its crop."),
+        PreviewKind::Adversarial => ("sample, own term", "An adversarial sample with a term of its own in the loss."),
+        PreviewKind::Appended | PreviewKind::Crop => {
+            ("sample, added", "An adversarial sample, learned beside its crop.")
+        }
+    };
+    vec![clean(original), tile(caption, "Sample of crop", tip, Shown::Image(&crop.image)), target]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crops_are_shown_pixel_by_pixel() {
+        assert_eq!(crop_side(128.0, 1.0, 900.0), 128.0);
+        assert_eq!(crop_side(128.0, 2.0, 900.0), 64.0);
+        assert_eq!(crop_side(16.0, 1.0, 900.0), 64.0);
+        // Three of them and the room between them stay within the panel.
+        assert!(3.0 * crop_side(512.0, 1.0, 620.0) + 4.0 < 620.0);
+    }
 }

@@ -199,6 +199,8 @@ impl Training {
             TrainNews::Preparing { out } => {
                 self.refused = None;
                 self.note = None;
+                // What was looked at before a start makes room for what starts.
+                self.preview = None;
                 self.live = Some(LiveTraining::new(out));
             }
             TrainNews::Started(start) => {
