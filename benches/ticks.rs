@@ -4,14 +4,9 @@
 //! The bundled model (a U-Net of base 16 and depth 4) and one of base 32 with random weights, at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
 //! `benches/peers/compare.py` runs both and prints their ratios. `tick to texture` goes through the default adapter.
-<<<<<<< HEAD
 //! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--helps [BASE [SIZE]]` what each help to
-//! the layers gains, `--device gpu [BASE [SIZE]]` times a tick on the GPU that draws, `--peak ITEM` prints the MB that a gradient takes at most above what there was before.
-=======
-//! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--step [BASE [SIZE [BATCH]]]` where the time of a
-//! training step goes, `--peak ITEM` the MB that a gradient
-//! takes at most above what there was before.
->>>>>>> t6
+//! the layers gains, `--step [BASE [SIZE [BATCH]]]` where the time of a training step goes, `--device gpu [BASE [SIZE]]` times
+//! a tick on the GPU that draws, `--peak ITEM` prints the MB that a gradient takes at most above what there was before.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -251,17 +246,15 @@ fn main() {
     if let Some(rest) = after("--layers") {
         return layers::print(number(rest, 0, 16), number(rest, 1, 256));
     }
-<<<<<<< HEAD
     if let Some(rest) = after("--helps") {
         return helps::print(number(rest, 0, 16), number(rest, 1, 256));
     }
     if let Some([device, rest @ ..]) = after("--device") {
         assert_eq!(device, "gpu", "what follows --device; without it the CPU computes");
         return gpu::print(number(rest, 0, 64), number(rest, 1, 512));
-=======
+    }
     if let Some(rest) = after("--step") {
         return step::print(number(rest, 0, 16), number(rest, 1, 256), number(rest, 2, 4));
->>>>>>> t6
     }
     if let Some([item, ..]) = after("--peak") {
         return print_peak(item);
