@@ -9,7 +9,7 @@ use crate::data::{Dataset, write_bytes_atomic};
 use crate::gpu::Compute;
 use crate::model::Task;
 use crate::study::campaign::{
-    CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Summary, Table, campaign_html, one_task,
+    CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Summary, Table, campaign_html, counted, one_task,
     run as run_campaign, summary_csv, window_words, windows, windows_csv,
 };
 use crate::study::report::{Provenance, check_writable, epsilon, utc_now};
@@ -274,7 +274,10 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, unseen: &str, [rows, 
     facts.add("stopped early", if plan.stop_early { "yes" } else { "no" });
     facts.add("memory", format!("{} bytes for the gradients of one batch", plan.budget_bytes));
     facts.add("rows", rows.to_string());
-    facts.add("left out", if left_out > 0 { format!("{left_out} images that cannot be read") } else { String::new() });
+    facts.add(
+        "left out",
+        if left_out > 0 { format!("{} that cannot be read", counted(left_out, "image")) } else { String::new() },
+    );
     facts.add("device", plan.device.clone());
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     facts

@@ -20,9 +20,9 @@ mod windows;
 mod windows_html;
 
 pub use along::{AttackAlong, NormAlong};
-pub use html::campaign_html;
+pub use html::{campaign_html, counted};
 pub use images::{CampaignSet, Fingerprint, Opened};
-pub use interval::share_interval;
+pub use interval::{share_interval, without_interval};
 pub use one_step::OneStep;
 pub use plan::{CampaignModel, CampaignPlan, Wish};
 pub use row::{Row, RowKey};
