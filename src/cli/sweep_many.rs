@@ -10,7 +10,7 @@ use crate::gpu::Compute;
 use crate::model::Task;
 use crate::study::campaign::{
     CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Summary, Table, campaign_html, counted, one_task,
-    run as run_campaign, summary_csv, window_words, windows, windows_csv,
+    run_watched, summary_csv, window_words, windows, windows_csv,
 };
 use crate::study::report::{Provenance, check_writable, epsilon, utc_now};
 use anyhow::{Context, bail, ensure};
@@ -111,7 +111,10 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         eprintln!("{} rows are there already; going on", table.before());
     }
     let mut progress = Progress::new("attacked");
-    let left_out = run_campaign(&plan, &mut table, |done, total| progress.step(done, total))?;
+    let left_out = run_watched(&plan, &mut table, &mut |ahead| match (ahead.pairs, ahead.running) {
+        (pairs, Some(steps)) => progress.within(pairs, steps),
+        ([done, total], None) => progress.step(done, total),
+    })?;
     left_out.iter().for_each(|error| eprintln!("left out: {error}"));
     let rows = table.rows();
     ensure!(!rows.is_empty(), "none of the images could be read");

@@ -3,7 +3,7 @@
 use crate::campaigns::{folder, plan};
 use burn::tensor::Device;
 use epsiloscope::attack::Attack;
-use epsiloscope::study::campaign::{Summary, Table, run};
+use epsiloscope::study::campaign::{Headway, Summary, Table, run, run_watched};
 
 /// The table of `whole` without the columns `left_out`.
 fn without(whole: &str, left_out: &[&str]) -> String {
@@ -54,4 +54,24 @@ fn rows_of_an_older_version_are_read_where_what_they_lack_may_be_empty() {
         assert!(error.contains(cause) && error.contains("a new folder for --out"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), table, "and left alone");
     }
+}
+
+#[test]
+fn a_campaign_tells_the_steps_of_the_attack_that_runs() {
+    let temporary = tempfile::tempdir().unwrap();
+    let images = temporary.path().join("images");
+    folder(&images);
+    let mut plan = plan(&images, &Device::flex());
+    plan.attacks = vec![Attack::FGSM, Attack::parse("bim", &["steps=3"]).unwrap()];
+    let mut heard = Vec::new();
+    let mut table = Table::open(&temporary.path().join("rows.csv")).unwrap();
+    run_watched(&plan, &mut table, &mut |ahead| heard.push(ahead)).unwrap();
+    // Eight images × two attacks × two models.
+    assert_eq!(heard.last(), Some(&Headway { pairs: [32, 32], running: None }));
+    assert!(heard.windows(2).all(|pair| pair[0].pairs[0] <= pair[1].pairs[0]), "{heard:?}");
+    assert_eq!(heard.iter().filter(|ahead| ahead.pairs[0] == 32).count(), 1, "the end is told once");
+    let running: Vec<[usize; 3]> = heard.iter().filter_map(|ahead| ahead.running).collect();
+    assert!(!running.is_empty() && running.iter().all(|[together, step, of]| *together <= 3 && step <= of && *of >= 3));
+    // Of each run the last step is told.
+    assert!(running.iter().any(|[_, step, of]| step == of), "{running:?}");
 }
