@@ -3,8 +3,9 @@
     python3 benches/peers/compare.py [--rounds 3] [--threads 2]
 
 Same weights, same images, same number of threads; each item is timed for the program and then for PyTorch before the
-next item, and the median over the rounds is taken, so that a busy machine hurts both alike. `setup.sh` makes PyTorch's
-environment. Needs nothing but the Python standard library itself.
+next item, so that a busy machine hurts both alike. Times are medians over the rounds; a ratio is the median of the rounds'
+own ratios, with the least and the greatest of them beside it. `setup.sh` makes PyTorch's environment. Needs nothing but
+the Python standard library itself; `--check` runs its own tests.
 """
 
 import argparse
@@ -68,6 +69,26 @@ def milliseconds(seconds):
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
+def megabytes(size):
+    return f"{size:.0f} MB"
+
+
+def cells(pairs, shown=milliseconds):
+    """`mine | theirs | ratio | least … greatest` of the rounds' pairs of ours and theirs."""
+    mine, other = (statistics.median(side) for side in zip(*pairs))
+    ratios = sorted(a / b for a, b in pairs)
+    # One round knows no spread.
+    spread = f"{ratios[0]:.2f} … {ratios[-1]:.2f}" if len(ratios) > 1 else "–"
+    return f"{shown(mine)} | {shown(other)} | {statistics.median(ratios):.2f} | {spread}"
+
+
+def check():
+    # The ratio is that of the rounds, not that of the medians, 20 over 20.
+    assert cells([(0.01, 0.02), (0.02, 0.01), (0.03, 0.05)]) == "20 ms | 20 ms | 0.60 | 0.50 … 2.00"
+    assert cells([(2.0, 1.0)]) == "2.00 s | 1.00 s | 2.00 | –"
+    assert cells([(30, 60), (45, 60)], megabytes) == "38 MB | 60 MB | 0.62 | 0.50 … 0.75"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -75,7 +96,10 @@ def main():
     parser.add_argument("--only", help="one item: gradient, forward, tick, … or pgd, peak")
     parser.add_argument("--program", help="the bench `ticks`, built already")
     parser.add_argument("--python", help="a Python with torch and safetensors, in place of the environment of setup.sh")
+    parser.add_argument("--check", action="store_true", help="tests what computes the table's cells, and ends")
     arguments = parser.parse_args()
+    if arguments.check:
+        return check()
     folder = Path(os.environ.get("EPSILOSCOPE_PEERS", root / "target" / "peers")).absolute()
     environment = {
         **os.environ,
@@ -137,33 +161,32 @@ def main():
     peer.wait()
     held = {}
     if arguments.only in (None, "peak"):
-        held = {f"{item}/{size}": peaks(f"{item}/{size}") for item, _ in PEAKS for size in SIZES}
+        for number in range(arguments.rounds):
+            for name in (f"{item}/{size}" for item, _ in PEAKS for size in SIZES):
+                print(f"round {number + 1} of {arguments.rounds}: memory of {name}", file=sys.stderr)
+                held.setdefault(name, []).append(peaks(name))
 
     rustc = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, cwd=root).stdout.split()[1]
     print(
         f"{processor()}, {arguments.threads} threads; rustc {rustc}, PyTorch {version['torch']}; "
         f"load {load_before:.1f} before; medians of {arguments.rounds} rounds.\n"
     )
-    print("| U-Net, base 16, depth 4 | size | Epsiloscope | PyTorch | ratio |\n|---|---|---|---|---|")
+    spread = "least … greatest |\n|---|---|---|---|---|---|"
+    print(f"| U-Net, base 16, depth 4 | size | Epsiloscope | PyTorch | ratio | {spread}")
     for item, title in ITEMS:
         for size in SIZES:
-            pairs = found.get(f"{item}/{size}")
-            if pairs:
-                mine, other = (statistics.median(side) for side in zip(*pairs))
-                print(f"| {title} | {size}² | {milliseconds(mine)} | {milliseconds(other)} | {mine / other:.2f} |")
+            if pairs := found.get(f"{item}/{size}"):
+                print(f"| {title} | {size}² | {cells(pairs)} |")
     if held:
-        print("\n| memory of a gradient | size | Epsiloscope | PyTorch | ratio |\n|---|---|---|---|---|")
+        print(f"\n| memory of a gradient | size | Epsiloscope | PyTorch | ratio | {spread}")
         for item, title in PEAKS:
             for size in SIZES:
-                mine, other = held[f"{item}/{size}"]
-                print(f"| {title} | {size}² | {mine:.0f} MB | {other:.0f} MB | {mine / other:.2f} |")
+                print(f"| {title} | {size}² | {cells(held[f'{item}/{size}'], megabytes)} |")
     if PGD not in found:
         return
-    mine, *others = (statistics.median(side) for side in zip(*found[PGD]))
-    print("\n| PGD, 40 steps, 100 images 28², CNN | seconds | ratio |\n|---|---|---|")
-    print(f"| Epsiloscope | {milliseconds(mine)} | |")
-    for library, other in zip(LIBRARIES, others):
-        print(f"| {library} | {milliseconds(other)} | {mine / other:.2f} |")
+    print("\n| PGD, 40 steps, 100 images 28², CNN | Epsiloscope | peer | ratio | least … greatest |\n|---|---|---|---|---|")
+    for place, library in enumerate(LIBRARIES, start=1):
+        print(f"| {library} | {cells([(times[0], times[place]) for times in found[PGD]])} |")
 
 
 if __name__ == "__main__":

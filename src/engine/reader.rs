@@ -277,12 +277,14 @@ fn list(folder: &Path) -> Vec<SessionEntry> {
                 attacks.push(&condition.attack);
             }
         }
+        let titles: Vec<&str> =
+            attacks.iter().map(|name| crate::attack::find(name).map_or(*name, |a| a.title)).collect();
         let total = (plan.trials + plan.catches) * plan.conditions.len() + plan.practice;
         Some(SessionEntry {
             path,
             observer: header.observer.clone(),
             started: header.started.clone(),
-            what: format!("{image}, {}", attacks.join(" and ")),
+            what: format!("{image}, {}", titles.join(" and ")),
             progress: (answered.len(), total),
         })
     };

@@ -2,6 +2,7 @@
 
 use super::error::{GpuError, one_line, wait};
 use eframe::egui_wgpu::{self, wgpu};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The features and limits that burn and the window need from one device: cubecl reads what it may use from the adapter,
@@ -62,6 +63,23 @@ fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
 /// Whether the adapter only pretends to be a GPU.
 pub(super) fn is_software(info: &wgpu::AdapterInfo) -> bool {
     info.device_type == wgpu::DeviceType::Cpu
+}
+
+/// Whether there may be a real GPU: on Linux its driver has files in `/dev`. To ask the graphics libraries takes time, and where there
+/// is no session they complain on the error stream.
+pub(super) fn may_have_gpu() -> bool {
+    !cfg!(target_os = "linux") || has_gpu_files(Path::new("/dev"))
+}
+
+/// Whether `dev` has a file of a GPU's driver: the kernel's own (`dri`), those of NVIDIA (on its boards too), of WSL, and of phones and
+/// boards. What cannot be read may have one.
+fn has_gpu_files(dev: &Path) -> bool {
+    const BEGINNINGS: [&str; 9] = ["nvidia", "nvhost", "nvgpu", "nvmap", "dxg", "kgsl", "mali", "pvr", "galcore"];
+    let Ok(entries) = dev.read_dir() else { return true };
+    let names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.iter().any(|name| BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)))
+        || names.iter().any(|name| name == "dri")
+            && dev.join("dri").read_dir().is_ok_and(|mut dri| dri.next().is_some())
 }
 
 /// An instance without a window, and its adapters, best first.
@@ -180,4 +198,25 @@ pub fn list_devices() -> Vec<DeviceDescription> {
         gpu: false,
     });
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_told_by_the_files_of_its_driver() {
+        let dev = tempfile::tempdir().unwrap();
+        for file in ["null", "nvme0", "random"] {
+            std::fs::write(dev.path().join(file), "").unwrap();
+        }
+        std::fs::create_dir(dev.path().join("dri")).unwrap();
+        assert!(!has_gpu_files(dev.path()), "an empty folder is no GPU");
+        std::fs::write(dev.path().join("dri/renderD128"), "").unwrap();
+        assert!(has_gpu_files(dev.path()));
+        std::fs::remove_file(dev.path().join("dri/renderD128")).unwrap();
+        std::fs::write(dev.path().join("nvidia0"), "").unwrap();
+        assert!(has_gpu_files(dev.path()));
+        assert!(has_gpu_files(&dev.path().join("not there")), "what cannot be looked at may have one");
+    }
 }

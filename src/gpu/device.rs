@@ -1,6 +1,6 @@
 //! Which device computes, and how what it computed leaves it.
 
-use super::adapter::{DeviceIdentity, Headless, is_software, open_headless};
+use super::adapter::{DeviceIdentity, Headless, is_software, may_have_gpu, open_headless};
 use super::error::{GpuError, watch};
 use super::share::publish_shared;
 pub use crate::engine::Backend as Compute;
@@ -56,6 +56,7 @@ impl Compute {
         let opened = match choice {
             DeviceChoice::Cpu => return Ok(Self::cpu(choice)),
             DeviceChoice::Gpu => headless_adapter(|_| true)?,
+            DeviceChoice::Auto if !may_have_gpu() => return Ok(Self::cpu(choice)),
             DeviceChoice::Auto => match headless_adapter(|info| !is_software(info)) {
                 Ok(opened) => opened,
                 Err(GpuError::NoAdapter(_)) => return Ok(Self::cpu(choice)),

@@ -32,4 +32,6 @@ pub use session::{Header, Session, SessionError, Stimuli, StimulusImage};
 pub use setting::Setting;
 pub use simulate::{Coverage, Simulation, SimulationError, simulate};
 pub use table::{Row, export_csv, read_csv, rows_of};
-pub use threshold::{AtEpsilon, Measured, TableError, Thresholds, read_thresholds, thresholds, thresholds_csv};
+pub use threshold::{
+    AtEpsilon, Measured, ONE_DRAW, TableError, Thresholds, read_thresholds, thresholds, thresholds_csv,
+};

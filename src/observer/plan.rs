@@ -184,6 +184,11 @@ impl Plan {
         self.levels.as_ref().and_then(|levels| levels.first().copied()).unwrap_or(self.range[0])
     }
 
+    /// The smallest and the largest ε that are shown: what a fit takes the range of the study for.
+    pub fn shown_range(&self) -> [f64; 2] {
+        [self.smallest(), self.largest()]
+    }
+
     /// Every ε above 0 that can be shown: those of the first trials first, so that images can be made while a study runs.
     pub fn epsilons(&self) -> Vec<f64> {
         let mut all: Vec<f64> = (0..self.practice).map(|i| self.practice_epsilon(i)).collect();
@@ -314,7 +319,8 @@ mod tests {
         assert_eq!(plan.check(), Ok(()));
         assert_eq!(plan.domain().stimuli, levels);
         assert!(plan.epsilons().iter().all(|e| levels.contains(e)), "practice too: {:?}", plan.epsilons());
-        assert_eq!((plan.smallest(), plan.largest()), (levels[0], levels[4]));
+        assert_eq!(plan.shown_range(), [levels[0], levels[4]]);
+        assert_eq!(Plan { levels: None, ..plan.clone() }.shown_range(), plan.range);
     }
 
     #[test]

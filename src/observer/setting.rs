@@ -23,8 +23,8 @@ const ASKED: [(&str, &str, &str); 18] = [
     ("fixation_ms", "fixation mark", " ms"),
     ("duration_ms", "images shown for", " ms"),
     ("mask_ms", "mask of noise", " ms"),
-    ("epsilon_min", "smallest ε that could be asked for", ""),
-    ("epsilon_max", "largest ε that could be asked for", ""),
+    ("epsilon_min", "smallest ε that could be shown", ""),
+    ("epsilon_max", "largest ε that could be shown", ""),
 ];
 /// Instead of a number of milliseconds.
 const UNTIL_ANSWER: &str = "until the answer";
@@ -68,8 +68,8 @@ impl Setting {
             "fixation_ms" => Some(plan.timing.fixation_ms.to_string()),
             "duration_ms" => Some(plan.timing.shown_ms.map_or(UNTIL_ANSWER.to_owned(), |ms| ms.to_string())),
             "mask_ms" => Some(plan.timing.mask_ms.to_string()),
-            "epsilon_min" => Some(plan.range[0].to_string()),
-            "epsilon_max" => Some(plan.range[1].to_string()),
+            "epsilon_min" => Some(plan.smallest().to_string()),
+            "epsilon_max" => Some(plan.largest().to_string()),
             _ => None,
         };
         Self { values: Self::columns().filter_map(|c| Some((c, value(c)?))).collect() }

@@ -113,7 +113,7 @@ pub fn simulate(simulation: &Simulation, told: impl Fn() + Sync) -> Result<Cover
 }
 
 fn run(simulation: &Simulation, plan: Plan) -> Result<Run, SimulationError> {
-    let (task, range, seed) = (plan.task, plan.range, plan.seed);
+    let (task, range, seed) = (plan.task, plan.shown_range(), plan.seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // The procedure's own streams begin at 0.
     rng.set_stream(u64::MAX);

@@ -91,7 +91,7 @@ pub fn rows_of(header: &Header, answered: &[Answered]) -> Vec<Row> {
             positive: a.positive(),
             catch: a.trial.kind == Kind::Catch,
             correct: a.correct,
-            range: Some(plan.range),
+            range: Some(plan.shown_range()),
             seed: Some(plan.seed.to_string()),
         })
     };

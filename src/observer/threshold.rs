@@ -6,6 +6,9 @@ use crate::data::DataError;
 use crate::study::report::ThresholdLine;
 use std::path::Path;
 
+/// The control's name in the catalogue.
+const CONTROL: &str = "random-sign";
+
 /// Why a table holds no thresholds.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TableError {
@@ -60,7 +63,15 @@ pub struct Thresholds {
     pub answers: Vec<AtEpsilon>,
 }
 
+/// What a threshold of random signs holds for.
+pub const ONE_DRAW: &str = "Random signs: one draw, the same at every ε and in every trial, as the pattern of an attack is. Another draw may have another threshold.";
+
 impl Thresholds {
+    /// Whether it is of the control: noise that knows nothing of the model.
+    pub fn is_of_random_signs(&self) -> bool {
+        crate::attack::find(&self.attack).is_some_and(|entry| entry.name == CONTROL)
+    }
+
     /// The threshold alone.
     pub fn measured(&self) -> Measured {
         Measured {

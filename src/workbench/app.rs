@@ -27,6 +27,9 @@ use std::time::Instant;
 
 /// Settings are compared and written at most this often, in seconds.
 pub(super) const SAVE_SECS: f64 = 1.0;
+/// A press that is let go within so many seconds is a click. They pass from frame to frame: on a busy machine, where egui's 0.8 s are
+/// two frames, clicks would be lost.
+const CLICK_SECS: f64 = 2.0;
 /// A stack plays this many slices a second, if the device keeps up.
 const PLAY_PER_SEC: f64 = 5.0;
 
@@ -152,7 +155,10 @@ impl App {
         theme::install_fonts(&context);
         theme::apply(&context, &state.look, setup.still);
         context.set_zoom_factor(state.look.ui_scale);
-        context.options_mut(|o| o.zoom_with_keyboard = false);
+        context.options_mut(|o| {
+            o.zoom_with_keyboard = false;
+            o.input_options.max_click_duration = CLICK_SECS;
+        });
         let remembered = settings.data_set.clone().filter(|_| options.screenshot.is_none() && options.image.is_none());
         let model = options.model.clone().or_else(|| remembered.as_ref().and(settings.model.clone()));
         if let Some(model) = model {

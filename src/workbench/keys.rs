@@ -345,21 +345,23 @@ fn unfocused_keys(context: &Context, state: &State, commands: &CommandSender) {
 /// The sheet of keys; `false` once it was closed.
 pub fn sheet_ui(context: &Context) -> bool {
     let mut open = true;
+    // In a small window it scrolls.
+    let most = context.content_rect().height() - 80.0;
     egui::Window::new("Keys")
         .open(&mut open)
+        .default_height(most)
         .collapsible(false)
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, vec2(0.0, 0.0))
         .show(context, |ui| {
-            // In a small window it scrolls.
-            let most = context.content_rect().height() - 80.0;
             egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
                 ui.columns(2, |columns| {
                     for (i, (title, keys)) in SHEET.iter().enumerate() {
                         let ui = &mut columns[usize::from(i >= SECOND_COLUMN)];
                         ui.add_space(if i == 0 || i == SECOND_COLUMN { 0.0 } else { 12.0 });
                         ui.label(theme::semibold(*title));
-                        let grid = egui::Grid::new(("keys", i)).num_columns(2).min_col_width(140.0);
+                        let grid =
+                            egui::Grid::new(("keys", i)).num_columns(2).min_col_width(140.0).min_row_height(18.0);
                         grid.spacing(vec2(16.0, 4.0)).show(ui, |ui| {
                             for (key, what) in *keys {
                                 ui.label(*key);

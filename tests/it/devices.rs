@@ -1,5 +1,6 @@
 //! Devices: listed, chosen, shared; and what happens where there is none or its memory runs out.
 
+use crate::command_line::{program, sample, text};
 use crate::display::render_state;
 use burn::tensor::Tensor;
 use eframe::egui_wgpu::wgpu;
@@ -126,4 +127,26 @@ fn child_without_adapters() {
     assert!(error.to_string().contains("--device cpu"), "{error}");
     let auto = Compute::headless(DeviceChoice::Auto).unwrap();
     assert_eq!(auto.info.description, "CPU (Flex)");
+}
+
+#[test]
+fn without_a_gpu_the_graphics_libraries_are_not_asked() {
+    let has = |name: &str| std::path::Path::new("/dev").join(name).exists();
+    if ["dri", "nvidia0", "nvidiactl", "dxg"].into_iter().any(has) {
+        println!("skipped: this machine may have a GPU");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/membranes-unet.safetensors");
+    let run = |device: &[&str]| {
+        let mut command = program(folder.path());
+        command.env_remove("XDG_RUNTIME_DIR").args(["predict", "--out", "z.npy", "--model"]).arg(&model);
+        let output = command.args(device).arg(sample("membranes.png")).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    for device in [&[][..], &["--device", "auto"], &["--device", "cpu"]] {
+        let said = run(device);
+        assert!(!said.contains("error"), "{device:?}: {said}");
+    }
 }

@@ -95,5 +95,6 @@ mod viewing;
 mod volume_files;
 mod volumes;
 mod window;
+mod window_menus;
 mod window_settings;
 mod written_files;

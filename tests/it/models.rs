@@ -63,6 +63,35 @@ fn a_model_is_read_beside_the_ticks_and_can_be_cancelled() {
 }
 
 #[test]
+fn the_present_pictures_stay_until_another_model_has_looked() {
+    let engine = engine();
+    let folder = tempfile::tempdir().unwrap();
+    model(&engine);
+    frame_at(&engine, FOUR);
+    let bad = folder.path().join("bad.onnx");
+    std::fs::write(&bad, "no graph").unwrap();
+    engine.send(Request::OpenModel(bad));
+    let why = wait(&engine, |event| match event {
+        Event::Early(_) | Event::Case(_) | Event::Model(..) => {
+            panic!("something else is shown for a model that is none")
+        }
+        Event::Failed(problem) => Some(problem.why),
+        _ => None,
+    });
+    assert!(why.contains("bad.onnx"), "{why}");
+    engine.send(Request::Epsilon(0.02));
+    assert!(frame_at(&engine, 0.02).clean.overlap.dice > 0.9, "the model before is still there");
+    engine.send(Request::OpenModel(segmenter(folder.path(), "grey.onnx", 1)));
+    let frame = wait(&engine, |event| match event {
+        Event::Early(_) => panic!("the pictures are taken away before the new model's are there"),
+        Event::Failed(problem) => panic!("{problem:?}"),
+        Event::Frame(frame) => Some(frame),
+        _ => None,
+    });
+    assert!(frame.clean.overlap.dice < 0.9, "another model sees something else");
+}
+
+#[test]
 fn a_model_without_gradient_is_shown_with_random_signs_and_says_why() {
     let engine = engine();
     let folder = tempfile::tempdir().unwrap();

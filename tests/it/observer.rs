@@ -338,7 +338,7 @@ fn studies_on_the_command_line() {
     go_on(&mut study, 1000);
     assert!(run(&["export", "a.session", "--out", "trials.csv"]).status.success());
     let said = text(&run(&["fit", "trials.csv"]).stdout);
-    for part in ["threshold ε", "Ada", "liver, slice 3", "random-sign", "2afc", "42"] {
+    for part in ["threshold ε", "Ada", "liver, slice 3", "random-sign", "2afc", "42", "Random signs: one draw"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(run(&["fit", "trials.csv", "--out", "found"]).status.success());
@@ -348,6 +348,7 @@ fn studies_on_the_command_line() {
     let report = fs::read_to_string(found.join("report.html")).unwrap();
     for part in [
         "threshold ε = ",
+        "Random signs: one draw",
         "zoom",
         "screen pixels to one of the image",
         "seed of order and sides",

@@ -1,10 +1,13 @@
 //! The fit of reader studies, by means of its own: observers simulated here, with a Weibull function and random numbers that the program does
 //! not share, and trials placed by `questplus` and fitted by psignifit (`tests/fixtures/observer_trials.py`).
 
+use crate::command_line::{program, text};
 use crate::fixture;
 use epsiloscope::observer::{
-    Answer, Next, Plan, Procedure, Side, Task, fit, read_csv, read_thresholds, thresholds, thresholds_csv,
+    Answer, Next, Plan, Procedure, Psychometric, Side, Simulation, Task, distinguishable, fit, read_csv,
+    read_thresholds, simulate, thresholds, thresholds_csv,
 };
+use epsiloscope::view::Presentation;
 use rayon::prelude::*;
 use serde_json::Value;
 use std::fs;
@@ -146,6 +149,27 @@ fn intervals_hold_the_threshold_as_often_as_they_say_and_not_more() {
     assert!((1.9..2.3).contains(&width), "{width}");
 }
 
+/// The smallest change that 8 bits show is the observer's threshold: half of ψ lies where there is no picture. The range that is believed in
+/// is that of the pictures; with the one that was asked for, from a tenth of a level on, the intervals were 3.1 wide and the bias −5 %.
+#[test]
+fn a_threshold_at_the_smallest_picture_is_found_from_the_pictures_there_are() {
+    const RUNS: usize = 200;
+    let observer =
+        Psychometric { alpha: 1.0, beta: 2.0, gamma: 0.5, lambda: 0.02 }.with_threshold(1.0 / 255.0).unwrap();
+    let plan = Plan { practice: 0, break_every: 0, ..Plan::new(Task::TwoAlternative, Vec::new(), 150, 5) };
+    let image: Vec<f32> = (64..192).map(|level| level as f32 / 255.0).collect();
+    let levels = distinguishable(&image, plan.range, plan.steps, &Presentation::default());
+    let plan = Plan { levels: Some(levels), ..plan };
+    let [smallest, largest] = plan.shown_range().map(|e| e * 255.0);
+    assert!((smallest - 1.0).abs() < 1e-3 && (largest - 64.0).abs() < 0.1, "{smallest} to {largest}");
+    let found = simulate(&Simulation { observer, plan, runs: RUNS, resamples: 0 }, || ()).unwrap();
+    println!("{found:?}");
+    // Three standard deviations below 95 %.
+    assert!(found.share() > 0.95 - 3.0 * (0.95 * 0.05 / RUNS as f64).sqrt(), "{found:?}");
+    assert!(found.median_bias.abs() < 0.08, "{found:?}");
+    assert!((1.9..2.7).contains(&found.median_width), "{found:?}");
+}
+
 /// Whether the answer is positive, by ε and number of the trial.
 type Observer<'a> = &'a (dyn Fn(f64, usize, &mut Dice) -> bool + Sync);
 
@@ -232,4 +256,24 @@ fn thresholds_of_recorded_trials_are_those_of_psignifit() {
     let written = folder.path().join("thresholds.csv");
     fs::write(&written, thresholds_csv(&found).unwrap()).unwrap();
     assert_eq!(read_thresholds(&written).unwrap(), read_thresholds(&table).unwrap());
+}
+
+#[test]
+fn a_threshold_below_the_smallest_picture_is_said_to_be_no_measured_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |share: [u32; 3], name: &str| {
+        let levels = [1.0, 2.0, 8.0].map(|level| level / 255.0);
+        let line = |e: f64, right: bool| format!("{name},a,fgsm,{e},{},{},{}\n", u8::from(right), levels[0], levels[2]);
+        let block = |(e, right): (f64, u32)| (0..40).map(move |i| line(e, i < right)).collect::<String>();
+        levels.into_iter().zip(share).map(block).collect::<String>()
+    };
+    let table = "observer,image,attack,epsilon,correct,epsilon_min,epsilon_max\n".to_owned()
+        + &of([38, 39, 40], "Ada")
+        + &of([21, 30, 40], "Ben");
+    fs::write(folder.path().join("t.csv"), table).unwrap();
+    let output = program(folder.path()).args(["observer", "fit", "t.csv"]).output().unwrap();
+    let said = text(&output.stdout);
+    let below: Vec<&str> =
+        said.lines().filter(|line| line.contains("below the smallest ε that was shown, 1/255")).collect();
+    assert!(below.len() == 1 && below[0].starts_with("Ada, a, fgsm"), "{said}");
 }

@@ -260,6 +260,7 @@ fn the_swipe_line_moves_without_panning() {
     state.view.comparison = Comparison::Swipe;
     state.navigation.zoom = Some(10.0);
     let mut harness = compare([1100.0, 760.0], state);
+    assert!(shows(&harness, "Segmented: original | adversarial"), "what is on both sides of the line");
     let rect = picture_rect(&harness, "Segmentation of the adversarial");
     let before = picture_of(&mut harness, rect);
     let navigation = harness.state().state.navigation;

@@ -141,6 +141,10 @@ fn a_session_over_several_images_mixes_them_and_finds_a_threshold_of_each() {
     }
     harness.run_steps(3);
     assert!(harness.query_all_by_label_contains(&conditions[2].image).next().is_some(), "results name the images");
+    assert!(
+        harness.query_all_by_label_contains("Random signs: one draw").next().is_some(),
+        "what the control's threshold holds for"
+    );
 }
 
 /// `tests/fixtures/reader-study-3.session` was begun with the version before several images were possible (format 3), on the bundled sample.

@@ -146,6 +146,9 @@ fn a_whole_session_finds_the_observers_threshold() {
     wait(&mut harness, "the table", |_| table.exists());
     let rows = read_csv(&table).unwrap();
     assert_eq!(rows.len(), 84);
+    // What is believed of the threshold begins at the smallest picture, not at the smallest ε that was asked for.
+    assert_eq!(rows[0].range, Some([levels[0], levels[levels.len() - 1]]));
+    assert!(levels[0] > header.plan.range[0] * 9.0);
     assert!(rows.iter().all(|r| r.epsilon_shown.is_some() && r.setting.get("duration_ms") == Some("until the answer")));
 
     harness.get_by_role_and_label(Role::Button, "Back to the workbench").click();

@@ -234,6 +234,17 @@ fn copying_puts_the_picture_under_the_pointer_on_the_clipboard() {
 }
 
 #[test]
+fn slices_with_classes_of_their_own_are_called_images() {
+    for (classes, says) in [(None, "Slice 7 of 0–999"), (Some([3; 1000].into()), "Image 7 of 0–999")] {
+        let mut state = state(FGSM, FOUR);
+        let case = CaseInfo::clone(state.case.as_ref().unwrap());
+        let about = About { classes, ..About::clone(&case.about) };
+        state.case = Some(Arc::new(CaseInfo { slice: 7, slices: 1000, about: about.into(), ..case }));
+        assert!(shows(&compare([1100.0, 760.0], state), says), "{says}");
+    }
+}
+
+#[test]
 fn several_classes_have_their_colours_and_names() {
     let mut state = state(FGSM, FOUR);
     let mut frame = epsiloscope::engine::Frame::clone(state.frame.as_ref().unwrap());

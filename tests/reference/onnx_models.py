@@ -2,6 +2,7 @@
 
     pip install onnx onnxruntime onnx2torch onnxscript torch torchvision segmentation-models-pytorch
     python tests/reference/onnx_models.py WORK          # writes all into the folder WORK, then runs the program on it
+    python tests/reference/onnx_models.py WORK --small  # the same with small images: ONNX_DEVICE=wgpu in software takes minutes
     python tests/reference/onnx_models.py --fixture     # rewrites tests/fixtures/onnx-nodes.gz, the part that always runs
 
 A case is a folder: model.onnx, input_N.pb, output_N.pb; for gradients also weight.pb and gradient.pb, which is the gradient
@@ -25,6 +26,21 @@ from onnx import numpy_helper
 
 warnings.simplefilter("ignore")
 ROOT = Path(__file__).resolve().parents[2]
+
+# With --small: sizes at which gradients take minutes, and not hours, on a GPU in software. The operators are the same, and all
+# that sees the whole image still sees more than one pixel of a map.
+SMALL_SIZES = {
+    "resnet50": (48, 40),
+    "inception_v3": (75, 75),
+    "mobilenet_v2": (48, 40),
+    "deeplab_v3": (40, 32),
+    "fcn": (32, 40),
+    "unet": (32, 48),
+    "linknet": (32, 64),
+    "bioimageio_unet2d_nuclei": (64, 64),
+    "lwnet": (64, 64),
+}
+SMALL = {}
 
 # Operators that networks for 2-D float images do not use, with the reason that is printed.
 OUT_OF_SCOPE = {
@@ -129,6 +145,8 @@ def write_network(work, name, module, size, channels=3, dynamic=True):
 
     torch.manual_seed(0)
     module = module.eval()
+    # One image size may be asked for of those that take several.
+    size = SMALL.get(name, size)
     folder = work / "networks" / name
     folder.mkdir(parents=True, exist_ok=True)
     x = torch.rand(1, channels, *size)
@@ -257,7 +275,14 @@ def write_networks(work):
     torch.manual_seed(0)
     none = {"weights": None}
     # Its adaptive pooling can be exported only where it does nothing.
-    write_network(work, "vgg16", m.vgg16(**none), (224, 224), dynamic=False)
+    if SMALL:
+        # 7² pixels of 512 maps take a matrix of 411 MB, more than a buffer may have on some devices: without the pooling, 2².
+        vgg = m.vgg16(**none)
+        vgg.avgpool = torch.nn.Identity()
+        vgg.classifier[0] = torch.nn.Linear(512 * 4, 4096)
+        write_network(work, "vgg16", vgg, (64, 64), dynamic=False)
+    else:
+        write_network(work, "vgg16", m.vgg16(**none), (224, 224), dynamic=False)
     write_network(work, "resnet50", shaken(m.resnet50(**none)), (96, 96))
     write_network(work, "inception_v3", shaken(m.inception_v3(init_weights=False, transform_input=True, **none)), (107, 107))
     write_network(work, "densenet201", shaken(m.densenet201(**none)), (64, 64))
@@ -271,6 +296,34 @@ def write_networks(work):
     import segmentation_models_pytorch as smp
 
     write_network(work, "linknet", shaken(smp.Linknet("resnet18", encoder_weights=None)), (64, 96))
+
+
+def of_size(model, given, size):
+    """Whether a graph runs at another size than the one that it names, which is then named no more."""
+    import onnxruntime
+
+    shape = given.type.tensor_type.shape.dim
+    old = [(d.dim_value, d.dim_param) for d in shape]
+    for dim, name in zip(shape[2:], ("h", "w")):
+        dim.dim_param = name
+    kept = [onnx.ValueInfoProto.FromString(v.SerializeToString()) for v in model.graph.output]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        batch = old[0][0] or 1
+        session.run(None, {given.name: np.zeros((batch, old[1][0] or 3, *size), np.float32)})
+        return True
+    except Exception:
+        for dim, (value, name) in zip(shape, old):
+            if value:
+                dim.dim_value = value
+            else:
+                dim.dim_param = name
+        for output, before in zip(model.graph.output, kept):
+            output.CopyFrom(before)
+        return False
 
 
 def write_published(work, data):
@@ -294,7 +347,12 @@ def write_published(work, data):
         given = [i for i in model.graph.input if i.name not in {t.name for t in model.graph.initializer}]
         dims = [d.dim_value for d in given[0].type.tensor_type.shape.dim]
         shape = tuple(d if d > 0 else s for d, s in zip(dims, shape)) if len(dims) == 4 else shape
-        (folder / "model.onnx").write_bytes(path.read_bytes())
+        if name in SMALL:
+            if not of_size(model, given[0], SMALL[name]):
+                print(f"{name}: not at a smaller size")
+            else:
+                shape = (*shape[:2], *SMALL[name])
+        (folder / "model.onnx").write_bytes(model.SerializeToString() if name in SMALL else path.read_bytes())
         x = np.random.default_rng(0).random(shape).astype(np.float32)
         weight = gradient = np.zeros(0, np.float32)
         try:
@@ -352,7 +410,10 @@ def main():
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--only", choices=["nodes", "networks", "published"])
     parser.add_argument("--no-run", action="store_true")
+    parser.add_argument("--small", action="store_true", help="small images, for gradients on a GPU in software")
     args = parser.parse_args()
+    if args.small:
+        SMALL.update(SMALL_SIZES)
     if args.fixture:
         return write_fixture()
     if args.work is None:

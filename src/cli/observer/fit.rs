@@ -2,7 +2,7 @@
 
 use crate::cli::options::print;
 use crate::cli::sweep::quoted;
-use crate::observer::{Estimate, Task, Thresholds, read_csv, thresholds};
+use crate::observer::{Estimate, ONE_DRAW, Task, Thresholds, read_csv, thresholds};
 use crate::study::report::epsilon;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -100,6 +100,21 @@ fn table(found: &[Thresholds]) -> String {
     }
     for t in found.iter().filter(|t| found.iter().any(|o| o.setting != t.setting)) {
         text += &format!("{}, {}, {}: {}\n", t.observer, t.image, t.attack, t.setting.words());
+    }
+    for t in found {
+        let smallest = t.setting.number("epsilon_min").filter(|smallest| t.fit.threshold.median < *smallest);
+        if let Some(smallest) = smallest {
+            text += &format!(
+                "{}, {}, {}: the threshold lies below the smallest ε that was shown, {}: it was not measured but follows from the fitted ψ\n",
+                t.observer,
+                t.image,
+                t.attack,
+                shown(smallest)
+            );
+        }
+    }
+    if found.iter().any(Thresholds::is_of_random_signs) {
+        text += &format!("{ONE_DRAW}\n");
     }
     let without_catches = |t: &&Thresholds| t.task == Task::YesNo && t.answers.iter().all(|a| a.block.epsilon > 0.0);
     if found.iter().any(|t| without_catches(&t)) {

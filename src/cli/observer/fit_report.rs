@@ -1,7 +1,7 @@
 //! What `epsiloscope observer fit --out` writes: thresholds as a table, a figure for each, and a report that can be mailed.
 
 use crate::data::write_bytes_atomic;
-use crate::observer::{AtEpsilon, Block, Row, Task, Thresholds, thresholds_csv, wilson};
+use crate::observer::{AtEpsilon, Block, ONE_DRAW, Row, Task, Thresholds, thresholds_csv, wilson};
 use crate::study::report::{AnsweredShare, Provenance, PsychometricFigure, check_writable, epsilon, page, utc_now};
 use maud::{Markup, html};
 use std::path::Path;
@@ -65,6 +65,9 @@ pub(super) fn write(
          alarms) in yes/no, false alarms over all trials without a perturbation. A pooled d′ would describe the ε that were placed, \
          not the observer",
     );
+    if found.iter().any(Thresholds::is_of_random_signs) {
+        facts.add("control", ONE_DRAW);
+    }
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     let page = page("Thresholds of what people see", &body(found, &figures, &facts));
     write_bytes_atomic(&out.join("report.html"), page.as_bytes())?;

@@ -1,6 +1,6 @@
 //! Another scene in the place of the present one: it is taken only if model and image fit together.
 
-use super::{Stale, Worker, text};
+use super::{Good, Stale, Worker, text};
 use crate::data::{LabelMap, LabelStack};
 use crate::engine::scene::Scene;
 use crate::engine::{CaseInfo, Early, Event, TargetWish};
@@ -55,6 +55,18 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether the last frame is of the picture that `scene` will show, and nothing of another one was shown since: it stays until
+    /// another model or device has looked at it.
+    fn shows(&self, scene: &Scene, info: &CaseInfo) -> bool {
+        let same = |good: &Good| {
+            let place = |scene: &Scene| (scene.axis, scene.slice);
+            Arc::ptr_eq(&good.scene.stack, &scene.stack)
+                && place(&good.scene) == place(scene)
+                && good.info.bounds == info.bounds
+        };
+        !self.early_shown && self.good.as_ref().is_some_and(same)
+    }
+
     /// `scene` on `model`. If the image is another one, it is shown before the model looks at it.
     fn subject_of(
         &mut self,
@@ -65,7 +77,7 @@ impl Worker {
         let previous = self.subject.as_deref().filter(|_| stale < Stale::Case);
         let case = previous.map_or_else(|| scene.case(model.as_ref()), |subject| Ok(subject.case.clone()))?;
         let info = scene.info(&case);
-        let early = previous.is_none().then(|| Early::read(&case, info.clone()));
+        let early = (previous.is_none() && !self.shows(scene, &info)).then(|| Early::read(&case, info.clone()));
         if let Some(early) = &early {
             self.early_shown = true;
             self.outbox.send(Event::Early(Arc::new(early.clone())));

@@ -86,6 +86,11 @@ impl CaseInfo {
         }
     }
 
+    /// What one of the slices is, for people: an image of its own where the file has a class for each.
+    pub fn slice_word(&self) -> &'static str {
+        if self.about.classes.is_some() { "Image" } else { "Slice" }
+    }
+
     /// The part of the bounds that is shown at first, as shares of their width, lower < upper.
     pub fn shown_window(&self) -> [f32; 2] {
         self.window_of(self.shown)

@@ -198,6 +198,8 @@ fn figure(study: &StudyFile, images: &Images<'_>) -> Section {
     let line = |name: &str, control: bool| Line {
         name: name.to_owned(),
         points: of_grid(grid(study), |e| images.values(e, control, soft)),
+        control,
+        band: true,
     };
     Section::Chart {
         title: "Figure 2: pixel error along ε".to_owned(),
@@ -226,6 +228,8 @@ fn shown(study: &StudyFile, images: &Images<'_>) -> Section {
     let line = |metric: SeenMetric| Line {
         name: metric.title().to_owned(),
         points: of_grid(study.epsilons.iter().copied(), |e| images.seen(e, metric)),
+        control: false,
+        band: true,
     };
     Section::Chart {
         title: "What a screen shows of it".to_owned(),

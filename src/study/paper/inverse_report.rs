@@ -141,6 +141,9 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
             .iter()
             .map(|row| Line {
                 name: row.name.replace("U-Net + ", ""),
+                control: row.name == RANDOM,
+                // Those of table 1: eight bands cannot be told apart.
+                band: adversarial.contains(&row.name.as_str()),
                 points: (0..=last)
                     .filter_map(|epoch| {
                         let values = at(data, &row.name, epoch);
@@ -153,7 +156,10 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
         sections.push(Section::Chart {
             title: format!("Mean IoU along the epochs, {data}"),
             svg: chart(&lines, "epochs", "mean IoU on held-out images"),
-            caption: format!("Mean over {} seeds; the bands are one standard deviation.", seeds.len()),
+            caption: format!(
+                "Mean over {} seeds; the bands, of the rows of table 1 alone, are one standard deviation. In full in trainings.csv.",
+                seeds.len()
+            ),
         });
     }
     let judged: Vec<Judged<'_>> = sets

@@ -114,7 +114,7 @@ pub fn image_numbers(case: &CaseInfo) -> Vec<String> {
     let [channels, height, width] = case.shape;
     let colour = if channels == 3 { " RGB" } else { "" };
     if case.slices > 1 {
-        all.push(format!("Slice {} of 0–{}", case.slice, case.slices - 1));
+        all.push(format!("{} {} of 0–{}", case.slice_word(), case.slice, case.slices - 1));
     }
     all.push(format!("{width} × {height}, {}{colour}", case.stored_text()));
     all

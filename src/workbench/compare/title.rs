@@ -33,7 +33,12 @@ pub(super) fn title_ui(
         if picture == Picture::Difference {
             difference_ui(ui, state, commands);
         }
-        let text = if swiped { format!("Original | {title}") } else { title.to_owned() };
+        // Left of the line is the same of the original: its segmentation, where the picture is one.
+        let text = match (swiped, picture) {
+            (false, _) => title.to_owned(),
+            (true, Picture::AdversarialSegmentation) => "Segmented: original | adversarial".to_owned(),
+            (true, _) => format!("Original | {title}"),
+        };
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             let words = match swiped {
                 true => &text,

@@ -106,7 +106,8 @@ fn controls_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         let config =
             egui::containers::menu::MenuConfig::new().close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside);
         let (menu, _) = egui::containers::menu::MenuButton::new(name).config(config).ui(ui, |ui| {
-            ScrollArea::vertical().max_height(420.0).show(ui, |ui| {
+            let most = ui.ctx().content_rect().height() * 0.8;
+            ScrollArea::vertical().max_height(most).show(ui, |ui| {
                 for entry in CATALOG {
                     let mut chosen = several.attacks.iter().any(|n| n == entry.name);
                     let row = ui.checkbox(&mut chosen, entry.title);

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Between cells, and around a picture in its cell, in points.
 const GAP: f32 = 4.0;
+/// Of captions.
+const FONT: FontId = FontId::proportional(11.0);
 /// The height of a line of a caption.
 const LINE: f32 = 14.0;
 
@@ -167,17 +169,17 @@ fn entry_ui(ui: &mut Ui, state: &State, set: &Dataset, index: usize, rect: Rect,
             painter.text(picture.center(), Align2::CENTER_CENTER, "…", FontId::proportional(16.0), palette.weak);
         }
     }
+    let room = rect.width() - 2.0 * GAP;
     let line = |at: f32, text: &str, color: Color32| {
-        let font = FontId::proportional(11.0);
-        let room = rect.width() - 2.0 * GAP;
-        let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, color);
+        let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), FONT, color);
         job.wrap = egui::text::TextWrapping::truncate_at_width(room);
         let galley = painter.layout_job(job);
         let left = rect.center().x - galley.size().x / 2.0;
         painter.galley(pos2(left, at), galley, color);
     };
     let below = picture.bottom() + 1.0;
-    line(below, &entry.name, palette.text);
+    let fits = |name: &str| painter.layout_no_wrap(name.to_owned(), FONT, palette.text).size().x <= room;
+    line(below, &shortened(&entry.name, fits), palette.text);
     if let Some(class) = entry.class.and_then(|class| set.class_name(class)) {
         line(below + LINE, class, palette.weak);
     }
@@ -185,6 +187,21 @@ fn entry_ui(ui: &mut Ui, state: &State, set: &Dataset, index: usize, rect: Rect,
     if response.clicked() {
         commands.send(Command::ShowEntry(index));
     }
+}
+
+/// As much of a name as `fits`: what stands in its middle is left out, since slices of a stack differ in their last digits only.
+fn shortened(name: &str, fits: impl Fn(&str) -> bool) -> String {
+    if fits(name) {
+        return name.to_owned();
+    }
+    let characters: Vec<char> = name.chars().collect();
+    let cut = |kept: usize| {
+        // The end says more than the beginning.
+        let (begin, end) = (kept / 3, kept - kept / 3);
+        let (begin, end) = (&characters[..begin], &characters[characters.len() - end..]);
+        format!("{}…{}", String::from_iter(begin).trim_end(), String::from_iter(end).trim_start())
+    };
+    (1..characters.len()).rev().map(cut).find(|short| fits(short)).unwrap_or_else(|| "…".to_owned())
 }
 
 /// Everything that is known of an entry: its name, class, split, size, mask, and why it has no picture.
@@ -206,4 +223,19 @@ fn description(set: &Dataset, entry: &Entry, slot: Option<&Slot>) -> String {
         text += &format!(", cannot be shown: {why}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortened_names_keep_what_tells_them_apart() {
+        let within = |most: usize| move |name: &str| name.chars().count() <= most;
+        assert_eq!(shortened("a 3", within(8)), "a 3");
+        let [one, other] = ["train-volume 15", "train-volume 16"].map(|name| shortened(name, within(10)));
+        assert_eq!((&*one, &*other), ("tra…ume 15", "tra…ume 16"));
+        assert_eq!(shortened("größer als alles", within(5)), "g…les");
+        assert_eq!(shortened("ab", within(0)), "…");
+    }
 }

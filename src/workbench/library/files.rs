@@ -125,7 +125,7 @@ fn bounds_ui(ui: &mut Ui, case: &CaseInfo, commands: &CommandSender) {
 }
 
 pub(super) fn slices_ui(ui: &mut Ui, case: &CaseInfo, state: &State, commands: &CommandSender) {
-    section(ui, "Slice");
+    section(ui, case.slice_word());
     let last = case.slices - 1;
     ui.horizontal(|ui| {
         let previous = icon_button(ui, Icon::Previous, "Previous slice", "Page Up, or Ctrl + wheel", state.slice > 0);

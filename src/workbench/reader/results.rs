@@ -4,11 +4,40 @@ use super::Reader;
 use crate::engine::{ReaderRequest, Request, SessionView};
 use crate::observer::{AtEpsilon, Block, Task, Thresholds, threshold_probability};
 use crate::workbench::{Command, CommandSender, State, theme};
-use eframe::egui::{CollapsingHeader, Color32, Grid, RichText, Ui};
+use eframe::egui::{CollapsingHeader, Color32, Grid, Rect, RichText, Sense, Shape, Stroke, Ui, vec2};
 use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
 
 /// Points of a drawn ψ.
 const POINTS: usize = 160;
+/// Markers of the first four thresholds, of the next four, and so on.
+const SHAPES: [MarkerShape; 4] = [MarkerShape::Circle, MarkerShape::Square, MarkerShape::Diamond, MarkerShape::Up];
+
+/// Colour and marker of the threshold at a place in the table.
+fn ink(at: usize, dark: bool) -> (Color32, MarkerShape) {
+    use theme::okabe_ito::{BLUE, GREEN, ORANGE, SKY_BLUE, VERMILLION, YELLOW};
+    let colours = if dark { [SKY_BLUE, ORANGE, GREEN, YELLOW] } else { [BLUE, VERMILLION, GREEN, ORANGE] };
+    (colours[at % colours.len()], SHAPES[at / colours.len() % SHAPES.len()])
+}
+
+/// The marker that a row has on the plot.
+fn key_ui(ui: &mut Ui, at: usize) {
+    let (colour, shape) = ink(at, ui.visuals().dark_mode);
+    let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
+    let (centre, r) = (rect.center(), 4.5);
+    let corners = |points: &[(f32, f32)]| points.iter().map(|(x, y)| centre + vec2(x * r, y * r)).collect();
+    let painter = ui.painter();
+    match shape {
+        MarkerShape::Circle => painter.circle_filled(centre, r, colour),
+        MarkerShape::Square => painter.rect_filled(Rect::from_center_size(centre, vec2(1.8 * r, 1.8 * r)), 0.0, colour),
+        _ => {
+            let points = match shape {
+                MarkerShape::Diamond => corners(&[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)]),
+                _ => corners(&[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)]),
+            };
+            painter.add(Shape::convex_polygon(points, colour, Stroke::NONE))
+        }
+    };
+}
 
 impl Reader {
     pub(super) fn results_ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
@@ -41,7 +70,7 @@ impl Reader {
             Ok(found) => {
                 table_ui(ui, state, found);
                 if found.iter().any(|t| !t.measured().is_reached()) {
-                    let text = "A threshold beyond the largest ε of the study, or without an upper end, is none: it is no line on the plot. \
+                    let text = "A threshold beyond the largest ε of the study, or without an upper end, is none: no line stands for it on any plot. \
                                 More trials, or a larger ε, may find one.";
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
                 }
@@ -53,6 +82,9 @@ impl Reader {
                         state.epsilon_text(smallest)
                     );
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
+                }
+                if found.iter().any(Thresholds::is_of_random_signs) {
+                    ui.label(theme::weak(ui, crate::observer::ONE_DRAW));
                 }
                 ui.add_space(8.0);
                 plot_ui(ui, state, &session, found);
@@ -128,8 +160,9 @@ fn several(found: &[Thresholds]) -> bool {
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
     let epsilon = |e: f64| if e.is_finite() { state.epsilon_text(e) } else { "none".to_owned() };
     let of_several = several(found);
-    Grid::new("thresholds").num_columns(8).spacing([18.0, 4.0]).show(ui, |ui| {
+    Grid::new("thresholds").num_columns(9).spacing([18.0, 4.0]).show(ui, |ui| {
         for (name, tip) in [
+            ("", ""),
             ("Observer", ""),
             ("Image", ""),
             ("Attack", ""),
@@ -148,8 +181,9 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
             }
         }
         ui.end_row();
-        for t in found {
+        for (at, t) in found.iter().enumerate() {
             let fit = &t.fit;
+            key_ui(ui, at);
             ui.label(&t.observer);
             if of_several {
                 ui.label(self::name(t));
@@ -170,12 +204,9 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
 /// ψ over ε with the answers as points, as large as there were many.
 fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Thresholds]) {
     let dark = ui.visuals().dark_mode;
-    let colours: [Color32; 4] = if dark {
-        [theme::okabe_ito::SKY_BLUE, theme::okabe_ito::ORANGE, theme::okabe_ito::GREEN, theme::okabe_ito::YELLOW]
-    } else {
-        [theme::okabe_ito::BLUE, theme::okabe_ito::VERMILLION, theme::okabe_ito::GREEN, theme::okabe_ito::ORANGE]
-    };
-    let [first, last] = session.header.plan.range;
+    // A little more than there are pictures of: a threshold may lie below the smallest.
+    let [first, last] = session.header.plan.shown_range();
+    let first = first.min(session.header.plan.range[0].max(first / 4.0));
     let ask = if session.header.plan.task == Task::TwoAlternative { "share correct" } else { "share “altered”" };
     let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
@@ -193,13 +224,15 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Threshold
         .allow_boxed_zoom(false)
         .grid_color(theme::of(ui).line)
         .x_grid_spacer(move |_| marks.clone())
+        .y_grid_spacer(|_| (0..=4).map(|i| GridMark { value: f64::from(i) / 4.0, step_size: 0.25 }).collect())
         .show_x(false)
         .show_y(false)
         .default_x_bounds(first.log10() - 0.05, last.log10() + 0.05)
         .default_y_bounds(-0.03, 1.05)
         .x_axis_label(format!("ε{}", crate::workbench::epsilon::suffix(unit, levels)))
         .y_axis_label(ask)
-        .x_axis_formatter(move |mark, _| name(mark.value));
+        .x_axis_formatter(move |mark, _| name(mark.value))
+        .y_axis_formatter(|mark, _| format!("{:.0} %", mark.value * 100.0));
     let response = plot.show(ui, |plot| {
         plot.hline(
             HLine::new("threshold", found.first().map_or(0.75, |t| threshold_probability(t.fit.mode.gamma)))
@@ -208,20 +241,20 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Threshold
                 .allow_hover(false),
         );
         for (at, t) in found.iter().enumerate() {
-            let colour = colours[at % colours.len()];
+            let (colour, shape) = ink(at, dark);
             let curve: Vec<[f64; 2]> = (0..=POINTS)
                 .map(|i| first.log10() + (last / first).log10() * i as f64 / POINTS as f64)
                 .map(|x| [x, t.fit.mode.probability(10f64.powf(x))])
                 .collect();
             plot.line(Line::new(t.attack.clone(), curve).color(colour).width(2.0).allow_hover(false));
-            plot.vline(
-                VLine::new("threshold", t.fit.threshold.median.log10())
-                    .color(colour)
-                    .style(LineStyle::dotted_loose())
-                    .allow_hover(false),
-            );
-            let shape = [MarkerShape::Circle, MarkerShape::Square, MarkerShape::Diamond, MarkerShape::Up]
-                [at / colours.len() % 4];
+            if t.measured().is_reached() {
+                plot.vline(
+                    VLine::new("threshold", t.fit.threshold.median.log10())
+                        .color(colour)
+                        .style(LineStyle::dotted_loose())
+                        .allow_hover(false),
+                );
+            }
             for block in t.answers.iter().map(|a| &a.block).filter(|b| b.epsilon > 0.0 && b.total > 0) {
                 let share = f64::from(block.positive) / f64::from(block.total);
                 let radius = 1.5 + (block.total as f32).sqrt();
@@ -245,7 +278,8 @@ fn conditions(state: &State, session: &SessionView) -> String {
         .pixels_per_degree()
         .map_or_else(|| "screen not calibrated".to_owned(), |p| format!("{p:.1} image pixels in a degree"));
     let timing = session.header.plan.timing;
-    let duration = timing.shown_ms.map_or_else(|| "until the answer".to_owned(), |ms| format!("for {ms} ms"));
+    let masked = if timing.mask_ms > 0 { format!(", then noise for {} ms", timing.mask_ms) } else { String::new() };
+    let duration = timing.shown_ms.map_or_else(|| "until the answer".to_owned(), |ms| format!("for {ms} ms{masked},"));
     format!(
         "Shown {duration} at {}:1, window {:.0} to {:.0}, {} bits of grey drawn, {degree}. Seed {}. Luminance and gamma of the screen and the light in \
          the room were not measured.",
@@ -255,4 +289,18 @@ fn conditions(state: &State, session: &SessionView) -> String {
         shown.bits,
         session.header.plan.seed
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn thresholds_are_told_apart_by_colour_or_marker() {
+        for dark in [true, false] {
+            let inks: HashSet<String> = (0..16).map(|at| format!("{:?}", ink(at, dark))).collect();
+            assert_eq!(inks.len(), 16);
+        }
+    }
 }

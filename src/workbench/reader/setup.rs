@@ -9,6 +9,8 @@ use crate::workbench::compare::viewport::Geometry;
 use crate::workbench::{Command, CommandSender, State, epsilon, theme};
 use eframe::egui::{self, Align, DragValue, Grid, Layout, RichText, TextEdit, Ui, Vec2, vec2};
 
+/// Noise after images that are shown for a time, until another duration is chosen.
+const USUAL_MASK_MS: u32 = 200;
 /// Most images of a study: each has its own threshold, and so its own trials.
 const MOST_IMAGES: usize = 50;
 
@@ -71,9 +73,11 @@ impl Reader {
             name(ui, "Attack", "With its present parameters.");
             ui.vertical(|ui| {
                 ui.label(state.attack().title);
-                let tip = "A second threshold, of noise that knows nothing of the model; trials of both are mixed.";
-                ui.checkbox(&mut draft.control, "and random signs of the same ε").on_hover_text(tip);
-                let others: Vec<&str> = state.several.attacks.iter().map(String::as_str).filter(|name| *name != state.method.name()).collect();
+                let tip = "A second threshold, of noise that knows nothing of the model; trials of both are mixed. The signs are drawn once: the same at every ε \
+                           and in every trial, as those of an attack are. Another draw may have another threshold.";
+                ui.checkbox(&mut draft.control, "and random signs of the same ε, one draw").on_hover_text(tip);
+                let of_others = state.several.attacks.iter().map(String::as_str).filter(|name| *name != state.method.name());
+                let others: Vec<&str> = of_others.map(|name| crate::attack::find(name).map_or(name, |entry| entry.title)).collect();
                 if !others.is_empty() {
                     let tip = "A threshold for each: those that “Several” above the curves compares, with their usual parameters.";
                     ui.checkbox(&mut draft.several, format!("and {}", others.join(", "))).on_hover_text(tip);
@@ -107,7 +111,9 @@ impl Reader {
             .enumerate()
             {
                 name(ui, text, tip);
-                ui.add(DragValue::new(&mut draft.counts[i]).range(range).speed(0.3)).accessible_name(text).on_hover_text(tip);
+                let drag = DragValue::new(&mut draft.counts[i]).range(range).speed(0.3);
+                let drag = if text == "Break after" { drag.suffix(" trials") } else { drag };
+                ui.add(drag).accessible_name(text).on_hover_text(tip);
                 ui.end_row();
             }
             name(ui, "ε from, to", "Of the ε between them only those are shown that are different pictures on the screen: of an 8-bit image under the full window whole grey levels. A narrower window tells more of them apart.");
@@ -132,8 +138,9 @@ impl Reader {
                 });
                 ui.horizontal(|ui| {
                     let mut timed = timing.shown_ms.is_some();
-                    if ui.checkbox(&mut timed, "images for").on_hover_text("Off: until the answer.").changed() {
-                        timing.shown_ms = timed.then_some(1000);
+                    let text = if timed { "images for" } else { "images for a time" };
+                    if ui.checkbox(&mut timed, text).on_hover_text("Off: until the answer.").changed() {
+                        (timing.shown_ms, timing.mask_ms) = if timed { (Some(1000), USUAL_MASK_MS) } else { (None, 0) };
                     }
                     if let Some(ms) = &mut timing.shown_ms {
                         ui.add(DragValue::new(ms).range(30..=60_000).speed(10.0).suffix(" ms")).accessible_name("Images");
@@ -141,7 +148,7 @@ impl Reader {
                         ui.add(DragValue::new(&mut timing.mask_ms).range(0..=5000).speed(10.0).suffix(" ms")).accessible_name("Mask");
                     } else {
                         timing.mask_ms = 0;
-                        ui.label(theme::weak(ui, "until the answer"));
+                        ui.label(theme::weak(ui, "they stay until the answer"));
                     }
                 });
             });
@@ -272,7 +279,7 @@ impl Reader {
         let palette = theme::of(ui);
         for entry in &self.sessions {
             let (done, total) = entry.progress;
-            ui.horizontal(|ui| {
+            ui.horizontal_wrapped(|ui| {
                 let finished = done >= total;
                 let text = if finished { "Results" } else { "Resume" };
                 if ui.button(text).clicked() {

@@ -118,6 +118,14 @@ pub(super) fn words(task: Task) -> (&'static str, &'static str) {
     }
 }
 
+/// The question once more, where nothing else is on the screen.
+fn asked(task: Task) -> &'static str {
+    match task {
+        Task::TwoAlternative => "Which one was altered?",
+        Task::YesNo => "Was it altered?",
+    }
+}
+
 /// Grey noise without the images' structure, which ends what the eye still holds of them.
 pub(super) fn noise(height: usize, width: usize, seed: u64) -> Plane {
     let mut state = seed | 1;
@@ -197,6 +205,10 @@ impl Reader {
             self.saving = true;
             commands.request(Request::Reader(ReaderRequest::Answer { answer, seconds, presented }));
             ui.ctx().request_repaint();
+        }
+        if phase == Phase::Question {
+            let font = FontId::proportional(20.0);
+            ui.painter().text(area.center(), Align2::CENTER_CENTER, asked(plan.task), font, theme::ON_SURROUND);
         }
         if self.problem.is_some() {
             let rect = Rect::from_min_max(area.left_top(), pos2(area.right(), area.top() + 40.0));
