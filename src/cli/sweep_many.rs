@@ -9,8 +9,8 @@ use crate::data::{Dataset, write_bytes_atomic};
 use crate::gpu::Compute;
 use crate::model::Task;
 use crate::study::campaign::{
-    CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Summary, Table, campaign_html, one_task,
-    run as run_campaign, summary_csv, window_words, windows, windows_csv,
+    CampaignModel, CampaignPlan, CampaignSet, Fingerprint, Summary, Table, campaign_html, counted, one_task,
+    run_watched, summary_csv, window_words, windows, windows_csv,
 };
 use crate::study::report::{Provenance, check_writable, epsilon, utc_now};
 use anyhow::{Context, bail, ensure};
@@ -111,7 +111,10 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
         eprintln!("{} rows are there already; going on", table.before());
     }
     let mut progress = Progress::new("attacked");
-    let left_out = run_campaign(&plan, &mut table, |done, total| progress.step(done, total))?;
+    let left_out = run_watched(&plan, &mut table, &mut |ahead| match (ahead.pairs, ahead.running) {
+        (pairs, Some(steps)) => progress.within(pairs, steps),
+        ([done, total], None) => progress.step(done, total),
+    })?;
     left_out.iter().for_each(|error| eprintln!("left out: {error}"));
     let rows = table.rows();
     ensure!(!rows.is_empty(), "none of the images could be read");
@@ -274,7 +277,10 @@ fn provenance(options: &SweepOptions, plan: &CampaignPlan, unseen: &str, [rows, 
     facts.add("stopped early", if plan.stop_early { "yes" } else { "no" });
     facts.add("memory", format!("{} bytes for the gradients of one batch", plan.budget_bytes));
     facts.add("rows", rows.to_string());
-    facts.add("left out", if left_out > 0 { format!("{left_out} images that cannot be read") } else { String::new() });
+    facts.add(
+        "left out",
+        if left_out > 0 { format!("{} that cannot be read", counted(left_out, "image")) } else { String::new() },
+    );
     facts.add("device", plan.device.clone());
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
     facts

@@ -1,6 +1,6 @@
 //! What `epsiloscope sweep` prints at the end of a campaign.
 
-use crate::study::campaign::{AttackAlong, Cell, NormAlong, OneStep, Summary};
+use crate::study::campaign::{AttackAlong, Cell, NormAlong, OneStep, Summary, counted, without_interval};
 use crate::study::report::epsilon;
 
 /// How wide the names of attacks and of their controls are.
@@ -16,9 +16,10 @@ pub(super) fn words(summary: &Summary) -> String {
                 continue;
             };
             text += &format!(
-                "{data} on {model}: {} of {} clean images pass, mean clean score {:.3}; % of them fooled at ε, {}\n",
+                "{data} on {model}: {} of {} {}, mean clean score {:.3}; % of them fooled at ε, {}\n",
                 first.passing,
-                first.results,
+                counted(first.results, "clean image"),
+                if first.results == 1 { "passes" } else { "pass" },
                 first.clean_score,
                 interval_words(first)
             );
@@ -32,10 +33,9 @@ pub(super) fn words(summary: &Summary) -> String {
 
 /// What the intervals are over, or why there are none.
 fn interval_words(cell: &Cell) -> String {
-    match cell.units {
-        0 => "without intervals: none passes".to_owned(),
-        1 => "without intervals: all that pass are of one patient, volume or image".to_owned(),
-        units => format!("with intervals of 95 % over {units} patients, volumes or images"),
+    match without_interval(cell.units) {
+        Some(why) => format!("without intervals: {why}"),
+        None => format!("with intervals of 95 % over {} patients, volumes or images", cell.units),
     }
 }
 

@@ -30,5 +30,5 @@ pub use limit::Limit;
 pub use masking::{ZERO_SHARE, does_more, masking_notes, one_step_note, random_note, zeros_note};
 pub use seen::{Seen, SeenMetric, SeenPlan, SeenWanted};
 pub use subject::{Judged, Subject};
-pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep};
+pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep, sweep_watched};
 pub use window_summary::{Spread, WindowSummary, summarise};

@@ -141,11 +141,17 @@ impl Sweep {
     /// # Errors
     /// As there.
     pub fn step_while(&mut self, go_on: &dyn Fn() -> bool) -> Result<Option<Step>, AttackError> {
+        self.step_watched(&mut |_| if go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+
+    /// [`Sweep::step_while`] `observer`, which hears each step of the attack, goes on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn step_watched(&mut self, observer: &mut crate::attack::Observer<'_>) -> Result<Option<Step>, AttackError> {
         let Some(epsilon) = self.pending.pop_front().or_else(|| self.refine()) else { return Ok(None) };
         let start = Instant::now();
-        let mut observer =
-            |_: &crate::attack::Step<'_>| if go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        let Some((mut attack, found)) = self.measure(epsilon, &mut observer)? else {
+        let Some((mut attack, found)) = self.measure(epsilon, observer)? else {
             self.pending.push_front(epsilon);
             return Ok(None);
         };
@@ -225,10 +231,33 @@ pub fn sweep(
     plan: &SweepPlan,
     mut told: impl FnMut(usize, usize),
 ) -> Result<Curve, AttackError> {
+    sweep_watched(adversary, plan, &mut |done, total, running| {
+        if running.is_none() {
+            told(done, total);
+        }
+    })
+}
+
+/// [`sweep`]; while an attack runs, `told` hears its own steps, done and in all, too.
+///
+/// # Errors
+/// As there.
+pub fn sweep_watched(
+    adversary: Arc<Adversary>,
+    plan: &SweepPlan,
+    told: &mut dyn FnMut(usize, usize, Option<[usize; 2]>),
+) -> Result<Curve, AttackError> {
     let mut sweep = Sweep::new(adversary, plan)?;
-    while sweep.step()?.is_some() {
+    loop {
         let (done, total) = sweep.progress();
-        told(done, total);
+        let step = sweep.step_watched(&mut |step| {
+            told(done, total, Some([step.index, step.of]));
+            ControlFlow::Continue(())
+        })?;
+        if step.is_none() {
+            return Ok(sweep.curve);
+        }
+        let (done, total) = sweep.progress();
+        told(done, total, None);
     }
-    Ok(sweep.curve)
 }

@@ -142,3 +142,37 @@ fn images_with_no_gradient_at_all_are_counted() {
     assert_eq!(summary.cells[0].blind, 8);
     assert!(summary.notes.iter().any(|n| n.contains("zero everywhere for 8 of 8")), "{:?}", summary.notes);
 }
+
+#[test]
+fn of_one_image_the_page_says_why_shares_have_no_interval() {
+    let temporary = tempfile::tempdir().unwrap();
+    for (count, expected) in [(1, true), (2, false)] {
+        let folder = temporary.path().join(count.to_string());
+        crops(&folder.join("images"), count);
+        let mut command = program(&folder);
+        command.args([
+            "sweep",
+            "images",
+            "--device",
+            "cpu",
+            "--out",
+            "out",
+            "--attack",
+            "fgsm,bim",
+            "--set",
+            "bim.steps=2",
+        ]);
+        let output = command.output().unwrap();
+        let said = text(&output.stdout);
+        assert!(output.status.success(), "{said}{}", text(&output.stderr));
+        let page = std::fs::read_to_string(folder.join("out/campaign.html")).unwrap();
+        let why = "all that pass are of one patient, volume or image";
+        assert_eq!(page.contains("Shares have no interval: all that pass"), expected, "{count}");
+        assert_eq!(page.contains(&format!("Without an interval: {why}")), expected, "{count}");
+        assert_eq!(said.contains(&format!("without intervals: {why}")), expected, "{said}");
+        let (one, all) = (["1 of 1 clean image passes", "The image has no label"], "2 of 2 clean images pass,");
+        assert_eq!(one.iter().all(|part| said.contains(part)), expected, "{said}");
+        assert_eq!(said.contains(all) && said.contains("The images have no label"), !expected, "{said}");
+        assert_eq!(page.contains("the 1 clean image that passes"), expected);
+    }
+}

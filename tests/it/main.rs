@@ -17,6 +17,7 @@ mod attacks;
 mod bad_input;
 mod butteraugli;
 mod campaign_cells;
+mod campaign_tables;
 mod campaign_words;
 mod campaigns;
 mod classes;

@@ -36,9 +36,9 @@ pub(super) struct BatchOptions {
     /// Attack many cases: a table with the columns input, label and epsilon (with --raw in the units of the array), and, for a
     /// box, lower and upper (arrays of the input's shape that bound each pixel). Paths are relative to the table; a row may leave
     /// epsilon or the box empty. Written is a row for each: whether the array that was kept succeeds inside its ball, box and
-    /// bounds (an original that is wrong already does, with norm 0; of a mask, see --mask-share), norm, loss, seconds, and what tells of masked gradients: the share of zeros in the first one, and
-    /// whether random signs of the same norm and one step succeed; then what it is of: attack, model and case. Pixels outside the
-    /// bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
+    /// bounds (an original that is wrong already does, which wrong_before tells; of a mask, see --mask-share), norm, loss, seconds, and
+    /// what tells of masked gradients: the share of zeros in the first one, and whether random signs of the same norm and one step
+    /// succeed; then what it is of: attack, model and case. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
     /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The columns. The last three say what a row is of: the attack with its parameters, the model and the case.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "row",
     "success",
     "norm",
@@ -19,12 +19,13 @@ const COLUMNS: [&str; 11] = [
     "zero_share",
     "random_success",
     "one_step_success",
+    "wrong_before",
     "attack",
     "model",
     "case",
 ];
 /// How many of them say what was found.
-const FOUND: usize = 8;
+const FOUND: usize = 9;
 
 /// What a row is of, the cells of the last columns.
 pub(super) type Of = [String; 3];
@@ -124,6 +125,7 @@ impl Results {
             done.zero_share.map(|share| share.to_string()).unwrap_or_default(),
             flag(done.random),
             flag(done.one_step),
+            flag(Some(done.wrong_before)),
         ];
         row.extend(of.iter().cloned());
         let text = line(&row);
@@ -211,14 +213,13 @@ impl Done {
         }
     }
 
-    /// As a row has it. Nothing is done to an original that is wrong already, and to no other that ends in a success.
+    /// As a row has it.
     fn read(row: &[String]) -> Self {
         let flag = |i: usize| row.get(i).filter(|cell| !cell.is_empty()).map(|cell| cell == "1");
         let number = |i: usize| row.get(i).and_then(|cell| cell.parse::<f32>().ok());
-        let success = flag(1) == Some(true);
         Self {
-            success,
-            wrong_before: success && number(2) == Some(0.0),
+            success: flag(1) == Some(true),
+            wrong_before: flag(8) == Some(true),
             zero_share: number(5),
             random: flag(6),
             one_step: flag(7),

@@ -15,7 +15,7 @@ use crate::attack::{Attack, EpsilonMeaning, Norm, Reference};
 use crate::gpu::Compute;
 use crate::model::{self, BuiltIn, Model, Task};
 use crate::study::report::{Criterion, Settings, build_report, check_writable, epsilon};
-use crate::study::{Adversary, SweepPlan, sweep};
+use crate::study::{Adversary, SweepPlan, sweep_watched};
 use anyhow::{Context, bail};
 pub(super) use arguments::DEFAULT_EPSILONS;
 use burn::tensor::Device;
@@ -69,7 +69,10 @@ pub(in crate::cli) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let mut progress = Progress::new("measured");
     method.check_reference(subject.reference_kind)?;
     let adversary = Arc::new(Adversary::new(subject.clone(), method)?);
-    let curve = sweep(adversary.clone(), &plan, |done, total| progress.step(done, total))?;
+    let curve = sweep_watched(adversary.clone(), &plan, &mut |done, total, running| match running {
+        Some([step, of]) => progress.within([done, total], [1, step, of]),
+        None => progress.step(done, total),
+    })?;
     let mut progress = Progress::new("drawn");
     let provenance = provenance(options, method, &subject, &label, &backend.info.description);
     let window = options.seen.window(&curve, criterion, &observed);

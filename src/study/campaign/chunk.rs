@@ -11,6 +11,7 @@ use crate::data::{LabelMap, Region};
 use crate::model::Task;
 use crate::study::Subject;
 use crate::study::report::ReportError;
+use std::ops::ControlFlow;
 
 /// Images of one size.
 pub(super) struct Chunk<'a> {
@@ -45,7 +46,15 @@ impl<'a> Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    pub fn run(&self, table: &mut Table, maps: &mut [Option<LabelMap>]) -> Result<(), CampaignError> {
+    /// Attacks, judges and keeps what `table` does not know yet. `told` hears, before each attack on a model, how many of those are done
+    /// already, and the steps of the one that runs. How many there are.
+    pub fn run(
+        &self,
+        table: &mut Table,
+        maps: &mut [Option<LabelMap>],
+        told: &mut dyn FnMut(usize, Option<[usize; 2]>),
+    ) -> Result<usize, CampaignError> {
+        let mut done = 0;
         let models = &self.plan.models;
         let mut subjects: Vec<Option<Vec<Subject>>> = (0..models.len()).map(|_| None).collect();
         // The maps are part of the keys: they are known before anything is skipped.
@@ -58,7 +67,11 @@ impl Chunk<'_> {
             for source in 0..models.len() {
                 let keys = self.keys(attack, seed, source, maps);
                 if table.has(&keys) {
+                    done += 1;
                     continue;
+                }
+                if done > 0 {
+                    told(done, None);
                 }
                 for (i, model) in models.iter().enumerate() {
                     if subjects[i].is_none() {
@@ -66,7 +79,10 @@ impl Chunk<'_> {
                     }
                 }
                 let ready: Vec<&[Subject]> = subjects.iter().flatten().map(Vec::as_slice).collect();
-                let made = self.attack(attack, ready[source])?;
+                let made = self.attack(attack, ready[source], &mut |step| {
+                    told(done, Some([step.index, step.of]));
+                    ControlFlow::Continue(())
+                })?;
                 let first = match attack.beside_it() {
                     Some(one) => Some(self.first_step(one, source, ready[source], &mut first_steps)?),
                     None => None,
@@ -74,9 +90,10 @@ impl Chunk<'_> {
                 let unit = Unit { attack, seed, source, first };
                 let rows = self.judge(&unit, &made, &ready, &keys)?;
                 table.append(rows)?;
+                done += 1;
             }
         }
-        Ok(())
+        Ok(done)
     }
 
     /// What the masks' values mean to `model`.

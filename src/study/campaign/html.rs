@@ -1,10 +1,10 @@
 //! The report of a campaign: one HTML file that needs nothing else.
 
-use super::OneStep;
 use super::along::{AttackAlong, NormAlong, method};
 use super::summary::{Cell, Summary};
 use super::windows::SetWindows;
 use super::windows_html;
+use super::{OneStep, without_interval};
 use crate::attack;
 use crate::study::report::{NamedLine, Provenance, campaign_chart, epsilon, page};
 use maud::{Markup, html};
@@ -20,12 +20,11 @@ pub fn campaign_html(
     let data = summary.names(|c| &c.data);
     let attacks = summary.names(|c| &c.attack);
     let models = summary.names(|c| &c.made_on);
-    let plural = |count: usize, name: &str| format!("{count} {name}{}", if count == 1 { "" } else { "s" });
     let headline = format!(
         "{} on {}, {}",
-        plural(attacks.len(), "attack"),
-        plural(models.len(), "model"),
-        plural(data.len(), "data set")
+        counted(attacks.len(), "attack"),
+        counted(models.len(), "model"),
+        counted(data.len(), "data set")
     );
     let body = html! {
         header {
@@ -57,6 +56,11 @@ pub fn campaign_html(
         (definitions(criterion, score))
     };
     page(&headline, &body)
+}
+
+/// `1 image`, `2 images`.
+pub fn counted(count: usize, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 fn title(name: &str) -> String {
@@ -94,13 +98,16 @@ fn lead(summary: &Summary, criterion: &str) -> String {
     let at =
         cell.epsilon.map_or_else(|| "at the ε that it finds".to_owned(), |e| format!("at ε = {}", epsilon::short(e)));
     format!(
-        "The most is broken by {} on {}: {} of the {} clean images that pass, {at}; its control, random noise of the same size, fails {}. \
-         To fail: {criterion}.",
+        "The most is broken by {} on {}: {} of the {}, {at}; its control, random noise of the same size, fails {}. {}To fail: {criterion}.",
         title(&cell.attack),
         cell.made_on,
         with_interval(cell.broken, cell.broken_interval),
-        cell.passing,
-        percent(cell.control_fooled)
+        match cell.passing {
+            1 => "1 clean image that passes".to_owned(),
+            count => format!("{count} clean images that pass"),
+        },
+        percent(cell.control_fooled),
+        without_interval(cell.units).map_or_else(String::new, |why| format!("Without an interval: {why}. "))
     )
 }
 
@@ -285,6 +292,10 @@ fn table(summary: &Summary, score: &str) -> Markup {
                     }
                 }
             } }
+            @if let Some(why) = summary.cells.iter().find_map(|c| without_interval(c.units)) {
+                @let all = summary.cells.iter().all(|c| without_interval(c.units).is_some());
+                p.caption { @if all { "Shares have no interval" } @else { "Some shares have no interval" } ": " (why) "." }
+            }
             p.caption { "Files beside this report: rows.csv has a row for each image, attack, seed, ε and pair of models; summary.csv this table." }
         }
     }

@@ -39,6 +39,15 @@ pub fn share_interval(units: &[[usize; 2]]) -> Option<[f64; 2]> {
     Some([quantile(TAIL), quantile(1.0 - TAIL)])
 }
 
+/// Why shares over so many units have no interval, if they have none.
+pub fn without_interval(units: usize) -> Option<&'static str> {
+    match units {
+        0 => Some("none passes clean"),
+        1 => Some("all that pass are of one patient, volume or image, and one says nothing of others"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

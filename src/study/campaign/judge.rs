@@ -8,6 +8,7 @@ use crate::attack::{Attack, Control, Reference, largest_displacement, random_flo
 use crate::study::report::ReportError;
 use crate::study::{Judged, Measure, Seen, Subject};
 use burn::tensor::Tensor;
+use std::ops::ControlFlow;
 
 /// How rows name the reference of an image without label.
 pub(super) const CLEAN_PREDICTION: &str = "clean prediction";
@@ -48,7 +49,8 @@ impl Chunk<'_> {
                     let judged = Subject::judge_all(subjects, &made.adversarial).map_err(ReportError::from)?;
                     Ok(judged.into_iter().map(|judged| judged.measure).collect())
                 };
-                let measures: Result<_, CampaignError> = self.attack(one, subjects)?.into_iter().map(judged).collect();
+                let measures: Result<_, CampaignError> =
+                    self.attack(one, subjects, &mut |_| ControlFlow::Continue(()))?.into_iter().map(judged).collect();
                 known.push(FirstStep { attack: one, source, measures: measures? });
                 known.len() - 1
             }

@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::run::CampaignError;
-use crate::attack::{Attack, EpsilonMeaning, Objective, Options, zero_share};
+use crate::attack::{Attack, EpsilonMeaning, Objective, Observer, Options, zero_share};
 use crate::data::Mask;
 use crate::study::report::ReportError;
 use crate::study::{Subject, Truth};
@@ -46,8 +46,13 @@ impl Chunk<'_> {
         }
     }
 
-    /// Attacks all images at all ε; those that need it share passes.
-    pub fn attack(&self, attack: Attack, subjects: &[Subject]) -> Result<Vec<Made>, CampaignError> {
+    /// Attacks all images at all ε; those that need it share passes. `observer` hears each step of what takes several.
+    pub fn attack(
+        &self,
+        attack: Attack,
+        subjects: &[Subject],
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<Made>, CampaignError> {
         let Some(first) = subjects.first() else { return Ok(Vec::new()) };
         let failed = |error: crate::attack::AttackError| CampaignError::from(ReportError::from(error));
         let x = Tensor::cat(subjects.iter().map(|s| s.x.clone()).collect(), 0);
@@ -86,7 +91,7 @@ impl Chunk<'_> {
         let all: Vec<f64> = epsilons.iter().flat_map(|e| vec![e.epsilon; subjects.len()]).collect();
         let repeated = Tensor::cat(vec![x; many], 0);
         let outcome =
-            attack.run_through(model, &repeated, &objective(subjects, many), &all, &options).map_err(failed)?;
+            attack.run(model, &repeated, &objective(subjects, many), &all, &options, observer).map_err(failed)?;
         let n = subjects.len();
         Ok(epsilons
             .into_iter()

@@ -20,13 +20,13 @@ mod windows;
 mod windows_html;
 
 pub use along::{AttackAlong, NormAlong};
-pub use html::campaign_html;
+pub use html::{campaign_html, counted};
 pub use images::{CampaignSet, Fingerprint, Opened};
-pub use interval::share_interval;
+pub use interval::{share_interval, without_interval};
 pub use one_step::OneStep;
 pub use plan::{CampaignModel, CampaignPlan, Wish};
 pub use row::{Row, RowKey};
-pub use run::{CampaignError, one_task, run};
+pub use run::{CampaignError, Headway, one_task, run, run_watched};
 pub use summary::{Cell, Least, Summary, summary_csv};
 pub use table::{Table, TableError};
 pub use windows::{ImageWindow, SetWindows, ShareAlong, window_words, windows, windows_csv};

@@ -18,14 +18,22 @@ pub(super) fn references(white: &[&Row]) -> Vec<String> {
         all.collect::<BTreeSet<_>>().len()
     };
     let (own, labelled) = (images(true), images(false));
-    let what = "have no label, and the model’s own clean prediction is the reference: what is measured on them is how far the \
-                prediction moves, and they always pass clean";
+    let what = |count: usize| {
+        let [have, on_them, they_pass] =
+            if count == 1 { ["has", "on it", "it always passes"] } else { ["have", "on them", "they always pass"] };
+        format!(
+            "{have} no label, and the model’s own clean prediction is the reference: what is measured {on_them} is how far the \
+             prediction moves, and {they_pass} clean"
+        )
+    };
     match (own, labelled) {
         (0, _) => Vec::new(),
-        (_, 0) => vec![format!("The images {what}.")],
+        (1, 0) => vec![format!("The image {}.", what(1))],
+        (_, 0) => vec![format!("The images {}.", what(own))],
         _ => vec![format!(
-            "{own} of {} images {what}. Shares and means over images of both kinds mix two questions.",
-            own + labelled
+            "{own} of {} images {}. Shares and means over images of both kinds mix two questions.",
+            own + labelled,
+            what(own)
         )],
     }
 }

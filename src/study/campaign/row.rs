@@ -57,6 +57,14 @@ pub fn columns() -> Vec<&'static str> {
     [&KEY[..], &FOUND, &MEASURE_COLUMNS, &LAST].concat()
 }
 
+/// Columns that rows of an older version may lack: empty in many rows anyway, or told to be unknown where they are.
+pub fn may_lack(column: &str) -> bool {
+    let may = |prefix: &str| column.starts_with(prefix);
+    ["control_as_wished", "as_wished", "clipped", "displacement", "flipped"].contains(&column)
+        || LAST.contains(&column)
+        || may("shown_")
+}
+
 /// What a row depends on, the cells of [`KEY`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RowKey(pub Vec<String>);

@@ -3,6 +3,7 @@
 use super::chunk::Chunk;
 use super::images::{Opened, Reader};
 use super::{CampaignModel, CampaignPlan, Table, TableError};
+use crate::data::LabelMap;
 use crate::study::report::ReportError;
 
 /// Images that are attacked together at most: what a run that is cut off may lose.
@@ -27,6 +28,15 @@ pub enum CampaignError {
     },
 }
 
+/// How far a campaign is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headway {
+    /// Pairs of an image and an attack on a model: done, and in all.
+    pub pairs: [usize; 2],
+    /// While an attack runs: on how many images together, its steps done, and in all.
+    pub running: Option<[usize; 3]>,
+}
+
 /// An image that was left out, and why.
 pub type LeftOut = String;
 
@@ -39,6 +49,22 @@ pub fn run(
     plan: &CampaignPlan,
     table: &mut Table,
     mut told: impl FnMut(usize, usize),
+) -> Result<Vec<LeftOut>, CampaignError> {
+    run_watched(plan, table, &mut |Headway { pairs: [done, total], running }| {
+        if running.is_none() {
+            told(done, total);
+        }
+    })
+}
+
+/// [`run`]; `told` hears the steps of the attacks too.
+///
+/// # Errors
+/// As there.
+pub fn run_watched(
+    plan: &CampaignPlan,
+    table: &mut Table,
+    told: &mut dyn FnMut(Headway),
 ) -> Result<Vec<LeftOut>, CampaignError> {
     let total = plan.steps()?;
     let (mut done, mut left_out) = (0, Vec::new());
@@ -53,9 +79,8 @@ pub fn run(
                 Ok(opened) => {
                     let shape = |o: &Opened| (o.case.image.channels, o.case.size());
                     if chunk.first().is_some_and(|first| shape(first) != shape(&opened)) {
-                        done += chunk.len() * each;
-                        Chunk::new(plan, set, std::mem::take(&mut chunk))?.run(table, &mut maps)?;
-                        told(done, total);
+                        let chunk = Chunk::new(plan, set, std::mem::take(&mut chunk))?;
+                        done = attack_chunk(&chunk, table, &mut maps, [done, total], told)?;
                     }
                     chunk.push(opened);
                 }
@@ -66,14 +91,31 @@ pub fn run(
             }
             let full = chunk.first().is_some_and(|first| chunk.len() as u64 >= together(plan, first));
             if !chunk.is_empty() && (full || entries.peek().is_none()) {
-                done += chunk.len() * each;
-                Chunk::new(plan, set, std::mem::take(&mut chunk))?.run(table, &mut maps)?;
-                told(done, total);
+                let chunk = Chunk::new(plan, set, std::mem::take(&mut chunk))?;
+                done = attack_chunk(&chunk, table, &mut maps, [done, total], told)?;
             }
         }
     }
     table.finish()?;
     Ok(left_out)
+}
+
+/// Attacks the images of `chunk` and tells how far that is, of `done` pairs before it; the pairs that are done then.
+fn attack_chunk(
+    chunk: &Chunk<'_>,
+    table: &mut Table,
+    maps: &mut [Option<LabelMap>],
+    [done, total]: [usize; 2],
+    told: &mut dyn FnMut(Headway),
+) -> Result<usize, CampaignError> {
+    let images = chunk.images.len();
+    let units = chunk.run(table, maps, &mut |units, steps| {
+        let running = steps.map(|[step, of]| [images, step, of]);
+        told(Headway { pairs: [done + units * images, total], running });
+    })?;
+    let pairs = [done + units * images, total];
+    told(Headway { pairs, running: None });
+    Ok(pairs[0])
 }
 
 /// How many images like `first` fit into the budget.

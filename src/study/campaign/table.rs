@@ -1,6 +1,6 @@
 //! The table of a campaign on disk: rows are appended as they are found, and read again when it goes on.
 
-use super::row::{KEY, Row, RowKey, columns};
+use super::row::{KEY, Row, RowKey, columns, may_lack};
 use crate::data::write_bytes_atomic;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -29,7 +29,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens the table at `path`, or begins it. What a run that was cut off left of its last line is dropped.
+    /// Opens the table at `path`, or begins it. What a run that was cut off left of its last line is dropped. Of an older version it is
+    /// read where what its rows lack may be empty.
     ///
     /// # Errors
     /// If the file cannot be read or written, or is another table.
@@ -44,20 +45,27 @@ impl Table {
         };
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         let (mut known, mut found) = (HashMap::new(), Vec::new());
-        let kept = whole;
         // A header that was cut off is begun again; anything else belongs to somebody.
-        if !bytes.starts_with(header.as_bytes()) && !header.as_bytes().starts_with(&bytes) {
-            let cause = "is another table, or one of another version. Choose another folder, or move it away";
-            return Err(failed(cause.to_owned()));
-        }
-        for record in csv::Reader::from_reader(&bytes[..kept]).records() {
+        let begun = header.as_bytes().starts_with(&bytes);
+        let places = if begun { None } else { Some(places(&bytes).map_err(failed)?) };
+        let is_old = places.is_some() && !bytes.starts_with(header.as_bytes());
+        for record in csv::Reader::from_reader(&bytes[..whole]).records() {
             let record = record.map_err(|error| failed(format!("is damaged ({error}). Choose another folder")))?;
-            let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
+            let cell = |at: &Option<usize>| at.and_then(|at| record.get(at)).unwrap_or("").to_owned();
+            let mut cells: Vec<String> = places.iter().flatten().map(cell).collect();
             let rest = cells.split_off(KEY.len());
             let key = RowKey(cells);
             if known.insert(key.clone(), Row { key: key.clone(), found: rest }).is_none() {
                 found.push(key);
             }
+        }
+        let mut kept = whole;
+        if is_old {
+            // Rows of today are to stand under the columns of today.
+            let text =
+                header.clone() + &found.iter().filter_map(|key| known.get(key)).map(row_line).collect::<String>();
+            write_bytes_atomic(path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
+            kept = text.len();
         }
         let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(path).map_err(unusable)?;
         file.set_len(kept as u64).map_err(unusable)?;
@@ -116,6 +124,35 @@ impl Table {
         write_bytes_atomic(&self.path, text.as_bytes())
             .map_err(|error| TableError { path: self.path.clone(), cause: error.to_string() })
     }
+}
+
+/// Where each of today's columns stands in the table `bytes`; none where it lacks one that may be empty.
+fn places(bytes: &[u8]) -> Result<Vec<Option<usize>>, String> {
+    let advice = "Choose a new folder for --out, or move it away";
+    let mut reader = csv::Reader::from_reader(bytes);
+    let there: Vec<String> = match reader.headers() {
+        Ok(headers) => headers.iter().map(str::to_owned).collect(),
+        Err(error) => return Err(format!("is damaged ({error}). {advice}")),
+    };
+    let all = columns();
+    if !["image", "attack", "made_on", "judged_on"].iter().all(|needed| there.iter().any(|column| column == needed)) {
+        return Err(format!("is another table. {advice}"));
+    }
+    let places: Vec<Option<usize>> = all.iter().map(|c| there.iter().position(|column| column == c)).collect();
+    let lacking: Vec<&str> =
+        all.iter().zip(&places).filter(|(c, at)| at.is_none() && !may_lack(c)).map(|(c, _)| *c).collect();
+    if !lacking.is_empty() {
+        return Err(format!(
+            "is of an older version, without what rows of this one depend on ({}): its rows cannot go on here. {advice}",
+            lacking.join(", ")
+        ));
+    }
+    if let Some(unknown) = there.iter().find(|column| !all.contains(&column.as_str())) {
+        return Err(format!(
+            "is of another version, with the column {unknown}, which this one does not know. {advice}"
+        ));
+    }
+    Ok(places)
 }
 
 fn row_line(row: &Row) -> String {

@@ -178,7 +178,8 @@ pub fn window_words(set: &SetWindows) -> String {
     let title = crate::attack::find(&set.attack).map_or(set.attack.as_str(), |entry| entry.title);
     let left_out =
         if set.failing > 0 { format!(" ({} more fail before any attack)", set.failing) } else { String::new() };
-    let head = format!("{title} on {}, {}: of {} images that pass{left_out} ", set.model, set.data, found.cases);
+    let passing = if found.cases == 1 { "image that passes" } else { "images that pass" };
+    let head = format!("{title} on {}, {}: of {} {passing}{left_out} ", set.model, set.data, found.cases);
     let (Some(lower), Some(upper), Some(suggested)) = (found.lower, found.upper, found.suggested) else {
         return head + "none has an ε that breaks the model and is not seen";
     };
