@@ -4,8 +4,8 @@ use super::{Export, ExportReport};
 use crate::attack::{Attack, Reference};
 use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
-    Bars, Conditions, PanelCaption, PanelLook, PanelPictures, class_panel, class_values, encode_png, panel, save_and_judge,
-    write_comparison_csv, write_curve_csv, write_figure,
+    Bars, Conditions, PanelCaption, PanelLook, PanelPictures, class_panel, class_values, encode_png, panel,
+    save_and_judge, write_comparison_csv, write_curve_csv, write_figure,
 };
 use crate::study::{Curve, Judged, Subject, SweepPlan};
 use crate::tensor;

@@ -172,7 +172,20 @@ pub fn thresholds(rows: &[Row], range: Option<[f64; 2]>) -> Result<Vec<Threshold
         match fit(&blocks, task, range) {
             Ok(fit) => {
                 let (answers, resamples) = (by_epsilon(&blocks, task), None);
-                Ok(Thresholds { observer, image, attack, setting, task, as_shown, seeds, fit, catches, answers, range, resamples })
+                Ok(Thresholds {
+                    observer,
+                    image,
+                    attack,
+                    setting,
+                    task,
+                    as_shown,
+                    seeds,
+                    fit,
+                    catches,
+                    answers,
+                    range,
+                    resamples,
+                })
             }
             Err(cause) => Err(TableError::Fit { observer, image, attack, cause }),
         }

@@ -144,12 +144,7 @@ impl EpsilonWindow {
     }
 
     /// The same of others of its intervals.
-    pub fn words_of(
-        &self,
-        intervals: &[MeasuredInterval],
-        number: impl Fn(f64) -> String,
-        to: &str,
-    ) -> Option<String> {
+    pub fn words_of(&self, intervals: &[MeasuredInterval], number: impl Fn(f64) -> String, to: &str) -> Option<String> {
         let span = |i: &MeasuredInterval| {
             let [less, more] = self.goes_on(i);
             let (first, last) = (number(i.first), number(i.last));

@@ -391,7 +391,8 @@ impl Judged {
             Some(grid) => (grid.round(bounds.lower + share * bounds.width()) - bounds.lower) / bounds.width(),
             None => share,
         };
-        let [a, b] = [&subject.original[..], &self.image[..]].map(|image| image.iter().map(saved).collect::<Vec<f32>>());
+        let [a, b] =
+            [&subject.original[..], &self.image[..]].map(|image| image.iter().map(saved).collect::<Vec<f32>>());
         let presentation = Presentation { window: Window::FULL, inverted: false, bits: 0 };
         let plan = SeenPlan { presentation, ..plan.clone() };
         Seen::measure(&a, &b, self.shape(subject), &plan).unwrap_or_default()

@@ -118,7 +118,16 @@ impl Sweep {
             most_points = 2;
         }
         let control_seed = plan.control_seed;
-        Ok(Self { adversary, control, control_seed, pending, most_points, seen: plan.seen.clone(), stored: plan.stored, curve })
+        Ok(Self {
+            adversary,
+            control,
+            control_seed,
+            pending,
+            most_points,
+            seen: plan.seen.clone(),
+            stored: plan.stored,
+            curve,
+        })
     }
 
     /// Puts `epsilon` before all that is still to be measured, if it is not measured yet.

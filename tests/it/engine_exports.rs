@@ -3,8 +3,8 @@
 use crate::engine::{engine, failure, frame_at, wait};
 use epsiloscope::attack::Attack;
 use epsiloscope::engine::{Event, Export, FigureWish, JobState, Request};
-use epsiloscope::study::report::Criterion;
 use epsiloscope::study::SweepPlan;
+use epsiloscope::study::report::Criterion;
 
 #[test]
 fn a_saved_adversarial_image_is_read_back_and_judged() {

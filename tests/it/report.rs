@@ -6,10 +6,12 @@ use epsiloscope::gpu::Compute;
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
 use epsiloscope::model::BuiltIn;
 use epsiloscope::study::report::{
-    COLUMNS, Conditions, Criterion, Figure, Provenance, Settings, Verdict, broken_intervals, build_report, curve_csv, rasterise,
-    verdicts, write_curve_csv, write_figure,
+    COLUMNS, Conditions, Criterion, Figure, Provenance, Settings, Verdict, broken_intervals, build_report, curve_csv,
+    rasterise, verdicts, write_curve_csv, write_figure,
 };
-use epsiloscope::study::{Adversary, Curve, CurvePoint, Measure, Seen, SeenMetric, SeenPlan, Subject, SweepPlan, sweep};
+use epsiloscope::study::{
+    Adversary, Curve, CurvePoint, Measure, Seen, SeenMetric, SeenPlan, Subject, SweepPlan, sweep,
+};
 use std::sync::Arc;
 
 pub fn measure(dice: f64, epsilon: f64) -> Measure {

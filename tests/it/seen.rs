@@ -48,7 +48,11 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
         assert!(l0[i] > 50_000.0 && l1[i] <= l0[i] * linf[i] * 1.001 && l1[i] > 0.8 * l0[i] * linf[i], "{l0:?} {l1:?}");
     }
     // One at each ε, the original's own among them, with the scale of its colours.
-    assert_eq!(report.matches("Where it is seen: Butteraugli").count(), 2 * 4, "caption and name for readers of screens");
+    assert_eq!(
+        report.matches("Where it is seen: Butteraugli").count(),
+        2 * 4,
+        "caption and name for readers of screens"
+    );
     assert_eq!(report.matches("linear-gradient(to right,#").count(), 4);
     assert!(report.contains("As stored") && report.contains("<th>L0</th>"));
     let full: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
@@ -61,7 +65,12 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     assert!(ssim[0] == 1.0 && ssim.windows(2).all(|w| w[1] < w[0]), "{ssim:?}");
 
     let svg = std::fs::read_to_string(folder.path().join("here/curve.svg")).unwrap();
-    for part in ["Not seen (PSNR in dB at least 33): ε = 2/255 (0.00784) or less to 4/255", "class=\"fig-stripboth\"", "GMSD", "seed"] {
+    for part in [
+        "Not seen (PSNR in dB at least 33): ε = 2/255 (0.00784) or less to 4/255",
+        "class=\"fig-stripboth\"",
+        "GMSD",
+        "seed",
+    ] {
         assert!(svg.contains(part) && report.contains(part), "{part}: {svg}");
     }
 
@@ -69,7 +78,9 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     let said = text(&narrow.stdout);
     assert!(said.contains("There is no ε that breaks the model and is not seen"), "{said}");
     let told = std::fs::read_to_string(folder.path().join("here/conditions.toml")).unwrap();
-    for part in ["window_lower = 64.0", "window_upper = 192.0", "inverted = true", "bits = 8", "pixels_per_degree = 67.0"] {
+    for part in
+        ["window_lower = 64.0", "window_upper = 192.0", "inverted = true", "bits = 8", "pixels_per_degree = 67.0"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
     let shown: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();

@@ -44,6 +44,6 @@ pub use panel::{PanelCaption, PanelPictures, Tiles, noise_gain, panel};
 pub use provenance::{Provenance, utc_now};
 pub use psychometric::{AnsweredShare, PsychometricFigure};
 pub use raster::{encode_png, rasterise};
-pub use seen_map::SeenMaps;
 pub use rounding::{Saved, Survival, round_and_judge, save_and_judge};
+pub use seen_map::SeenMaps;
 pub use volume::{SavedVolume, VolumeAttack, VolumeRun};

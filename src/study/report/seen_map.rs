@@ -22,11 +22,7 @@ pub struct SeenMaps {
 /// The metric whose map is shown: FLIP where it was asked for and Butteraugli was not.
 pub(super) fn metric(plan: &SeenPlan) -> SeenMetric {
     let asked = |metric| plan.metrics.contains(&metric);
-    if asked(SeenMetric::Flip) && !asked(SeenMetric::Butteraugli) {
-        SeenMetric::Flip
-    } else {
-        SeenMetric::Butteraugli
-    }
+    if asked(SeenMetric::Flip) && !asked(SeenMetric::Butteraugli) { SeenMetric::Flip } else { SeenMetric::Butteraugli }
 }
 
 /// The map of two images of one shape (channels, height, width) in fractions of the bounds, as `plan` shows them; none where its

@@ -9,10 +9,8 @@ use maud::{Markup, html};
 pub(super) fn section(findings: &[Finding]) -> Markup {
     let was_measured = |m: &SeenMetric| findings.iter().any(|f| f.measure.seen.get(*m).is_some());
     let measured: Vec<SeenMetric> = SeenMetric::ALL.into_iter().filter(was_measured).collect();
-    let saved: Vec<SeenMetric> = SeenMetric::ALL
-        .into_iter()
-        .filter(|m| findings.iter().any(|f| f.measure.seen.stored(*m).is_some()))
-        .collect();
+    let saved: Vec<SeenMetric> =
+        SeenMetric::ALL.into_iter().filter(|m| findings.iter().any(|f| f.measure.seen.stored(*m).is_some())).collect();
     let in_a_file =
         |f: &Finding, m: SeenMetric| f.measure.seen.stored(m).map_or_else(|| "–".to_owned(), |v| format!("{v:.4}"));
     let text = |f: &Finding, m: SeenMetric| f.measure.seen.get(m).map_or_else(|| "–".to_owned(), |v| format!("{v:.4}"));

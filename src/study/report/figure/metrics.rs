@@ -1,7 +1,7 @@
 //! Small plots of what was measured of the perturbation on the screen, over ε, each metric with its own axis and its limit.
 
-use super::words::ThresholdLine;
 use super::window::Shading;
+use super::words::ThresholdLine;
 use super::{LEFT, RIGHT};
 use crate::attack;
 use crate::study::report::plot::{EpsilonScale, Marker, at, value_name, value_ticks};
@@ -76,7 +76,8 @@ impl<'a> Metrics<'a> {
         let ticks = ticks(low, high);
         let step = if ticks.len() > 1 { ticks[1] - ticks[0] } else { 1.0 };
         let path = |points: &[CurvePoint]| {
-            let of = |p: &CurvePoint| Some(format!("{},{}", at(scale.x(p.epsilon)), at(y(p.measure.seen.get(metric)?))));
+            let of =
+                |p: &CurvePoint| Some(format!("{},{}", at(scale.x(p.epsilon)), at(y(p.measure.seen.get(metric)?))));
             points.iter().filter_map(of).collect::<Vec<_>>().join(" ")
         };
         let dots = |points: &[CurvePoint]| -> Vec<[f64; 2]> {

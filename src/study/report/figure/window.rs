@@ -4,8 +4,8 @@
 use super::words::ThresholdLine;
 use super::{LEFT, RIGHT, wrapped};
 use crate::study::report::criterion::{Criterion, broken_intervals};
-use crate::study::report::plot::{EpsilonScale, at};
 use crate::study::report::epsilon;
+use crate::study::report::plot::{EpsilonScale, at};
 use crate::study::{Curve, EpsilonWindow, Limit, MeasuredInterval};
 use maud::{Markup, html};
 
@@ -24,12 +24,7 @@ pub(super) struct Shading {
 
 impl Shading {
     /// Of `curve`; without a limit only where it is broken.
-    pub fn new(
-        curve: &Curve,
-        criterion: Criterion,
-        limit: Option<Limit>,
-        threshold: Option<&ThresholdLine>,
-    ) -> Self {
+    pub fn new(curve: &Curve, criterion: Criterion, limit: Option<Limit>, threshold: Option<&ThresholdLine>) -> Self {
         let mut words = Vec::new();
         let rows = match limit {
             None => vec![("broken", "broken", broken_intervals(curve, criterion))],
@@ -38,10 +33,7 @@ impl Shading {
                 let read = |intervals: &[MeasuredInterval]| {
                     window.words_of(intervals, epsilon::both, " to ").unwrap_or_else(|| "none".to_owned())
                 };
-                words.push(format!(
-                    "Broken ({criterion}; random signs are not): ε = {}",
-                    read(&window.broken)
-                ));
+                words.push(format!("Broken ({criterion}; random signs are not): ε = {}", read(&window.broken)));
                 words.push(format!("Not seen ({limit}): ε = {}", read(&window.unseen)));
                 words.push(match window.both.is_empty() {
                     false => format!("ε window, broken and not seen: ε = {}", read(&window.both)),
