@@ -223,7 +223,7 @@ fn measure(wish: SeenWish, go_on: &dyn Fn() -> bool) -> Option<SeenFound> {
         let found = ImagePair::new(&a, &b, shape).and_then(|pair| kind.of(&pair, wish.plan.pixels_per_degree));
         match found {
             Ok(found) => {
-                let top = round_up(high(&found.map));
+                let top = found.colour_end();
                 map = Some((Plane::from_host(1, found.height, found.width, found.map), top));
             }
             Err(error) => no_map = Some(error.to_string()),
@@ -233,35 +233,10 @@ fn measure(wish: SeenWish, go_on: &dyn Fn() -> bool) -> Option<SeenFound> {
     go_on().then_some(SeenFound { wish, shown, stored, map, no_map })
 }
 
-/// The value below which all but a thousandth of the pixels lie.
-fn high(map: &[f32]) -> f32 {
-    let mut values: Vec<f32> = map.iter().copied().filter(|v| v.is_finite()).collect();
-    let Some(last) = values.len().checked_sub(1) else { return 0.0 };
-    let at = (last as f64 * 0.999) as usize;
-    *values.select_nth_unstable_by(at, f32::total_cmp).1
-}
-
-/// A round number that is not below `value`: the end of a colour bar.
-fn round_up(value: f32) -> f32 {
-    if value.is_nan() || value <= 1e-6 {
-        return 1.0;
-    }
-    let power = 10f32.powf(value.log10().floor());
-    let end = [1.0, 2.0, 5.0, 10.0].into_iter().map(|f| f * power).find(|end| *end >= value * 0.999);
-    end.unwrap_or(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::study::SeenMetric;
-
-    #[test]
-    fn colour_bars_end_at_round_numbers() {
-        for (value, end) in [(0.013, 0.02), (0.2, 0.2), (0.21, 0.5), (0.9, 1.0), (0.0, 1.0)] {
-            assert!((round_up(value) - end).abs() < 1e-6, "{value}: {}", round_up(value));
-        }
-    }
 
     #[test]
     fn the_map_is_where_the_change_is() {

@@ -13,7 +13,7 @@ const NITS: f32 = 80.0;
 ///
 /// Alakuijala et al., "Users prefer Guetzli JPEG over same-sized libjpeg", 2017, in the form of libjxl, by the crate `butteraugli`: values
 /// are sRGB, grey is shown in all three channels, white has 80 cd/m², what is added and what is taken away count alike. A port, no
-/// binding: `tests/it/metrics.rs` compares it with values of libjxl's own program.
+/// binding: `tests/it/butteraugli.rs` compares it with values of libjxl's own program.
 ///
 /// # Errors
 /// [`MetricError::TooSmall`] below 8×8 pixels, [`MetricError::Channels`] if the image is neither grey nor RGB.

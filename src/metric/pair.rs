@@ -69,6 +69,29 @@ impl MetricMap {
         let values = map.values.iter().map(|&v| v as f32).collect();
         Self { value, height: map.height, width: map.width, map: values }
     }
+
+    /// A round number for the end of its colour bar: not below the value under which all but a thousandth of the pixels lie.
+    pub fn colour_end(&self) -> f32 {
+        round_up(high(&self.map))
+    }
+}
+
+/// The value below which all but a thousandth of the pixels lie.
+fn high(map: &[f32]) -> f32 {
+    let mut values: Vec<f32> = map.iter().copied().filter(|v| v.is_finite()).collect();
+    let Some(last) = values.len().checked_sub(1) else { return 0.0 };
+    let at = (last as f64 * 0.999) as usize;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
+}
+
+/// A round number that is not below `value`: the end of a colour bar.
+fn round_up(value: f32) -> f32 {
+    if value.is_nan() || value <= 1e-6 {
+        return 1.0;
+    }
+    let power = 10f32.powf(value.log10().floor());
+    let end = [1.0, 2.0, 5.0, 10.0].into_iter().map(|f| f * power).find(|end| *end >= value * 0.999);
+    end.unwrap_or(value)
 }
 
 impl<'a> ImagePair<'a> {
@@ -171,6 +194,13 @@ mod tests {
             let mut other = image;
             other[7] = broken;
             assert_eq!(ImagePair::new(&image, &other, [3, 2, 2]).err(), Some(MetricError::NotFinite));
+        }
+    }
+
+    #[test]
+    fn colour_bars_end_at_round_numbers() {
+        for (value, end) in [(0.013, 0.02), (0.2, 0.2), (0.21, 0.5), (0.9, 1.0), (0.0, 1.0)] {
+            assert!((round_up(value) - end).abs() < 1e-6, "{value}: {}", round_up(value));
         }
     }
 

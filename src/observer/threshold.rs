@@ -1,7 +1,7 @@
 //! What trials say: a threshold for each observer, image, attack and setting.
 
 use super::table::{Reader, Row, read_csv};
-use super::{Block, Fit, FitError, Setting, Task, d_prime_two_alternatives, d_prime_yes_no, fit};
+use super::{Block, Fit, FitError, Setting, Task, bootstrap, d_prime_two_alternatives, d_prime_yes_no, fit};
 use crate::data::DataError;
 use crate::study::report::ThresholdLine;
 use std::path::Path;
@@ -61,6 +61,10 @@ pub struct Thresholds {
     pub catches: [usize; 2],
     /// The answers by ε, ascending.
     pub answers: Vec<AtEpsilon>,
+    /// Smallest and largest ε that the study could have shown.
+    pub range: [f64; 2],
+    /// Resamples of the bootstrap that the threshold's interval is of; none where it is the posterior's.
+    pub resamples: Option<usize>,
 }
 
 /// What a threshold of random signs holds for.
@@ -70,6 +74,21 @@ impl Thresholds {
     /// Whether it is of the control: noise that knows nothing of the model.
     pub fn is_of_random_signs(&self) -> bool {
         crate::attack::find(&self.attack).is_some_and(|entry| entry.name == CONTROL)
+    }
+
+    /// The same with the interval of the threshold by the parametric bootstrap in place of the posterior's. The threshold stays the
+    /// posterior's median.
+    #[must_use]
+    pub fn bootstrapped(mut self, resamples: usize, seed: u64) -> Self {
+        let blocks: Vec<Block> = self.answers.iter().map(|a| a.block).collect();
+        self.fit.threshold.interval = bootstrap(&self.fit, &blocks, self.task, self.range, resamples, seed);
+        self.resamples = Some(resamples);
+        self
+    }
+
+    /// What the threshold's interval of 95 % is of.
+    pub fn interval_of(&self) -> String {
+        self.resamples.map_or_else(|| "posterior".to_owned(), |n| format!("bootstrap of {n}"))
     }
 
     /// The threshold alone.
@@ -152,8 +171,21 @@ pub fn thresholds(rows: &[Row], range: Option<[f64; 2]>) -> Result<Vec<Threshold
         let catches = [catches.clone().filter(|r| r.correct).count(), catches.count()];
         match fit(&blocks, task, range) {
             Ok(fit) => {
-                let answers = by_epsilon(&blocks, task);
-                Ok(Thresholds { observer, image, attack, setting, task, as_shown, seeds, fit, catches, answers })
+                let (answers, resamples) = (by_epsilon(&blocks, task), None);
+                Ok(Thresholds {
+                    observer,
+                    image,
+                    attack,
+                    setting,
+                    task,
+                    as_shown,
+                    seeds,
+                    fit,
+                    catches,
+                    answers,
+                    range,
+                    resamples,
+                })
             }
             Err(cause) => Err(TableError::Fit { observer, image, attack, cause }),
         }
@@ -176,7 +208,7 @@ fn by_epsilon(blocks: &[Block], task: Task) -> Vec<AtEpsilon> {
 }
 
 /// The columns of a table of thresholds before those of the setting.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "observer",
     "image",
     "attack",
@@ -200,6 +232,7 @@ const COLUMNS: [&str; 23] = [
     "distinct_epsilons",
     "catches_right",
     "catches",
+    "interval_of",
 ];
 
 /// Thresholds as a table. ε are fractions of the bounds' width: as shown, or as asked for (`epsilon_is`).
@@ -225,6 +258,7 @@ pub fn thresholds_csv(found: &[Thresholds]) -> Result<String, csv::Error> {
         cells.push(t.seeds.join(" "));
         cells.push(t.answers.iter().filter(|a| a.block.epsilon > 0.0).count().to_string());
         cells.extend(t.catches.map(|n| n.to_string()));
+        cells.push(t.interval_of());
         cells.extend(Setting::columns().map(|column| t.setting.get(column).unwrap_or_default().to_owned()));
         writer.write_record(cells)?;
     }

@@ -205,6 +205,10 @@ pub struct Seen {
     pub same: bool,
     /// What rounding to the screen's levels makes of the perturbation's contrast ([`Presentation::rounding`]), where that was measured.
     pub rounding: Option<f64>,
+    /// The same metrics of the image as its file's type holds it, over all of its bounds.
+    pub(super) stored: [Option<f64>; SeenMetric::ALL.len()],
+    /// Whether a file holds both as the same numbers, where that was measured.
+    pub stored_same: Option<bool>,
 }
 
 impl Seen {
@@ -236,6 +240,17 @@ impl Seen {
     /// The value of `metric`.
     pub fn get(&self, metric: SeenMetric) -> Option<f64> {
         self.values[metric as usize]
+    }
+
+    /// The value of `metric` on the image as its file's type holds it.
+    pub fn stored(&self, metric: SeenMetric) -> Option<f64> {
+        self.stored[metric as usize]
+    }
+
+    /// The same with what was measured of the images that a file holds.
+    #[must_use]
+    pub fn with_stored(self, in_a_file: &Self) -> Self {
+        Self { stored: in_a_file.values, stored_same: Some(in_a_file.same), ..self }
     }
 
     /// The same with `metric` at `value`.

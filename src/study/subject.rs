@@ -2,13 +2,14 @@
 
 use super::{Decision, Measure, Seen, SeenPlan, Truth};
 use crate::attack::{Objective, Options, Reference, is_to_change};
-use crate::data::{Case, IGNORE, Mask, Region};
+use crate::data::{Case, IGNORE, Mask, Region, grid_of};
 use crate::metric::{self, Overlap, PixelError};
 use crate::model::{
     Classified, Logits, Model, ModelCard, ModelError, Prediction, Task, check_room, classified, classify, predict,
     prediction,
 };
 use crate::tensor;
+use crate::view::{Presentation, Window};
 use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 
@@ -377,11 +378,30 @@ impl Compared<'_> {
 impl Judged {
     /// Its measures with those of visibility, beside the clean image of `subject`.
     pub(super) fn measure_seen(&self, subject: &Subject, plan: &SeenPlan) -> Measure {
-        let [height, width] = subject.case.size();
-        let shape = [self.image.len() / (height * width).max(1), height, width];
         // An image of which a metric can say nothing has no value there, and its curve goes on.
-        let seen = Seen::measure(&subject.original, &self.image, shape, plan).unwrap_or_default();
+        let seen = Seen::measure(&subject.original, &self.image, self.shape(subject), plan).unwrap_or_default();
         Measure { seen, ..self.measure }
+    }
+
+    /// The metrics of `plan` on what a file of the original's type holds: rounded to its numbers, over all of the bounds.
+    pub(super) fn seen_in_a_file(&self, subject: &Subject, plan: &SeenPlan) -> Seen {
+        let case = &subject.case;
+        let (grid, bounds) = (grid_of(case.stored, &case.about), case.bounds);
+        let saved = |&share: &f32| match grid {
+            Some(grid) => (grid.round(bounds.lower + share * bounds.width()) - bounds.lower) / bounds.width(),
+            None => share,
+        };
+        let [a, b] =
+            [&subject.original[..], &self.image[..]].map(|image| image.iter().map(saved).collect::<Vec<f32>>());
+        let presentation = Presentation { window: Window::FULL, inverted: false, bits: 0 };
+        let plan = SeenPlan { presentation, ..plan.clone() };
+        Seen::measure(&a, &b, self.shape(subject), &plan).unwrap_or_default()
+    }
+
+    /// Channels, height and width of its image.
+    fn shape(&self, subject: &Subject) -> [usize; 3] {
+        let [height, width] = subject.case.size();
+        [self.image.len() / (height * width).max(1), height, width]
     }
 
     fn new(output: Output, compared: &Compared<'_>, image: Arc<[f32]>, like: &Tensor<4>) -> Self {

@@ -1,7 +1,7 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
 use super::adversary::Attempt;
-use super::{Adversary, Curve, CurvePoint, Measure, SeenPlan};
+use super::{Adversary, Curve, CurvePoint, Judged, Measure, SeenPlan, Subject};
 use crate::attack::{AttackError, Control, EpsilonMeaning, random_flow, warped};
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
@@ -25,6 +25,8 @@ pub struct SweepPlan {
     pub control_seed: u64,
     /// What is measured of the shown image.
     pub seen: SeenPlan,
+    /// The same is measured of the image as its file's type holds it: twice the time.
+    pub stored: bool,
 }
 
 impl Default for SweepPlan {
@@ -38,6 +40,7 @@ impl Default for SweepPlan {
             most_points: 20,
             control_seed: CONTROL_SEED,
             seen: SeenPlan::default(),
+            stored: false,
         }
     }
 }
@@ -66,7 +69,17 @@ pub struct Sweep {
     pending: VecDeque<f64>,
     most_points: usize,
     seen: SeenPlan,
+    stored: bool,
     curve: Curve,
+}
+
+/// Measures of what was judged, with those of visibility.
+fn measured(judged: &Judged, subject: &Subject, plan: &SeenPlan, stored: bool) -> Measure {
+    let measure = judged.measure_seen(subject, plan);
+    if !stored {
+        return measure;
+    }
+    Measure { seen: measure.seen.with_stored(&judged.seen_in_a_file(subject, plan)), ..measure }
 }
 
 /// Stands among ε for the one that the attack itself finds.
@@ -88,7 +101,7 @@ impl Sweep {
         let control = Control::new(model, &subject.x, &subject.objective(), plan.control_seed, &subject.options())?;
         let curve = Curve {
             attack: adversary.attack().name().to_owned(),
-            clean: adversary.subject().clean.measure_seen(adversary.subject(), &plan.seen),
+            clean: measured(&subject.clean, subject, &plan.seen, plan.stored),
             points: Vec::new(),
             control: Vec::new(),
         };
@@ -105,7 +118,16 @@ impl Sweep {
             most_points = 2;
         }
         let control_seed = plan.control_seed;
-        Ok(Self { adversary, control, control_seed, pending, most_points, seen: plan.seen.clone(), curve })
+        Ok(Self {
+            adversary,
+            control,
+            control_seed,
+            pending,
+            most_points,
+            seen: plan.seen.clone(),
+            stored: plan.stored,
+            curve,
+        })
     }
 
     /// Puts `epsilon` before all that is still to be measured, if it is not measured yet.
@@ -200,7 +222,7 @@ impl Sweep {
 
     fn judged(&self, image: &Tensor<4>, flow: Option<&Tensor<4>>) -> Result<Measure, AttackError> {
         let subject = self.adversary.subject();
-        Ok(subject.judge_moved(image, flow)?.measure_seen(subject, &self.seen))
+        Ok(measured(&subject.judge_moved(image, flow)?, subject, &self.seen, self.stored))
     }
 
     /// The ε that halves (on a logarithmic axis) the gap over which the score changes most.

@@ -371,6 +371,21 @@ fn studies_on_the_command_line() {
         assert!(svg.contains(&format!("liver, slice 3, {}", &record[2])), "{svg}");
         assert!(image::open(name("png")).unwrap().width() > 1000);
     }
+    let resampled = run(&["fit", "trials.csv", "--bootstrap", "200", "--out", "again"]);
+    assert!(text(&resampled.stdout).contains("bootstrap of 200"), "{}", text(&resampled.stderr));
+    let again = fs::read_to_string(folder.path().join("again/thresholds.csv")).unwrap();
+    let cells = |table: &str| -> Vec<Vec<String>> {
+        let rows = csv::Reader::from_reader(table.as_bytes()).into_records();
+        rows.map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+    };
+    for (posterior, bootstrap) in cells(&table).iter().zip(cells(&again)) {
+        assert_eq!(posterior[5], bootstrap[5], "the threshold itself is the same");
+        assert_ne!(posterior[6..8], bootstrap[6..8], "another interval");
+        assert_eq!([&posterior[23], &bootstrap[23]], ["posterior", "bootstrap of 200"]);
+    }
+    let report = fs::read_to_string(folder.path().join("again/report.html")).unwrap();
+    assert!(report.contains("parametric bootstrap, 200 times") && report.contains("--bootstrap 200 --out again"));
+    assert!(complaint(&run(&["fit", "trials.csv", "--seed", "1"])).contains("--bootstrap"));
     assert!(complaint(&run(&["fit", "a.session"])).contains("a.session"));
     assert!(complaint(&run(&["export", "trials.csv"])).contains("trials.csv"));
     fs::write(folder.path().join("blank.csv"), "observer,image,attack,epsilon,correct\na,b,c,0,1\n").unwrap();

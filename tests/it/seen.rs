@@ -38,6 +38,23 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     assert!(said.contains("SSIM at least 0.98: 4/255; GMSD") && said.contains("Butteraugli at most 1: none"), "{said}");
     let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
     assert!(report.contains("Suggested: ε = 4/255") && report.contains("--unseen psnr:33"));
+    let stored = column(folder.path(), "stored_psnr");
+    assert_eq!(stored[0], "", "the original is itself");
+    let norms = |name: &str| -> Vec<f64> { column(folder.path(), name).iter().map(|v| v.parse().unwrap()).collect() };
+    let (l0, l1, linf) = (norms("l0"), norms("l1"), norms("linf"));
+    assert_eq!([l0[0], l1[0]], [0.0; 2]);
+    // Signs: nearly every value changes, by ε unless the bounds cut it.
+    for i in 1..l0.len() {
+        assert!(l0[i] > 50_000.0 && l1[i] <= l0[i] * linf[i] * 1.001 && l1[i] > 0.8 * l0[i] * linf[i], "{l0:?} {l1:?}");
+    }
+    // One at each ε, the original's own among them, with the scale of its colours.
+    assert_eq!(
+        report.matches("Where it is seen: Butteraugli").count(),
+        2 * 4,
+        "caption and name for readers of screens"
+    );
+    assert_eq!(report.matches("linear-gradient(to right,#").count(), 4);
+    assert!(report.contains("As stored") && report.contains("<th>L0</th>"));
     let full: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
     assert!((full[1] - 36.1).abs() < 0.2, "{full:?}");
     assert!(column(folder.path(), "shown_gmsd").iter().all(|v| !v.is_empty()));
@@ -67,6 +84,9 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
         assert!(told.contains(part), "{part}: {told}");
     }
     let shown: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
+    let again: Vec<String> = column(folder.path(), "stored_psnr");
+    assert_eq!(again, stored, "a window changes what is shown, not what is stored");
+    assert!(stored[1..].iter().zip(&full).all(|(s, f)| (s.parse::<f64>().unwrap() - f).abs() < 0.01), "{stored:?}");
     // Twice the contrast takes 6 dB; what the window cuts off gives some of it back.
     assert!(full.iter().zip(&shown).all(|(full, shown)| (1.0..6.3).contains(&(full - shown))), "{full:?} {shown:?}");
 }

@@ -19,6 +19,13 @@ pub(in crate::cli) struct FitTrials {
     /// Fit the ε that was asked for, even where the table says which ε the screen showed (epsilon_shown).
     #[arg(long)]
     nominal: bool,
+    /// The threshold's interval of 95 % by the parametric bootstrap with so many resamples (2000 are usual). Without it, of the posterior,
+    /// which holds the threshold more often after few trials.
+    #[arg(long, value_name = "RESAMPLES", value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    bootstrap: Option<u32>,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 0, requires = "bootstrap")]
+    seed: u64,
     /// The folder for thresholds.csv, answers.csv (share and d′ at each ε), a psychometric-….svg and .png for each threshold, and report.html. Made if it does not
     /// exist.
     #[arg(long, value_name = "DIR")]
@@ -41,7 +48,10 @@ impl FitTrials {
         if self.nominal {
             rows.iter_mut().for_each(|row| row.epsilon_shown = None);
         }
-        let found = thresholds(&rows, self.range).with_context(|| self.table.display().to_string())?;
+        let mut found = thresholds(&rows, self.range).with_context(|| self.table.display().to_string())?;
+        if let Some(resamples) = self.bootstrap {
+            found = found.into_iter().map(|t| t.bootstrapped(resamples as usize, self.seed)).collect();
+        }
         let Some(out) = &self.out else { return print(&table(&found)) };
         super::fit_report::write(out, &self.table, &rows, &found, self.command(out))?;
         print(&(table(&found) + &format!("report: {}\n", out.join("report.html").display())))
@@ -52,7 +62,12 @@ impl FitTrials {
         let path = |path: &Path| quoted(&path.display().to_string());
         let range = self.range.map_or(String::new(), |[low, high]| format!(" --range {low},{high}"));
         let nominal = if self.nominal { " --nominal" } else { "" };
-        format!("epsiloscope observer fit {}{range}{nominal} --out {}", path(&self.table), path(out))
+        let bootstrap = match (self.bootstrap, self.seed) {
+            (None, _) => String::new(),
+            (Some(resamples), 0) => format!(" --bootstrap {resamples}"),
+            (Some(resamples), seed) => format!(" --bootstrap {resamples} --seed {seed}"),
+        };
+        format!("epsiloscope observer fit {}{range}{nominal}{bootstrap} --out {}", path(&self.table), path(out))
     }
 }
 
@@ -92,7 +107,8 @@ fn table(found: &[Thresholds]) -> String {
         padded.join("  ").trim_end().to_owned() + "\n"
     };
     let mut text: String = lines.iter().map(line).collect();
-    text += "threshold: the ε at which ψ, lapses included, is half-way from guessing to certainty (¾ in a forced choice); median and 95 % of its posterior\n";
+    text += "threshold: the ε at which ψ, lapses included, is half-way from guessing to certainty (¾ in a forced choice); median of its posterior; its interval of 95 %: ";
+    text += &found.first().map_or_else(String::new, |t| t.interval_of() + "\n");
     if found.iter().all(|t| t.as_shown) {
         text += "ε: as the screen showed them\n";
     } else {

@@ -44,6 +44,15 @@ pub(super) fn write(
          is detected in half of all looks, by this observer, who knows the image and has seen the perturbation often; median, 2.5 and 97.5 percentile \
          of the posterior",
     );
+    if let Some(resamples) = found.iter().find_map(|t| t.resamples) {
+        facts.add(
+            "interval",
+            format!(
+                "in place of the posterior’s: 2.5 and 97.5 percentile of the parametric bootstrap, {resamples} times answers drawn from the most \
+                 probable ψ at the same ε and fitted again"
+            ),
+        );
+    }
     facts.add("ε", "a fraction of the width of the image’s bounds, and grey levels of 8 bits (/255)");
     facts.add("prior", "of psignifit, but for the width of ψ: log-normal about a decade of ε with a spread of e; λ and γ in yes/no Beta(1, 10)");
     facts.add(

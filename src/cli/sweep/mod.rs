@@ -65,7 +65,8 @@ pub(in crate::cli) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let seen = options.seen.plan(subject.case.bounds)?;
     let criterion = criterion(options.broken_below, subject.model.card().task, subject.target.is_some())?;
     let observed = options.seen.observed(&subject.case, &subject.model.card().name, method)?;
-    let plan = SweepPlan { control_seed: options.seed(), seen: seen.clone(), ..SweepPlan::exactly(epsilons) };
+    let plan =
+        SweepPlan { control_seed: options.seed(), seen: seen.clone(), stored: true, ..SweepPlan::exactly(epsilons) };
     let mut progress = Progress::new("measured");
     method.check_reference(subject.reference_kind)?;
     let adversary = Arc::new(Adversary::new(subject.clone(), method)?);

@@ -16,8 +16,9 @@ use std::path::Path;
 /// predicted otherwise than in it; and, of an attack
 /// with a target, the share of what is to change that is as wished. Then what only the attack
 /// knows: of steps along the gradient itself (FGNM and its kin) the share of values that ε or the bounds cut, and of attacks that
-/// move pixels the largest displacement in pixels.
-pub const COLUMNS: [&str; 28] = [
+/// move pixels the largest displacement in pixels. Then the norms L0 (values that changed) and L1, and the metrics again, of the image
+/// as its file's type holds it (`stored`), empty where that was not measured.
+pub const COLUMNS: [&str; 40] = [
     "attack",
     "epsilon",
     "pixel_error_l2",
@@ -46,6 +47,18 @@ pub const COLUMNS: [&str; 28] = [
     "as_wished",
     "clipped",
     "displacement",
+    "l0",
+    "l1",
+    "stored_psnr",
+    "stored_ssim",
+    "stored_gmsd",
+    "stored_haarpsi",
+    "stored_ms_ssim",
+    "stored_vif",
+    "stored_flip",
+    "stored_butteraugli",
+    "stored_ciede2000",
+    "stored_same",
 ];
 
 /// The curve as CSV: first the attack, then the control (unless the attack is the control itself), each ascending in
@@ -78,13 +91,25 @@ pub(super) fn values(epsilon: f64, measure: &Measure, seconds: Option<f64>) -> S
     let seconds = seconds.map(|s| format!("{s:.6}")).unwrap_or_default();
     let cells = measure_cells(measure);
     let (before, after) = cells.split_at(MEASURED_BEFORE_SECONDS);
-    format!("{epsilon},{},{seconds},{}", before.join(","), after.join(","))
+    format!("{epsilon},{},{seconds},{},{}", before.join(","), after.join(","), more_cells(measure).join(","))
 }
 
-/// The columns of [`measure_cells`]: all of [`COLUMNS`] but attack, ε and seconds.
+/// How many of [`COLUMNS`] tables of many images have too.
+const SHARED: usize = 28;
+
+/// The cells of the columns beyond those.
+fn more_cells(measure: &Measure) -> Vec<String> {
+    let Measure { distortion, seen, .. } = measure;
+    let mut cells = vec![distortion.l0.to_string(), distortion.l1.to_string()];
+    cells.extend(SeenMetric::ALL.map(|metric| seen.stored(metric).map(|v| v.to_string()).unwrap_or_default()));
+    cells.push(seen.stored_same.map(|same| u8::from(same).to_string()).unwrap_or_default());
+    cells
+}
+
+/// The columns of [`measure_cells`]: of the first [`COLUMNS`] all but attack, ε and seconds.
 pub const MEASURE_COLUMNS: [&str; 25] = {
     let (mut columns, mut from, mut to) = ([""; 25], 2, 0);
-    while from < COLUMNS.len() {
+    while from < SHARED {
         // Seconds differ from run to run: they are no part of a measure.
         if from != 9 {
             columns[to] = COLUMNS[from];
@@ -98,7 +123,7 @@ pub const MEASURE_COLUMNS: [&str; 25] = {
 /// How many of [`measure_cells`] stand before the seconds.
 const MEASURED_BEFORE_SECONDS: usize = 7;
 
-/// The cells of a measure: all of [`COLUMNS`] but attack, ε and seconds.
+/// The cells of a measure: those of [`MEASURE_COLUMNS`].
 pub fn measure_cells(measure: &Measure) -> Vec<String> {
     let Measure { error, overlap, distortion, seen, decision, flipped, wished, clipped, displacement } = measure;
     let mask = decision.is_none();

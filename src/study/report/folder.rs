@@ -10,9 +10,11 @@ use super::html::{Finding, HtmlReport, Picture};
 use super::look::{PanelLook, class_values};
 use super::observed::Observed;
 use super::panel::{PanelCaption, PanelPictures, panel};
+use super::seen_map::{self, SeenMaps};
 use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_judge};
 use crate::attack::{self, AttackError, Reference};
 use crate::data::{DataError, write_bytes_atomic};
+use crate::metric::MetricMap;
 use crate::model::ImageKind;
 use crate::study::{Adversary, Curve, Limit, SeenPlan, Subject, masking_notes};
 use crate::tensor;
@@ -69,18 +71,22 @@ pub fn build_report(
         original: tensor::to_host(subject.x.clone())?,
         clean_probability: tensor::to_host(subject.clean.probability.clone())?,
         look: PanelLook::of(subject),
+        seen: &settings.seen,
     };
     let (mut files, mut findings, mut originals) = (Vec::new(), Vec::new(), Vec::new());
+    let mut maps = Vec::new();
     for (i, verdict) in verdicts(curve, settings.criterion).into_iter().enumerate() {
         let painted = painter.paint(i, verdict)?;
         files.push((panel_name(i, painted.finding.epsilon), painted.panel));
         findings.push(painted.finding);
+        maps.push(painted.map);
         originals.extend(painted.originals);
         told(i + 1, curve.points.len());
     }
     if originals.is_empty() {
         return Err(ReportError::Figure("the curve has no points".to_owned()));
     }
+    let seen_maps = SeenMaps::draw(seen_map::metric(&settings.seen), &maps, &painter.look)?;
     let mut notes = settings.notes;
     notes.extend(observations(adversary, curve)?);
     let reference = reference_name(subject.reference_kind);
@@ -88,7 +94,7 @@ pub fn build_report(
     let conditions = Conditions {
         criterion: settings.criterion,
         limit: settings.limit,
-        ..Conditions::of(subject, adversary.attack(), settings.seed, settings.seen)
+        ..Conditions::of(subject, adversary.attack(), settings.seed, settings.seen.clone())
     };
     let figure = Figure {
         subtitle: match subject.class {
@@ -110,6 +116,7 @@ pub fn build_report(
         criterion: settings.criterion,
         conditions: &conditions,
         findings,
+        seen_maps,
         originals,
         observed: settings.observed,
         notes,
@@ -147,6 +154,7 @@ struct Painter<'a> {
     original: Vec<f32>,
     clean_probability: Vec<f32>,
     look: PanelLook,
+    seen: &'a SeenPlan,
 }
 
 struct Painted {
@@ -155,6 +163,8 @@ struct Painted {
     originals: Vec<Picture>,
     /// As a PNG.
     panel: Vec<u8>,
+    /// Where the perturbation is seen.
+    map: Option<MetricMap>,
 }
 
 impl Painter<'_> {
@@ -234,7 +244,13 @@ impl Painter<'_> {
             gain,
             seconds: point.seconds,
         };
-        Ok(Painted { finding, originals, panel })
+        // The report of a model that classifies has no place for it.
+        let map = if judged.classified.is_none() {
+            seen_map::map(self.seen, &self.original, &changed, [image.channels, image.height, image.width])
+        } else {
+            None
+        };
+        Ok(Painted { finding, originals, panel, map })
     }
 
     /// The names of the model's classes.

@@ -6,6 +6,7 @@ use super::criterion::{BrokenInterval, Criterion, Verdict, broken_intervals};
 use super::figure::{self, Figure};
 use super::observed::Observed;
 use super::parts::{badge, describe, overlap, survival, three, tile, view};
+use super::seen_map::SeenMaps;
 use super::{Provenance, Saved, epsilon, panel};
 use crate::attack;
 use crate::study::{Curve, Measure, SeenMetric};
@@ -76,6 +77,8 @@ pub struct HtmlReport<'a> {
     pub conditions: &'a Conditions,
     /// One for each of the curve's points, in order.
     pub findings: Vec<Finding>,
+    /// Where the perturbation is seen, at each of the findings.
+    pub seen_maps: Option<SeenMaps>,
     /// The original and its segmentation; of a model that classifies the first.
     pub originals: Vec<Picture>,
     /// Thresholds of observers, the one that is drawn first.
@@ -277,16 +280,23 @@ impl HtmlReport<'_> {
                     input #epsilon type="range" min="0" max=(last) step="1" value=(opening);
                     output for="epsilon" {}
                 }
-                @for finding in &self.findings {
+                @for (at, finding) in self.findings.iter().enumerate() {
+                    @let map = self.seen_maps.as_ref().and_then(|maps| Some((maps, maps.pictures.get(at)?.as_ref()?)));
                     @let clean = &self.curve.clean;
                     @let titles = panel::titles(&self.class, finding.gain, !self.colours.is_empty());
                     @if let ([original, segmentation], [noise, adversarial, attacked, changed]) = (&self.originals[..], &finding.pictures[..]) {
                     article.epsilon data-epsilon={ "ε = " (epsilon::both(finding.epsilon)) } {
                         h3 { "ε = " (epsilon::both(finding.epsilon)) " " (badge(finding.verdict)) }
-                        .panel {
+                        .panel.four[map.is_some()] {
                             (view(original, &titles[0], "", "original"))
                             (view(noise, &titles[1], &format!("L∞ {}, L2 {:.3}", epsilon::short(finding.measure.distortion.linf), finding.measure.distortion.l2), ""))
                             (view(adversarial, &titles[2], "", ""))
+                            @if let Some((maps, picture)) = map {
+                                div {
+                                    (view(picture, &format!("Where it is seen: {}", maps.metric.title()), "as the screen shows it; one scale for all ε", ""))
+                                    (maps.scale())
+                                }
+                            }
                             (view(segmentation, &titles[3], &overlap(clean), "segmentation"))
                             (view(attacked, &titles[4], &overlap(&finding.measure), ""))
                             (view(changed, &titles[5], if self.colours.is_empty() { "plain orange: appeared; hatched blue: vanished" } else { "the colour is that of the new class; hatched: no class any more" }, ""))
@@ -307,13 +317,13 @@ impl HtmlReport<'_> {
                         thead {
                             tr {
                                 th colspan="3" {} th colspan="2" { "Dice" } th colspan="2" { "IoU" }
-                                th colspan="3" { "Pixel error" } th colspan="3" { "Perturbation" }
+                                th colspan="3" { "Pixel error" } th colspan="5" { "Perturbation" }
                                 th colspan="2" { "As shown" } th colspan="4" { "After saving" } th {}
                             }
                             tr {
                                 th { "ε" } th { "fraction" } th.word { "verdict" }
                                 th { "attack" } th { "random" } th { "attack" } th { "random" }
-                                th { "L2" } th { "RMSE" } th { "wrong" } th { "L∞" } th { "L2" } th { "random L2" }
+                                th { "L2" } th { "RMSE" } th { "wrong" } th { "L∞" } th { "L2" } th { "random L2" } th { "L1" } th { "L0" }
                                 th { "PSNR" } th { "SSIM" }
                                 th { "Dice" } th { "kept" } th { "L∞" } th.word { "alone" } th { "seconds" }
                             }
@@ -331,6 +341,7 @@ impl HtmlReport<'_> {
                                     td { (format!("{:.2} %", m.error.wrong * 100.0)) }
                                     td { (epsilon::fraction(m.distortion.linf)) } td { (three(m.distortion.l2)) }
                                     td.soft { (f.control.map_or("–".into(), |c| three(c.distortion.l2))) }
+                                    td { (format!("{:.1}", m.distortion.l1)) } td { (m.distortion.l0) }
                                     td { (m.seen.get(SeenMetric::Psnr).map_or("–".into(), |v| format!("{v:.1}"))) }
                                     td { (m.seen.get(SeenMetric::Ssim).map_or("–".into(), |v| format!("{v:.4}"))) }
                                     @if let Some(saved) = &f.saved {
@@ -387,7 +398,7 @@ impl HtmlReport<'_> {
                     dt { "ε" } dd { "The largest change of a pixel, as a fraction of the width of the image’s bounds. 4/255 is four grey levels of an 8-bit image. Adversarial images are clipped to the bounds." }
                     dt { "Dice, IoU" } dd { "Overlap of predicted and reference " (self.class) ": 2·TP / (2·TP + FP + FN) and TP / (TP + FP + FN). Two empty masks overlap fully." }
                     dt { "pixel error" } dd { "L2 is ‖y − p‖₂ with y = 1 on " (self.class) " and p its predicted probability; RMSE is L2 / √N over the N pixels that count; wrong is the share of pixels whose predicted class is not the reference’s." }
-                    dt { "perturbation" } dd { "L∞ and L2 norm of adversarial image − original, as fractions of the bounds’ width, after clipping." }
+                    dt { "perturbation" } dd { "L∞, L2 and L1 norm of adversarial image − original, as fractions of the bounds’ width, after clipping; L0 is how many values changed (a pixel of three channels has three)." }
                     dt { "as shown" } dd { "PSNR in dB and SSIM of the original and the adversarial image as a screen shows them: in the grey levels that its window and bits leave. A dash: they are shown the same. These stand for what a person sees; nobody was asked." }
                     dt { "random sign" } dd { (self.control_meaning()) }
                     dt { "after saving" } dd { "The adversarial image is saved at the depth that the original is stored in (floating point: 8 bits), read back and judged again. Kept is the share of its effect on Dice that is still there: survives from 50 %, weakened from 10 %, else gone. A dash: there was no effect worth the name (0.01). Rounding moves every pixel to a whole step: L∞ in the file can be smaller than ε, or larger. Alone: whether the saved image itself fails." }

@@ -23,6 +23,7 @@ mod provenance;
 mod psychometric;
 mod raster;
 mod rounding;
+mod seen_map;
 mod visibility;
 mod volume;
 
@@ -44,4 +45,5 @@ pub use provenance::{Provenance, utc_now};
 pub use psychometric::{AnsweredShare, PsychometricFigure};
 pub use raster::{encode_png, rasterise};
 pub use rounding::{Saved, Survival, round_and_judge, save_and_judge};
+pub use seen_map::SeenMaps;
 pub use volume::{SavedVolume, VolumeAttack, VolumeRun};

@@ -107,6 +107,15 @@ impl PanelPictures<'_> {
         render(&spec.themed(Theme::Light), layers, size)
     }
 
+    /// Draws a map of its size, whose value `top` has the darkest colour.
+    ///
+    /// # Errors
+    /// If the map does not fit its shape.
+    pub(super) fn map_tile(&self, values: &[f32], top: f32) -> Result<RgbaImage, ViewError> {
+        let layers = Layers { image: Some(self.plane(1, values)), ..Layers::default() };
+        self.draw(Content::Noise { gain: 1.0 / top }, &layers)
+    }
+
     /// Draws the original, the noise and the adversarial image, and says what the noise is multiplied by.
     ///
     /// # Errors

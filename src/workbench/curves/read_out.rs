@@ -31,7 +31,13 @@ pub fn read_out_ui(ui: &mut Ui, state: &State, curve: &LiveCurve, point: &CurveP
         }
     });
     let distortion = point.measure.distortion;
-    let text = format!("L∞ {}, L2 {:.3} of the range", state.epsilon_text(distortion.linf), distortion.l2);
+    let text = format!(
+        "L∞ {}, L2 {:.3}, L1 {:.1} of the range; L0 {} values",
+        state.epsilon_text(distortion.linf),
+        distortion.l2,
+        distortion.l1,
+        distortion.l0
+    );
     ui.label(theme::weak(ui, text).small());
 }
 

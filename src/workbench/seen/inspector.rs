@@ -84,6 +84,13 @@ fn body_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             ui.end_row();
         }
     });
+    let norms = frame.adversarial_measure.distortion;
+    let text =
+        format!("L∞ {}, L2 {:.3}, L1 {:.1}, L0 {}", state.epsilon_text(norms.linf), norms.l2, norms.l1, norms.l0);
+    ui.label(theme::weak(ui, text)).on_hover_text(
+        "Norms of the perturbation in fractions of the bounds’ width: the largest change, the root of the sum of squares, the sum, and how many \
+         values changed.",
+    );
     if found.is_some_and(|f| f.shown.same) {
         ui.label(theme::weak(ui, "Displayed the same, level by level: nobody can see it here."));
     }
