@@ -4,14 +4,18 @@
 //! The bundled model (a U-Net of base 16 and depth 4) and one of base 32 with random weights, at 256² and 512². The images are left in `$EPSILOSCOPE_PEERS` (or
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
 //! `benches/peers/compare.py` runs both and prints their ratios. `tick to texture` goes through the default adapter.
-//! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--step [BASE [SIZE [BATCH]]]` where the time of a
-//! training step goes, `--peak ITEM` the MB that a gradient
-//! takes at most above what there was before.
+//! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--helps [BASE [SIZE]]` what each help to
+//! the layers gains, `--step [BASE [SIZE [BATCH]]]` where the time of a training step goes, `--device gpu [BASE [SIZE]]` times a tick on the
+//! GPU that draws, `--peak ITEM` prints the MB that a gradient takes at most above what there was before.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "peers/cnn.rs"]
 mod cnn;
+#[path = "ticks/gpu.rs"]
+mod gpu;
+#[path = "ticks/helps.rs"]
+mod helps;
 #[path = "ticks/layers.rs"]
 mod layers;
 #[path = "ticks/step.rs"]
@@ -88,31 +92,31 @@ struct Work {
     direction: Direction,
 }
 
-/// The U-Net of base 32, whose weights are the same on both sides since they come from one file.
-fn wide() -> PathBuf {
-    folder().join("base-32.safetensors")
+/// The U-Net of another base than the bundled one, whose weights are the same on both sides since they come from one file.
+fn weights_of(base: usize) -> PathBuf {
+    folder().join(format!("base-{base}.safetensors"))
 }
 
-fn write_wide() {
+fn write_weights(base: usize) {
     let device = Device::flex();
     device.seed(7);
-    let config = UNetConfig::new(32, 4);
+    let config = UNetConfig::new(base, 4);
     let network = config.init(&device);
     let card = ModelCard {
-        name: "base-32".into(),
+        name: format!("base-{base}"),
         size_rule: config.size_rule(),
         classes: ["cell", "membrane"].map(ClassInfo::new).into(),
         network: Some(config),
         ..ModelCard::default()
     };
-    BuiltIn::save(&wide(), &card, &network).unwrap();
+    BuiltIn::save(&weights_of(base), &card, &network).unwrap();
 }
 
 impl Work {
     /// The base is 16 or 32.
     fn new(base: usize, size: usize) -> Self {
         let device = Device::flex();
-        let model = if base == 16 { BuiltIn::bundled(&device) } else { BuiltIn::load(&wide(), &device) };
+        let model = if base == 16 { BuiltIn::bundled(&device) } else { BuiltIn::load(&weights_of(base), &device) };
         let subject = Arc::new(Subject::new(Arc::new(case(size)), Arc::new(model.unwrap())).unwrap());
         let direction = Adversary::new(subject.clone(), FGSM).unwrap().direction().unwrap().clone();
         Self { subject, direction }
@@ -220,7 +224,7 @@ fn megabytes(line: &str) -> f64 {
 fn print_peak(item: &str) {
     let (base, size) = base_and_size(item);
     let device = Device::flex();
-    let model = if base == 16 { BuiltIn::bundled(&device) } else { BuiltIn::load(&wide(), &device) }.unwrap();
+    let model = if base == 16 { BuiltIn::bundled(&device) } else { BuiltIn::load(&weights_of(base), &device) }.unwrap();
     let case = case(size);
     let x: Vec<f32> = case.image.pixels.iter().map(|v| v / 255.0).collect();
     let x = Tensor::from_data(TensorData::new(x, [1, 1, size, size]), &device);
@@ -236,13 +240,20 @@ fn print_peak(item: &str) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let number = |rest: &[String], at: usize, default| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
     let after = |flag: &str| Some(&arguments[1 + arguments.iter().position(|a| a == flag)?..]);
+    let number = |rest: &[String], at: usize, default| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
     if let Some(rest) = after("--layers") {
         return layers::print(number(rest, 0, 16), number(rest, 1, 256));
     }
     if let Some(rest) = after("--step") {
         return step::print(number(rest, 0, 16), number(rest, 1, 256), number(rest, 2, 4));
+    }
+    if let Some(rest) = after("--helps") {
+        return helps::print(number(rest, 0, 16), number(rest, 1, 256));
+    }
+    if let Some([device, rest @ ..]) = after("--device") {
+        assert_eq!(device, "gpu", "what follows --device; without it the CPU computes");
+        return gpu::print(number(rest, 0, 64), number(rest, 1, 512));
     }
     if let Some([item, ..]) = after("--peak") {
         return print_peak(item);
@@ -254,7 +265,7 @@ fn main() {
             |()| {
                 std::fs::create_dir_all(folder()).unwrap();
                 cnn::write_for_the_other_side(&folder());
-                write_wide();
+                write_weights(32);
                 for size in [256, 512] {
                     write_for_the_other_side(&case(size));
                 }

@@ -1,6 +1,7 @@
 """Times this program and PyTorch at the same work, turn by turn in one run, and prints a table with their ratios.
 
     python3 benches/peers/compare.py [--rounds 3] [--threads 2]
+    python3 benches/peers/compare.py --device gpu [--base 64] [--size 512]     # a tick on a GPU, PyTorch on the same card
 
 Same weights, same images, same number of threads; each item is timed for the program and then for PyTorch before the
 next item, so that a busy machine hurts both alike. Times are medians over the rounds; a ratio is the median of the rounds'
@@ -35,6 +36,9 @@ SIZES = (256, 512)
 # The libraries that are timed at PGD, each on its own.
 PGD = "pgd/100"
 LIBRARIES = ("foolbox", "torchattacks")
+# Of a GPU: what PyTorch does too, and what only a program with a display does.
+ON_GPU = [*(pair for pair in ITEMS if pair[0] in ("gradient", "forward", "tick")), ("texture", "tick to texture")]
+ALONE = [("display", "the display's share"), ("first", "the first tick, with tuning")]
 
 
 def build(environment):
@@ -89,6 +93,28 @@ def check():
     assert cells([(30, 60), (45, 60)], megabytes) == "38 MB | 60 MB | 0.62 | 0.50 … 0.75"
 
 
+def compare_on_gpu(program, arguments, environment, theirs):
+    """Prints the table of a GPU; without PyTorch's side where that has no card."""
+    base, size, found = arguments.base, arguments.size, {}
+    for number in range(arguments.rounds):
+        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+        command = [program, "--device", "gpu", str(base), str(size)]
+        answer = subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+        if not answer:
+            sys.exit("there is no adapter; its message is above")
+        mine = json.loads(answer)
+        for item, _ in ON_GPU + ALONE:
+            name = f"{item}-{base}/{size}"
+            other = theirs(name)["seconds"] if theirs and (item, _) in ON_GPU else None
+            found.setdefault(item, []).append((mine[item], other))
+    print(f"{mine['device']}; base {base}, {size}²; medians of {arguments.rounds} rounds.\n")
+    print("| U-Net, depth 4 | Epsiloscope | PyTorch | ratio | least … greatest |\n|---|---|---|---|---|")
+    for item, title in ON_GPU + ALONE:
+        pairs = found[item]
+        alone = milliseconds(statistics.median(mine for mine, _ in pairs))
+        print(f"| {title} | {cells(pairs) if pairs[0][1] else f'{alone} | | |'} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -96,6 +122,9 @@ def main():
     parser.add_argument("--only", help="one item: gradient, forward, tick, … or pgd, peak")
     parser.add_argument("--program", help="the bench `ticks`, built already")
     parser.add_argument("--python", help="a Python with torch and safetensors, in place of the environment of setup.sh")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--base", type=int, default=64, help="of the U-Net on a GPU")
+    parser.add_argument("--size", type=int, default=512, help="of the image on a GPU")
     parser.add_argument("--check", action="store_true", help="tests what computes the table's cells, and ends")
     arguments = parser.parse_args()
     if arguments.check:
@@ -114,8 +143,11 @@ def main():
     ).stdout.strip()
     program = arguments.program or build(environment)
     subprocess.run([program, "--test", "^prepare$"], cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
+    has_card = [python, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"]
+    on_card = arguments.device == "gpu" and subprocess.run(has_card).returncode == 0
+    device = "cuda" if on_card else "cpu"
     peer = subprocess.Popen(
-        [python, root / "benches" / "peers" / "run.py", str(folder), str(arguments.threads)],
+        [python, root / "benches" / "peers" / "run.py", str(folder), str(arguments.threads), device],
         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
 
@@ -138,6 +170,9 @@ def main():
         return json.loads(answer)
 
     version = theirs("version/0")
+    if arguments.device == "gpu":
+        print(f"PyTorch {version['torch']} on {version['card']}" if on_card else "PyTorch has no card here")
+        return compare_on_gpu(program, arguments, environment, theirs if on_card else None)
     load_before = os.getloadavg()[0]
     found = {}
     for round_number in range(arguments.rounds):

@@ -1,14 +1,15 @@
 """Times PyTorch at the work of benches/ticks.rs. Reads lines `ITEM/SIZE` and answers each with a line of JSON.
 
-    python benches/peers/run.py FOLDER THREADS
+    python benches/peers/run.py FOLDER THREADS [DEVICE]
 
-FOLDER holds what `cargo bench --bench ticks` left there: one image and label a size, and the weights of base 32. Those of
-base 16 are the bundled model's. `peak/ITEM/SIZE` is answered with the MB that gradients take at most, and wants a process of
-its own.
+DEVICE is `cpu` or `cuda`, where the clock stops when the card has done its work. FOLDER holds what `cargo bench --bench
+ticks` left there: one image and label a size, and the weights of other bases than 16, whose weights are the bundled model's.
+`peak/ITEM/SIZE` is answered with the MB that gradients take at most, and wants a process of its own.
 """
 
 import functools
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -26,9 +27,9 @@ EPSILONS = [levels / 255 for levels in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)]
 
 
 class Work:
-    def __init__(self, folder, size, base=16):
-        self.network = load(WEIGHTS if base == 16 else folder / f"base-{base}.safetensors").folded()
-        case = load_file(folder / f"case-{size}.safetensors")
+    def __init__(self, folder, size, base=16, device="cpu"):
+        self.network = load(WEIGHTS if base == 16 else folder / f"base-{base}.safetensors").folded().to(device)
+        case = {name: value.to(device) for name, value in load_file(folder / f"case-{size}.safetensors").items()}
         self.x, self.target = case["x"], case["target"]
 
     @functools.cached_property
@@ -54,11 +55,11 @@ class Work:
         self.direction
         with torch.inference_mode():
             image = self.perturbed(epsilon)
-            probability = torch.sigmoid(self.network(image))[0, 0].numpy()
-        image, reference = image.numpy(), self.target[0, 0].numpy()
+            probability = torch.sigmoid(self.network(image))[0, 0].cpu().numpy()
+        image, reference = image.cpu().numpy(), self.target[0, 0].cpu().numpy()
         predicted, truth = probability >= 0.5, reference >= 0.5
         dice = 2 * (predicted & truth).sum() / max(1, predicted.sum() + truth.sum())
-        change = image - self.x.numpy()
+        change = image - self.x.cpu().numpy()
         rmse = numpy.sqrt(((reference - probability) ** 2).mean())
         forget(dice, (predicted != truth).mean(), rmse, abs(change).max(), numpy.linalg.norm(change))
         return image, probability
@@ -67,7 +68,7 @@ class Work:
         """A tick, and the changed pictures (adversarial, noise, overlay) as RGBA."""
         image, probability = self.tick()
         image = image[0, 0]
-        noise = numpy.clip((image - self.x[0, 0].numpy()) * 32, -1, 1)
+        noise = numpy.clip((image - self.x[0, 0].cpu().numpy()) * 32, -1, 1)
         grey = (image * 255).astype(numpy.uint8)
         alpha = numpy.full_like(grey, 255)
         adversarial = numpy.stack([grey, grey, grey, alpha], -1)
@@ -164,13 +165,16 @@ def forget(*_measures):
 
 
 def median_seconds(function, least_runs=9, least_secs=3.0):
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     for _ in range(2):
         function()
+    wait()
     times = []
     begin = time.perf_counter()
     while len(times) < least_runs or time.perf_counter() - begin < least_secs:
         start = time.perf_counter()
         function()
+        wait()
         times.append(time.perf_counter() - start)
     return sorted(times)[len(times) // 2], len(times)
 
@@ -192,15 +196,19 @@ def peak(work):
 
 def main():
     folder, threads = Path(sys.argv[1]), int(sys.argv[2])
+    device = sys.argv[3] if len(sys.argv) > 3 else "cpu"
     torch.set_num_threads(threads)
     works = {}
     for line in sys.stdin:
         *words, item, size = line.strip().split("/")
-        item, base = item.removesuffix("-32"), 32 if item.endswith("-32") else 16
+        named = re.fullmatch(r"(.+)-(\d+)", item)
+        item, base = (named[1], int(named[2])) if named else (item, 16)
         if words == ["peak"]:
             answer = {"megabytes": peak(Work(folder, int(size), base))}
         elif item == "version":
             answer = {"torch": torch.__version__, "python": sys.version.split()[0], "threads": torch.get_num_threads()}
+            if device == "cuda":
+                answer["card"] = torch.cuda.get_device_name()
         elif item == "train":
             seconds, runs = median_seconds(Training(folder, int(size)).step)
             answer = {"seconds": seconds, "runs": runs}
@@ -214,7 +222,7 @@ def main():
             answer = {"seconds": seconds, "runs": runs}
         else:
             if (base, size) not in works:
-                works[base, size] = Work(folder, int(size), base)
+                works[base, size] = Work(folder, int(size), base, device)
             seconds, runs = median_seconds(getattr(works[base, size], item))
             answer = {"seconds": seconds, "runs": runs}
         print(json.dumps(answer), flush=True)

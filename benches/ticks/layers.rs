@@ -101,7 +101,18 @@ struct Layer {
     run: Box<dyn Fn(Tensor<4>) -> Tensor<4>>,
 }
 
-fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+/// Seconds that `run` takes on `x`, and then back to its gradient.
+pub fn times(x: &Tensor<4>, run: &dyn Fn(Tensor<4>) -> Tensor<4>) -> [f64; 2] {
+    let forward = least(|| _ = black_box(run(x.clone()).into_data()));
+    let tracked = x.clone().autodiff().require_grad();
+    let both = least(|| {
+        let y = run(tracked.clone());
+        _ = black_box(tracked.grad(&y.backward()).expect("a gradient").into_data());
+    });
+    [forward, (both - forward).max(0.0)]
+}
+
+pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
 }
 
@@ -122,8 +133,24 @@ fn convolution(from: [usize; 2], outputs: usize, kernel: usize) -> Layer {
     }
 }
 
+/// Of the U-Nets.
+pub const DEPTH: usize = 4;
+
+/// Channels that go in and come out of each 3×3 layer, and its side.
+pub fn convolutions(base: usize, size: usize) -> Vec<[usize; 3]> {
+    let level = |level: usize| (base << level, size >> level);
+    let down = (0..=DEPTH).flat_map(move |at| {
+        let (width, side) = level(at);
+        [[if at == 0 { 1 } else { width / 2 }, width, side], [width, width, side]]
+    });
+    let up = (0..DEPTH).rev().flat_map(move |at| {
+        let (width, side) = level(at);
+        [[2 * width, width, side], [width, width, side]]
+    });
+    down.chain(up).collect()
+}
+
 fn layers(base: usize, size: usize) -> Vec<Layer> {
-    const DEPTH: usize = 4;
     let mut all = Vec::new();
     let mut channels = 1;
     for level in 0..=DEPTH {
@@ -175,15 +202,9 @@ pub fn print(base: usize, size: usize) {
     let mut sums = [0.0; 5];
     for Layer { name, from, to, weights, operations, run } in layers(base, size) {
         let x: Tensor<4> = random([1, from[0], from[1], from[1]]);
-        let forward = least(|| _ = black_box(run(x.clone()).into_data()));
-        let tracked = x.autodiff().require_grad();
-        let both = least(|| {
-            let y = run(tracked.clone());
-            _ = black_box(tracked.grad(&y.backward()).expect("a gradient").into_data());
-        });
+        let [forward, back] = times(&x, &run);
         let bytes = (4 * (from[0] * from[1] * from[1] + to[0] * to[1] * to[1] + weights)) as f64;
         let of_machine = (operations as f64 / peak).max(bytes / bandwidth);
-        let back = (both - forward).max(0.0);
         let share = |seconds: f64| match operations {
             0 => "".to_owned(),
             operations => format!("{:.0} %", operations as f64 / seconds / peak * 100.0),

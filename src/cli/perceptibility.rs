@@ -97,6 +97,12 @@ impl SeenOptions {
         }
     }
 
+    /// The same, or what the first of the thresholds of the file says.
+    pub fn limit_with(&self, observed: &[Observed]) -> Option<Limit> {
+        let measured = |o: &Observed| Limit::Threshold { epsilon: o.line.epsilon, interval: Some(o.line.interval) };
+        self.limit().or(observed.first().map(measured))
+    }
+
     /// The thresholds of the file that was given for what is not seen, those of `case` under `attack` with what differs; the lowest
     /// first.
     ///
@@ -276,8 +282,7 @@ impl SeenOptions {
 
     /// The ε window in words, if it was asked for; `observed` are the thresholds of the file.
     pub fn window(&self, curve: &Curve, criterion: Criterion, observed: &[Observed]) -> Option<String> {
-        let measured = |o: &Observed| Limit::Threshold { epsilon: o.line.epsilon, interval: Some(o.line.interval) };
-        let window = EpsilonWindow::new(curve, criterion, self.limit().or(observed.first().map(measured))?);
+        let window = EpsilonWindow::new(curve, criterion, self.limit_with(observed)?);
         let explanation = window.suggest().explanation;
         let said = match window.intervals(epsilon::both, " to ") {
             Some(all) => format!("Breaks the model unseen at ε = {all}. Suggested: {explanation}"),

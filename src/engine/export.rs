@@ -4,10 +4,10 @@ use super::{Export, ExportReport};
 use crate::attack::{Attack, Reference};
 use crate::data::{self, FileFormat, Made};
 use crate::study::report::{
-    Bars, PanelCaption, PanelLook, PanelPictures, class_panel, class_values, encode_png, panel, save_and_judge,
+    Bars, Conditions, PanelCaption, PanelLook, PanelPictures, class_panel, class_values, encode_png, panel, save_and_judge,
     write_comparison_csv, write_curve_csv, write_figure,
 };
-use crate::study::{Curve, Judged, Subject};
+use crate::study::{Curve, Judged, Subject, SweepPlan};
 use crate::tensor;
 use burn::tensor::Tensor;
 use std::path::Path;
@@ -22,6 +22,8 @@ pub(super) struct Shown<'a> {
     pub flow: Option<&'a Tensor<4>>,
     pub judged: &'a Judged,
     pub curve: Option<Curve>,
+    /// What the curve is measured with.
+    pub plan: &'a SweepPlan,
 }
 
 pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, String> {
@@ -44,14 +46,21 @@ pub(super) fn write(wish: &Export, shown: &Shown<'_>) -> Result<ExportReport, St
             write_curve_csv(curve(shown)?, path).map_err(text)?;
             (path, None)
         }
-        Export::CurveFigure(path, threshold) => {
+        Export::CurveFigure(path, wish) => {
             let subject = shown.subject;
             let confined = match &subject.region {
                 Some(region) => format!(", confined to a {}", region.describe()),
                 None => String::new(),
             };
             let subtitle = format!("{} on {}{confined}", subject.model.card().name, name(&subject.case));
-            write_figure(curve(shown)?, &subtitle, threshold.clone(), path).map_err(text)?;
+            let conditions = Conditions {
+                image: name(&subject.case) + &confined,
+                criterion: wish.criterion.for_task(subject.model.card().task),
+                limit: wish.limit,
+                distance_mm: wish.distance_mm,
+                ..Conditions::of(subject, shown.method, shown.plan.control_seed, shown.plan.seen.clone())
+            };
+            write_figure(curve(shown)?, &subtitle, &conditions, wish.threshold.clone(), path).map_err(text)?;
             (path, None)
         }
         Export::ComparisonCsv(path, table) => {

@@ -30,7 +30,8 @@ pub use decision::{ClassDice, ClassScores, TargetWish, TruthChoice};
 pub use device::DeviceChoice;
 pub use early::{Clean, Early};
 pub use message::{
-    CaseInfo, DeviceInfo, Event, Export, ExportReport, Frame, JobState, JobStatus, Problem, Request, Series,
+    CaseInfo, DeviceInfo, Event, Export, ExportReport, FigureWish, Frame, JobState, JobStatus, Pictures, Problem,
+    Request, Series,
 };
 pub use plane::{Plane, Publish, Storage, host_plane};
 pub use reader::{ReaderEvent, ReaderRequest, SESSION_ENDING, SessionEntry, SessionResult, SessionView};

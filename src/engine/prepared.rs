@@ -3,8 +3,9 @@
 use super::early::{class_plane, several};
 use super::interactive::text;
 use super::watch::{Seen, Watch, Wish};
-use super::{CaseInfo, ClassDice, ClassScores, Event, Frame, Plane, Publish, RunEnd, Unfinished, scene};
+use super::{CaseInfo, ClassDice, ClassScores, Event, Frame, Pictures, Plane, Publish, RunEnd, Unfinished, scene};
 use crate::attack::{Attack, Step, input_gradient, largest_displacement};
+use crate::model::{Logits, on_device};
 use crate::study::{Adversary, Attempt, Judged, Subject};
 use crate::tensor;
 use burn::tensor::Tensor;
@@ -43,6 +44,8 @@ pub(super) struct Tick<'a> {
     /// When it was wished for.
     pub start: Instant,
     pub publish: &'a Publish,
+    /// The pictures are told before their numbers are read from the device.
+    pub ahead: bool,
 }
 
 impl Prepared {
@@ -85,13 +88,21 @@ impl Prepared {
                 None => return Ok(None),
             },
         };
+        let mut pictures = None;
         let judged = if self.is_original(tick.epsilon) {
             self.subject.clean.clone()
         } else {
-            let judged = self.subject.judge_moved(&attempt.image, attempt.flow.as_ref()).map_err(text)?;
+            let logits = self.subject.model.logits(attempt.image.clone()).map_err(text)?;
+            if tick.ahead {
+                let ahead = Arc::new(self.pictures(tick, &attempt.image, &logits)?);
+                tell(Event::Pictures(ahead.clone()));
+                pictures = Some(ahead);
+            }
+            let judged =
+                self.subject.judge_moved_logits(&attempt.image, logits, attempt.flow.as_ref()).map_err(text)?;
             Judged { measure: judged.measure.with_facts(attempt.clipped, attempt.displacement), ..judged }
         };
-        let frame = self.frame_of(tick, &attempt.image, &judged)?;
+        let frame = self.frame_of(tick, &attempt.image, &judged, pictures.as_deref())?;
         let frame = Frame { unfinished, displacement: attempt.displacement, ..frame };
         Ok(Some((frame, attempt, judged)))
     }
@@ -159,38 +170,66 @@ impl Prepared {
         let judged = self.subject.judge_moved_logits(&image, logits, flow.as_ref()).map_err(text)?;
         let far = flow.as_ref().map(largest_displacement).transpose().map_err(text)?;
         let displacement = far.and_then(|all| all.first().copied());
-        let frame = self.frame_of(tick, &image, &judged)?;
+        let frame = self.frame_of(tick, &image, &judged, None)?;
         Ok(Arc::new(Frame { unfinished: Some(Unfinished { done, of, stopped: false }), displacement, ..frame }))
     }
 
-    /// What is on the screen when the adversarial image is `adversarial`.
+    /// The pictures of `adversarial` and of what the model sees in it, none of whose values is read.
+    fn pictures(&self, tick: &Tick<'_>, adversarial: &Tensor<4>, logits: &Logits) -> Result<Pictures, String> {
+        let (mut probability, mut classes) = (None, None);
+        if let Logits::Dense(logits) = logits {
+            let (positive, winner) = on_device(self.subject.model.card(), logits.clone());
+            probability = Some((tick.publish)(positive)?);
+            classes = winner.filter(|_| several(&self.subject)).map(|w| (tick.publish)(w.float())).transpose()?;
+        }
+        Ok(Pictures {
+            epsilon: tick.epsilon,
+            generation: self.generation,
+            noise: (tick.publish)(adversarial.clone() - self.subject.x.clone())?,
+            adversarial: (tick.publish)(adversarial.clone())?,
+            probability,
+            classes,
+        })
+    }
+
+    /// What is on the screen when the adversarial image is `adversarial`, some of which may be shown already.
     fn frame_of(
         &self,
-        &Tick { case, epsilon, start, publish }: &Tick<'_>,
+        &Tick { case, epsilon, start, publish, .. }: &Tick<'_>,
         adversarial: &Tensor<4>,
         judged: &Judged,
+        shown: Option<&Pictures>,
     ) -> Result<Frame, String> {
+        let published = |plane: Option<&Plane>, values: &Tensor<4>| match plane {
+            Some(plane) => Ok(plane.clone()),
+            None => publish(values.clone()),
+        };
         let subject = &self.subject;
         let noise = adversarial.clone() - subject.x.clone();
         let direction = match &self.direction {
             Some(direction) => direction.clone(),
             // The way that all steps together went.
-            None => publish(noise.clone() / peak(noise.clone())?.max(f32::MIN_POSITIVE))?,
+            None => {
+                let longest = noise.clone().abs().max().reshape([1, 1, 1, 1]).clamp_min(f32::MIN_POSITIVE);
+                publish(noise.clone() / longest)?
+            }
         };
         Ok(Frame {
             case: case.clone(),
             epsilon,
+            ahead: None,
             method: self.method,
             generation: self.generation,
             original: self.original.clone(),
             gradient: self.gradient.clone(),
             gradient_peak: self.gradient_peak,
             direction,
-            noise: publish(noise)?,
-            adversarial: publish(adversarial.clone())?.with_values(&judged.image),
+            adversarial: published(shown.map(|p| &p.adversarial), adversarial)?.with_values(&judged.image),
+            noise: published(shown.map(|p| &p.noise), &noise)?,
             classes: self.clean_classes.clone().map(|clean| [clean, class_plane(&judged.predicted)]),
             clean_probability: self.clean_probability.clone(),
-            adversarial_probability: publish(judged.probability.clone())?.with_values(&judged.on_host),
+            adversarial_probability: published(shown.and_then(|p| p.probability.as_ref()), &judged.probability)?
+                .with_values(&judged.on_host),
             scores: ClassScores::of(subject, judged),
             class_dice: ClassDice::of(subject, judged),
             reference: self.reference.clone(),
@@ -219,4 +258,139 @@ fn next_run() -> u64 {
 /// The largest magnitude.
 fn peak(values: Tensor<4>) -> Result<f32, String> {
     Ok(tensor::to_host(values.abs().max()).map_err(text)?.first().copied().unwrap_or(0.0))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::{Bounds, Case, Image, Provenance, StoredType};
+    use crate::engine::{TruthChoice, host_plane};
+    use crate::model::{BuiltIn, Model, ModelCard, ModelError};
+    use burn::tensor::Device;
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// The bundled model, whose outputs are no numbers once it is broken.
+    struct Breakable {
+        model: BuiltIn,
+        broken: AtomicBool,
+    }
+
+    impl Model for Breakable {
+        fn card(&self) -> &ModelCard {
+            self.model.card()
+        }
+
+        fn logits(&self, x: Tensor<4>) -> Result<Logits, ModelError> {
+            let logits = self.model.logits(x)?;
+            Ok(match logits {
+                Logits::Dense(z) if self.broken.load(Ordering::Relaxed) => Logits::Dense(z * f32::NAN),
+                logits => logits,
+            })
+        }
+
+        fn working_bytes(&self, height: usize, width: usize) -> u64 {
+            self.model.working_bytes(height, width)
+        }
+
+        fn device(&self) -> Device {
+            self.model.device()
+        }
+
+        fn to_device(&self, device: &Device) -> Arc<dyn Model> {
+            self.model.to_device(device)
+        }
+    }
+
+    const SIDE: usize = 32;
+
+    fn case() -> Case {
+        let pixels = (0..SIDE * SIDE).map(|i| ((i * 37) % 256) as f32).collect::<Vec<f32>>();
+        Case {
+            name: "pixels".into(),
+            image: Image::new(1, SIDE, SIDE, pixels).unwrap(),
+            bounds: Bounds::EIGHT_BIT,
+            shown: Bounds::EIGHT_BIT,
+            stored: StoredType::U8,
+            label: None,
+            class: None,
+            about: Arc::default(),
+            provenance: Provenance::default(),
+        }
+    }
+
+    fn info(case: &Case) -> CaseInfo {
+        CaseInfo {
+            name: case.name.clone(),
+            path: None,
+            label_path: None,
+            slice: 0,
+            slices: 1,
+            class: None,
+            shape: [1, SIDE, SIDE],
+            stored: case.stored,
+            bounds: case.bounds,
+            shown: case.shown,
+            percentiles: case.bounds,
+            about: case.about.clone(),
+            axis: crate::data::Axis::default(),
+            planes: Vec::new(),
+            region: None,
+            reference: crate::attack::Reference::CleanPrediction,
+            truth_by: TruthChoice::default(),
+            target: None,
+            label_map: None,
+            label_map_guessed: false,
+            label_is_empty: false,
+            label_values: Vec::new(),
+            tiles: None,
+            image: case.image.clone(),
+        }
+    }
+
+    /// The frame at ε = 4/255, and what was told before it, of a model that breaks just before.
+    fn tick(ahead: bool, breaks: bool) -> (Result<Frame, String>, Vec<Event>) {
+        let model = BuiltIn::bundled(&Device::flex()).unwrap();
+        let model = Arc::new(Breakable { model, broken: AtomicBool::new(false) });
+        let case = Arc::new(case());
+        let subject = Arc::new(Subject::new(case.clone(), model.clone()).unwrap());
+        let publish: Publish = Arc::new(host_plane);
+        let prepared = Prepared::new(subject, Attack::FGSM, 1, &publish).unwrap();
+        model.broken.store(breaks, Ordering::Relaxed);
+        let told = RefCell::new(Vec::new());
+        let info = Arc::new(info(&case));
+        let tick = Tick { case: &info, epsilon: 4.0 / 255.0, start: Instant::now(), publish: &publish, ahead };
+        let found = prepared.frame(&tick, &|| Wish::GoOn, &|event| told.borrow_mut().push(event));
+        (found.map(|found| found.unwrap().0), told.into_inner())
+    }
+
+    pub(in crate::engine) fn frame() -> Frame {
+        tick(false, false).0.unwrap()
+    }
+
+    fn told_pictures(events: &[Event]) -> Vec<&Arc<Pictures>> {
+        events.iter().filter_map(|event| if let Event::Pictures(p) = event { Some(p) } else { None }).collect()
+    }
+
+    #[test]
+    fn pictures_ahead_are_those_of_their_frame() {
+        let (frame, told) = tick(true, false);
+        let (frame, pictures) = (frame.unwrap(), told_pictures(&told));
+        assert_eq!(pictures.len(), 1);
+        let Pictures { epsilon, generation, noise, adversarial, probability, .. } = &**pictures[0];
+        assert_eq!((*epsilon, *generation), (frame.epsilon, frame.generation));
+        assert_eq!([noise.id, adversarial.id], [frame.noise.id, frame.adversarial.id]);
+        assert_eq!(probability.as_ref().map(|p| p.id), Some(frame.adversarial_probability.id));
+        let apart = tick(false, false);
+        assert!(told_pictures(&apart.1).is_empty());
+        assert_eq!(apart.0.unwrap().adversarial_probability.values(), frame.adversarial_probability.values());
+    }
+
+    /// What the numbers say is found out by reading them: the pictures are there before.
+    #[test]
+    fn pictures_do_not_wait_for_their_numbers() {
+        let (frame, told) = tick(true, true);
+        assert!(frame.is_err());
+        assert_eq!(told_pictures(&told).len(), 1);
+    }
 }

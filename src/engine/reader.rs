@@ -3,7 +3,7 @@
 use super::{Event, Outbox, Problem, panic_text};
 use crate::data::write_bytes_atomic;
 use crate::observer::{
-    Answer, Answered, Display, Header, Measured, Next, Plan, Presented, Session, Stimuli, Thresholds, export_csv,
+    Answer, Answered, Display, Header, Kind, Measured, Next, Plan, Presented, Session, Stimuli, Thresholds, export_csv,
     read_thresholds, rows_of, thresholds,
 };
 use std::collections::BTreeSet;
@@ -86,6 +86,8 @@ pub struct SessionResult {
     pub thresholds: Result<Vec<Thresholds>, String>,
     /// Refreshes of the screen that were missed while images were shown, and trials with such.
     pub dropped: [u32; 2],
+    /// Answers that came too soon to be any to the images ([`Answered::is_too_soon`]), practice left out.
+    pub too_soon: usize,
 }
 
 /// A session in a folder.
@@ -224,19 +226,29 @@ fn serve(request: ReaderRequest, open: &mut Option<(Session, PathBuf)>) -> Resul
         progress: procedure.progress(),
         last: procedure.answered().last().copied(),
         note,
-        result: matches!(next, Next::Done).then(|| result(session)),
+        result: matches!(next, Next::Done).then(|| result(session, path)),
     }))))
 }
 
-fn result(session: &Session) -> SessionResult {
+fn result(session: &Session, path: &Path) -> SessionResult {
     let (header, procedure) = (session.header(), session.procedure());
     let answered = procedure.answered();
-    let rows = rows_of(header, answered);
+    let mut header = header.clone();
+    header.observer.get_or_insert_with(|| format!("observer {}", number_of(path)));
+    let rows = rows_of(&header, answered);
     let missed = answered.iter().filter_map(|a| a.presented).map(|p| p.dropped);
     SessionResult {
         thresholds: thresholds(&rows, None).map_err(|e| e.to_string()),
         dropped: [missed.clone().sum(), missed.filter(|d| *d > 0).count() as u32],
+        too_soon: answered.iter().filter(|a| a.trial.kind != Kind::Practice && a.is_too_soon()).count(),
     }
+}
+
+/// The number of a session in its folder, by which the exported table calls an observer without a name.
+fn number_of(path: &Path) -> usize {
+    let all = path.parent().map(sessions).unwrap_or_default();
+    let before = all.iter().take_while(|other| *other != path);
+    before.filter(|other| Session::read(other).is_ok()).count() + 1
 }
 
 /// A name that is free: the time, and who.

@@ -15,7 +15,7 @@ impl Compute {
     pub fn cpu(choice: DeviceChoice) -> Self {
         Self {
             device: Device::flex(),
-            info: DeviceInfo { choice, description: "CPU (Flex)".into(), shared: false },
+            info: DeviceInfo { choice, description: "CPU (Flex)".into(), shared: false, tunes: false },
             publish: Arc::new(host_plane),
         }
     }
@@ -43,7 +43,7 @@ impl Compute {
         })?;
         Ok(Self {
             device,
-            info: DeviceInfo { choice, description: describe(&info), shared: true },
+            info: DeviceInfo { choice, description: describe(&info), shared: true, tunes: tunes() },
             publish: publish_shared(render_state),
         })
     }
@@ -68,7 +68,8 @@ impl Compute {
         };
         let description = describe(&opened.adapter.get_info());
         let device = register(&opened)?;
-        Ok(Self { device, info: DeviceInfo { choice, description, shared: false }, publish: Arc::new(host_plane) })
+        let info = DeviceInfo { choice, description, shared: false, tunes: tunes() };
+        Ok(Self { device, info, publish: Arc::new(host_plane) })
     }
 }
 
@@ -116,6 +117,12 @@ fn register(handles: &Headless) -> Result<Device, GpuError> {
     watch(&handles.device);
     registered.push((identity, device.clone()));
     Ok(device)
+}
+
+/// Whether autotuning does more than the least.
+fn tunes() -> bool {
+    use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
+    !matches!(CubeClRuntimeConfig::get().autotune.level, AutotuneLevel::Minimal)
 }
 
 /// Autotuning tries every variant of a kernel, which on a software adapter takes longer than it ever saves. Has no

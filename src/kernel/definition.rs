@@ -68,7 +68,7 @@ impl Defined {
 
     fn conv(&self, with: Instructions) -> Conv<'_> {
         let [channels, outputs, groups] = self.sizes;
-        Conv { geometry: self.geometry, weights: &self.weights, outputs, channels, groups, with }
+        Conv { geometry: self.geometry, weights: &self.weights, outputs, channels, groups, with, winograd: true }
     }
 
     #[track_caller]
@@ -148,7 +148,7 @@ fn a_pixel_has_no_part_in_results_beyond_its_kernel() {
     let weights = vec![0.7f32; sizes[0] * sizes[1] * 9];
     for with in Instructions::available() {
         let [channels, outputs, groups] = sizes;
-        let conv = Conv { geometry, weights: &weights, outputs, channels, groups, with };
+        let conv = Conv { geometry, weights: &weights, outputs, channels, groups, with, winograd: true };
         let near = |i: usize| (i / size[1] % size[0]).abs_diff(at[0]) <= 1 && (i % size[1]).abs_diff(at[1]) <= 1;
         let check = |out: &[MaybeUninit<f32>]| {
             // SAFETY: initialised below.

@@ -30,6 +30,8 @@ pub(super) struct Conv<'a> {
     pub channels: usize,
     pub groups: usize,
     pub with: Instructions,
+    /// Winograd's way may be taken where it pays.
+    pub winograd: bool,
 }
 
 /// Images whose channels are summed.
@@ -87,7 +89,7 @@ pub(super) fn convolve<'p>(
     if out.is_empty() {
         return;
     }
-    if groups == 1 && winograd::pays(&geometry, [channels, outputs], full) {
+    if conv.winograd && groups == 1 && winograd::pays(&geometry, [channels, outputs], full) {
         let (across, along) = (9 * channels, 9);
         let filters =
             Filters { weights: conv.weights, across, along, results: outputs, summed: channels, turned: false };
@@ -147,7 +149,7 @@ pub(super) fn transpose<'p>(
     if out.is_empty() {
         return;
     }
-    if groups == 1 && winograd::pays(&geometry, [outputs, range.len()], size) {
+    if conv.winograd && groups == 1 && winograd::pays(&geometry, [outputs, range.len()], size) {
         let weights = &conv.weights[9 * range.start..];
         let (across, along, results) = (9, 9 * channels, range.len());
         let filters = Filters { weights, across, along, results, summed: outputs, turned: true };

@@ -120,6 +120,12 @@ impl Convolution {
         conv2d(x, self.weight.clone(), self.bias.clone(), self.options.clone())
     }
 
+    /// The same function by the definition's multiplications only: to measure what Winograd's way changes.
+    #[must_use]
+    pub fn without_winograd(&self) -> Self {
+        Self { plan: self.plan.as_ref().map(|plan| Arc::new(plan.without_winograd())), ..self.clone() }
+    }
+
     /// Weights and biases.
     pub fn parameters(&self) -> usize {
         self.weight.shape().num_elements() + self.bias.as_ref().map_or(0, |bias| bias.shape().num_elements())

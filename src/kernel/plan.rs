@@ -31,6 +31,7 @@ pub struct Plan {
     /// One for each result, or none.
     bias: Option<FlexTensor>,
     with: Instructions,
+    winograd: bool,
 }
 
 impl Plan {
@@ -59,7 +60,22 @@ impl Plan {
         };
         let weights = on_cpu(weight)?;
         let parts = parts.to_vec();
-        Some(Self { geometry, groups, outputs, parts, activation, weights, bias, with: Instructions::best() })
+        Some(Self {
+            geometry,
+            groups,
+            outputs,
+            parts,
+            activation,
+            weights,
+            bias,
+            with: Instructions::best(),
+            winograd: true,
+        })
+    }
+
+    /// The same by the definition's multiplications only.
+    pub(super) fn without_winograd(&self) -> Self {
+        Self { winograd: false, ..self.clone() }
     }
 
     /// The same without an activation.
@@ -83,6 +99,7 @@ impl Plan {
             channels: self.channels(),
             groups: self.groups,
             with: self.with,
+            winograd: self.winograd,
         }
     }
 }

@@ -44,6 +44,12 @@ impl BuiltIn {
         Ok(Self { card, network, device: device.clone(), facts: Arc::default(), memory: None })
     }
 
+    /// The same function by the definition's multiplications only: to measure what Winograd's way changes.
+    #[must_use]
+    pub fn without_winograd(&self) -> Self {
+        Self { network: self.network.without_winograd(), ..self.clone() }
+    }
+
     /// The model that comes with the program: cell membranes in serial-section electron micrographs.
     ///
     /// # Errors

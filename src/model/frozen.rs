@@ -79,6 +79,18 @@ impl FrozenUNet {
             + self.head.parameters()
     }
 
+    /// The same function by the definition's multiplications only.
+    pub fn without_winograd(&self) -> Self {
+        let pair = |[first, second]: &[Convolution; 2]| [first.without_winograd(), second.without_winograd()];
+        Self {
+            down: self.down.iter().map(pair).collect(),
+            bottleneck: pair(&self.bottleneck),
+            up: self.up.iter().map(|(rise, block)| (rise.clone(), pair(block))).collect(),
+            head: self.head.without_winograd(),
+            pool: self.pool,
+        }
+    }
+
     /// The same network on another device.
     pub fn to_device(&self, device: &Device) -> Self {
         let pair = |[first, second]: &[Convolution; 2]| [first.to_device(device), second.to_device(device)];

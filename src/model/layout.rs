@@ -42,18 +42,20 @@ impl Layout {
 /// # Errors
 /// If the card says otherwise than the operators, or nothing tells; in words that go on from the file's or the card's name.
 pub(super) fn laid(graph: &Graph, output: usize, card: Option<&ModelCard>) -> Result<Graph, String> {
+    // Shapes are read as the file has them.
+    let file = graph.laid(Layout::Nchw, output, Layout::Nchw);
     let said = card.map_or((None, None), |card| (card.input.layout, card.output.layout));
     let input = match (graph.input_layout()?, said.0) {
         (Some(seen), Some(said)) if seen != said => return Err(contradiction("input", said, seen)),
         (Some(seen), _) => seen,
         (None, Some(said)) => said,
-        (None, None) => graph.inputs().next().map_or(Ok(Layout::Nchw), of_shape)?,
+        (None, None) => file.inputs().next().map_or(Ok(Layout::Nchw), of_shape)?,
     };
     let output_layout = match (graph.output_layout(output, input)?, said.1) {
         (Some(seen), Some(said)) if seen != said => return Err(contradiction("output", said, seen)),
         (Some(seen), _) => seen,
         (None, Some(said)) => said,
-        (None, None) => of_map(&graph.laid(input, output, Layout::Nchw), output, input)?,
+        (None, None) => of_map(&file.laid(input, output, Layout::Nchw), output, input)?,
     };
     Ok(graph.laid(input, output, output_layout))
 }
@@ -99,12 +101,15 @@ fn of_map(graph: &Graph, output: usize, input: Layout) -> Result<Layout, String>
         return Ok(Layout::Nchw);
     }
     // Not square where that is possible: a square fits more.
-    let sizes = SIDES.iter().flat_map(|&side| [USUAL_MULTIPLE, 0].map(|more| (side, more)));
-    let found = sizes.into_iter().find_map(|(side, more)| {
-        let mut shape = graph.input_near(side);
-        if graph.inputs().next().is_some_and(|port| fixed(port, 3).is_none()) {
-            shape[3] += more;
-        }
+    let free = graph.inputs().next().is_some_and(|port| fixed(port, 3).is_none());
+    let shape = |side: usize, more: usize| {
+        let [batch, channels, height, width] = graph.input_near(side);
+        [batch, channels, height, if free { width + more } else { width }]
+    };
+    let mut shapes: Vec<[usize; 4]> =
+        SIDES.iter().flat_map(|&side| [USUAL_MULTIPLE, 0].map(|more| shape(side, more))).collect();
+    shapes.dedup();
+    let found = shapes.into_iter().find_map(|shape| {
         let x = Tensor::zeros(shape, &graph.device().clone().without_autodiff());
         match graph.probe(x, output) {
             Ok(Logits::Dense(z)) => Some(Some(([shape[2], shape[3]], z.dims()))),

@@ -40,7 +40,7 @@ pub use interrupt::{check_wanted, interruptible};
 pub use layout::Layout;
 pub use memory::{check_room, set_usual_memory, within};
 pub use open::{open, open_watched, open_with};
-pub use predict::{Classified, Prediction, class_probabilities, classified, classify, predict, prediction};
+pub use predict::{Classified, Prediction, class_probabilities, classified, classify, on_device, predict, prediction};
 pub use tiles::Tiles;
 pub use watch::Watch;
 pub(crate) use weights::safetensors_bytes;

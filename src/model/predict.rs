@@ -3,8 +3,8 @@
 use super::{Head, Logits, Model, ModelCard, ModelError};
 use crate::data::{IGNORE, Mask};
 use crate::tensor;
-use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Int, Tensor};
 use std::sync::Arc;
 
 /// What a segmentation model says of one image.
@@ -35,14 +35,8 @@ pub fn prediction(card: &ModelCard, logits: Logits) -> Result<Prediction, ModelE
     let Logits::Dense(logits) = logits else { return Err(ModelError::NotSegmentation) };
     let [_, _, height, width] = logits.dims();
     let positive = card.positive_class;
-    let (probability, winner) = match card.head {
-        Head::Sigmoid => (sigmoid(logits), None),
-        Head::Softmax => {
-            let all = softmax(logits, 1);
-            let winner = all.clone().argmax(1).try_into_vec_as::<i32>().map_err(ModelError::device)?;
-            (all.narrow(1, usize::from(positive), 1), Some(winner))
-        }
-    };
+    let (probability, winner) = on_device(card, logits);
+    let winner = winner.map(|w| w.try_into_vec_as::<i32>()).transpose().map_err(ModelError::device)?;
     let on_host: Arc<[f32]> = tensor::to_host(probability.clone())?.into();
     // One logit that is NaN makes every class of its pixel NaN, so that the positive class is enough to look at.
     let broken = on_host.iter().filter(|p| !p.is_finite()).count();
@@ -55,6 +49,19 @@ pub fn prediction(card: &ModelCard, logits: Logits) -> Result<Prediction, ModelE
         Some(winner) => winner.iter().map(|&c| u8::try_from(c).unwrap_or(IGNORE)).collect(),
     };
     Ok(Prediction { probability, on_host, predicted: Mask { height, width, classes } })
+}
+
+/// P(positive class) of one image's dense logits, and of a softmax head the most probable class of each pixel, both `[1, 1, h, w]`:
+/// nothing is read from the device.
+pub fn on_device(card: &ModelCard, logits: Tensor<4>) -> (Tensor<4>, Option<Tensor<4, Int>>) {
+    match card.head {
+        Head::Sigmoid => (sigmoid(logits), None),
+        Head::Softmax => {
+            let all = softmax(logits, 1);
+            let winner = all.clone().argmax(1);
+            (all.narrow(1, usize::from(card.positive_class), 1), Some(winner))
+        }
+    }
 }
 
 /// What a classification model says of one image.

@@ -25,7 +25,7 @@ pub use display::{CARD_WIDTH_MM, Calibration, CalibrationError, Display};
 pub use fit::{Estimate, Fit, FitError, fit};
 pub use levels::distinguishable;
 pub use plan::{Condition, Kind, Plan, PlanError, Slot, Task, Timing, drawn};
-pub use procedure::{Answer, Answered, Next, Presented, Procedure, ProcedureError, Side, Trial};
+pub use procedure::{Answer, Answered, Next, Presented, Procedure, ProcedureError, SOONEST_SECS, Side, Trial};
 pub use psychometric::{Block, Psychometric, threshold_probability};
 pub use quest_plus::{Domain, QuestPlus, logarithmic};
 pub use session::{Header, Session, SessionError, Stimuli, StimulusImage};

@@ -2,7 +2,7 @@
 //!
 //! The range of ε is that of the pictures that can be shown. An 8-bit image under the full window shows nothing below 1/255: with a range
 //! from the 0.1/255 that may be asked for, a decade without any picture counted as much as one with them, and the median of a threshold of
-//! 1/255 came out 5 % too low. As shown it is 3 % lower, which is what half of a ψ tells that lies below the smallest picture.
+//! 1/255 came out 5 % too low. Now it is 3.6 % lower: half of ψ lies where there is no picture.
 //!
 //! psignifit's default lets ψ be as shallow as three times the whole range of stimuli. Over decades of ε that is no observer, and
 //! the threshold's posterior gets a long tail towards 0: in simulations of a forced choice of 100 trials it doubled the

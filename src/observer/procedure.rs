@@ -101,7 +101,16 @@ pub struct Presented {
     pub epsilon: Option<f64>,
 }
 
+/// Nobody answers sooner than this after the images, in seconds, to what they have seen: simple reactions to light take longer (Luce,
+/// "Response Times", 1986, chapter 2).
+pub const SOONEST_SECS: f64 = 0.15;
+
 impl Answered {
+    /// Whether it came too soon to be an answer to the images.
+    pub fn is_too_soon(&self) -> bool {
+        self.seconds < SOONEST_SECS
+    }
+
     /// The ε that was seen: as the screen showed it, where that is known.
     pub fn epsilon_shown(&self) -> f64 {
         self.presented.and_then(|p| p.epsilon).unwrap_or(self.trial.epsilon)

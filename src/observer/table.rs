@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The columns that are written before those of the setting. ε are fractions of the bounds' width: `epsilon` was asked for,
 /// `epsilon_shown` is what the screen's levels made of it.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "observer",
     "image",
     "attack",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 17] = [
     "shown_ms",
     "frames",
     "dropped_frames",
+    "too_soon",
 ];
 
 /// A table with every trial of `sessions`. An observer without a name is called by number: `observer 1`.
@@ -38,7 +39,7 @@ pub fn export_csv(sessions: &[(Header, Vec<Answered>)]) -> Result<String, csv::E
         let plan = &header.plan;
         let name = header.observer.clone().unwrap_or_else(|| format!("observer {}", number + 1));
         let settings: Vec<Setting> = (0..plan.conditions.len()).map(|c| Setting::of(header, c)).collect();
-        for Answered { trial, answer, correct, seconds, presented } in answered {
+        for given @ Answered { trial, answer, correct, seconds, presented } in answered {
             let Some((condition, setting)) = plan.conditions.get(trial.condition).zip(settings.get(trial.condition))
             else {
                 continue;
@@ -65,6 +66,7 @@ pub fn export_csv(sessions: &[(Header, Vec<Answered>)]) -> Result<String, csv::E
                 presented.map(|p| format!("{:.1}", p.shown_ms)).unwrap_or_default(),
                 presented.map(|p| p.frames.to_string()).unwrap_or_default(),
                 presented.map(|p| p.dropped.to_string()).unwrap_or_default(),
+                if given.is_too_soon() { "1" } else { "0" }.to_owned(),
             ];
             let of_setting = Setting::columns().map(|column| setting.get(column).unwrap_or_default().to_owned());
             writer.write_record(own.into_iter().chain(of_setting))?;

@@ -140,6 +140,16 @@ impl EpsilonWindow {
 
     /// All intervals at which both hold, with those that go on beyond what was measured: `2/255, 4/255 to 8/255 or more`.
     pub fn intervals(&self, number: impl Fn(f64) -> String, to: &str) -> Option<String> {
+        self.words_of(&self.both, number, to)
+    }
+
+    /// The same of others of its intervals.
+    pub fn words_of(
+        &self,
+        intervals: &[MeasuredInterval],
+        number: impl Fn(f64) -> String,
+        to: &str,
+    ) -> Option<String> {
         let span = |i: &MeasuredInterval| {
             let [less, more] = self.goes_on(i);
             let (first, last) = (number(i.first), number(i.last));
@@ -147,7 +157,7 @@ impl EpsilonWindow {
             let more = if more { " or more" } else { "" };
             if i.points == 1 { format!("{first}{less}{more}") } else { format!("{first}{less}{to}{last}{more}") }
         };
-        self.both.iter().map(span).reduce(|all, next| all + ", " + &next)
+        intervals.iter().map(span).reduce(|all, next| all + ", " + &next)
     }
 
     /// The smallest and the largest ε at which both hold: the hull of all intervals, between which there may be ε at which they do not.

@@ -142,7 +142,7 @@ impl App {
             }
             Command::OpenFiles(_) if self.stages.takes_no_files() => {
                 let why =
-                    "a reader study is under way. Leave it with Esc, then open the file; the session can be resumed";
+                    "A reader study is under way. Leave it with Esc, then open the file; the session can be resumed";
                 self.notes.bad(&Problem { what: "Open".to_owned(), why: why.to_owned() }, context.input(|i| i.time));
             }
             Command::OpenFiles(files) => self.open(&files),

@@ -22,8 +22,9 @@ const EARLY_AFTER: Duration = Duration::from_millis(200);
 impl App {
     pub(super) fn failed(&mut self, mut problem: Problem, context: &egui::Context) {
         let known = self.state.problem.as_ref() == Some(&problem);
-        // A card that is being typed is often wrong for a moment: the panel says so.
-        if !known && problem.what != "Use card" {
+        // The line of the last failure tells it; what fills the window has no such line. A card that is being typed is often wrong
+        // for a moment: the panel says so.
+        if !known && problem.what != "Use card" && self.is_staged() {
             self.notes.bad(&problem, context.input(|i| i.time));
         }
         self.state.playing = false;
@@ -60,6 +61,7 @@ impl App {
     }
 
     pub(super) fn hear(&mut self, event: Event, context: &egui::Context) {
+        self.state.first_run.hear(&event, Instant::now());
         match event {
             Event::Opening(path) => {
                 self.state.opening = Some(path);
@@ -91,6 +93,11 @@ impl App {
             }
             Event::Early(early) => self.new_early(early, context),
             Event::Frame(frame) => self.new_frame(frame),
+            Event::Pictures(pictures) => {
+                if let Some(frame) = self.state.frame.as_ref().and_then(|frame| frame.with_pictures(&pictures)) {
+                    self.state.frame = Some(Arc::new(frame));
+                }
+            }
             Event::Attacking(news) => LiveRun::hear(&mut self.state.run, news),
             Event::Computing(computing) => {
                 self.state.computing = computing;

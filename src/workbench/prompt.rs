@@ -7,7 +7,6 @@ use super::state::State;
 use super::theme;
 use super::train::{TrainCommand, TrainPath};
 use crate::engine::{Export, ReaderRequest, Request};
-use crate::observer::Measured;
 use eframe::egui::{self, Align2, Key, TextEdit, Ui, vec2};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -145,7 +144,7 @@ impl Prompt {
         let ask = move || {
             let chosen = match wanted {
                 Wanted::Export(_) | Wanted::Training(TrainPath::SaveRecipe | TrainPath::Weights) => dialog.save_file(),
-                Wanted::Folder | Wanted::Training(TrainPath::Data | TrainPath::StudyData | TrainPath::StudyOut) => {
+                Wanted::Folder | Wanted::Training(TrainPath::Data | TrainPath::StudyData(_) | TrainPath::StudyOut) => {
                     dialog.pick_folder()
                 }
                 _ => dialog.pick_file(),
@@ -279,7 +278,7 @@ impl Prompt {
                 ExportKind::PredictedMask => Export::PredictedMask(path),
                 ExportKind::Views => Export::Views(path),
                 ExportKind::CurveCsv => Export::CurveCsv(path),
-                ExportKind::CurveFigure => Export::CurveFigure(path, state.threshold().map(Measured::line)),
+                ExportKind::CurveFigure => Export::CurveFigure(path, Box::new(state.figure_wish())),
                 ExportKind::ComparisonCsv => return commands.send(Command::ExportComparison(path)),
             })),
         });

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::layout::{self, Tiling};
+use super::tour::Tour;
 use super::{PaneContext, PanelKind, files, keys, menu, notices, status, theme};
 use eframe::egui::{self, Align2, Color32, FontId, Frame, Margin, Panel, Rect, Ui};
 
@@ -28,10 +29,16 @@ impl App {
         }
     }
 
+    /// Whether nothing but pictures and ε is shown.
+    fn is_bare(&self) -> bool {
+        let curves = self.stages.tour.as_ref().is_some_and(Tour::shows_curves);
+        self.state.images_only || (self.state.look.presenter && !curves)
+    }
+
     pub(super) fn bars_ui(&mut self, ui: &mut Ui) {
         let palette = theme::of(ui);
         let bar = |x, y| Frame::NONE.fill(palette.bar).inner_margin(Margin::symmetric(x, y));
-        let bare = self.state.images_only || self.state.look.presenter;
+        let bare = self.is_bare();
         if !bare {
             Panel::top("menu").frame(bar(8, 4)).show(ui, |ui| {
                 let bar = menu::Bar {
@@ -58,7 +65,7 @@ impl App {
 
     pub(super) fn center_ui(&mut self, ui: &mut Ui) {
         let palette = theme::of(ui);
-        let bare = self.state.images_only || self.state.look.presenter;
+        let bare = self.is_bare();
         egui::CentralPanel::default().frame(Frame::NONE.fill(palette.picture_background)).show(ui, |ui| {
             self.bottom = ui.ctx().content_rect().bottom() - ui.max_rect().bottom();
             if !std::mem::replace(&mut self.arranged, true) {

@@ -78,8 +78,8 @@ impl App {
             self.engine.send(Request::Reader(crate::engine::ReaderRequest::Close));
             self.engine.send(Request::Stimuli(None));
         }
-        if self.stages.challenge.take().is_some() {
-            self.engine.send(Request::Epsilon(self.state.epsilon));
+        if let Some(challenge) = self.stages.challenge.take() {
+            challenge.end(&self.state, &self.commands);
         }
         if let Some(tour) = self.stages.tour.take() {
             tour.end(&self.state, &self.commands);

@@ -4,7 +4,9 @@
 use super::browse::Browse;
 use super::compare::viewport::Geometry;
 use super::epsilon::{self, EpsilonAxis, EpsilonRuler, EpsilonScale, EpsilonUnit};
+use super::first_run::FirstRun;
 use super::history::History;
+pub use super::look::{Look, Theme};
 pub use super::marks::{Marks, Tool};
 pub use super::model::CardState;
 pub use super::progress::LiveRun;
@@ -34,6 +36,8 @@ pub struct State {
     pub model_about: Option<Arc<About>>,
     /// Where tensors are computed, once known.
     pub device: Option<DeviceInfo>,
+    /// Whether kernels are being tuned for it.
+    pub first_run: FirstRun,
     /// The newest pictures and numbers. They stay until newer ones are complete: compare [`Frame::epsilon`] with
     /// [`State::epsilon`] to know whether they are behind.
     pub frame: Option<Arc<Frame>>,
@@ -166,36 +170,6 @@ impl Default for Navigation {
     }
 }
 
-/// Dark or light.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Theme {
-    /// Neutral grey, pictures on near-black.
-    #[default]
-    Dark,
-    /// For bright rooms and print.
-    Light,
-}
-
-/// How the window itself looks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Look {
-    /// Dark or light.
-    pub theme: Theme,
-    /// Everything is this much larger, 0.75 to 2.
-    pub ui_scale: f32,
-    /// Large type, only pictures and ε: for the lecture hall.
-    #[serde(skip)]
-    pub presenter: bool,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self { theme: Theme::Dark, ui_scale: 1.0, presenter: false }
-    }
-}
-
 /// A file that was opened before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recent {
@@ -212,6 +186,7 @@ impl Default for State {
             model: None,
             model_about: None,
             device: None,
+            first_run: FirstRun::default(),
             frame: None,
             early: None,
             curve: None,

@@ -9,10 +9,13 @@ use crate::engine::{JobState, Request};
 use eframe::egui::{Align, Button, Layout, ProgressBar, Ui};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Draws the line.
 pub fn status_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
+    if let Some(again) = state.first_run.again() {
+        ui.ctx().request_repaint_after(again);
+    }
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = 16.0;
         let tick = state.frame.as_ref().map_or_else(|| "–".to_owned(), |f| secs_text(f.tick_secs));
@@ -36,6 +39,12 @@ pub fn status_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
             if icon_button(ui, Icon::Close, "Stop the attack", "The best so far is kept. Esc", true).clicked() {
                 commands.request(Request::StopAttack);
             }
+        } else if let Some(text) = state.first_run.text(Instant::now()) {
+            entry(
+                ui,
+                text,
+                "Variants of each kernel are tried once in a session. How many there are is not known before.",
+            );
         } else if state.computing {
             entry(ui, "computing…".to_owned(), "The model looks at the image. The last pictures stay until then.");
         }

@@ -42,6 +42,11 @@ impl From<&[Attack]> for Tuned {
     }
 }
 
+/// Whether ε is what a grey level may change by: a radius in L∞, and no number that the attack finds, no norm of the whole image.
+pub fn is_of_levels(attack: &Attack) -> bool {
+    attack.entry().epsilon == EpsilonMeaning::Radius && attack.norm() == Some(Norm::Linf)
+}
+
 /// What ε is to `attack`, in a few words: `radius in L∞`.
 pub fn epsilon_short(attack: &Attack) -> &'static str {
     match (attack.entry().epsilon, attack.norm()) {

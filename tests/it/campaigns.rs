@@ -63,7 +63,7 @@ fn a_classifier_is_swept_and_its_decision_flips() {
         verdicts[0] == Verdict::Holds && matches!(verdicts[2], Verdict::Broken | Verdict::NoiseToo),
         "{verdicts:?}"
     );
-    let settings = Settings { criterion, provenance: Provenance::default(), observed: Vec::new(), notes: vec![] };
+    let settings = Settings { criterion, ..Settings::default() };
     let report = build_report(&adversary, &curve, settings, |_, _| ()).unwrap();
     let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
     for part in ["P(true class)", "Margin in logits", "first flips at", "Probability of each class", "class 3"] {

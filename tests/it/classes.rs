@@ -207,7 +207,7 @@ fn exports_of_a_classifier_are_written_or_refused_with_the_reason() {
     let file = |name: &str| folder.path().join(name);
     for wish in [
         Export::CurveCsv(file("curve.csv")),
-        Export::CurveFigure(file("curve.svg"), None),
+        Export::CurveFigure(file("curve.svg"), Box::default()),
         Export::Adversarial(file("adversarial.png")),
         Export::Views(file("views.png")),
     ] {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub fn engine() -> Engine {
     let backends = Arc::new(|choice: DeviceChoice| {
-        let info = DeviceInfo { choice, description: "CPU (Flex)".to_owned(), shared: false };
+        let info = DeviceInfo { choice, description: "CPU (Flex)".to_owned(), shared: false, tunes: false };
         Ok(Backend { device: burn::tensor::Device::flex(), info, publish: Arc::new(host_plane) })
     });
     let engine = Engine::start(DeviceChoice::Cpu, backends, Arc::new(|| ())).unwrap();
@@ -254,7 +254,7 @@ fn what_cannot_be_computed_leaves_the_last_picture_with_its_name() {
         if choice == DeviceChoice::Gpu {
             return Err("no such GPU".to_owned());
         }
-        let info = DeviceInfo { choice, description: "a device that fails".to_owned(), shared: false };
+        let info = DeviceInfo { choice, description: "a device that fails".to_owned(), shared: false, tunes: false };
         let seen = seen.clone();
         let publish = Arc::new(move |tensor| {
             if seen.load(std::sync::atomic::Ordering::Relaxed) {

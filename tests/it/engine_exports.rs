@@ -2,7 +2,8 @@
 
 use crate::engine::{engine, failure, frame_at, wait};
 use epsiloscope::attack::Attack;
-use epsiloscope::engine::{Event, Export, JobState, Request};
+use epsiloscope::engine::{Event, Export, FigureWish, JobState, Request};
+use epsiloscope::study::report::Criterion;
 use epsiloscope::study::SweepPlan;
 
 #[test]
@@ -41,10 +42,16 @@ fn views_and_curves_are_written() {
     wait(&engine, |e| matches!(e, Event::Job(s) if s.state == JobState::Finished && s.total == 3).then_some(()));
     let folder = tempfile::tempdir().unwrap();
     let [csv, svg, png, views] = ["curve.csv", "curve.svg", "curve.png", "views.png"].map(|n| folder.path().join(n));
+    let judged = FigureWish {
+        criterion: Criterion::PixelError(0.03),
+        limit: Some("ssim:0.9".parse().unwrap()),
+        threshold: None,
+        distance_mm: Some(600.0),
+    };
     for wish in [
         Export::CurveCsv(csv.clone()),
-        Export::CurveFigure(svg.clone(), None),
-        Export::CurveFigure(png.clone(), None),
+        Export::CurveFigure(svg.clone(), Box::new(judged)),
+        Export::CurveFigure(png.clone(), Box::default()),
         Export::Views(views.clone()),
     ] {
         engine.send(Request::Export(wish));
@@ -59,7 +66,9 @@ fn views_and_curves_are_written() {
     }
     let rows = std::fs::read_to_string(&csv).unwrap();
     assert_eq!(rows.lines().count(), 1 + 3 + 3, "{rows}");
-    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    let drawn = std::fs::read_to_string(&svg).unwrap();
+    assert!(drawn.starts_with("<svg") && drawn.contains("more than 3 % of the pixels wrong"), "the chosen criterion");
+    assert!(drawn.contains("Not seen (SSIM at least 0.9)") && drawn.contains("at 600 mm"), "limit and distance");
     assert!(image::open(&png).unwrap().width() > 500);
     assert!(image::open(&views).unwrap().width() > 700);
 }

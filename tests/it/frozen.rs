@@ -3,8 +3,11 @@
 use crate::fixture::{Bare, Fixture, NETWORKS, cosine, dense, devices, host, max_difference, parameters};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use epsiloscope::attack::{Objective, input_gradient};
+use epsiloscope::attack::{Attack, Objective, input_gradient};
+use epsiloscope::data::{Case, LabelMap, bundled_sample};
 use epsiloscope::model::{BuiltIn, Model};
+use epsiloscope::study::{Adversary, Subject};
+use std::sync::Arc;
 
 /// Batch normalisation is in the first of these; on a GPU, which compiles a kernel for each shape, it is enough.
 fn some_networks(device_name: &str) -> &'static [&'static str] {
@@ -120,6 +123,41 @@ fn folding_changes_rounding_only() {
             println!("{device_name}, {name}: folded logits off by {off:.1e}, gradient cosine {cosine:.9}");
             assert!(off <= 2e-5, "{device_name}, {name}: {off}");
             assert!(cosine >= 0.999_999, "{device_name}, {name}: {cosine}");
+        }
+    }
+}
+
+/// 3×3 layers of the bundled model are computed with fewer multiplications than their definition has, and other rounding: on the
+/// sample no pixel is decided otherwise for it, clean or attacked along the gradient of either, and these are nearly the same.
+#[test]
+fn winograd_changes_no_decision() {
+    let model = BuiltIn::bundled(&Device::flex()).unwrap();
+    let direct: Arc<dyn Model> = Arc::new(model.without_winograd());
+    let model: Arc<dyn Model> = Arc::new(model);
+    let (stack, label) = bundled_sample().unwrap();
+    let map = LabelMap::parse("0=membrane,255=cell", &["cell", "membrane"]).unwrap();
+    let case = Case { label: label.mask(0, &map), ..Case::from_slice(&stack, 0, "sample").unwrap() };
+    let case = Arc::new(case);
+    let on = |model: &Arc<dyn Model>| Arc::new(Subject::new(case.clone(), model.clone()).unwrap());
+    let subjects = [on(&model), on(&direct)];
+    let adversaries = subjects.clone().map(|subject| Adversary::new(subject, Attack::FGSM).unwrap());
+    let signs = adversaries.each_ref().map(|adversary| host(adversary.direction().unwrap().direction.clone()));
+    let other_way = signs[0].iter().zip(&signs[1]).filter(|(a, b)| a != b).count();
+    println!("{other_way} of {} signs differ", signs[0].len());
+    // Where rounding turns a ReLU the gradient around it is another.
+    assert!(other_way * 1000 <= signs[0].len(), "{other_way} of {} signs", signs[0].len());
+    for epsilon in [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0].map(|levels| levels / 255.0) {
+        for adversary in &adversaries {
+            let image = adversary.at_last(epsilon).unwrap();
+            let logits = [&model, &direct].map(|model| host(dense(model.logits(image.clone()).unwrap())));
+            let largest = logits[1].iter().fold(0f32, |most, z| most.max(z.abs()));
+            let off = max_difference(&logits[0], &logits[1]) / largest;
+            println!("ε {:.1}/255: off by {off:.1e} of the largest logit", epsilon * 255.0);
+            assert!(off > 0.0, "the same kernel computed both");
+            assert!(off <= 1e-5, "{off:e}");
+            // A logit of 0 but for rounding decides nothing.
+            let other = logits[0].iter().zip(&logits[1]).filter(|(a, b)| (**a >= 0.0) != (**b >= 0.0));
+            assert!(other.clone().all(|(a, b)| a.abs().max(b.abs()) <= 1e-6 * largest), "{other:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use super::stage::*;
 use eframe::egui::{Key, Role};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
+use epsiloscope::attack::Attack;
 use epsiloscope::engine::SeenMap;
 use epsiloscope::gpu::wgpu_setup;
 use epsiloscope::study::{Seen, SeenMetric};
@@ -12,9 +13,9 @@ use epsiloscope::workbench::curves::{Curves, Quantity};
 use epsiloscope::workbench::seen::closely::{MOST_HZ, blink_hz};
 use epsiloscope::workbench::seen::{SeenCommand, SeenSettings, window_of};
 use epsiloscope::workbench::several::Several;
-use epsiloscope::workbench::state::{Comparison, Picture, View};
+use epsiloscope::workbench::state::{Comparison, Look, Picture, View};
 use epsiloscope::workbench::tour::{STEPS, score};
-use epsiloscope::workbench::{App, Command, Mode, Options, Setup, State};
+use epsiloscope::workbench::{App, Command, Mode, Options, PanelKind, Setup, State};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -216,11 +217,17 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
     let several = Several { on: true, ..harness.state().state.several.clone() };
     harness.state().send(Command::Several(Box::new(several)));
     wait(&mut harness, "ε", |app| app.state.is_current() && app.state.several.on);
+    // Something else lies over the pictures.
+    harness.state().send(Command::Panel(PanelKind::Train, true));
+    harness.run_steps(3);
+    assert_eq!(shown(&harness, "Noise ×"), 0);
     harness.state().send(Command::Enter(Mode::Tour));
     for (at, step) in STEPS.iter().enumerate() {
         wait(&mut harness, step.title, |app| app.tour().is_some_and(|t| t.at() == at) && app.state.is_current());
         harness.run_steps(4);
         assert_eq!(shown(&harness, step.title), 1, "{}", step.title);
+        let pictures = ["Original", "Adversarial", "Segment"].map(|start| images(&harness, start));
+        assert!(pictures.iter().sum::<usize>() > 0, "{}: its pictures are there", step.title);
         let level = harness.state().state.epsilon * 255.0;
         let asked = if at == 3 { 8.0 } else { 4.0 };
         assert!(level == 0.0 || (level - asked).abs() < 1e-9, "{}: ε is {level}", step.title);
@@ -230,6 +237,20 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
             wait(&mut harness, "a step back", |app| app.tour().is_some_and(|t| t.at() == 1));
             harness.key_press(Key::ArrowRight);
             wait(&mut harness, "and forward", |app| app.tour().is_some_and(|t| t.at() == 2));
+        }
+        if at == 1 {
+            // Esc leaves presenter mode, not the tour.
+            harness.state().send(Command::Look(Look { presenter: true, ..harness.state().state.look }));
+            wait(&mut harness, "presenter mode", |app| app.state.look.presenter);
+            harness.key_press(Key::Escape);
+            wait(&mut harness, "no presenter mode", |app| !app.state.look.presenter);
+            assert!(harness.state().tour().is_some_and(|t| t.at() == 1));
+        }
+        if at + 1 == STEPS.len() {
+            harness.state().send(Command::Look(Look { presenter: true, ..harness.state().state.look }));
+            wait(&mut harness, "presenter mode", |app| app.state.look.presenter);
+            harness.run_steps(3);
+            assert!(shown(&harness, "Suggest ε") > 0, "it speaks of the plot, which is there");
         }
         if at == 3 {
             wait(&mut harness, "the control", |app| app.state.curve.as_ref().is_some_and(|c| c.control.len() > 10));
@@ -244,7 +265,26 @@ fn the_tour_steps_with_the_arrows_and_puts_everything_back() {
     wait(&mut harness, "the end", |app| app.tour().is_none() && app.state.is_current());
     let state = &harness.state().state;
     assert_eq!((state.epsilon, &state.view), (0.03, &view), "everything is as before");
-    assert!(state.several.on);
+    assert!(state.several.on && !state.look.presenter);
+}
+
+#[test]
+fn an_attack_that_finds_its_own_epsilon_is_neither_guessed_nor_studied() {
+    let mut harness = app(None);
+    harness.state().send(Command::Attack(Attack::named("deepfool").unwrap()));
+    wait(&mut harness, "DeepFool", |app| app.state.is_current() && !app.state.computing);
+    harness.state().send(Command::Enter(Mode::Challenge));
+    wait(&mut harness, "the hidden pictures", |app| app.challenge().is_some_and(|c| c.is_ready(&app.state)));
+    assert_eq!(harness.state().state.frame.as_ref().unwrap().method, Attack::FGSM, "an ε that was placed is guessed");
+    harness.state().send(Command::Leave);
+    wait(&mut harness, "the workbench", |app| app.challenge().is_none() && app.state.is_current());
+    assert_eq!(harness.state().state.method.name(), "deepfool");
+    harness.state().send(Command::Enter(Mode::Reader));
+    wait(&mut harness, "the form", |app| app.reader().is_some());
+    harness.run_steps(3);
+    assert_eq!(shown(&harness, "ε of DeepFool is found by the attack; a study places ε"), 1);
+    let prepare = harness.get_by_role_and_label(Role::Button, "Prepare");
+    assert!(prepare.accesskit_node().is_disabled(), "there is nothing to prepare");
 }
 
 #[test]

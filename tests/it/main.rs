@@ -83,6 +83,7 @@ mod state_dicts;
 mod study_resume;
 mod synthetic;
 mod targets;
+mod tiff_words;
 mod tiles;
 mod toys;
 mod train_engine;

@@ -192,6 +192,11 @@ fn what_nothing_tells_is_refused_and_the_card_tells_it() {
     {
         let model = opened(&linear(&dims)).unwrap();
         assert_eq!(model.card().input.layout, layout, "{dims:?}");
+        // Another card that does not say it changes nothing.
+        let mut card = model.card().clone();
+        card.input.layout = None;
+        let again = model.with_card(card).unwrap();
+        same(model.as_ref(), again.as_ref(), &random([1, model.card().channels, 8, 8]));
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::process::{Command, Stdio};
 
+fn headline(report: &str) -> &str {
+    report.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap_or("none")
+}
+
 #[test]
 fn a_study_outlives_a_closed_error_stream_and_tells_small_costs() {
     let folder = tempfile::tempdir().unwrap();
@@ -20,6 +24,9 @@ fn a_study_outlives_a_closed_error_stream_and_tells_small_costs() {
     assert!(child.wait().unwrap().success());
     let report = std::fs::read_to_string(at("report/report.html")).unwrap();
     assert!(report.contains("FLOP in all") && !report.contains("0.000 PFLOP"));
+    // After one epoch nothing is learned, and then no ratio is told.
+    assert!(report.contains("is not told: 4 of 4 networks learned nothing"), "{}", headline(&report));
+    assert!(report.contains("(what its authors call just noticeable)") && !report.contains(" 1 images"));
 }
 
 #[test]
@@ -44,7 +51,7 @@ fn data_sets_are_split_each_in_its_way_and_a_synthetic_ct_is_one_of_them() {
         "trained on: 6 images of ",
         "held out: 2 images of ",
         "25 % of the images held out (slices of one volume may be parted), seed 0",
-        "trained on: 12 images of 3 patients or volumes; held out: 4 images of 1 patients or volumes",
+        "trained on: 12 images of 3 patients or volumes; held out: 4 images of 1 patient or volume;",
         "25 % of the patients or volumes held out, seed 0",
         "labels 0=background,255=foreground (guessed",
         "its bounds -1024 to 3071",

@@ -7,7 +7,7 @@ use eframe::egui::{Key, Rect, Role, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::engine::Frame;
-use epsiloscope::observer::{Next, Session, Side, Task, Trial};
+use epsiloscope::observer::{Block, Kind, Next, Session, Side, Task, Trial, fit};
 use epsiloscope::view::{Presentation, Window};
 use epsiloscope::workbench::reader::Phase;
 use epsiloscope::workbench::{App, Command};
@@ -163,7 +163,9 @@ fn an_observer_that_sees_only_the_pixels_has_its_threshold_found() {
     let pictures = prepared(&mut harness, Task::TwoAlternative, [80, 3, 1, 50], None);
     let (detector, mut chance) = (Detector::with_threshold(4.0 / 255.0), Chance(17));
     let levels = harness.state().reader().unwrap().session().unwrap().header.plan.levels.clone().unwrap();
-    let mut asked = 0;
+    let range = harness.state().reader().unwrap().session().unwrap().header.plan.shown_range();
+    // What was on the screen and what was answered, by the pixels alone.
+    let (mut asked, mut seen_trials) = (0, Vec::new());
     loop {
         let reader = harness.state().reader().unwrap();
         let next = reader.session().unwrap().next;
@@ -180,6 +182,14 @@ fn an_observer_that_sees_only_the_pixels_has_its_threshold_found() {
                 check(&pictures, &trial, &seen, &levels);
                 asked += 1;
                 let key = detector.key(&pictures, &seen, &mut chance);
+                let [left, right] = [0, 1].map(|i| pictures.far(&seen[i], 0.0));
+                let right_key = if left > right { Key::ArrowLeft } else { Key::ArrowRight };
+                let altered = &seen[usize::from(right > left)];
+                let nearest = |a: &&f64, b: &&f64| pictures.far(altered, **a).total_cmp(&pictures.far(altered, **b));
+                let epsilon = *levels.iter().min_by(nearest).unwrap();
+                if trial.kind != Kind::Practice {
+                    seen_trials.push((epsilon, key == right_key));
+                }
                 harness.key_press(key);
             }
             _ => {}
@@ -191,8 +201,16 @@ fn an_observer_that_sees_only_the_pixels_has_its_threshold_found() {
     let found = harness.state().state.seen.thresholds.clone();
     let [low, high] = found[0].interval.map(|e| e * 255.0);
     println!("threshold {:.2}/255, 95 % {low:.2} to {high:.2}; the observer’s is 4/255", found[0].epsilon * 255.0);
+    assert!(low < 4.0 && 4.0 < high, "{low} to {high}");
+    // The threshold is that of the pictures that were seen and the keys that were pressed, whatever the session says of either.
+    let own = fit(&Block::gather(seen_trials), Task::TwoAlternative, range).unwrap().threshold;
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() < 0.03;
+    let [own_low, own_high] = own.interval;
+    println!("by the pixels {:.2}, {:.2} to {:.2}", own.median * 255.0, own_low * 255.0, own_high * 255.0);
+    assert!(near(found[0].epsilon, own.median), "{} and {}", found[0].epsilon * 255.0, own.median * 255.0);
+    assert!(near(low / 255.0, own_low) && near(high / 255.0, own_high), "{low} to {high}, {own:?}");
     // An observer that guesses has an interval without an upper end.
-    assert!(low < 4.0 && 4.0 < high && high < 10.0, "{low} to {high}");
+    assert!(high < 10.0, "{low} to {high}");
     let (_, answered, _) = Session::read(&session_file(folder.path())).unwrap();
     let sides = |side| answered.iter().filter(|a| a.trial.side == Some(side)).count();
     assert!(sides(Side::Left) > 20 && sides(Side::Right) > 20, "both sides were shown");

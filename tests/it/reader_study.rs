@@ -257,8 +257,8 @@ fn thresholds_of_a_file_hold_for_what_they_were_measured_of() {
     assert_eq!((other("Cy"), other("Di")), (vec!["window"], vec!["attack"]));
     let figure = folder.path().join("curve.svg");
     wait(&mut harness, "a curve", |app| app.state.curve.as_ref().is_some_and(|c| !c.points.is_empty()));
-    let line = harness.state().state.threshold().map(epsiloscope::observer::Measured::line);
-    harness.state().send(Command::Engine(Request::Export(Export::CurveFigure(figure.clone(), line))));
+    let wish = Box::new(harness.state().state.figure_wish());
+    harness.state().send(Command::Engine(Request::Export(Export::CurveFigure(figure.clone(), wish))));
     wait(&mut harness, "the figure", |_| figure.exists());
     let svg = std::fs::read_to_string(&figure).unwrap();
     assert!(svg.contains("Ben’s threshold") && svg.contains("class=\"fig-seenband\""), "drawn with its interval");

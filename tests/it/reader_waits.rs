@@ -5,12 +5,12 @@ use super::command_line::sample;
 use super::looking::{app, wait};
 use super::reader_images::{NAMES, click, data_set, with_set};
 use super::reader_pixels::{canvases, mean_difference, places};
-use super::reader_study::{Chance, answers, form};
+use super::reader_study::{Chance, answers, form, session_file};
 use eframe::egui::{Key, Role};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use epsiloscope::engine::Request;
-use epsiloscope::observer::{Side, Task};
+use epsiloscope::observer::{Next, Session, Side, Task};
 use epsiloscope::workbench::reader::Phase;
 use epsiloscope::workbench::{App, Command, Mode};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn a_study_goes_on_with_its_image_whatever_is_opened() {
     wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
     // Files are not taken any more.
     harness.state().send(Command::OpenFiles(vec![sample("membranes-3.png")]));
-    says(&mut harness, &["a reader study is under way"]);
+    says(&mut harness, &["A reader study is under way"]);
     assert!(harness.state().state.case.as_ref().is_some_and(|case| case.path.is_none()), "the sample is open");
     // One that was being read already is: the engine was told before.
     harness.state().send(Command::Engine(open("membranes-2.png")));
@@ -121,4 +121,53 @@ fn images_that_changed_since_are_not_read_for_ever() {
     // Nothing is being read.
     harness.run_steps(3);
     assert!(!shows(&harness, "The images are being read"));
+}
+
+#[test]
+fn a_key_answers_only_what_was_on_the_screen_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = app(Some(folder.path()));
+    form(&mut harness, Task::TwoAlternative, [12, 0, 0, 0], None);
+    click(&mut harness, "Prepare");
+    wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
+    // Held from before the images on: it answers nothing.
+    while harness.state().reader().unwrap().clock().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+        harness.key_press(Key::Enter);
+        harness.step();
+    }
+    for _ in 0..120 {
+        harness.key_down(Key::ArrowLeft);
+        harness.step();
+    }
+    let reader = harness.state().reader().unwrap();
+    assert_eq!((reader.clock().unwrap().phase, reader.session().unwrap().progress.0), (Phase::Shown, 0));
+    harness.key_up(Key::ArrowLeft);
+    harness.step();
+    // Pressed in every second frame, that in which the images come among them: it counts from the next one on.
+    let start = Instant::now();
+    while harness.state().reader().unwrap().session().unwrap().next != Next::Done {
+        assert!(start.elapsed() < Duration::from_secs(120));
+        harness.key_press(Key::ArrowLeft);
+        harness.step();
+    }
+    harness.run_steps(3);
+    let answered = Session::read(&session_file(folder.path())).unwrap().1;
+    assert_eq!(answered.len(), 12);
+    assert!(answered.iter().all(|a| a.seconds > 0.0 && a.presented.is_some_and(|p| p.frames > 1)), "{answered:?}");
+    // Answers in the next frame are none to what was seen.
+    assert!(shows(&harness, "answers came within 150 ms after the images"));
+    click(&mut harness, "Export all trials (CSV)");
+    let table = folder.path().join("reader-studies/trials.csv");
+    wait(&mut harness, "the table", |_| table.exists());
+    let table = std::fs::read_to_string(table).unwrap();
+    let column = table.lines().next().unwrap().split(',').position(|name| name == "too_soon").unwrap();
+    assert!(table.lines().skip(1).any(|line| line.split(',').nth(column) == Some("1")), "{table}");
+    // The next observer without a name is another one.
+    click(&mut harness, "Another session");
+    click(&mut harness, "Prepare");
+    wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
+    assert_eq!(answers(&mut harness, &mut Chance(6), usize::MAX), 12);
+    harness.run_steps(3);
+    assert!(shows(&harness, "observer 2"), "not taken for the one before");
 }

@@ -6,10 +6,10 @@ use epsiloscope::gpu::Compute;
 use epsiloscope::metric::{Distortion, Overlap, PixelError};
 use epsiloscope::model::BuiltIn;
 use epsiloscope::study::report::{
-    COLUMNS, Criterion, Figure, Provenance, Settings, Verdict, broken_intervals, build_report, curve_csv, rasterise,
+    COLUMNS, Conditions, Criterion, Figure, Provenance, Settings, Verdict, broken_intervals, build_report, curve_csv, rasterise,
     verdicts, write_curve_csv, write_figure,
 };
-use epsiloscope::study::{Adversary, Curve, CurvePoint, Measure, Seen, SeenMetric, Subject, SweepPlan, sweep};
+use epsiloscope::study::{Adversary, Curve, CurvePoint, Measure, Seen, SeenMetric, SeenPlan, Subject, SweepPlan, sweep};
 use std::sync::Arc;
 
 pub fn measure(dice: f64, epsilon: f64) -> Measure {
@@ -126,14 +126,99 @@ fn the_table_has_the_clean_image_first_and_the_control_last() {
     assert_eq!(curve_csv(&control_alone).lines().count(), 3, "the control is not written twice");
 }
 
+/// FGSM on cells, judged by default, not seen up to `limit`.
+fn conditions(limit: Option<&str>) -> Conditions {
+    Conditions {
+        model: "membranes-unet".to_owned(),
+        image: "cells".to_owned(),
+        attack: "FGSM".to_owned(),
+        control: "random signs of the same ε".to_owned(),
+        seed: 5,
+        bounds: data::Bounds::EIGHT_BIT,
+        stored: "8-bit integers".to_owned(),
+        criterion: Criterion::Dice(0.7),
+        limit: limit.map(|text| text.parse().unwrap()),
+        seen: SeenPlan::default(),
+        distance_mm: None,
+    }
+}
+
+#[test]
+fn a_figure_shades_what_is_broken_what_is_not_seen_and_both() {
+    let level = |l: f64| l / 255.0;
+    let curve = curve(&[
+        (0.0, 0.9, 0.9),
+        (level(1.0), 0.8, 0.9),
+        (level(2.0), 0.6, 0.9),
+        (level(4.0), 0.75, 0.9),
+        (level(8.0), 0.5, 0.9),
+        (level(16.0), 0.3, 0.85),
+        (level(64.0), 0.1, 0.4),
+    ]);
+    // SSIM here is 1 − ε: up to 8/255 it is at least 0.96.
+    let figure = Figure { subtitle: "membranes-unet on cells".to_owned(), ..Figure::of(&curve) };
+    let svg = figure.under(&conditions(Some("ssim:0.96"))).svg();
+    // At 64 random signs break it too, and between 2 and 8 it holds: a union.
+    for part in [
+        "Broken (Dice below 0.7; random signs are not): ε = 2/255 (0.00784), 8/255 (0.0314) to 16/255 (0.0627)",
+        "Not seen (SSIM at least 0.96): ε = 1/255 (0.00392) or less to 8/255 (0.0314)",
+        "ε window, broken and not seen: ε = 2/255 (0.00784), 8/255 (0.0314)",
+        "random sign",
+        "limit 0.96",
+        "seed 5",
+        "8 bits",
+        "67 pixels a degree",
+        "window 0 to 255",
+    ] {
+        assert!(svg.contains(part), "{part}: {svg}");
+    }
+    let count = |class: &str| svg.matches(&format!("class=\"{class}\"")).count();
+    // A strip for each interval; shading in both plots and in that of SSIM.
+    assert_eq!([count("fig-stripbroken"), count("fig-stripunseen"), count("fig-stripboth")], [2, 1, 2]);
+    assert_eq!([count("fig-bandbroken"), count("fig-bandunseen"), count("fig-bandboth")], [6, 3, 6]);
+    for kind in ["broken", "unseen", "both"] {
+        assert!(svg.contains(&format!("url(#hatch-{kind})")), "told apart without colours: {kind}");
+    }
+    rasterise(&svg, 1.0).unwrap();
+    let empty = Figure::of(&curve).under(&conditions(Some("ssim:0.999"))).svg();
+    assert!(empty.contains("ε window: empty. There is no ε that breaks the model and is not seen"), "{empty}");
+    let without = Figure::of(&curve).under(&conditions(None)).svg();
+    assert!(without.contains("fig-stripbroken") && !without.contains("class=\"fig-stripunseen\""));
+    assert!(without.contains("usual limit 0.98"), "SSIM was measured all the same");
+}
+
+#[test]
+fn texts_of_a_figure_stay_apart() {
+    let curve = curve(&[(0.0, 0.9, 0.9), (1.0 / 255.0, 0.7, 0.9), (32.0 / 255.0, 0.2, 0.8)]);
+    let long = Conditions { image: "a very long name of an image ".repeat(12), ..conditions(Some("ssim:0.95")) };
+    let subtitle = "and a long subtitle of it ".repeat(9);
+    let svg = Figure { subtitle, ..Figure::of(&curve).under(&long) }.svg();
+    // Lines of words at the left end: never two at one height, and none beyond the picture.
+    let number = |tag: &str, name: &str| -> Option<f64> {
+        tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?.parse().ok()
+    };
+    let mut heights: Vec<f64> = svg
+        .split("<text ")
+        .skip(1)
+        .filter(|tag| number(tag, "x") == Some(92.0) && !tag.contains("text-anchor"))
+        .filter_map(|tag| number(tag, "y"))
+        .collect();
+    heights.sort_by(f64::total_cmp);
+    assert!(heights.len() > 10 && heights.windows(2).all(|w| w[1] - w[0] > 15.0), "{heights:?}");
+    let height: f64 = number(&svg, "height").unwrap();
+    assert!(heights.last().is_some_and(|y| *y < height), "{heights:?} of {height}");
+    let longest = svg.split("<text ").skip(1).filter_map(|t| t.split('>').nth(1)?.split('<').next());
+    assert!(longest.map(|t| t.chars().count()).max().unwrap() <= 125, "no line runs out of the picture");
+}
+
 #[test]
 fn figures_are_written_by_their_ending() {
     let curve = curve(&[(0.0, 0.9, 0.9), (1.0 / 255.0, 0.7, 0.9), (32.0 / 255.0, 0.2, 0.8)]);
     let folder = tempfile::tempdir().unwrap();
     let [svg, png, other] = ["a.svg", "a.PNG", "a.pdf"].map(|name| folder.path().join(name));
-    write_figure(&curve, "membranes-unet on cells", None, &svg).unwrap();
-    write_figure(&curve, "", None, &png).unwrap();
-    let message = write_figure(&curve, "", None, &other).unwrap_err().to_string();
+    write_figure(&curve, "membranes-unet on cells", &conditions(None), None, &svg).unwrap();
+    write_figure(&curve, "", &conditions(None), None, &png).unwrap();
+    let message = write_figure(&curve, "", &conditions(None), None, &other).unwrap_err().to_string();
     assert!(message.contains("a.pdf") && message.contains(".svg"), "{message}");
     assert!(!other.exists());
     let text = std::fs::read_to_string(svg).unwrap();
@@ -141,7 +226,8 @@ fn figures_are_written_by_their_ending() {
         assert!(text.contains(part), "{part}");
     }
     let picture = image::open(png).unwrap().to_rgb8();
-    assert_eq!(picture.dimensions(), (2080, 1720));
+    assert_eq!(picture.width(), 2080);
+    assert!(picture.height() > 1700, "{}", picture.height());
     // The first line's blue, the control's grey, and text in the title's row are really there.
     let has = |colour: [u8; 3]| picture.pixels().any(|p| p.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 4));
     assert!(has([0x00, 0x72, 0xb2]) && has([0xd5, 0x5e, 0x00]) && has([0x80, 0x86, 0x8b]));
@@ -218,15 +304,15 @@ fn a_report_is_one_file_that_needs_nothing_else() {
     let mut provenance = Provenance { command: "epsiloscope sweep '<i>'".to_owned(), ..Provenance::default() };
     provenance.add("image", "<script>alert(1)</script> & \"more\"");
     let notes = vec!["a note <u>".to_owned()];
-    let settings = Settings { criterion: Criterion::default(), provenance, observed: Vec::new(), notes };
+    let settings = Settings { provenance, notes, ..Settings::default() };
     let mut told = Vec::new();
     let report = build_report(&adversary, &curve, settings, |done, total| told.push((done, total))).unwrap();
     assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
     let names: Vec<&str> = report.files.iter().map(|(name, _)| name.as_str()).collect();
     let panels = ["panel-00-epsilon-0.png", "panel-01-epsilon-0.000784.png", "panel-02-epsilon-0.0314.png"];
     assert_eq!(names[..3], panels);
-    assert_eq!(names[3..], ["curve.csv", "curve.svg", "curve.png", "report.html"]);
-    let html = String::from_utf8(report.files[6].1.clone()).unwrap();
+    assert_eq!(names[3..], ["curve.csv", "conditions.toml", "curve.svg", "curve.png", "report.html"]);
+    let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
     for outside in ["http://", "https://", "src=\"/", "<link", "@import", "<script>alert", "<u>", "<i>", "<b>&amp;"] {
         assert!(!html.contains(outside), "{outside} in the report");
     }
@@ -254,13 +340,7 @@ fn a_report_is_one_file_that_needs_nothing_else() {
 fn a_report_says_what_its_numbers_cannot() {
     let adversary = Arc::new(Adversary::new(Arc::new(subject(false)), Attack::INVERSE_FGSM).unwrap());
     let curve = sweep(adversary.clone(), &SweepPlan::exactly(vec![0.0, 0.1]), |_, _| ()).unwrap();
-    let settings = Settings {
-        criterion: Criterion::default(),
-        provenance: Provenance::default(),
-        observed: Vec::new(),
-        notes: vec![],
-    };
-    let report = build_report(&adversary, &curve, settings, |_, _| ()).unwrap();
+    let report = build_report(&adversary, &curve, Settings::default(), |_, _| ()).unwrap();
     let html = String::from_utf8(report.files.last().unwrap().1.clone()).unwrap();
     assert!(html.contains("There is no label"), "the reference is named");
     assert!(html.contains("augmentation on training folds only"), "inverse FGSM reads the answer");

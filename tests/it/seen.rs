@@ -47,9 +47,18 @@ fn the_window_of_epsilon_follows_how_the_image_is_shown() {
     let ssim: Vec<f64> = column(folder.path(), "shown_ssim").iter().map(|v| v.parse().unwrap()).collect();
     assert!(ssim[0] == 1.0 && ssim.windows(2).all(|w| w[1] < w[0]), "{ssim:?}");
 
+    let svg = std::fs::read_to_string(folder.path().join("here/curve.svg")).unwrap();
+    for part in ["Not seen (PSNR in dB at least 33): ε = 2/255 (0.00784) or less to 4/255", "class=\"fig-stripboth\"", "GMSD", "seed"] {
+        assert!(svg.contains(part) && report.contains(part), "{part}: {svg}");
+    }
+
     let narrow = sweep(folder.path(), &["--unseen", "psnr:33", "--shown-window", "64,192", "--shown-inverted"]);
     let said = text(&narrow.stdout);
     assert!(said.contains("There is no ε that breaks the model and is not seen"), "{said}");
+    let told = std::fs::read_to_string(folder.path().join("here/conditions.toml")).unwrap();
+    for part in ["window_lower = 64.0", "window_upper = 192.0", "inverted = true", "bits = 8", "pixels_per_degree = 67.0"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     let shown: Vec<f64> = column(folder.path(), "shown_psnr")[1..].iter().map(|v| v.parse().unwrap()).collect();
     // Twice the contrast takes 6 dB; what the window cuts off gives some of it back.
     assert!(full.iter().zip(&shown).all(|(full, shown)| (1.0..6.3).contains(&(full - shown))), "{full:?} {shown:?}");

@@ -86,6 +86,7 @@ pub fn state(method: Attack, epsilon: f64) -> State {
     let frame = Frame {
         case: case.clone(),
         epsilon,
+        ahead: None,
         method,
         generation: 1,
         original: plane(image),

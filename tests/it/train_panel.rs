@@ -150,7 +150,8 @@ fn a_study_states_its_cost_is_cancelled_and_gone_on_with() {
     let unseen = folder.path().join("thresholds.csv");
     let head = "observer,image,attack,task,trials,threshold,threshold_lower,threshold_upper";
     std::fs::write(&unseen, format!("{head}\nAda,s1,fgsm,2afc,120,0.02,0.015,0.03\n")).unwrap();
-    let study = StudyDraft { data, out: folder.path().join("report"), unseen, ..StudyDraft::default() };
+    let epochs = Some(2);
+    let study = StudyDraft { data, out: folder.path().join("report"), unseen, epochs, ..StudyDraft::default() };
     let draft = TrainDraft { study, ..TrainDraft::default() };
     harness.state().send(Command::Train(TrainCommand::Draft(Box::new(draft))));
     harness.state().send(Command::Train(TrainCommand::Show(TrainPage::Study)));
@@ -176,6 +177,32 @@ fn a_study_states_its_cost_is_cancelled_and_gone_on_with() {
     assert!(says(&harness, "Open the report"), "{:?}", harness.state().state.training.study);
     let report = std::fs::read_to_string(folder.path().join("report/report.html")).unwrap();
     assert!(report.contains("Ada, 120 trials on s1 under fgsm: threshold ε = "), "what the observer saw is told");
+    assert!(report.contains("--quick --epochs 2 "), "the command that does the same says the epochs");
+}
+
+#[test]
+fn a_study_of_several_data_sets_has_a_line_for_each() {
+    let mut harness = open(Options::default(), None);
+    wait_current(&mut harness);
+    let study = StudyDraft { name: "inverse-fgsm".to_owned(), data: "cells".into(), ..StudyDraft::default() };
+    let draft = TrainDraft { study, ..TrainDraft::default() };
+    harness.state().send(Command::Train(TrainCommand::Draft(Box::new(draft))));
+    harness.state().send(Command::Train(TrainCommand::Show(TrainPage::Study)));
+    harness.run_steps(3);
+    click(&mut harness, "Add a data set");
+    harness.run_steps(3);
+    let study = |harness: &Harness<'_, App>| harness.state().state.training.draft.study.clone();
+    assert_eq!(study(&harness).more.len(), 1);
+    assert_eq!(harness.unnamed_widgets(), Vec::<String>::new());
+    // A path that is browsed for goes where it was asked for.
+    let wanted = epsiloscope::workbench::train::TrainPath::StudyData(1);
+    let given = TrainCommand::Given(wanted, "ct".into());
+    harness.state().send(Command::Train(given));
+    harness.run_steps(2);
+    assert_eq!((study(&harness).data, study(&harness).more[0].data.clone()), ("cells".into(), "ct".into()));
+    click(&mut harness, "Drop data set 2");
+    harness.run_steps(2);
+    assert!(study(&harness).more.is_empty());
 }
 
 #[test]

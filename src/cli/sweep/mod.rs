@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let seen = options.seen.plan(subject.case.bounds)?;
     let criterion = criterion(options.broken_below, subject.model.card().task, subject.target.is_some())?;
     let observed = options.seen.observed(&subject.case, &subject.model.card().name, method)?;
-    let plan = SweepPlan { control_seed: options.seed(), seen, ..SweepPlan::exactly(epsilons) };
+    let plan = SweepPlan { control_seed: options.seed(), seen: seen.clone(), ..SweepPlan::exactly(epsilons) };
     let mut progress = Progress::new("measured");
     method.check_reference(subject.reference_kind)?;
     let adversary = Arc::new(Adversary::new(subject.clone(), method)?);
@@ -74,7 +74,8 @@ pub(in crate::cli) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let provenance = provenance(options, method, &subject, &label, &backend.info.description);
     let window = options.seen.window(&curve, criterion, &observed);
     let notes = label.notes().into_iter().chain(window.clone()).collect();
-    let settings = Settings { criterion, provenance, observed, notes };
+    let (limit, seed) = (options.seen.limit_with(&observed), options.seed());
+    let settings = Settings { criterion, provenance, limit, seen, seed, observed, notes };
     let report = build_report(&adversary, &curve, settings, |done, total| progress.step(done, total))?;
     report.write(&options.out)?;
     let reference = match (&label.map, label.guessed) {

@@ -25,6 +25,7 @@ use crate::data::Dataset;
 use crate::model::{About, Model};
 use crate::study::{Attempt, Judged, Subject, SweepPlan};
 use first::FirstShown;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -269,7 +270,8 @@ impl Worker {
     fn compute(&mut self, interruptible: bool) -> Result<(), String> {
         let start = Instant::now();
         let subject = self.subject.clone().ok_or("no image is open")?;
-        let publish = self.backend.as_ref().ok_or("no device is chosen")?.publish.clone();
+        let backend = self.backend.as_ref().ok_or("no device is chosen")?;
+        let (publish, shared) = (backend.publish.clone(), backend.info.shared);
         // Kept back until its first frame is there: whatever fails before leaves everything as it was.
         let fresh = if self.stale > Stale::Epsilon || self.prepared.is_none() {
             self.jobs.cancel_curve();
@@ -296,10 +298,18 @@ impl Worker {
             }
         };
         let info = self.info.clone().ok_or("no image is open")?;
-        let tell = |event| self.outbox.send(event);
-        let found =
-            prepared.frame(&Tick { case: &info, epsilon: self.epsilon, start, publish: &publish }, &wish, &tell)?;
-        let Some((frame, attempt, judged)) = found else {
+        let told = Cell::new(false);
+        let tell = |event| {
+            told.set(told.get() || matches!(event, Event::Pictures(_)));
+            self.outbox.send(event);
+        };
+        // The first frame of an attack is more than its pictures.
+        let ahead = shared && fresh.is_none();
+        let tick = Tick { case: &info, epsilon: self.epsilon, start, publish: &publish, ahead };
+        let found = prepared.frame(&tick, &wish, &tell);
+        // Pictures whose numbers cannot be had are taken back.
+        self.early_shown |= told.get();
+        let Some((frame, attempt, judged)) = found? else {
             self.interrupted = true;
             return Ok(());
         };
@@ -347,6 +357,7 @@ impl Worker {
             flow: attempt.flow.as_ref(),
             judged,
             curve: self.jobs.curve(prepared.generation),
+            plan: &self.plan,
         };
         let report = export::write(&wish, &shown)?;
         self.outbox.send(Event::Exported(report));

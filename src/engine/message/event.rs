@@ -1,6 +1,6 @@
 //! What has happened.
 
-use super::{CaseInfo, Frame};
+use super::{CaseInfo, Frame, Pictures};
 use crate::attack::Attack;
 use crate::data::{Dataset, Thumbnail};
 use crate::engine::{
@@ -56,6 +56,8 @@ pub enum Event {
     Device(DeviceInfo),
     /// New pictures and numbers.
     Frame(Arc<Frame>),
+    /// New pictures whose numbers are still being read from a device that the display shares; their [`Event::Frame`] follows.
+    Pictures(Arc<Pictures>),
     /// An attack of many steps under way, or its end.
     Attacking(AttackRun),
     /// The engine works on a new frame (`true`) or waits for wishes (`false`).
@@ -155,6 +157,8 @@ pub struct DeviceInfo {
     pub description: String,
     /// Whether tensors live on the renderer's own device.
     pub shared: bool,
+    /// Whether variants of each kernel are tried when it runs first, which takes its time.
+    pub tunes: bool,
 }
 
 /// Something was written.

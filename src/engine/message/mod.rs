@@ -2,9 +2,11 @@
 //! never asks back.
 
 mod event;
+mod pictures;
 mod request;
 mod shown;
 
 pub use event::{DeviceInfo, Event, ExportReport, JobState, JobStatus, Problem, Series};
-pub use request::{Export, Request};
+pub use pictures::Pictures;
+pub use request::{Export, FigureWish, Request};
 pub use shown::{CaseInfo, Frame};

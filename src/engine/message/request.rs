@@ -6,8 +6,8 @@ use crate::engine::{
     DeviceChoice, ReaderRequest, SeenWish, StimuliWish, StudyImagesWish, TargetWish, TrainRequest, TruthChoice,
 };
 use crate::model::ModelCard;
-use crate::study::report::{ComparisonTable, ThresholdLine};
-use crate::study::{SeenPlan, SweepPlan};
+use crate::study::report::{ComparisonTable, Criterion, ThresholdLine};
+use crate::study::{Limit, SeenPlan, SweepPlan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -178,12 +178,25 @@ pub enum Export {
     PredictedMask(PathBuf),
     /// The present curve with its control (CSV, columns as `epsiloscope sweep`).
     CurveCsv(PathBuf),
-    /// The present curve as a figure (SVG, or PNG by the file's ending).
-    CurveFigure(PathBuf, Option<ThresholdLine>),
+    /// The present curve as a figure (SVG, or PNG by the file's ending), judged as told.
+    CurveFigure(PathBuf, Box<FigureWish>),
     /// Several attacks over one grid of ε, with their parameters (CSV).
     ComparisonCsv(PathBuf, Arc<ComparisonTable>),
     /// All views at the present ε, labelled, side by side, as one PNG.
     Views(PathBuf),
+}
+
+/// By what the figure of a curve is judged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FigureWish {
+    /// What counts as broken.
+    pub criterion: Criterion,
+    /// From where on it is seen.
+    pub limit: Option<Limit>,
+    /// An observer's threshold.
+    pub threshold: Option<ThresholdLine>,
+    /// From the eye to the screen in mm, where it was measured.
+    pub distance_mm: Option<f64>,
 }
 
 impl Export {

@@ -115,6 +115,8 @@ pub struct Frame {
     pub case: Arc<CaseInfo>,
     /// ε of this frame, a fraction of the bounds' width.
     pub epsilon: f64,
+    /// ε of noise, adversarial image and what is predicted of it, where they are newer than the rest.
+    pub ahead: Option<f64>,
     /// The attack of this frame.
     pub method: Attack,
     /// Counts cases, models and attacks: frames of one generation differ in ε only.

@@ -49,10 +49,14 @@ pub struct StudyWish {
     pub name: String,
     /// The data sets.
     pub data: Vec<DataTable>,
-    /// What is never parted, in place of what the study says.
-    pub by: Option<Unit>,
+    /// What is never parted, in place of what the study says: in each data set.
+    pub by: Vec<Unit>,
     /// How much of it.
     pub scale: Scale,
+    /// Epochs of each training in place of the scale's.
+    pub epochs: Option<usize>,
+    /// Seeds in place of the scale's.
+    pub seeds: Option<usize>,
     /// Thresholds of observers.
     pub unseen: Option<PathBuf>,
     /// Go on with what the folder holds.

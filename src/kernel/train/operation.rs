@@ -88,7 +88,15 @@ pub(super) trait TrainedGradients: Trained {
 /// The convolution of these weights.
 fn conv(weight: &FlexTensor, geometry: Geometry) -> Conv<'_> {
     let [outputs, channels, ..] = shape(weight);
-    Conv { geometry, weights: weight.storage(), outputs, channels, groups: 1, with: Instructions::best() }
+    Conv {
+        geometry,
+        weights: weight.storage(),
+        outputs,
+        channels,
+        groups: 1,
+        with: Instructions::best(),
+        winograd: true,
+    }
 }
 
 fn sizes(x: &FlexTensor) -> Sizes {

@@ -2,6 +2,7 @@
 
 use super::advu_report::report;
 use super::folds::{SEEN_IN_TRAINING, Setup};
+use super::learned::best_constant;
 use super::noticed::NoticedBy;
 use super::work::{MadeWith, keep, kept, place, train};
 use super::{StudyError, StudyFile, StudyOptions, Told, facts, gallery};
@@ -11,6 +12,7 @@ use crate::model::Model;
 use crate::study::{Adversary, Curve, Measure, SeenMetric, SeenPlan, Subject, SweepPlan, sweep};
 use crate::train::EpochRecord;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,17 +52,20 @@ pub(super) struct Network {
 pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     let setup = Setup::new(study, options)?;
     let price = setup.price(study, options)?;
-    told(&format!("cost: {price}"), 0.0);
+    price.tell(told);
+    let price = price.text();
     let attack = Attack::named(&study.attack)?;
     let metrics: Vec<SeenMetric> =
         std::iter::once(SeenMetric::Psnr).chain(NoticedBy::all(study).map(|by| by.metric)).collect();
     let count = setup.networks().count().max(1);
     let (mut all, mut pictures) = (Vec::new(), None);
+    let mut constants = BTreeMap::new();
     for (at, (seed, fold)) in setup.networks().enumerate() {
         let mut told = |line: &str, part: f64| told(line, (at as f64 + part) / count as f64);
         let recipe = crate::train::Recipe { seed, ..setup.recipe.clone() };
         let read = setup.data(fold)?;
         let held = &read.data.validate;
+        constants.entry(fold).or_insert_with(|| best_constant(held, recipe.classes.len()));
         let name = setup.name(seed, fold);
         let more = [
             ("split", format!("{:?}, fold {fold} of {}", setup.table.split, setup.folds)),
@@ -96,7 +101,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
         keep(&results, &made_with, &done)?;
         all.push(done);
     }
-    report(study, &all, pictures.unwrap_or_default(), &price, &setup)?.write(study, options)
+    report(study, &all, &constants, pictures.unwrap_or_default(), &price, &setup)?.write(study, options)
 }
 
 /// `most` of `cases`, at equal distances.

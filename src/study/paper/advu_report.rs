@@ -8,10 +8,11 @@ use super::interval::{Mean, ceiling};
 use super::networks::{ERRORS, Networks};
 use super::noticed::{NoticedBy, Shares, disagreement};
 use super::page::{Page, Section, Table, plus_minus};
-use super::{StudyError, StudyFile, spread};
+use super::{StudyError, StudyFile, counted, spread};
 use crate::attack::Attack;
 use crate::study::SeenMetric;
 use crate::train::Recipe;
+use std::collections::BTreeMap;
 
 fn mean(values: &[f64]) -> f64 {
     spread(values).0
@@ -22,9 +23,12 @@ struct Ratio {
     clean: f64,
     attacked: f64,
     control: f64,
+    /// None where a network has learned nothing. Its interval ends at the ceiling.
     found: Option<Mean>,
     ceiling: f64,
     trained_on: (f64, usize),
+    /// How many networks have learned nothing.
+    unlearned: usize,
 }
 
 impl Ratio {
@@ -32,13 +36,16 @@ impl Ratio {
         let of = MEASURES[index].1;
         let clean = images.values(0.0, false, of);
         let sizes = images.values(0.0, false, |m| m.error.pixels as f64);
+        let (unlearned, ceiling) = (networks.unlearned(), ceiling(&sizes, &clean, index < 2));
+        let found = networks.ratio(of).filter(|_| unlearned == 0);
         Self {
             attacked: mean(&images.values(networks.epsilon, false, of)),
             control: mean(&images.values(networks.epsilon, true, of)),
-            ceiling: ceiling(&sizes, &clean, index < 2),
             clean: mean(&clean),
-            found: networks.ratio(of),
+            found: found.map(|found| below(found, ceiling)),
+            ceiling,
             trained_on: networks.ratio_trained_on(of),
+            unlearned,
         }
     }
 
@@ -46,24 +53,41 @@ impl Ratio {
         self.found.map_or(self.attacked / self.clean, |found| found.mean)
     }
 
+    /// The ratio as a claim.
+    fn told(&self) -> String {
+        if self.unlearned > 0 { "not told".to_owned() } else { format!("{:.2}", self.value()) }
+    }
+
     fn interval(&self) -> String {
         match self.found {
-            Some(Mean { interval: [low, high], .. }) if high.is_finite() => format!("{low:.2} to {high:.2}"),
+            Some(Mean { interval: [low, high], .. }) if high.is_finite() => {
+                let cut = if high < self.ceiling { "" } else { " (its ceiling)" };
+                format!("{low:.2} to {high:.2}{cut}")
+            }
+            _ if self.unlearned > 0 => "not told".to_owned(),
             _ => "not told by one network".to_owned(),
         }
     }
 }
 
+/// An interval of a ratio goes no further than the ratio can.
+fn below(found: Mean, ceiling: f64) -> Mean {
+    let [low, high] = found.interval;
+    let high = if high.is_finite() { high.min(ceiling.max(found.mean)) } else { high };
+    Mean { interval: [low, high], ..found }
+}
+
 pub(super) fn report(
     study: &StudyFile,
     all: &[Network],
+    constants: &BTreeMap<usize, f64>,
     pictures: Vec<Section>,
     price: &str,
     setup: &Setup,
 ) -> Result<Page, StudyError> {
     let images = Images::new(all);
     let mark = study.marked;
-    let networks = Networks { all, epsilon: mark };
+    let networks = Networks { all, epsilon: mark, constants };
     let paper = study.paper_errors[1] / study.paper_errors[0].max(1e-12);
     let ratios = [0, 1, 2].map(|i| Ratio::new(&images, &networks, i));
     let [soft, _, wrong] = &ratios;
@@ -75,9 +99,14 @@ pub(super) fn report(
             "A person: not asked: no observer was measured (epsiloscope observer; --unseen thresholds.csv).".to_owned(),
         ],
     };
-    let counted = format!("{} networks ({} seeds of {} folds)", all.len(), setup.seeds.len(), setup.shown_folds);
+    let counted = format!(
+        "{} ({} of {})",
+        counted(all.len(), "network", "networks"),
+        counted(setup.seeds.len(), "seed", "seeds"),
+        counted(setup.shown_folds, "fold", "folds")
+    );
     let mut sections = vec![figure(study, &images), Section::Table(compared(study, &ratios, paper, &counted))];
-    sections.extend([networks.figure(paper), Section::Table(networks.table()), shown(study, &images)]);
+    sections.extend([networks.figure(paper, soft.found), networks.table(), shown(study, &images)]);
     sections.extend(setup.observers.as_ref().map(|asked| Section::Table(asked.table())));
     sections.extend(pictures);
     let epochs = facts::epochs(
@@ -87,32 +116,29 @@ pub(super) fn report(
         &["seed", "fold"],
         all.iter().map(|n| (vec![n.seed.to_string(), (n.fold + 1).to_string()], &n.history[..])),
     );
-    sections.extend([along(study, &images, &shares), each(all), epochs].map(Section::Table));
+    sections.push(along(study, &images, &shares));
+    sections.extend([each(all), epochs].map(Section::Table));
     let past = shares.iter().map(|s| format!("{} on {} images", s.by.words(), s.share(mark)));
     let [ssim, vif, butteraugli] =
         NoticedBy::all(study).map(|by| format!("{:.3}", mean(&images.seen(mark, by.metric))));
     let recipe = &setup.recipe;
     Ok(Page {
-        headline: format!(
-            "At ε {mark} FGSM makes the pixel error {:.1} times the clean one ({} over seeds and folds); the paper says {paper:.1}",
-            soft.value(),
-            soft.interval()
-        ),
+        headline: headline(mark, soft, all.len(), paper),
         lead: format!(
-            "Random signs of the same ε make it {:.1} times. At ε {mark} {}. {}",
-            soft.control / soft.clean,
+            "{} At ε {mark} {}. {}",
+            beside(soft, setup.recipe.epochs),
             past.collect::<Vec<_>>().join(", "),
             person.join(" ")
         ),
         tiles: vec![
             [
                 format!("Soft L2 ratio at ε {mark}"),
-                format!("{:.2}", soft.value()),
+                soft.told(),
                 format!("95 %: {}; ceiling {:.2}; paper {paper:.1}", soft.interval(), soft.ceiling),
             ],
             [
                 format!("Wrong-pixel ratio at ε {mark}"),
-                format!("{:.2}", wrong.value()),
+                wrong.told(),
                 format!("95 %: {}; ceiling {:.2}", wrong.interval(), wrong.ceiling),
             ],
             ["Clean wrong pixels".to_owned(), format!("{:.2} %", 100.0 * wrong.clean), format!("held out; {counted}")],
@@ -147,6 +173,31 @@ pub(super) fn report(
     })
 }
 
+/// The ratio beside the paper’s, if the networks tell one.
+fn headline(mark: f64, soft: &Ratio, networks: usize, paper: f64) -> String {
+    if soft.unlearned > 0 {
+        return format!(
+            "How much larger FGSM makes the pixel error at ε {mark} is not told: {} of {networks} networks learned nothing; the paper says {paper:.1} times",
+            soft.unlearned
+        );
+    }
+    format!(
+        "At ε {mark} FGSM makes the pixel error {:.1} times the clean one ({} over seeds and folds); the paper says {paper:.1}",
+        soft.value(),
+        soft.interval()
+    )
+}
+
+/// What stands beside the headline.
+fn beside(soft: &Ratio, epochs: usize) -> String {
+    if soft.unlearned > 0 {
+        return format!(
+            "A network that has learned nothing has, after {epochs} epochs, no higher mean IoU on held-out images than a constant mask: its errors compare nothing, and more epochs are needed."
+        );
+    }
+    format!("Random signs of the same ε make it {:.1} times.", soft.control / soft.clean)
+}
+
 /// What a reader must know.
 fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], person: Vec<String>) -> Vec<String> {
     let Recipe { network, crop, batch, epochs, .. } = &setup.recipe;
@@ -160,10 +211,10 @@ fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], person: Vec<String
     let paper_steps = paper_epochs * train.len().div_ceil(4);
     let mut notes = vec![
         format!(
-            "{} of {} folds were trained, with {} seeds each, on networks of base {base}{width}. The folds are the same for every seed; a seed changes weights, order and augmentation.",
+            "{} of {} folds were trained, with {} each, on networks of base {base}{width}. The folds are the same for every seed; a seed changes weights, order and augmentation.",
             setup.shown_folds,
             setup.folds,
-            setup.seeds.len()
+            counted(setup.seeds.len(), "seed", "seeds")
         ),
         format!(
             "An epoch (ours) is {crops} crops of {crop}², as many as cover the pixels of {} images of {}×{} once: {:.1} an image, {steps} steps. The paper’s {paper_epochs} epochs of whole images in batches of 4 would be {paper_steps} steps here, {:.0} of these epochs; {epochs} were done.",
@@ -255,7 +306,7 @@ fn compared(study: &StudyFile, ratios: &[Ratio], paper: f64, counted: &str) -> T
         title: format!("Adversarial over clean error at ε {}", study.marked),
         file: "ratio.csv",
         caption: format!(
-            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. The interval of 95 % is over {counted}; the last column is of {looks} looks at images that the same networks were trained on.",
+            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. The interval of 95 % is over {counted} and ends at the ceiling; the last column is of {looks} looks at images that the same networks were trained on.",
             study.paper_errors[0], study.paper_errors[1]
         ),
         columns: [
@@ -275,12 +326,14 @@ fn compared(study: &StudyFile, ratios: &[Ratio], paper: f64, counted: &str) -> T
     }
 }
 
-fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Table {
+fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Section {
     let metrics = || std::iter::once(SeenMetric::Psnr).chain(shares.iter().map(|s| s.by.metric));
     let mut columns = vec!["ε".to_owned()];
     for (name, _) in MEASURES {
         columns.extend([format!("{name}, FGSM"), format!("{name}, random sign")]);
     }
+    // What is found wrong and what is seen of it: together they are wider than a page.
+    let errors = columns.len();
     columns.extend(metrics().map(|metric| metric.title().to_owned()));
     columns.extend(shares.iter().map(|s| format!("images with {}", s.by.words())));
     let row = |epsilon: f64| {
@@ -297,16 +350,23 @@ fn along(study: &StudyFile, images: &Images<'_>, shares: &[Shares]) -> Table {
         row.extend(shares.iter().map(|s| s.share(epsilon)));
         row
     };
-    Table {
+    let visible = std::iter::once(0).chain(errors..columns.len()).collect();
+    let table = Table {
         title: "Along ε".to_owned(),
         file: "along.csv",
         caption: format!(
-            "Mean ± standard deviation over {} images, of each the mean over the seeds, attacked on models that never saw it. Soft L2 is ‖y − p‖₂, hard L2 ‖y − ŷ‖₂; PSNR, SSIM, VIF and Butteraugli are of the image as a screen shows it. The limits past which a change counts as noticed are ours.",
-            images.len()
+            "Mean ± standard deviation over {} images, of each the mean over the seeds, attacked on models that never saw it. Soft L2 is ‖y − p‖₂, hard L2 ‖y − ŷ‖₂; PSNR, SSIM, VIF and Butteraugli are of the image as a screen shows it. The limits of SSIM and VIF past which a change counts as noticed are ours, that of Butteraugli is {}.",
+            images.len(),
+            shares.iter().find(|s| s.by.metric == SeenMetric::Butteraugli).map_or("none", |s| s.by.source())
         ),
         columns,
         rows: grid(study).map(row).collect(),
-    }
+    };
+    let parts = vec![
+        ("Pixel error and Dice".to_owned(), (0..errors).collect()),
+        ("What a screen shows of it".to_owned(), visible),
+    ];
+    Section::Parts { table, parts }
 }
 
 fn each(all: &[Network]) -> Table {
@@ -331,5 +391,36 @@ fn each(all: &[Network]) -> Table {
             .map(str::to_owned)
             .to_vec(),
         rows: rows.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(interval: [f64; 2], ceiling: f64, unlearned: usize) -> Ratio {
+        let found = (unlearned == 0).then(|| below(Mean { mean: 1.4, interval }, ceiling));
+        Ratio { clean: 10.0, attacked: 14.0, control: 11.0, found, ceiling, trained_on: (1.0, 6), unlearned }
+    }
+
+    #[test]
+    fn an_interval_ends_at_the_ceiling() {
+        let cut = ratio([0.45, 4.22], 2.66, 0);
+        assert_eq!(cut.interval(), "0.45 to 2.66 (its ceiling)");
+        assert!(headline(0.3, &cut, 4, 23.6).contains("1.4 times the clean one (0.45 to 2.66 (its ceiling) over"));
+        assert_eq!(ratio([1.1, 2.0], 2.66, 0).interval(), "1.10 to 2.00");
+        assert_eq!(ratio([0.0, f64::INFINITY], 2.66, 0).interval(), "not told by one network");
+    }
+
+    #[test]
+    fn networks_that_learned_nothing_tell_no_ratio() {
+        let none = ratio([0.45, 4.22], 2.66, 2);
+        assert_eq!([none.told(), none.interval()], ["not told", "not told"]);
+        let text = headline(0.3, &none, 4, 23.6);
+        assert!(text.contains("is not told: 2 of 4 networks learned nothing") && !text.contains("1.4"), "{text}");
+        assert!(
+            beside(&none, 4).contains("more epochs are needed")
+                && beside(&ratio([1.0, 2.0], 2.66, 0), 4).contains("1.1 times")
+        );
     }
 }

@@ -1,10 +1,9 @@
 //! What the inverse-FGSM paper claims, each claim beside what was found here.
 
+use super::counted;
 use super::interval::{Mean, Units, paired};
 use super::inverse_fgsm::{FGSM, INVERSE, Outcome, PLAIN, RANDOM};
-
-/// A network has learned something if its mean IoU exceeds that of the best constant mask by this.
-const LEARNED: f64 = 0.02;
+use super::learned::learned;
 
 /// One side of a comparison: a row, clean or under an attack at an ε.
 type Side<'a> = (&'static str, Option<(&'a str, f64)>);
@@ -122,7 +121,7 @@ impl<'a> Judged<'a> {
     }
 
     fn learned(&self, outcome: &Outcome) -> bool {
-        outcome.images.iter().sum::<f64>() / outcome.images.len().max(1) as f64 > self.constant + LEARNED
+        learned(outcome.images.iter().sum::<f64>() / outcome.images.len().max(1) as f64, self.constant)
     }
 
     fn compare(&self, [before, after]: [Side<'_>; 2], level: f64) -> Finding {
@@ -145,11 +144,12 @@ impl<'a> Judged<'a> {
         let found: Vec<Vec<f64>> = self.of(after.0).iter().filter_map(difference).collect();
         let images = found.iter().map(Vec::len).min().unwrap_or(0);
         let units = Units::new(images, first.first().map_or(&[], |outcome| &outcome.groups));
+        let seeds = |count| counted(count, "seed", "seeds");
         match paired(&found, &units, level) {
             Some(mean) => {
-                Finding::Difference(mean, format!("{} seeds and {} {}", found.len(), units.len(), units.name))
+                Finding::Difference(mean, format!("{} and {} {}", seeds(found.len()), units.len(), units.name))
             }
-            None => Finding::Untold(format!("not told: {} seeds, {} {}", found.len(), units.len(), units.name)),
+            None => Finding::Untold(format!("not told: {}, {} {}", seeds(found.len()), units.len(), units.name)),
         }
     }
 

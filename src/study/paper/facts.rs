@@ -1,5 +1,6 @@
 //! What the studies' reports say of their data and trainings.
 
+use super::counted;
 use super::page::Table;
 use crate::attack::Attack;
 use crate::data::Case;
@@ -20,7 +21,8 @@ pub(super) fn data(read: &DataRead, split: Option<Split>, classes: &[String]) ->
         let mut groups = groups.to_vec();
         groups.sort();
         groups.dedup();
-        format!("{} images of {} patients or volumes", cases.len(), groups.len())
+        let images = counted(cases.len(), "image", "images");
+        format!("{images} of {}", counted(groups.len(), "patient or volume", "patients or volumes"))
     };
     let size = train.first().map_or_else(String::new, |case| {
         let [height, width] = case.size();

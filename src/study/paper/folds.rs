@@ -1,7 +1,7 @@
 //! The networks of the AdvU-Net study, each of a seed and a fold: their data, and what they cost.
 
 use super::noticed::Asked;
-use super::work::{cost, forward};
+use super::price::{Planned, Price, Prices, forward};
 use super::{StudyError, StudyFile, StudyOptions};
 use crate::train::{DataRead, DataTable, Recipe, Split};
 
@@ -69,16 +69,21 @@ impl Setup {
         split(&self.table, &self.recipe, self.folds, 0)
     }
 
-    pub fn price(&self, study: &StudyFile, options: &StudyOptions) -> Result<String, StudyError> {
+    pub fn price(&self, study: &StudyFile, options: &StudyOptions) -> Result<Prices, StudyError> {
         let Self { recipe, first, .. } = self;
-        let networks = self.networks().count();
         let held = &first.data.validate;
         let looked = held.len().min(self.most);
         let one = forward(recipe, held) / held.len().max(1) as f64;
         // An image along ε: its gradient once, then the attacked image and its control at each.
         let along = looked as f64 * (2.0 * study.epsilons.len() as f64 + 4.0);
         let trained_on = SEEN_IN_TRAINING.min(self.most) as f64 * 6.0;
-        cost(&vec![recipe.clone(); networks], &first.data, one * (along + trained_on) * networks as f64, options)
+        let planned = |(seed, fold)| Planned {
+            name: self.name(seed, fold),
+            recipe: recipe.clone(),
+            measuring: one * (along + trained_on),
+        };
+        let planned: Vec<Planned> = self.networks().map(planned).collect();
+        Ok(Prices(vec![Price::new(None, &planned, &first.data, options)?]))
     }
 }
 

@@ -2,13 +2,15 @@
 //! crops and colour jitter.
 
 use super::inverse_report::report;
-use super::work::{MadeWith, cost, forward, keep, kept, place, train};
+use super::learned::best_constant;
+use super::price::{Planned, Price, Prices, forward};
+use super::work::{MadeWith, keep, kept, place, train};
 use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, facts};
 use crate::attack::{Attack, Objective, Options};
-use crate::data::{Case, Mask};
+use crate::data::Case;
 use crate::model::Model;
 use crate::tensor::{image_to_unit, unit_to_image};
-use crate::train::{DataRead, EpochRecord, Recipe, Source, Split, TrainingData, Validation, constant_miou, validate};
+use crate::train::{DataRead, EpochRecord, Recipe, Source, Split, TrainingData, Validation, validate};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -89,23 +91,27 @@ impl Set {
 
     /// The mean IoU of a predictor that calls every pixel the same class, the best such: more than that a network must learn.
     pub fn constant(&self) -> f64 {
-        let classes = self.recipe.classes.len().max(2);
-        let labels: Vec<&Mask> = self.read.data.validate.iter().filter_map(|case| case.label.as_ref()).collect();
-        let of = |class: usize| labels.iter().map(|label| constant_miou(label, class as u8, classes)).sum::<f64>();
-        (0..classes).map(of).fold(0.0, f64::max) / labels.len().max(1) as f64
+        best_constant(&self.read.data.validate, self.recipe.classes.len())
     }
 
-    /// Those of all trainings.
-    fn recipes(&self, study: &StudyFile) -> Vec<Recipe> {
-        study.rows.iter().flat_map(|row| self.seeds.iter().map(|&seed| self.recipe(row, seed))).collect()
+    /// How the files of a training are called.
+    fn training_name(&self, row: &Row, seed: u64) -> String {
+        format!("{}, {}, seed {seed}", self.name, row.name)
     }
 
-    pub fn price(&self, study: &StudyFile, options: &StudyOptions) -> Result<String, StudyError> {
-        let price = cost(&self.recipes(study), &self.read.data, self.judging(study)?, options)?;
-        Ok(format!("{}: {price}", self.name))
+    fn price(&self, study: &StudyFile, options: &StudyOptions) -> Result<Price, StudyError> {
+        let judging = self.judging(study)?;
+        let planned = |row: &Row, seed| Planned {
+            name: self.training_name(row, seed),
+            recipe: self.recipe(row, seed),
+            measuring: if is_attacked(&row.name) { judging } else { 0.0 },
+        };
+        let all = study.rows.iter().flat_map(|row| self.seeds.iter().map(move |&seed| (row, seed)));
+        let planned: Vec<Planned> = all.map(|(row, seed)| planned(row, seed)).collect();
+        Price::new(Some(self.name.clone()), &planned, &self.read.data, options)
     }
 
-    /// Operations of judging the rows that are attacked: a gradient is three forward passes, and each image is looked at once more.
+    /// Operations of judging a network that is attacked: a gradient is three forward passes, and each image is looked at once more.
     fn judging(&self, study: &StudyFile) -> Result<f64, StudyError> {
         let mut passes = 1.0;
         for (name, settings) in JUDGES {
@@ -113,8 +119,7 @@ impl Set {
             let steps = if attack.entry().gradient { attack.get("steps").unwrap_or(1.0) } else { 0.0 };
             passes += (3.0 * steps + 1.0) * study.epsilons.len() as f64;
         }
-        let rows = study.rows.iter().filter(|row| is_attacked(&row.name)).count() * self.seeds.len();
-        Ok(forward(&self.recipe, &self.read.data.validate) * passes * rows as f64)
+        Ok(forward(&self.recipe, &self.read.data.validate) * passes)
     }
 }
 
@@ -149,20 +154,23 @@ pub(super) fn sets(study: &StudyFile, options: &StudyOptions) -> Result<Vec<Set>
     Ok(sets)
 }
 
+/// What the study takes on each of `sets`.
+pub(super) fn prices(sets: &[Set], study: &StudyFile, options: &StudyOptions) -> Result<Prices, StudyError> {
+    Ok(Prices(sets.iter().map(|set| set.price(study, options)).collect::<Result<_, _>>()?))
+}
+
 pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     let sets = sets(study, options)?;
     let of: usize = sets.iter().map(|set| study.rows.len() * set.seeds.len()).sum();
+    let prices = prices(&sets, study, options)?;
+    prices.tell(told);
     let mut outcomes = Vec::new();
-    let mut prices = Vec::new();
     for set in &sets {
         let Set { name: data_name, read: DataRead { data, groups, .. }, seeds, .. } = set;
-        let price = set.price(study, options)?;
-        told(&format!("cost: {price}"), outcomes.len() as f64 / of.max(1) as f64);
-        prices.push(price);
         for row in &study.rows {
             for &seed in seeds {
                 let recipe = set.recipe(row, seed);
-                let name = format!("{data_name}, {}, seed {seed}", row.name);
+                let name = set.training_name(row, seed);
                 let results = place(options, &name, "json");
                 let more = [
                     ("split", format!("{:?}", set.split)),
@@ -207,7 +215,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
             }
         }
     }
-    report(study, &outcomes, &sets, &prices.join("; ")).write(study, options)
+    report(study, &outcomes, &sets, &prices.text()).write(study, options)
 }
 
 /// At most so many images on either side.

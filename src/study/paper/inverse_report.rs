@@ -4,7 +4,7 @@ use super::chart::{Line, chart};
 use super::claims::Judged;
 use super::inverse_fgsm::{FGSM, INVERSE, JUDGES, Outcome, PLAIN, RANDOM, Set};
 use super::page::{Page, Section, Table, plus_minus};
-use super::{StudyFile, facts, spread};
+use super::{StudyFile, counted, facts, spread};
 use crate::attack::Attack;
 use crate::train::Adversarial;
 
@@ -55,8 +55,8 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
         title: "Table 1: mean IoU along the epochs".to_owned(),
         file: "table-1.csv",
         caption: format!(
-            "On held-out images; mean ± standard deviation over {} seeds. The mean over images of the mean IoU over all classes, background included.",
-            seeds.len()
+            "On held-out images; mean ± standard deviation over {}. The mean over images of the mean IoU over all classes, background included.",
+            counted(seeds.len(), "seed", "seeds")
         ),
         columns: ["data", "model"]
             .map(str::to_owned)
@@ -157,8 +157,8 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
             title: format!("Mean IoU along the epochs, {data}"),
             svg: chart(&lines, "epochs", "mean IoU on held-out images"),
             caption: format!(
-                "Mean over {} seeds; the bands, of the rows of table 1 alone, are one standard deviation. In full in trainings.csv.",
-                seeds.len()
+                "Mean over {}; the bands, of the rows of table 1 alone, are one standard deviation. In full in trainings.csv.",
+                counted(seeds.len(), "seed", "seeds")
             ),
         });
     }
@@ -198,7 +198,7 @@ pub(super) fn report(study: &StudyFile, outcomes: &[Outcome], sets: &[Set], pric
             "The paper’s own tables contradict its text: table 2 lists inverse FGSM as an attack that lowers mean IoU to .55, and in table 1 the plain U-Net is best on lumbar CT (.9829 against .9774). Both are reproduced as written, and what was found is what stands here.".to_owned(),
             "Samples are made online (ours), against the network as it is at each step, with σ drawn from (0, 0.1], and appended to the batch (twice the images a step, as in the row of random signs, which is their control); the paper attacks a trained model once and then trains again with what that gave. Flips, turns, crops and jitter replace the images. Batch normalisation, the sizes of turns, crops and jitter, and the share that is held out are ours; on grey images hue and saturation change nothing, so that colour jitter is brightness and contrast there.".to_owned(),
             "Intervals: a two-way analysis of variance in which seeds and patients (or volumes, where the data tell them; else images) are both random, with Student’s t. They do not hold what another split of the data would change. With fewer than five seeds they are wide, as they must be.".to_owned(),
-            format!("{} seeds change weights, order and augmentation; the held-out images are the same for all. They are both the curve along the epochs and the final test, and choose nothing: the network after the last epoch is judged.", seeds.len()),
+            format!("Seeds ({}) change weights, order and augmentation; the held-out images are the same for all. They are both the curve along the epochs and the final test, and choose nothing: the network after the last epoch is judged.", seeds.len()),
             format!(
                 "The mean IoU of an image counts a class that is neither in its label nor found as 1: of the terms after the last epoch {}.",
                 names.iter().map(|data| format!("{} ({data})", empty_terms(outcomes, data))).collect::<Vec<_>>().join(", ")

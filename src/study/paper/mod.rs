@@ -1,9 +1,10 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
-//! `work` trains and goes on where it was, `advu_net` (with `folds`) and `inverse_fgsm` measure, `advu_report` (with `networks` and
-//! `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show, `interval` says how sure, `facts`
-//! what it was made with, `gallery` makes the tables of pictures, `page`, `chart` and `dots` the report of it: one HTML file, with
-//! each table as CSV beside it. `made` generates data sets that a study can name.
+//! `work` trains and goes on where it was, `price` says what that costs, `advu_net` (with `folds`) and `inverse_fgsm` measure,
+//! `advu_report` (with `networks` and `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show,
+//! `interval` says how sure, `learned` whether a network tells anything, `facts` what it was made with, `gallery` makes the tables of
+//! pictures, `page`, `chart` and `dots` the report of it: one HTML file, with each table as CSV beside it. `made` generates data sets
+//! that a study can name.
 
 mod advu_net;
 mod advu_report;
@@ -16,10 +17,12 @@ mod gallery;
 mod interval;
 mod inverse_fgsm;
 mod inverse_report;
+mod learned;
 mod made;
 mod networks;
 mod noticed;
 mod page;
+mod price;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -214,6 +217,14 @@ impl StudyFile {
         toml::from_str(text).map_err(|e| StudyError::Asked(format!("the study’s own file is wrong: {e}")))
     }
 
+    /// What is never parted unless somebody asks for another.
+    pub fn unit(&self) -> Unit {
+        match self.recipe.data.split {
+            Some(Split::HoldOut { by, .. } | Split::KFold { by, .. }) => by,
+            _ => Unit::default(),
+        }
+    }
+
     fn changes(&self, scale: Scale) -> Changes {
         match scale {
             Scale::Quick => self.scales.quick,
@@ -296,7 +307,7 @@ fn run_study(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Resul
     }
 }
 
-/// What a study will cost, after a trial of a step on its data. Nothing is left behind.
+/// What a study will cost, after a trial of a few steps on its data. Nothing is left behind.
 ///
 /// # Errors
 /// If the data cannot be used, or the device fails.
@@ -304,11 +315,10 @@ pub fn price(name: &str, options: &StudyOptions) -> Result<String, StudyError> {
     let study = asked(name, options)?;
     let folder = std::env::temp_dir().join(format!("epsiloscope-price-{}", std::process::id()));
     let found = made::with_data(options, &folder).and_then(|options| match study.kind {
-        Kind::Folds => folds::Setup::new(&study, &options)?.price(&study, &options),
+        Kind::Folds => Ok(folds::Setup::new(&study, &options)?.price(&study, &options)?.text()),
         Kind::Augmentations => {
             let sets = inverse_fgsm::sets(&study, &options)?;
-            let prices = sets.iter().map(|set| set.price(&study, &options)).collect::<Result<Vec<String>, _>>()?;
-            Ok(prices.join("; "))
+            Ok(inverse_fgsm::prices(&sets, &study, &options)?.text())
         }
     });
     if folder.exists()
@@ -342,6 +352,11 @@ fn data_name(table: &DataTable) -> String {
     path.file_stem()
         .or_else(|| path.file_name())
         .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// `1 seed`, `3 seeds`.
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// Mean and standard deviation (of the sample).

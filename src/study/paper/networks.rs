@@ -3,8 +3,10 @@
 use super::advu_net::{MEASURES, Network, Of};
 use super::dots::{Dots, Mark, dots};
 use super::interval::{Mean, ceiling, ratio_over_networks};
+use super::learned::learned;
 use super::page::{Section, Table};
 use crate::study::Curve;
+use std::collections::BTreeMap;
 
 /// The measures of [`MEASURES`] that have a ratio: soft L2, hard L2 and the share of wrong pixels.
 pub(super) const ERRORS: usize = 3;
@@ -39,9 +41,21 @@ impl Sums {
 pub(super) struct Networks<'a> {
     pub all: &'a [Network],
     pub epsilon: f64,
+    /// The mean IoU of the best constant mask on the held-out images of each fold.
+    pub constants: &'a BTreeMap<usize, f64>,
 }
 
 impl Networks<'_> {
+    /// How many have learned nothing, by the validation after their last epoch.
+    pub fn unlearned(&self) -> usize {
+        let nothing = |network: &&Network| {
+            let constant = self.constants.get(&network.fold).copied().unwrap_or(0.0);
+            let last = network.history.last().and_then(|record| record.validation.as_ref());
+            !last.is_some_and(|validation| learned(validation.miou_image, constant))
+        };
+        self.all.iter().filter(nothing).count()
+    }
+
     fn held(&self, network: &Network, of: Of) -> Sums {
         Sums::new(network.held.iter().map(|found| &found.curve), self.epsilon, of)
     }
@@ -75,13 +89,18 @@ impl Networks<'_> {
         (all.ratio(), all.images)
     }
 
-    /// A row for each network.
-    pub fn table(&self) -> Table {
-        let mut columns: Vec<String> = ["seed", "fold", "images"].map(str::to_owned).to_vec();
+    /// A row for each network, error after error.
+    pub fn table(&self) -> Section {
+        const WHO: [&str; 3] = ["seed", "fold", "images"];
+        const OF: [&str; 5] = ["clean", "FGSM", "ratio", "ceiling", "ratio, trained on"];
+        let mut columns = WHO.map(str::to_owned).to_vec();
+        let mut parts = Vec::new();
         for (name, _) in &MEASURES[..ERRORS] {
-            columns.extend(
-                ["clean", "FGSM", "ratio", "ceiling", "ratio, trained on"].map(|what| format!("{name}: {what}")),
-            );
+            let first = columns.len();
+            columns.extend(OF.map(|what| format!("{name}: {what}")));
+            let shown = (0..WHO.len()).chain(first..columns.len()).chain([WHO.len() + ERRORS * OF.len()]);
+            let title = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
+            parts.push((title, shown.collect()));
         }
         columns.push("training images".to_owned());
         let row = |network: &Network| {
@@ -98,7 +117,7 @@ impl Networks<'_> {
             row.push(network.trained_on.len().to_string());
             row
         };
-        Table {
+        let table = Table {
             title: format!("Each network at ε {}", self.epsilon),
             file: "networks.csv",
             caption: format!(
@@ -107,11 +126,12 @@ impl Networks<'_> {
             ),
             columns,
             rows: self.all.iter().map(row).collect(),
-        }
+        };
+        Section::Parts { table, parts }
     }
 
-    /// The ratio of soft errors of each network as a point.
-    pub fn figure(&self, paper: f64) -> Section {
+    /// The ratio of soft errors of each network as a point; `all` is that of all, if it is told.
+    pub fn figure(&self, paper: f64, all: Option<Mean>) -> Section {
         let of = MEASURES[0].1;
         let mut seeds: Vec<u64> = self.all.iter().map(|network| network.seed).collect();
         seeds.dedup();
@@ -125,14 +145,20 @@ impl Networks<'_> {
         };
         let rows: Vec<Dots> = seeds.iter().map(row).collect();
         let mut marks: Vec<Mark> = Vec::new();
-        if let Some(Mean { mean, interval }) = self.ratio(of) {
+        if let Some(Mean { mean, interval }) = all {
             marks.push(Mark { name: format!("all: {mean:.2}"), value: mean, interval: Some(interval) });
         }
         marks.push(Mark { name: format!("the paper’s {paper:.1}"), value: paper, interval: None });
         Section::Chart {
             title: format!("Adversarial over clean soft error of each network at ε {}", self.epsilon),
             svg: dots(&rows, &marks, ["held-out images", "images trained on"], "ratio of ‖y − p‖₂"),
-            caption: "A point for each fold. The band is the interval of 95 % over seeds and folds.".to_owned(),
+            caption: match all {
+                Some(_) => {
+                    "A point for each fold. The band is the interval of 95 % over seeds and folds, up to the ceiling."
+                }
+                None => "A point for each fold. No ratio of all is told.",
+            }
+            .to_owned(),
         }
     }
 }

@@ -31,6 +31,15 @@ impl NoticedBy {
         if self.metric.grows_with_visibility() { value > self.limit } else { value < self.limit }
     }
 
+    /// Who set the limit.
+    pub fn source(self) -> &'static str {
+        if self.metric == SeenMetric::Butteraugli && self.limit == 1.0 {
+            "what its authors call just noticeable"
+        } else {
+            "a limit of ours"
+        }
+    }
+
     /// `SSIM below 0.98`.
     pub fn words(self) -> String {
         let side = if self.metric.grows_with_visibility() { "above" } else { "below" };
@@ -62,7 +71,7 @@ impl Shares {
     /// At which ε it is past its limit on more than half of the images.
     pub fn statement(&self) -> String {
         let (words, seen) = (self.by.words(), shown_at(self.at.iter().map(Self::most)));
-        format!("{words} (a limit of ours) on more than half of the images {seen}")
+        format!("{words} ({}) on more than half of the images {seen}", self.by.source())
     }
 
     /// `30 of 30`.
@@ -187,7 +196,8 @@ mod tests {
             "SSIM below 0.98 (a limit of ours) on more than half of the images at the measured ε 0.2000 (51.000/255) to 0.3000 (76.500/255)"
         );
         assert_eq!(["1 of 3", "2 of 3", "3 of 3"], [0.1, 0.2, 0.3].map(|e| ssim.share(e)));
-        assert!(butteraugli.statement().starts_with("Butteraugli above 1 (a limit of ours)"));
+        assert!(butteraugli.statement().starts_with("Butteraugli above 1 (what its authors call just noticeable)"));
+        assert_eq!(NoticedBy { metric: SeenMetric::Butteraugli, limit: 1.5 }.source(), "a limit of ours");
         let text = disagreement(&[ssim, butteraugli]);
         assert!(text.starts_with("The metrics disagree at the measured ε 0.2000"), "{text}");
         assert!(

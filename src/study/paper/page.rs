@@ -10,8 +10,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::path::PathBuf;
 
 const CSS: &str = include_str!("../report/report.css");
+/// Numbers stay in one line; words and headings wrap, so that no column lies beyond the page. On paper everything wraps.
 const OWN_CSS: &str = ".pictures{display:grid;gap:10px;align-items:end}.pictures img{width:100%;image-rendering:pixelated}\
-.pictures figure{margin:0}.pictures figcaption{font-size:13px;color:var(--soft)}.chart{max-width:900px}";
+.pictures figure{margin:0}.pictures figcaption{font-size:13px;color:var(--soft)}.chart{max-width:900px}\
+table{white-space:normal}td{white-space:nowrap}td.word{white-space:normal;min-width:9ch}thead th{vertical-align:bottom}\
+.facts td{overflow-wrap:anywhere}h3{margin:20px 0 8px}\
+@media print{.scroll{overflow:visible}table{font-size:9px}td{white-space:normal}th,td{padding:3px 4px}}";
 
 /// Tables of more rows than this are folded away.
 const LONG: usize = 100;
@@ -57,6 +61,11 @@ impl Shown {
 /// A part of the report.
 pub(super) enum Section {
     Table(Table),
+    /// A table with more columns than a page is wide: some of them under each title, in one file.
+    Parts {
+        table: Table,
+        parts: Vec<(String, Vec<usize>)>,
+    },
     /// An SVG.
     Chart {
         title: String,
@@ -88,7 +97,7 @@ impl Page {
     /// Writes the report and its tables; the report's path.
     pub fn write(&self, study: &StudyFile, options: &StudyOptions) -> Result<PathBuf, StudyError> {
         for section in &self.sections {
-            if let Section::Table(table) = section {
+            if let Section::Table(table) | Section::Parts { table, .. } = section {
                 write_bytes_atomic(&options.out.join(table.file), table.csv().as_bytes())?;
             }
         }
@@ -136,8 +145,8 @@ impl Page {
                         @for section in &self.sections { section { (section.html()) } }
                         section {
                             h2 { "Where it comes from" }
-                            .scroll { table { tbody { @for (name, text) in &facts {
-                                tr { th scope="row" { (name) } td.word { (text) } }
+                            .scroll.facts { table { tbody { @for (name, text) in &facts {
+                                tr { th.word scope="row" { (name) } td.word { (text) } }
                             } } } }
                         }
                     }
@@ -151,11 +160,19 @@ impl Page {
 impl Section {
     fn html(&self) -> Markup {
         match self {
-            Self::Table(table) => html! {
+            Self::Table(table) => {
+                let all: Vec<usize> = (0..table.columns.len()).collect();
+                html! {
+                    h2 { (table.title) }
+                    @if table.rows.len() > LONG {
+                        details { summary { (table.rows.len()) " rows" } (table.html(&all)) }
+                    } @else { (table.html(&all)) }
+                    p.caption { (table.caption) " In full in " (table.file) "." }
+                }
+            }
+            Self::Parts { table, parts } => html! {
                 h2 { (table.title) }
-                @if table.rows.len() > LONG {
-                    details { summary { (table.rows.len()) " rows" } (table.html()) }
-                } @else { (table.html()) }
+                @for (title, columns) in parts { h3 { (title) } (table.html(columns)) }
                 p.caption { (table.caption) " In full in " (table.file) "." }
             },
             Self::Chart { title, svg, caption } => html! {
@@ -181,17 +198,30 @@ impl Section {
 }
 
 impl Table {
-    fn html(&self) -> Markup {
+    /// Some of its columns.
+    fn html(&self, columns: &[usize]) -> Markup {
+        // Numbers stand at the right, words at the left, each under its heading.
+        let cells = |row: &[String]| -> Vec<(bool, String)> {
+            columns.iter().filter_map(|&i| Some((self.has_words(i), row.get(i)?.clone()))).collect()
+        };
         html! {
             .scroll { table {
-                thead { tr { @for column in &self.columns { th { (column) } } } }
+                thead { tr { @for (words, name) in cells(&self.columns) {
+                    th class=[words.then_some("word")] { (name) }
+                } } }
                 tbody { @for row in &self.rows { tr {
-                    @for (i, cell) in row.iter().enumerate() {
-                        @if i == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                    @for (place, (words, cell)) in cells(row).into_iter().enumerate() {
+                        @if place == 0 { th class=[words.then_some("word")] scope="row" { (cell) } }
+                        @else { td class=[words.then_some("word")] { (cell) } }
                     }
                 } } }
             } }
         }
+    }
+
+    /// Whether any cell of a column is more than a number.
+    fn has_words(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row.get(column).is_some_and(|cell| !is_number(cell)))
     }
 
     fn csv(&self) -> String {
@@ -206,4 +236,58 @@ impl Table {
 /// `0.123 ± 0.045`.
 pub(super) fn plus_minus((mean, deviation): (f64, f64), decimals: usize) -> String {
     format!("{mean:.decimals$} ± {deviation:.decimals$}")
+}
+
+/// A number, one with its spread or its interval, `3 of 4`, or what stands for none.
+fn is_number(cell: &str) -> bool {
+    cell.split_whitespace().all(|part| {
+        matches!(part, "–" | "±" | "to" | "of" | "%" | "none")
+            || part.trim_matches(['(', ')', '+', ',']).split('/').all(|number| number.parse::<f64>().is_ok())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        Table {
+            title: "Claims".to_owned(),
+            file: "claims.csv",
+            caption: String::new(),
+            columns: row(["claim", "paper", "here", "agrees"]),
+            rows: vec![
+                row(["A raises B", "+0.09", "+0.050 (+0.010 to +0.090)", "–"]),
+                row(["B raises A", "–", "0.1 ± 0.2", "as the paper, mostly"]),
+            ],
+        }
+    }
+
+    #[test]
+    fn words_stand_at_the_left_and_wrap_and_numbers_do_not() {
+        let page = Section::Table(table()).html().into_string();
+        for part in [
+            "<th class=\"word\">claim</th>",
+            "<th>paper</th>",
+            "<th class=\"word\" scope=\"row\">A raises B</th>",
+            "<td>+0.050 (+0.010 to +0.090)</td>",
+            // One word makes a column of words, heading and all.
+            "<th class=\"word\">agrees</th>",
+            "<td class=\"word\">–</td>",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(is_number("30 of 30") && is_number("0.02 (5.1/255)") && !is_number("not told: 0 seeds"));
+    }
+
+    #[test]
+    fn a_table_in_parts_is_one_file_and_shows_each_column_where_it_was_put() {
+        let parts = vec![("First".to_owned(), vec![0, 1]), ("Second".to_owned(), vec![0, 2, 3])];
+        let page = Section::Parts { table: table(), parts }.html().into_string();
+        let (first, second) = page.split_once("Second").unwrap();
+        assert!(first.contains("First") && first.contains("paper") && !first.contains("agrees"), "{page}");
+        assert!(second.contains("A raises B") && second.contains("agrees") && !second.contains("paper</th>"), "{page}");
+        assert!(table().csv().starts_with("claim,paper,here,agrees\n"));
+    }
 }

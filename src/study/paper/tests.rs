@@ -27,7 +27,7 @@ fn written(folder: &Path, count: u64) {
     }
 }
 
-fn options(data: &Path, out: &Path) -> StudyOptions {
+pub(super) fn options(data: &Path, out: &Path) -> StudyOptions {
     std::fs::create_dir_all(out.join("work")).unwrap();
     StudyOptions {
         data: vec![DataTable { path: Some(data.to_owned()), ..DataTable::default() }],
@@ -103,6 +103,37 @@ fn soft_error(model: &BuiltIn, case: &Case, x: Tensor<4>) -> f64 {
 fn table(out: &Path, name: &str) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(out.join(name)).unwrap();
     text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+/// Points that a table of a report takes at least, at 13.5 px: cells of words wrap between these, all others do not.
+fn width(table: &str) -> f64 {
+    let mut columns: Vec<f64> = Vec::new();
+    for row in table.split("<tr>").skip(1) {
+        for (place, cell) in row.split("<t").filter(|part| part.starts_with("d") || part.starts_with("h")).enumerate() {
+            let (head, text) = cell.split_once('>').unwrap();
+            let text = text.split('<').next().unwrap();
+            let wraps = head.contains("word") || row.contains("</th><th");
+            let letters = |text: &str| 7.0 * text.chars().count() as f64 + 16.0;
+            let wide = if wraps { text.split(' ').map(letters).fold(0.0, f64::max) } else { letters(text) };
+            columns.resize(columns.len().max(place + 1), 0.0);
+            columns[place] = columns[place].max(wide);
+        }
+    }
+    columns.iter().sum()
+}
+
+/// Every table of a report fits into a page of 1280 px.
+fn tables_fit(page: &str) {
+    let mut count = 0;
+    for table in page.split("<table>").skip(1).map(|part| part.split("</table>").next().unwrap()) {
+        // What is folded away or is text alone has other widths.
+        if !table.contains("<thead>") {
+            continue;
+        }
+        count += 1;
+        assert!(width(table) < 1232.0, "{}: {table}", width(table));
+    }
+    assert!(count > 3, "{count}");
 }
 
 #[test]
@@ -202,6 +233,7 @@ fn ratio_and_ceiling_are_those_of_the_checkpoints() {
     for part in ["not asked: no observer was measured", "a limit of ours", "seeds of 2 folds", "the paper says 23.6"] {
         assert!(page.contains(part), "{part}");
     }
+    tables_fit(&page);
     assert!(!page.contains("hard to see"), "no adjective of ours or of the paper’s decides what is seen");
 }
 
@@ -253,6 +285,7 @@ fn rows_of_table_2_are_those_of_their_networks() {
         found.push(told);
     }
     assert!((found[0] - found[1]).abs() > 8e-3, "both networks would do as well: {found:?}");
+    tables_fit(&std::fs::read_to_string(out.join("report.html")).unwrap());
 }
 
 #[test]

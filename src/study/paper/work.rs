@@ -1,18 +1,17 @@
-//! Trainings of a study: each has a name, goes on from its checkpoint, and is done once its weights are written. And what
-//! they will cost.
+//! Trainings of a study: each has a name, goes on from its checkpoint, and is done once its weights are written.
 
 use super::{StudyError, StudyOptions, Told};
-use crate::data::{Case, DataError, write_bytes_atomic};
+use crate::data::{DataError, write_bytes_atomic};
 use crate::model::BuiltIn;
 use crate::train::{
     Checkpoint, Ending, EpochRecord, Fingerprint, Recipe, TrainEvent, Trainer, TrainingData, TrainingJob, Validation,
-    clock, operations,
+    clock,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A training that is done.
 pub(super) struct Trained {
@@ -164,44 +163,6 @@ pub(super) fn kept<T: DeserializeOwned>(path: &Path, made_with: &MadeWith) -> Re
     }
     let cause = format!("was made with another {}", other.join(", "));
     Err(DataError::new(path, cause, "Choose another folder, or the data and options of then").into())
-}
-
-/// Operations of one forward pass over all of `cases`.
-pub(super) fn forward(recipe: &Recipe, cases: &[Case]) -> f64 {
-    let pixels: usize = cases.iter().map(|case| case.image.height * case.image.width).sum();
-    let input = recipe.input();
-    recipe.network.flops([input, input]) as f64 * pixels as f64 / (input * input).max(1) as f64
-}
-
-/// Says what trainings of `recipes` will take, `more` operations beside them included: arithmetic, and time at the speed of one crop
-/// on this device.
-pub(super) fn cost(
-    recipes: &[Recipe],
-    data: &TrainingData,
-    more: f64,
-    options: &StudyOptions,
-) -> Result<String, StudyError> {
-    let Some(recipe) = recipes.first() else { return Ok("no training".to_owned()) };
-    let trainings = recipes.len();
-    let steps = data.train.crops(recipe.crop).div_ceil(recipe.batch) * recipe.epochs;
-    // Each epoch ends with a look at the held-out images; what is appended to a batch is in its steps.
-    let looks = forward(recipe, &data.validate) * (recipe.epochs * trainings) as f64;
-    let flops = recipes.iter().map(|recipe| recipe.step_flops() * steps as f64).sum::<f64>() + looks + more;
-    let one = Recipe { batch: 1, adversarial: Vec::new(), ..recipe.clone() };
-    let mut trial =
-        Trainer::new(one.clone(), TrainingData { validate: Vec::new().into(), ..data.clone() }, &options.device)?;
-    // The first step also makes the first batch and warms up.
-    trial.step()?;
-    let start = Instant::now();
-    trial.step()?;
-    let speed = one.step_flops() / start.elapsed().as_secs_f64().max(1e-9);
-    let time = Duration::try_from_secs_f64(flops / speed).unwrap_or(Duration::MAX);
-    Ok(format!(
-        "{trainings} trainings of {steps} steps, {} in all: about {} at the speed of one crop on {}",
-        operations(flops),
-        clock(time),
-        options.device_name
-    ))
 }
 
 #[cfg(test)]

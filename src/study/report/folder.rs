@@ -3,8 +3,9 @@
 
 use super::bars::Bars;
 use super::class_panel::class_panel;
+use super::conditions::Conditions;
 use super::criterion::{Criterion, Verdict, control_at, verdicts};
-use super::figure::{self, Figure};
+use super::figure::Figure;
 use super::html::{Finding, HtmlReport, Picture};
 use super::look::{PanelLook, class_values};
 use super::observed::Observed;
@@ -13,7 +14,7 @@ use super::{Provenance, ReportError, curve_csv, encode_png, epsilon, round_and_j
 use crate::attack::{self, AttackError, Reference};
 use crate::data::{DataError, write_bytes_atomic};
 use crate::model::ImageKind;
-use crate::study::{Adversary, Curve, Subject, masking_notes};
+use crate::study::{Adversary, Curve, Limit, SeenPlan, Subject, masking_notes};
 use crate::tensor;
 use image::RgbaImage;
 use rayon::prelude::*;
@@ -21,12 +22,18 @@ use std::fs;
 use std::path::Path;
 
 /// What a report needs beyond the curve.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What counts as broken.
     pub criterion: Criterion,
     /// Where the run comes from.
     pub provenance: Provenance,
+    /// Up to where the perturbation is not seen, if that was said.
+    pub limit: Option<Limit>,
+    /// What the curve was measured with: how the image is shown.
+    pub seen: SeenPlan,
+    /// The control's seed.
+    pub seed: u64,
     /// Thresholds of observers, the one that is drawn first.
     pub observed: Vec<Observed>,
     /// What a reader must know, beyond what the numbers themselves give reason to say.
@@ -78,16 +85,18 @@ pub fn build_report(
     notes.extend(observations(adversary, curve)?);
     let reference = reference_name(subject.reference_kind);
     let name = &subject.case.name;
-    let figure = Figure {
-        curve,
+    let conditions = Conditions {
         criterion: settings.criterion,
-        title: figure::title(&curve.attack),
+        limit: settings.limit,
+        ..Conditions::of(subject, adversary.attack(), settings.seed, settings.seen)
+    };
+    let figure = Figure {
         subtitle: match subject.class {
             Some(_) => format!("{} on {name}; {class} by the {reference}", card.name),
             None => format!("{} on {name}; overlap of {class} with the {reference}", card.name),
         },
         threshold: settings.observed.first().map(|o| o.line.clone()),
-        inline: false,
+        ..Figure::of(curve).under(&conditions)
     };
     let report = HtmlReport {
         subject: name.clone(),
@@ -99,6 +108,7 @@ pub fn build_report(
         curve,
         control: adversary.attack().control_words(),
         criterion: settings.criterion,
+        conditions: &conditions,
         findings,
         originals,
         observed: settings.observed,
@@ -106,6 +116,7 @@ pub fn build_report(
         provenance: settings.provenance,
     };
     files.push(("curve.csv".to_owned(), curve_csv(curve).into_bytes()));
+    files.push(("conditions.toml".to_owned(), conditions.toml().into_bytes()));
     files.push(("curve.svg".to_owned(), figure.svg().into_bytes()));
     files.push(("curve.png".to_owned(), figure.png()?));
     files.push(("report.html".to_owned(), report.html().into_bytes()));

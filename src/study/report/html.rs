@@ -1,6 +1,7 @@
 //! The report as one HTML file: pictures and figure inside it, nothing fetched, readable on light and dark screens, on
 //! paper and without scripts.
 
+use super::conditions::Conditions;
 use super::criterion::{BrokenInterval, Criterion, Verdict, broken_intervals};
 use super::figure::{self, Figure};
 use super::observed::Observed;
@@ -71,6 +72,8 @@ pub struct HtmlReport<'a> {
     pub control: &'static str,
     /// What counts as broken.
     pub criterion: Criterion,
+    /// Under what the curve was measured.
+    pub conditions: &'a Conditions,
     /// One for each of the curve's points, in order.
     pub findings: Vec<Finding>,
     /// The original and its segmentation; of a model that classifies the first.
@@ -89,12 +92,10 @@ impl HtmlReport<'_> {
         let attack = attack::find(&self.curve.attack);
         let title = format!("{}: {} on {}", self.subject, figure::title(&self.curve.attack), self.model);
         let figure = Figure {
-            curve: self.curve,
-            criterion: self.criterion,
-            title: figure::title(&self.curve.attack),
             subtitle: format!("{} on {}", self.model, self.subject),
             threshold: self.observed.first().map(|o| o.line.clone()),
             inline: true,
+            ..Figure::of(self.curve).under(self.conditions)
         };
         let intervals = broken_intervals(self.curve, self.criterion);
         let page = html! {
@@ -346,7 +347,7 @@ impl HtmlReport<'_> {
                         }
                     }
                 }
-                p.caption { "Files beside this report: curve.csv holds the same numbers in full, with a row of random sign noise for every ε; curve.svg and curve.png the figure; panel-….png the pictures of each ε." }
+                p.caption { "Files beside this report: curve.csv holds the same numbers in full, with a row of random sign noise for every ε; conditions.toml under what they were measured; curve.svg and curve.png the figure; panel-….png the pictures of each ε." }
             }
         }
     }

@@ -69,7 +69,7 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
         }
         Picture::Adversarial => {
             let attack = crate::workbench::state::entry(frame.method);
-            let mut all = vec![format!("ε {}", state.epsilon_text(frame.epsilon)), attack.title.to_owned()];
+            let mut all = vec![format!("ε {}", state.epsilon_text(frame.shown_epsilon())), attack.title.to_owned()];
             if frame.method.entry().epsilon == EpsilonMeaning::Found {
                 all.swap(0, 1);
                 all.truncate(1);

@@ -9,6 +9,7 @@ use crate::workbench::compare::picture::Look;
 use crate::workbench::state::Picture;
 use crate::workbench::{Command, CommandSender, PaneContext, State, theme};
 use eframe::egui::{Align2, Id, Rect, Sense, TextStyle, Ui, vec2};
+use std::time::Instant;
 
 /// What stands in place of a picture that is not there yet.
 const COMPUTING: &str = "computing…";
@@ -36,7 +37,7 @@ impl Compare {
         let cells = layout::cells(area, geometry.aspect(), chosen.len(), lines);
         let shown = most_telling(&chosen, cells.len());
         let waits = match (early.part, state.read_share) {
-            (false, _) => COMPUTING.to_owned(),
+            (false, _) => state.first_run.text(Instant::now()).unwrap_or_else(|| COMPUTING.to_owned()),
             (true, None) => "reading…".to_owned(),
             (true, Some(share)) => format!("reading… {:.0} %", share * 100.0),
         };

@@ -3,6 +3,7 @@
 use super::canvas;
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{self, Align, Button, Layout, ProgressBar, Rect, RichText, Stroke, Ui, UiBuilder, vec2};
+use std::time::Instant;
 
 /// Draws it over all of `ui`.
 pub fn empty_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
@@ -51,7 +52,8 @@ fn contents_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
         ui.label(RichText::new(&problem.why).color(theme::of(ui).bad));
     } else {
         ui.label(theme::semibold("Computing the first picture…"));
-        ui.label(theme::weak(ui, "The model looks at the image; then its gradient is taken, once."));
+        let usual = || "The model looks at the image; then its gradient is taken, once.".to_owned();
+        ui.label(theme::weak(ui, state.first_run.text(Instant::now()).unwrap_or_else(usual)));
     }
 }
 

@@ -215,9 +215,10 @@ fn paint(ui: &Ui, state: &State, response: &Response, rail: Rect, font: FontId) 
     if response.has_focus() {
         painter.circle_stroke(handle, radius + 3.5, Stroke::new(1.5, look.fg_stroke.color));
     }
-    if let Some(frame) = state.frame.as_ref().filter(|f| (f.epsilon - state.epsilon).abs() > 1e-12) {
+    if let Some(frame) = state.frame.as_ref().filter(|f| (f.shown_epsilon() - state.epsilon).abs() > 1e-12) {
         // Where the pictures are: a small notch on the rail, until they catch up.
-        ghost(painter, pos2(x_of(state.axis().position(frame.epsilon)), rail.center().y), visuals.strong_text_color());
+        let x = x_of(state.axis().position(frame.shown_epsilon()));
+        ghost(painter, pos2(x, rail.center().y), visuals.strong_text_color());
     }
 }
 

@@ -201,7 +201,16 @@ fn shortened(name: &str, fits: impl Fn(&str) -> bool) -> String {
         let (begin, end) = (&characters[..begin], &characters[characters.len() - end..]);
         format!("{}…{}", String::from_iter(begin).trim_end(), String::from_iter(end).trim_start())
     };
-    (1..characters.len()).rev().map(cut).find(|short| fits(short)).unwrap_or_else(|| "…".to_owned())
+    let (mut fitting, mut too_long) = (0, characters.len());
+    while too_long - fitting > 1 {
+        let middle = usize::midpoint(fitting, too_long);
+        if fits(&cut(middle)) {
+            fitting = middle;
+        } else {
+            too_long = middle;
+        }
+    }
+    cut(fitting)
 }
 
 /// Everything that is known of an entry: its name, class, split, size, mask, and why it has no picture.

@@ -5,6 +5,7 @@ use crate::engine::StudyImage;
 use crate::observer::{Condition, Plan, Stimuli, StimulusImage, Task, Timing, distinguishable};
 use crate::view::Presentation;
 use crate::workbench::State;
+use crate::workbench::tuning::{epsilon_short, is_of_levels};
 use std::path::PathBuf;
 
 /// Images of a study that are kept in memory take at most this many bytes; a coarser grid of ε takes fewer.
@@ -57,11 +58,16 @@ impl Draft {
         PathBuf::from(self.folder.trim())
     }
 
+    /// The attacks of the comparison that can be studied beside the chosen one.
+    pub(super) fn others(&self, state: &State) -> Vec<Attack> {
+        let others = state.several.attacks.iter().filter_map(|name| Attack::named(name).ok());
+        others.filter(|other| other.name() != state.method.name() && is_of_levels(other)).collect()
+    }
+
     pub(super) fn attacks(&self, state: &State) -> Vec<Attack> {
         let mut attacks = vec![state.method];
         if self.several {
-            let others = state.several.attacks.iter().filter_map(|name| Attack::named(name).ok());
-            attacks.extend(others.filter(|other| other.name() != state.method.name()));
+            attacks.extend(self.others(state));
         }
         if self.control
             && let Ok(random) = Attack::random_sign(crate::study::CONTROL_SEED)
@@ -70,6 +76,13 @@ impl Draft {
             attacks.push(random);
         }
         attacks
+    }
+
+    /// Why the chosen attack cannot be studied, if it cannot: a threshold is one of ε that were placed, in grey levels.
+    pub(super) fn refused(state: &State) -> Option<String> {
+        let attack = &state.method;
+        let why = "a study places ε, the most that a grey level changes by. Choose an attack that is bounded in L∞, such as FGSM or PGD";
+        (!is_of_levels(attack)).then(|| format!("ε of {} is {}; {why}", attack.title(), epsilon_short(attack)))
     }
 
     /// The plan; of its ε only those that are different pictures on the screen. Of the image on the screen where `images` is empty.

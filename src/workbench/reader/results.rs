@@ -2,7 +2,7 @@
 
 use super::Reader;
 use crate::engine::{ReaderRequest, Request, SessionView};
-use crate::observer::{AtEpsilon, Block, Task, Thresholds, threshold_probability};
+use crate::observer::{AtEpsilon, Block, SOONEST_SECS, Task, Thresholds, threshold_probability};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{CollapsingHeader, Color32, Grid, Rect, RichText, Sense, Shape, Stroke, Ui, vec2};
 use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
@@ -106,6 +106,14 @@ impl Reader {
             ),
         };
         ui.label(RichText::new(text).color(colour));
+        if result.too_soon > 0 {
+            let text = format!(
+                "{} answers came within {:.0} ms after the images, too soon to be answers to them. They count; the table of trials marks them.",
+                result.too_soon,
+                SOONEST_SECS * 1000.0
+            );
+            ui.label(RichText::new(text).color(theme::of(ui).warning));
+        }
         ui.label(theme::weak(ui, format!("Written to {}", session.path.display())));
     }
 }
@@ -160,9 +168,8 @@ fn several(found: &[Thresholds]) -> bool {
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
     let epsilon = |e: f64| if e.is_finite() { state.epsilon_text(e) } else { "none".to_owned() };
     let of_several = several(found);
-    Grid::new("thresholds").num_columns(9).spacing([18.0, 4.0]).show(ui, |ui| {
+    Grid::new("thresholds").num_columns(8).spacing([18.0, 4.0]).show(ui, |ui| {
         for (name, tip) in [
-            ("", ""),
             ("Observer", ""),
             ("Image", ""),
             ("Attack", ""),
@@ -183,8 +190,10 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
         ui.end_row();
         for (at, t) in found.iter().enumerate() {
             let fit = &t.fit;
-            key_ui(ui, at);
-            ui.label(&t.observer);
+            ui.horizontal(|ui| {
+                key_ui(ui, at);
+                ui.label(&t.observer);
+            });
             if of_several {
                 ui.label(self::name(t));
             }
@@ -210,9 +219,9 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Threshold
     let ask = if session.header.plan.task == Task::TwoAlternative { "share correct" } else { "share “altered”" };
     let (unit, levels) = (state.epsilon_unit(), state.grey_levels());
     let name = move |x: f64| crate::workbench::epsilon::number_text(10f64.powf(x), unit, levels);
-    // Powers of two of a grey level.
+    // Powers of two of a grey level, each with a number that can be read: their colour fades with the step.
     let marks: Vec<GridMark> = (-4..=8)
-        .map(|power| GridMark { value: (2f64.powi(power) / 255.0).log10(), step_size: 0.3 })
+        .map(|power| GridMark { value: (2f64.powi(power) / 255.0).log10(), step_size: 1.0 })
         .filter(|mark| (first.log10()..=last.log10() + 1e-9).contains(&mark.value))
         .collect();
     let plot = Plot::new("psi")

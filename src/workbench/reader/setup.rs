@@ -1,7 +1,7 @@
 //! The form: what is asked, of whom, and the sessions that there are.
 
 use super::draft::drawn;
-use super::{Reader, Screen, calibration, images};
+use super::{Draft, Reader, Screen, calibration, images};
 use crate::engine::{ReaderRequest, Request, StudyImage};
 use crate::observer::{Display, Plan, Task, drawn as drawn_by_lot};
 use crate::view::Sampling;
@@ -76,8 +76,7 @@ impl Reader {
                 let tip = "A second threshold, of noise that knows nothing of the model; trials of both are mixed. The signs are drawn once: the same at every ε \
                            and in every trial, as those of an attack are. Another draw may have another threshold.";
                 ui.checkbox(&mut draft.control, "and random signs of the same ε, one draw").on_hover_text(tip);
-                let of_others = state.several.attacks.iter().map(String::as_str).filter(|name| *name != state.method.name());
-                let others: Vec<&str> = of_others.map(|name| crate::attack::find(name).map_or(name, |entry| entry.title)).collect();
+                let others: Vec<&str> = draft.others(state).iter().map(|attack| attack.title()).collect();
                 if !others.is_empty() {
                     let tip = "A threshold for each: those that “Several” above the curves compares, with their usual parameters.";
                     ui.checkbox(&mut draft.several, format!("and {}", others.join(", "))).on_hover_text(tip);
@@ -159,6 +158,7 @@ impl Reader {
             }
             ui.end_row();
         });
+        let refused = Draft::refused(state);
         let conditions = draft.images * draft.attacks(state).len();
         if conditions > 1 {
             let all = (draft.counts[0] + draft.counts[1]) * conditions;
@@ -188,8 +188,12 @@ impl Reader {
         ui.horizontal(|ui| {
             calibrate = ui.button("Calibrate the screen…").clicked();
             let button = egui::Button::new(RichText::new("Prepare").strong()).fill(theme::of(ui).accent_wash);
-            begin = ui.add(button).on_hover_text("Makes the images, then tells the observer what to do.").clicked();
+            let tip = "Makes the images, then tells the observer what to do.";
+            begin = ui.add_enabled(refused.is_none(), button).on_hover_text(tip).clicked();
         });
+        if let Some(why) = refused {
+            ui.add(egui::Label::new(RichText::new(why).color(theme::of(ui).warning)).wrap());
+        }
         if self.reading.is_some() {
             ui.horizontal(|ui| {
                 ui.spinner();

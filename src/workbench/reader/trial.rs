@@ -5,7 +5,7 @@ use super::{Reader, Screen};
 use crate::engine::{Plane, ReaderRequest, Request, SessionView};
 use crate::observer::{Answer, Kind, Presented, Task, Trial};
 use crate::workbench::{CommandSender, PaneContext, State, theme};
-use eframe::egui::{self, Align2, FontId, Id, Key, Modifiers, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use eframe::egui::{self, Align2, Event, FontId, Id, Key, Modifiers, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 /// How long it is said whether a practice answer was right, in seconds.
 const FEEDBACK_SECS: f64 = 0.9;
@@ -196,7 +196,11 @@ impl Reader {
         }
         stage.draw(ui, context, phase, &clock.trial, original.as_ref(), image.as_ref(), self.stock.noise.as_ref());
         let answered = answer(ui, area, plan.task, phase, &session);
-        let may = matches!(phase, Phase::Shown | Phase::Mask | Phase::Question);
+        // A key of the frame in which the images come was pressed before anybody saw them.
+        let may = match phase {
+            Phase::Shown => clock.frames.len() > 1,
+            phase => matches!(phase, Phase::Mask | Phase::Question),
+        };
         if let Some(answer) = answered.filter(|_| may) {
             let end = clock.offset.unwrap_or(now);
             let presented = Presented { epsilon: shown, ..clock.presented(end) };
@@ -217,6 +221,23 @@ impl Reader {
     }
 }
 
+/// Whether `key` was pressed. One that is held since an earlier trial answers no other.
+fn newly_pressed(ui: &Ui, key: Key) -> bool {
+    let mut new = false;
+    ui.input_mut(|input| {
+        input.events.retain(|event| match event {
+            Event::Key { key: pressed, pressed: true, repeat, modifiers, .. }
+                if *pressed == key && modifiers.matches_logically(Modifiers::NONE) =>
+            {
+                new |= !repeat;
+                false
+            }
+            _ => true,
+        });
+    });
+    new
+}
+
 /// The keys and buttons of the answers, and how far the study is.
 fn answer(ui: &mut Ui, area: Rect, task: Task, phase: Phase, session: &SessionView) -> Option<Answer> {
     let choices: [(Answer, &str, &[Key]); 2] = match task {
@@ -231,10 +252,8 @@ fn answer(ui: &mut Ui, area: Rect, task: Task, phase: Phase, session: &SessionVi
     };
     let mut given = None;
     for (answer, _, keys) in &choices {
-        for key in *keys {
-            if ui.input_mut(|i| i.consume_key(Modifiers::NONE, *key)) {
-                given = Some(*answer);
-            }
+        if keys.iter().any(|key| newly_pressed(ui, *key)) {
+            given = Some(*answer);
         }
     }
     let line = Rect::from_min_max(pos2(area.left(), area.bottom() - 36.0), area.max);

@@ -13,7 +13,7 @@ pub mod map;
 pub use inspector::{definition, inspector_ui, value_text};
 
 use super::state::{LiveCurve, State};
-use crate::engine::{Frame, SeenFound, SeenMap, SeenWish};
+use crate::engine::{FigureWish, Frame, SeenFound, SeenMap, SeenWish};
 use crate::observer::{Calibration, Measured};
 use crate::study::report::Criterion;
 use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan};
@@ -201,6 +201,17 @@ impl State {
     pub fn criterion(&self) -> Criterion {
         let task = self.model.as_ref().map_or(crate::model::Task::Segmentation, |m| m.task);
         self.seen.settings.criterion.for_task(task)
+    }
+
+    /// By what an exported figure is judged: as the plots are.
+    pub fn figure_wish(&self) -> FigureWish {
+        let settings = &self.seen.settings;
+        FigureWish {
+            criterion: self.criterion(),
+            limit: Some(self.limit()),
+            threshold: self.threshold().map(Measured::line),
+            distance_mm: settings.calibration.map(|_| settings.distance_mm),
+        }
     }
 
     /// What is to be measured along the curve.

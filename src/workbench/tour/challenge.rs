@@ -1,13 +1,15 @@
 //! The challenge: ε is hidden, a class guesses it from the pictures, and the guess is scored.
 
-use crate::engine::Request;
+use crate::attack::Attack;
+use crate::engine::{Frame, Request};
 use crate::workbench::compare::canvas::Canvas;
 use crate::workbench::compare::layout::{Lines, cells};
 use crate::workbench::compare::picture::{Look, shot};
 use crate::workbench::compare::{image_size, paint};
 use crate::workbench::state::Picture;
+use crate::workbench::tuning::is_of_levels;
 use crate::workbench::{Command, CommandSender, PaneContext, State, theme};
-use eframe::egui::{self, Frame, Id, Key, Margin, Modifiers, Panel, RichText, Slider, Ui};
+use eframe::egui::{self, Id, Key, Margin, Modifiers, Panel, RichText, Slider, Ui};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Rounds of a game.
@@ -24,6 +26,8 @@ pub struct Challenge {
     guess: f64,
     revealed: bool,
     scores: Vec<u32>,
+    /// The attack that was chosen, where another is played with: one that finds its own ε hides none.
+    before: Option<Attack>,
 }
 
 /// Points of a guess: 100 where it is right, none from a factor of 16 on, evenly in doublings between.
@@ -40,10 +44,22 @@ fn draw() -> f64 {
 
 impl Challenge {
     /// Hides an ε.
-    pub fn new(_state: &State, commands: &CommandSender) -> Self {
-        let new = Self { hidden: draw(), guess: 2.0, revealed: false, scores: Vec::new() };
+    pub fn new(state: &State, commands: &CommandSender) -> Self {
+        let before = Some(state.method).filter(|attack| !is_of_levels(attack));
+        if before.is_some() {
+            commands.send(Command::Attack(Attack::FGSM));
+        }
+        let new = Self { hidden: draw(), guess: 2.0, revealed: false, scores: Vec::new(), before };
         commands.request(Request::Epsilon(new.hidden));
         new
+    }
+
+    /// Puts ε and the attack back.
+    pub(in crate::workbench) fn end(&self, state: &State, commands: &CommandSender) {
+        if let Some(attack) = self.before {
+            commands.send(Command::Attack(attack));
+        }
+        commands.request(Request::Epsilon(state.epsilon));
     }
 
     /// The hidden ε, once it was revealed.
@@ -77,7 +93,8 @@ impl Challenge {
 
     /// Whether the pictures are of the hidden ε.
     pub fn is_ready(&self, state: &State) -> bool {
-        state.frame.as_ref().is_some_and(|f| (f.epsilon - self.hidden).abs() < 1e-12)
+        let is_hidden = |frame: &Frame| (frame.epsilon - self.hidden).abs() < 1e-12 && is_of_levels(&frame.method);
+        state.frame.as_deref().is_some_and(is_hidden)
     }
 
     /// Draws it into all of `ui`.
@@ -87,7 +104,7 @@ impl Challenge {
             commands.send(Command::Leave);
         }
         let enter = ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Enter));
-        let bar = Frame::NONE.fill(palette.bar).inner_margin(Margin::symmetric(16, 10));
+        let bar = egui::Frame::NONE.fill(palette.bar).inner_margin(Margin::symmetric(16, 10));
         Panel::top("challenge").frame(bar).show(ui, |ui| {
             ui.horizontal(|ui| {
                 ui.label(theme::semibold("Guess the ε").size(18.0));
@@ -107,7 +124,7 @@ impl Challenge {
         });
         let ready = self.is_ready(state);
         Panel::bottom("guess").frame(bar).show(ui, |ui| self.guess_ui(ui, state, commands, ready, enter));
-        let fill = Frame::NONE.fill(palette.picture_background).inner_margin(8);
+        let fill = egui::Frame::NONE.fill(palette.picture_background).inner_margin(8);
         egui::CentralPanel::default().frame(fill).show(ui, |ui| {
             if ready {
                 self.pictures_ui(ui, state, commands, context);

@@ -10,7 +10,7 @@ use super::seen::SeenCommand;
 use super::seen::closely::BlindStep;
 use super::several::Several;
 use super::state::{Look, State};
-use super::{Command, CommandSender, theme};
+use super::{Command, CommandSender, PanelKind, theme};
 use crate::engine::Request;
 use eframe::egui::{self, Context, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
 use steps::Step;
@@ -81,6 +81,11 @@ impl Tour {
         self.at
     }
 
+    /// Whether the present step speaks of the curves: they are shown in presenter mode too.
+    pub fn shows_curves(&self) -> bool {
+        self.at + 1 == STEPS.len()
+    }
+
     fn step(&self) -> &'static Step {
         &STEPS[self.at.min(STEPS.len() - 1)]
     }
@@ -119,11 +124,19 @@ impl Tour {
             self.go(1, commands);
         } else if back {
             self.go(-1, commands);
+        } else if leave && state.look.presenter {
+            // As the window's notice says.
+            commands.send(Command::Look(Look { presenter: false, ..state.look }));
         } else if leave {
             commands.send(Command::Leave);
         }
         if !self.shown && state.case_shown {
             self.shown = true;
+            // Whatever panel lies over them: the words are of the pictures, and at last of the plot.
+            commands.send(Command::Panel(PanelKind::Compare, true));
+            if self.shows_curves() {
+                commands.send(Command::Panel(PanelKind::Curves, true));
+            }
             (self.step().show)(state, commands);
         }
     }

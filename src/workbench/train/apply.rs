@@ -24,8 +24,8 @@ pub enum TrainPath {
     OpenRecipe,
     /// A recipe to write.
     SaveRecipe,
-    /// The data of a study.
-    StudyData,
+    /// The data of a study, by their place.
+    StudyData(usize),
     /// The folder of a study's report.
     StudyOut,
     /// The thresholds of observers, for a study.
@@ -36,7 +36,7 @@ impl TrainPath {
     /// Over the prompt.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Data | Self::StudyData => "Data to train on",
+            Self::Data | Self::StudyData(_) => "Data to train on",
             Self::Image => "Image to train on",
             Self::Label => "Mask of the image",
             Self::Weights => "Weights to write",
@@ -50,7 +50,7 @@ impl TrainPath {
     /// In the prompt.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Data | Self::StudyData => "A folder with images and masks, or a stack with its mask beside it",
+            Self::Data | Self::StudyData(_) => "A folder with images and masks, or a stack with its mask beside it",
             Self::Image => "An image or a stack",
             Self::Label => "An image of the same size whose pixel values are classes",
             Self::Weights => "Ends in .safetensors; card, recipe and checkpoint lie beside it",
@@ -154,7 +154,11 @@ impl App {
             TrainPath::Image => draft.recipe.data.image = Some(path),
             TrainPath::Label => draft.recipe.data.label = Some(path),
             TrainPath::Weights => draft.out = path,
-            TrainPath::StudyData => draft.study.data = path,
+            TrainPath::StudyData(place) => {
+                if let Some(data) = draft.study.path_mut(place) {
+                    *data = path;
+                }
+            }
             TrainPath::StudyOut => draft.study.out = path,
             TrainPath::StudyUnseen => draft.study.unseen = path,
             TrainPath::OpenRecipe => return Some(TrainRequest::Load(path)),

@@ -1,10 +1,12 @@
 //! What the window knows of trainings: what runs, and what was heard of it.
 
 use super::draft::{TrainDraft, TrainPage, next_name};
+use super::pace::Pace;
 use crate::engine::{Preview, Problem, StudyStop, StudyWish, TrainNews, TrainSample, TrainStart, UnfinishedTraining};
-use crate::train::{Ending, EpochRecord};
+use crate::train::{Ending, EpochRecord, clock};
 use crate::workbench::status::secs_text;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// The plot keeps at most twice as many steps; beyond, neighbours are averaged.
 const MOST_LOSSES: usize = 2000;
@@ -121,8 +123,17 @@ pub struct LiveStudy {
     pub share: f64,
     /// Whether it waits to go on.
     pub paused: bool,
+    /// How fast it goes.
+    pub pace: Pace,
     /// How it ended: the report.
     pub ended: Option<Result<PathBuf, StudyStop>>,
+}
+
+impl LiveStudy {
+    /// `, about 12 min 00 s left`, once that can be told.
+    pub fn left_text(&self) -> String {
+        self.pace.left().map_or_else(String::new, |left| format!(", about {} left", clock(left)))
+    }
 }
 
 /// All of it.
@@ -163,7 +174,11 @@ impl Training {
     pub fn brief(&self) -> Option<(String, TrainPage)> {
         if let Some(study) = self.study.as_ref().filter(|study| study.ended.is_none()) {
             let state = if study.paused { "paused" } else { "running" };
-            return Some((format!("{} {state}, {:.0} %", study.wish.name, 100.0 * study.share), TrainPage::Study));
+            let left = study.left_text();
+            return Some((
+                format!("{} {state}, {:.0} %{left}", study.wish.name, 100.0 * study.share),
+                TrainPage::Study,
+            ));
         }
         let live = self.live.as_ref().filter(|live| live.is_active())?;
         let text = match live.phase {
@@ -218,6 +233,7 @@ impl Training {
             TrainNews::Paused(paused) => {
                 if let Some(study) = self.study.as_mut().filter(|study| study.ended.is_none()) {
                     study.paused = paused;
+                    study.pace.paused(paused, Instant::now());
                 } else if let Some(live) = self.live.as_mut().filter(|live| live.is_active()) {
                     live.phase = if paused { TrainPhase::Paused } else { TrainPhase::Running };
                 }
@@ -258,8 +274,8 @@ impl Training {
             }
             TrainNews::StudyStarted(wish) => {
                 self.refused = None;
-                let lines = Vec::new();
-                self.study = Some(LiveStudy { wish: *wish, lines, share: 0.0, paused: false, ended: None });
+                let (lines, pace) = (Vec::new(), Pace::default());
+                self.study = Some(LiveStudy { wish: *wish, lines, share: 0.0, paused: false, pace, ended: None });
             }
             TrainNews::StudyLine { line, share } => {
                 let Some(study) = &mut self.study else { return };
@@ -268,6 +284,7 @@ impl Training {
                 }
                 study.lines.push(line);
                 study.share = share;
+                study.pace.told(share, Instant::now());
             }
             TrainNews::StudyEnded(ended) => match &mut self.study {
                 Some(study) if study.ended.is_none() => study.ended = Some(ended),

@@ -1,7 +1,7 @@
 //! The page that runs a paper's study: its data, its size, its cost before it starts, and its report.
 
-use super::draft::{Parted, StudyDraft};
-use super::rows::{grid, kind, line, path};
+use super::draft::{Parted, StudyDraft, StudySet};
+use super::rows::{grid, kind, line, path, switched, text};
 use super::state::LiveStudy;
 use super::{TrainCommand, TrainPath};
 use crate::engine::{Request, StudyStop, TrainRequest};
@@ -9,8 +9,19 @@ use crate::study::paper::{Scale, StudyFile, names};
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{self, Button, Label, OpenUrl, ProgressBar, RichText, ScrollArea, Ui};
 
+/// What the lines of each data set are called: its path, what is never parted, and the buttons to browse and to drop it.
+const SETS: [[&str; 4]; 6] = [
+    ["Data", "Kept together", "Browse for the study’s data", ""],
+    ["Data 2", "Together in 2", "Browse for data set 2", "Drop data set 2"],
+    ["Data 3", "Together in 3", "Browse for data set 3", "Drop data set 3"],
+    ["Data 4", "Together in 4", "Browse for data set 4", "Drop data set 4"],
+    ["Data 5", "Together in 5", "Browse for data set 5", "Drop data set 5"],
+    ["Data 6", "Together in 6", "Browse for data set 6", "Drop data set 6"],
+];
+
 /// Draws it; changes `draft`.
 pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &CommandSender) {
+    let top = ui.cursor().top();
     let training = &state.training;
     let choose = |path| commands.send(Command::Train(TrainCommand::Choose(path)));
     let all: Vec<&'static str> = names().collect();
@@ -29,12 +40,8 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
     ui.add_space(4.0);
     let width = (ui.available_width() - 180.0).clamp(120.0, 420.0);
     // Paths are wider than selectors: in a grid of their own the way back to a default stays beside what it resets.
+    sets_ui(ui, draft, state, commands, width);
     grid(ui, "study paths", |ui| {
-        let tip =
-            "A folder with images and masks, or a stack with its mask beside it; or synthetic:lumbar-ct, a made-up CT.";
-        if path(ui, line("Data", tip), &mut draft.data, "Browse for the study’s data", width) {
-            choose(TrainPath::StudyData);
-        }
         let tip = "The folder for report.html, its tables as CSV, and checkpoints.";
         if path(ui, line("Report folder", tip), &mut draft.out, "Browse for the report’s folder", width) {
             choose(TrainPath::StudyOut);
@@ -47,16 +54,8 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
         }
     });
     grid(ui, "study options", |ui| {
-        let words = |parted: &Parted| match parted {
-            Parted::AsTheStudy => ("as the study says", "advu-net: slices; inverse-fgsm: patients or volumes."),
-            Parted::Groups => ("patients or volumes", "None of them is on both sides."),
-            Parted::Slices => {
-                ("slices", "Slices of one volume may be on both sides: what is found is too good for new volumes.")
-            }
-        };
-        let all = [Parted::AsTheStudy, Parted::Groups, Parted::Slices];
-        let tip = "What is never parted between training and held-out images.";
-        kind(ui, line("Kept together", tip), &all, words, &mut draft.parted, Parted::AsTheStudy);
+        let tip = "What the values of all masks mean, in the classes of the study. Off: as the study says.";
+        text(ui, line("Label map", tip), &mut draft.label_map, "0=membrane,255=cell");
         let words = |scale: &Scale| match scale {
             Scale::Quick => {
                 ("Quick", "Smaller networks and images, few epochs: only to see that it runs. Its numbers say little.")
@@ -66,12 +65,11 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
         };
         let scales = [Scale::Quick, Scale::Cpu, Scale::Paper];
         kind(ui, line("Size", "How much of it is done."), &scales, words, &mut draft.scale, Scale::Quick);
+        let tip = "Of each training. Off: as many as the size has.";
+        switched(ui, line("Epochs", tip), 1..=100_000, &mut draft.epochs, 30);
+        let tip = "Each with trainings of its own; intervals get narrower with more. Off: as many as the size has.";
+        switched(ui, line("Seeds", tip), 1..=100, &mut draft.seeds, 3);
     });
-    let set = state.browse.set.as_ref().filter(|set| set.masks() > 0);
-    let open = ui.add_enabled(set.is_some(), Button::new("Use the open data set"));
-    if let Some(set) = set.filter(|_| open.on_hover_text("With its masks.").clicked()) {
-        draft.data.clone_from(&set.path);
-    }
     ui.add_space(4.0);
     buttons_ui(ui, draft, state, commands);
     let device = state.device.as_ref().map(|d| d.choice).unwrap_or_default();
@@ -81,7 +79,7 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
             ui.add(Label::new(format!("Cost: {price}.")).wrap());
         }
         _ if !training.study.as_ref().is_some_and(of_this) => {
-            ui.label(theme::weak(ui, "Its cost is found by a trial step, and stated here before it starts."));
+            ui.label(theme::weak(ui, "Its cost is found by a few trial steps, and stated here before it starts."));
         }
         _ => {}
     }
@@ -91,8 +89,63 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
     }
     if let Some(study) = &training.study {
         ui.separator();
-        live_ui(ui, study, commands);
+        // As high as the panel lets it, however far it is scrolled.
+        let log = (ui.clip_rect().height() - (ui.cursor().top() - top) - 100.0).max(220.0);
+        live_ui(ui, study, log, commands);
     }
+}
+
+/// The data sets: of one study one, of the other several, each with what is never parted in it.
+fn sets_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &CommandSender, width: f32) {
+    let words = |parted: &Parted| match parted {
+        Parted::AsTheStudy => ("as the study says", "advu-net: slices; inverse-fgsm: patients or volumes."),
+        Parted::Groups => ("patients or volumes", "None of them is on both sides."),
+        Parted::Slices => {
+            ("slices", "Slices of one volume may be on both sides: what is found is too good for new volumes.")
+        }
+    };
+    let all = [Parted::AsTheStudy, Parted::Groups, Parted::Slices];
+    let several = draft.takes_several();
+    let count = if several { draft.more.len() + 1 } else { 1 };
+    let mut dropped = None;
+    for (place, &[name, parted, browse, drop]) in SETS.iter().enumerate().take(count) {
+        let more = place.checked_sub(1).and_then(|place| draft.more.get_mut(place));
+        let (data, kept) = match more {
+            Some(set) => (&mut set.data, &mut set.parted),
+            None => (&mut draft.data, &mut draft.parted),
+        };
+        grid(ui, name, |ui| {
+            let tip = "A folder with images and masks, or a stack with its mask beside it; or synthetic:lumbar-ct, a made-up CT.";
+            if path(ui, line(name, tip), data, browse, width) {
+                commands.send(Command::Train(TrainCommand::Choose(TrainPath::StudyData(place))));
+            }
+        });
+        grid(ui, parted, |ui| {
+            let tip = "What is never parted between training and held-out images.";
+            kind(ui, line(parted, tip), &all, words, kept, Parted::AsTheStudy);
+        });
+        if place > 0 && ui.small_button(drop).clicked() {
+            dropped = Some(place - 1);
+        }
+    }
+    if let Some(place) = dropped {
+        draft.more.remove(place);
+    }
+    ui.horizontal_wrapped(|ui| {
+        if several && count < SETS.len() && ui.button("Add a data set").clicked() {
+            draft.more.push(StudySet::default());
+        }
+        let set = state.browse.set.as_ref().filter(|set| set.masks() > 0);
+        let open = ui.add_enabled(set.is_some(), Button::new("Use the open data set"));
+        if let Some(set) = set.filter(|_| open.on_hover_text("With its masks.").clicked()) {
+            // Into the first line that is empty, else into the first.
+            let empty = (0..count).find(|&place| draft.path_mut(place).is_some_and(|path| path.as_os_str().is_empty()));
+            if let Some(path) = draft.path_mut(empty.unwrap_or(0)) {
+                path.clone_from(&set.path);
+            }
+        }
+    });
+    ui.add_space(4.0);
 }
 
 fn buttons_ui(ui: &mut Ui, draft: &StudyDraft, state: &State, commands: &CommandSender) {
@@ -103,7 +156,7 @@ fn buttons_ui(ui: &mut Ui, draft: &StudyDraft, state: &State, commands: &Command
     let priced = training.price.as_ref().is_some_and(|(wish, _)| *wish == draft.wish(wish.resume, device));
     ui.horizontal_wrapped(|ui| {
         let cost = ui.add_enabled(named && idle, Button::new("Find the cost"));
-        let tip = "Reads the data and takes one step of a training, on this device.";
+        let tip = "Reads the data and takes a few steps of a training, on this device.";
         if cost.on_hover_text(tip).on_disabled_hover_text("Name the data and the folder first.").clicked() {
             commands.send(Command::Train(TrainCommand::Price));
         }
@@ -123,14 +176,18 @@ fn buttons_ui(ui: &mut Ui, draft: &StudyDraft, state: &State, commands: &Command
     });
 }
 
-fn live_ui(ui: &mut Ui, study: &LiveStudy, commands: &CommandSender) {
+fn live_ui(ui: &mut Ui, study: &LiveStudy, log: f32, commands: &CommandSender) {
     let palette = theme::of(ui);
     let send = |request| commands.request(Request::Train(request));
     let name = &study.wish.name;
     match &study.ended {
         None => {
             let state = if study.paused { "paused" } else { "running" };
-            ui.label(theme::semibold(format!("{name}: {state}, {:.0} % done", 100.0 * study.share)));
+            ui.label(theme::semibold(format!(
+                "{name}: {state}, {:.0} % done{}",
+                100.0 * study.share,
+                study.left_text()
+            )));
             ui.add(ProgressBar::new(study.share as f32).desired_height(6.0).fill(palette.accent));
             ui.horizontal(|ui| {
                 if ui.button(if study.paused { "Continue study" } else { "Pause study" }).clicked() {
@@ -165,10 +222,10 @@ fn live_ui(ui: &mut Ui, study: &LiveStudy, commands: &CommandSender) {
             ui.add(Label::new(RichText::new(&problem.why).color(palette.bad)).wrap());
         }
     }
-    ScrollArea::vertical().id_salt("study lines").max_height(220.0).stick_to_bottom(true).show(ui, |ui| {
+    ScrollArea::vertical().id_salt("study lines").max_height(log).stick_to_bottom(true).show(ui, |ui| {
         ui.set_width(ui.available_width());
-        for text in &study.lines {
-            ui.add(Label::new(theme::weak(ui, text).text_style(egui::TextStyle::Small)).wrap());
+        for said in &study.lines {
+            ui.add(Label::new(theme::weak(ui, said).text_style(egui::TextStyle::Small)).wrap());
         }
     });
 }

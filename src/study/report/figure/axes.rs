@@ -1,9 +1,9 @@
 //! One of the two plots of a figure: its axes, and what lies on them.
 
+use super::window::Shading;
 use super::words::ThresholdLine;
 use super::{LEFT, RIGHT, WIDTH};
 use crate::attack;
-use crate::study::report::criterion::BrokenInterval;
 use crate::study::report::epsilon;
 use crate::study::report::plot::{EpsilonScale, Marker, at, value_name, value_ticks};
 use crate::study::{Curve, CurvePoint, Measure};
@@ -61,7 +61,7 @@ pub(super) struct Axes<'a> {
     pub bottom: f64,
     /// The value at the top.
     pub largest: f64,
-    pub bands: &'a [BrokenInterval],
+    pub shading: &'a Shading,
     pub curve: &'a Curve,
     /// What the left axis shows.
     pub side: &'static str,
@@ -76,7 +76,7 @@ impl Axes<'_> {
     /// The plot; `root_n` adds the axis of the pixel error's L2 norm, which is RMSE·√N.
     pub fn draw(&self, lines: &[Line], root_n: Option<f64>) -> Markup {
         html! {
-            (self.bands())
+            (self.shading.bands(self.scale, self.top, self.bottom))
             (self.threshold())
             (self.frame(root_n))
             @for line in lines { (self.baseline(line)) }
@@ -84,23 +84,6 @@ impl Axes<'_> {
                 @for line in lines { (self.control(line)) }
             }
             @for line in lines { (self.attack(line)) }
-        }
-    }
-
-    fn bands(&self) -> Markup {
-        let pad = 9.0;
-        html! {
-            @for band in self.bands {
-                @let left = self.scale.x(band.first) - pad;
-                @let right = self.scale.x(band.last) + pad;
-                rect class="fig-band" x=(at(left)) y=(at(self.top)) width=(at(right - left)) height=(at(self.bottom - self.top)) {}
-                line class="fig-edge" x1=(at(left)) x2=(at(left)) y1=(at(self.top)) y2=(at(self.bottom)) {}
-                line class="fig-edge" x1=(at(right)) x2=(at(right)) y1=(at(self.top)) y2=(at(self.bottom)) {}
-                @if self.largest == 1.0 {
-                    // Above the frame, where no line runs.
-                    text class="fig-bandtext" x=(at((left + right) / 2.0)) y=(at(self.top - 6.0)) text-anchor="middle" { "broken" }
-                }
-            }
         }
     }
 
