@@ -5,13 +5,8 @@
 //! `target/peers`) for `benches/peers/run.py`, which does the same work with the same weights in PyTorch;
 //! `benches/peers/compare.py` runs both and prints their ratios. `tick to texture` goes through the default adapter.
 //! `--layers [BASE [SIZE]]` prints how far each layer is from the machine's limits, `--helps [BASE [SIZE]]` what each help to
-<<<<<<< HEAD
 //! the layers gains, `--step [BASE [SIZE [BATCH]]]` where the time of a training step goes, `--device gpu [BASE [SIZE]]` times
 //! a tick on the GPU that draws, `--peak ITEM` prints the MB that a gradient takes at most above what there was before.
-=======
-//! the layers gains, `--step [BASE [SIZE [BATCH]]]` where the time of a training step goes, `--device gpu [BASE [SIZE]]` times a tick on the
-//! GPU that draws, `--peak ITEM` prints the MB that a gradient takes at most above what there was before.
->>>>>>> t6
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -245,32 +240,20 @@ fn print_peak(item: &str) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-<<<<<<< HEAD
     let number = |rest: &[String], at: usize, default: usize| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
-=======
->>>>>>> t6
     let after = |flag: &str| Some(&arguments[1 + arguments.iter().position(|a| a == flag)?..]);
     if let Some(rest) = after("--layers") {
         return layers::print(number(rest, 0, 16), number(rest, 1, 256));
     }
-<<<<<<< HEAD
-=======
-    if let Some(rest) = after("--step") {
-        return step::print(number(rest, 0, 16), number(rest, 1, 256), number(rest, 2, 4));
-    }
->>>>>>> t6
     if let Some(rest) = after("--helps") {
         return helps::print(number(rest, 0, 16), number(rest, 1, 256));
     }
     if let Some([device, rest @ ..]) = after("--device") {
         assert_eq!(device, "gpu", "what follows --device; without it the CPU computes");
         return gpu::print(number(rest, 0, 64), number(rest, 1, 512));
-<<<<<<< HEAD
     }
     if let Some(rest) = after("--step") {
         return step::print(number(rest, 0, 16), number(rest, 1, 256), number(rest, 2, 4));
-=======
->>>>>>> t6
     }
     if let Some([item, ..]) = after("--peak") {
         return print_peak(item);
