@@ -240,7 +240,8 @@ fn print_peak(item: &str) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let number = |rest: &[String], at: usize, default: usize| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let number =
+        |rest: &[String], at: usize, default: usize| rest.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
     let after = |flag: &str| Some(&arguments[1 + arguments.iter().position(|a| a == flag)?..]);
     if let Some(rest) = after("--layers") {
         return layers::print(number(rest, 0, 16), number(rest, 1, 256));

@@ -161,7 +161,7 @@ fn first_steps(norm: &NormAlong<'_>) -> Vec<NamedLine> {
             OneStep::Known { fooled, .. } => Some((c.epsilon.unwrap_or(0.0), *fooled)),
             _ => None,
         };
-        let points: Vec<(f64, f64)> = attack.cells.iter().filter_map(|c| known(&c)).collect();
+        let points: Vec<(f64, f64)> = attack.cells.iter().filter_map(known).collect();
         let one = attack.cells.first().and_then(|c| method(c)?.beside_it());
         if points.is_empty() || one.is_some_and(|one| drawn.contains(&one)) {
             continue;

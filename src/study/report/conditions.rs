@@ -117,7 +117,7 @@ impl Conditions {
 }
 
 fn rounded(value: f64, step: f64) -> f64 {
-    if !(step > 0.0) {
+    if step.is_nan() || step <= 0.0 {
         return value;
     }
     let digits = 10f64.powf(-step.log10().floor());

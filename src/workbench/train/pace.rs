@@ -32,12 +32,8 @@ impl Pace {
     /// It was paused, or goes on.
     pub fn paused(&mut self, paused: bool, now: Instant) {
         match self.paused_at.take() {
-            Some(at) if !paused => {
-                // Before the first share there is nothing to take it from.
-                if self.first.is_some() {
-                    self.idle_since += now.saturating_duration_since(at);
-                }
-            }
+            // Before the first share there is nothing to take it from.
+            Some(at) if !paused && self.first.is_some() => self.idle_since += now.saturating_duration_since(at),
             before if paused => self.paused_at = before.or(Some(now)),
             _ => {}
         }

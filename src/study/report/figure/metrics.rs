@@ -126,7 +126,7 @@ impl<'a> Metrics<'a> {
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let steps = value_ticks(high - low, 4);
     let step = steps.get(1).copied().unwrap_or(high - low);
-    if !(step > 0.0) {
+    if step.is_nan() || step <= 0.0 {
         return vec![low];
     }
     let first = (low / step).ceil() as i64;
