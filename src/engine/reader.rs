@@ -266,7 +266,8 @@ fn new_file(folder: &Path, observer: Option<&str>) -> PathBuf {
 fn sessions(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
     let mut all: Vec<PathBuf> = entries.filter(|p| p.extension().is_some_and(|e| e == SESSION_ENDING)).collect();
-    all.sort();
+    // By the name without its ending: `observer-1` was begun after `observer`.
+    all.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
     all
 }
 

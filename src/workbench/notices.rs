@@ -52,6 +52,11 @@ impl Notes {
         }
     }
 
+    /// Nothing but its images may be on the screen: notes wait, and have their time afterwards.
+    pub fn wait(&mut self, now: f64) {
+        self.notes.iter_mut().for_each(|note| note.until = now + NOTE_SECS);
+    }
+
     /// Draws them in the corner above `bottom`, the height of the bars there.
     pub fn ui(&mut self, context: &egui::Context, bottom: f32) {
         let now = context.input(|i| i.time);

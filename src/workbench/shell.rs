@@ -118,7 +118,10 @@ impl App {
             self.about = menu::about_ui(context, &self.state);
         }
         self.closing_ui(context);
-        self.notes.ui(context, self.bottom);
+        match self.stages.shows_a_trial() {
+            true => self.notes.wait(context.input(|i| i.time)),
+            false => self.notes.ui(context, self.bottom),
+        }
         dropping_ui(context);
     }
 }

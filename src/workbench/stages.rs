@@ -33,6 +33,11 @@ impl Stages {
     pub(super) fn takes_no_files(&self) -> bool {
         self.reader.as_ref().is_some_and(Reader::is_busy)
     }
+
+    /// Whether an observer looks at a trial, which nothing may cover.
+    pub(super) fn shows_a_trial(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.clock().is_some())
+    }
 }
 
 impl App {

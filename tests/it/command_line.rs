@@ -55,6 +55,7 @@ fn a_sweep_leaves_table_figure_panels_and_report() {
     let out = folder.path().join("here");
     assert!(text(&output.stdout).contains("report.html"));
     let expected = [
+        "conditions.toml",
         "curve.csv",
         "curve.png",
         "curve.svg",
@@ -69,7 +70,8 @@ fn a_sweep_leaves_table_figure_panels_and_report() {
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     let columns = "attack,epsilon,pixel_error_l2,rmse,wrong_pixels,dice,iou,linf,l2,seconds,shown_psnr,shown_ssim,\
                    shown_gmsd,shown_haarpsi,shown_ms_ssim,shown_vif,shown_flip,shown_butteraugli,shown_ciede2000,shown_same,true_class,chosen_class,\
-                   true_probability,margin,flipped,as_wished,clipped,displacement";
+                   true_probability,margin,flipped,as_wished,clipped,displacement,l0,l1,stored_psnr,stored_ssim,stored_gmsd,stored_haarpsi,\
+                   stored_ms_ssim,stored_vif,stored_flip,stored_butteraugli,stored_ciede2000,stored_same";
     assert_eq!(rows[0].join(","), columns);
     let keys: Vec<(&str, f64)> = rows[1..].iter().map(|r| (r[0], r[1].parse().unwrap())).collect();
     let grid = [0.0, 4.0 / 255.0, 0.1];

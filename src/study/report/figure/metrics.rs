@@ -122,16 +122,19 @@ impl<'a> Metrics<'a> {
     }
 }
 
-/// About four round numbers from `low` to `high`.
+/// Three or more round numbers from `low` to `high`, about four.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let steps = value_ticks(high - low, 4);
-    let step = steps.get(1).copied().unwrap_or(high - low);
-    if step.is_nan() || step <= 0.0 {
-        return vec![low];
-    }
-    let first = (low / step).ceil() as i64;
-    let last = (high / step).floor() as i64;
-    (first..=last).map(|i| i as f64 * step).collect()
+    let of = |most: usize| -> Vec<f64> {
+        let steps = value_ticks(high - low, most);
+        let step = steps.get(1).copied().unwrap_or(high - low);
+        if step.is_nan() || step <= 0.0 {
+            return vec![low];
+        }
+        let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+        (first..=last).map(|i| i as f64 * step).collect()
+    };
+    // Where a step is too wide for the place that the values have between its multiples, the next one.
+    [4, 8].map(of).into_iter().find(|found| found.len() >= 3).unwrap_or_else(|| of(8))
 }
 
 #[cfg(test)]
