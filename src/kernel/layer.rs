@@ -111,7 +111,7 @@ impl Convolution {
 
     fn sums(&self, x: Tensor<4>) -> Tensor<4> {
         let tracked = self.weight.is_tracked() || self.bias.as_ref().is_some_and(Tensor::is_tracked);
-        if x.is_tracked() && !tracked && !is_cpu(&x.device()) {
+        if self.options.stride != [1, 1] && x.is_tracked() && !tracked && !is_cpu(&x.device()) {
             let options = Arc::new(self.options.clone());
             let weight = like(self.weight.clone(), &x);
             let y = Dispatch::strided_conv(x.into_dispatch(), weight.into_dispatch(), options);
@@ -208,7 +208,7 @@ impl UpOptions {
         let tracked = weight.is_tracked() || bias.is_some_and(Tensor::is_tracked);
         let kernel = [weight.dims()[2], weight.dims()[3]];
         match self.geometry(kernel, [height, width], size) {
-            Some(geometry) if !tracked && !is_cpu(&x.device()) => {
+            Some(geometry) if self.stride != [1, 1] && !tracked && !is_cpu(&x.device()) => {
                 let padding = geometry.padding.map(|[before, after]| (before, after));
                 let options = ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
                 let weight = like(weight.clone(), &x).into_dispatch();

@@ -1,7 +1,6 @@
-//! Frozen convolutions, and transposed ones, on GPUs: burn's own convolution forwards, and back a plain convolution of the gradient,
-//! with zeros between its pixels where there is a stride. Burn's transposed convolution is not used: of its two kernels tuning
-//! takes one that, on a GPU in software, gives zeros where there is a stride. Nor is its gradient of convolutions without a stride:
-//! tuning it compiles some fifty kernels for each shape, seconds in software, where the plain convolution has been tuned for less.
+//! Convolutions with a stride, and transposed ones, on GPUs: burn's own convolution forwards, and back a plain convolution of
+//! the gradient with zeros between its pixels. Burn's transposed convolution is not used: of its two kernels tuning takes
+//! one that, on a GPU in software, gives zeros where there is a stride.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -84,18 +83,12 @@ fn spread<B: Backend>(
         cut[axis + 2] = Slice::from(start as usize..(length - (-after).max(0)).max(start) as usize);
     }
     x = B::float_slice(x, &cut);
-    // The convolution itself pads alike on both sides.
-    let [rows_filled, columns_filled] = [fill[2], fill[3]];
-    let alike = rows_filled.0 == rows_filled.1 && columns_filled.0 == columns_filled.1;
-    let padding = if alike { [rows_filled.0, columns_filled.0] } else { [0, 0] };
-    if !alike {
-        x = B::float_pad(x, &fill, PadMode::Constant(0.0));
-    }
+    x = B::float_pad(x, &fill, PadMode::Constant(0.0));
     let weight = B::float_flip(weight, &[2, 3]);
     let weight = B::float_reshape(weight, [groups, outputs / groups, channels, rows * columns].into());
     let weight = B::float_swap_dims(weight, 1, 2);
     let weight = B::float_reshape(weight, [groups * channels, outputs / groups, rows, columns].into());
-    B::conv2d(x, weight, None, ConvOptions::new([1, 1], padding, dilation, groups))
+    B::conv2d(x, weight, None, ConvOptions::new([1, 1], [0, 0], dilation, groups))
 }
 
 /// d convolution / d its input, or d transposed convolution / d its input.
