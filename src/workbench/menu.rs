@@ -9,7 +9,7 @@ use crate::attack::CATALOG;
 use crate::data::{BUNDLED_SAMPLE_NAME, Sample};
 use crate::engine::Request;
 use crate::gpu::DeviceChoice;
-use eframe::egui::{self, Align, Button, ComboBox, Layout, MenuBar, Popup, Ui, vec2};
+use eframe::egui::{self, Align, Button, ComboBox, Layout, MenuBar, Ui, vec2};
 use egui_tiles::Tree;
 use std::path::{Path, PathBuf};
 
@@ -27,11 +27,11 @@ pub struct Bar<'a> {
 pub fn bar_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_>) {
     MenuBar::new().ui(ui, |ui| {
         ui.spacing_mut().button_padding = vec2(8.0, 4.0);
-        menu(ui, "File", |ui| file_menu(ui, state, commands));
-        menu(ui, "View", |ui| view_menu(ui, state, commands, bar.tree));
-        menu(ui, "Attack", |ui| attack_menu(ui, state, commands));
-        menu(ui, "Study", |ui| stages::menu_ui(ui, state.frame.is_some(), commands));
-        menu(ui, "Help", |ui| {
+        ui.menu_button("File", |ui| file_menu(ui, state, commands));
+        ui.menu_button("View", |ui| view_menu(ui, state, commands, bar.tree));
+        ui.menu_button("Attack", |ui| attack_menu(ui, state, commands));
+        ui.menu_button("Study", |ui| stages::menu_ui(ui, state.frame.is_some(), commands));
+        ui.menu_button("Help", |ui| {
             item(ui, "Keys…", "?", true, || commands.send(Command::Shortcuts(true)));
             item(ui, "About Epsiloscope…", "", true, || commands.send(Command::About(true)));
         });
@@ -49,34 +49,6 @@ pub fn bar_ui(ui: &mut Ui, state: &State, commands: &CommandSender, bar: &Bar<'_
             model_ui(ui, state, commands, bar);
         });
     });
-}
-
-/// The menu of the bar that was opened last.
-#[derive(Clone, Copy, PartialEq)]
-struct Opened {
-    menu: egui::Id,
-    /// It was not clicked at: another one was open when the pointer came.
-    by_pointing: bool,
-}
-
-/// A menu of the bar. While another one is open, pointing at the title opens it; the click for which the pointer came does not close
-/// it again.
-fn menu(ui: &mut Ui, title: &str, content: impl FnOnce(&mut Ui)) {
-    let key = egui::Id::unique("menu of the bar");
-    let response = ui.menu_button(title, content).response;
-    let menu = Popup::default_response_id(&response);
-    let last = ui.data(|data| data.get_temp::<Opened>(key));
-    let opened = if response.clicked() {
-        if last == Some(Opened { menu, by_pointing: true }) {
-            Popup::open_id(ui.ctx(), menu);
-        }
-        Opened { menu, by_pointing: false }
-    } else if Popup::is_id_open(ui.ctx(), menu) && last.is_none_or(|last| last.menu != menu) {
-        Opened { menu, by_pointing: true }
-    } else {
-        return;
-    };
-    ui.data_mut(|data| data.insert_temp(key, opened));
 }
 
 /// One line of a menu; the menu closes when it is chosen.
