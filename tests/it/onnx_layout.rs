@@ -222,6 +222,37 @@ fn a_card_that_contradicts_the_operators_is_refused_and_one_that_agrees_is_used(
     assert!(said.contains("net.toml") && said.contains("input is nchw") && said.contains("nhwc"), "{said}");
 }
 
+/// Mixes the rows of 12 as if they were channels, each with itself alone, so that nothing changes.
+fn mixed_rows(file: File, image: &str, mixed: &str) -> File {
+    const SWAP: (&str, &[i64]) = ("perm", &[0, 2, 1, 3]);
+    let same: Vec<f32> = (0..144).map(|i| f32::from(u8::from(i / 12 == i % 12))).collect();
+    file.weight("rows", &[12, 12, 1, 1], &same)
+        .node_with("Transpose", &[image], &["rows first"], &[SWAP])
+        .node("Conv", &["rows first", "rows"], &["mixed rows"])
+        .node_with("Transpose", &["mixed rows"], &[mixed], &[SWAP])
+}
+
+#[test]
+fn graphs_that_mix_rows_as_if_they_were_channels_are_told_by_the_rest() {
+    let x = random([1, 3, 12, 12]);
+    let plain = opened(&second(&[1, 3, 12, 12])).unwrap();
+    let file = mixed_rows(File::new(17).input("x", &[1, 3, 12, 12]), "x", "i");
+    let model = opened(&network(file, "i", "y").output("y")).unwrap();
+    assert_eq!((model.card().input.layout, model.card().output.layout), (None, None));
+    same(plain.as_ref(), model.as_ref(), &x);
+    let mut card = model.card().clone();
+    (card.input.layout, card.output.layout) = (Some(Layout::Nchw), Some(Layout::Nchw));
+    same(plain.as_ref(), model.with_card(card).unwrap().as_ref(), &x);
+    // Without another convolution the shape tells, and where it does not the card is asked for.
+    let only = |dims| mixed_rows(File::new(17).input("x", dims), "x", "y").output("y");
+    let model = opened(&only(&[1, 3, 12, 12])).unwrap();
+    assert_eq!((model.card().channels, model.card().input.layout), (3, None));
+    let said = opened(&only(&[1, 12, 12, 12])).err().unwrap();
+    for words in ["axis 2", "second or last", "layout = \"nchw\""] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+}
+
 #[test]
 fn channels_last_are_cut_into_tiles() {
     let file = File::new(17).input("x", &[0, 0, 0, 3]).node_with("Transpose", &["x"], &["i"], &[TO_SECOND]);
