@@ -254,6 +254,46 @@ fn graphs_that_mix_rows_as_if_they_were_channels_are_told_by_the_rest() {
 }
 
 #[test]
+fn channels_in_another_order_are_followed_and_what_is_not_followed_is_asked() {
+    let x = random([1, 3, 20, 28]);
+    let gathered = |file: File, axis| {
+        file.ints("bgr", &[2, 1, 0]).node_number("Gather", &["x", "bgr"], &["swapped"], &[("axis", axis)])
+    };
+    let parted = |file: File, axis| {
+        file.node_number("Split", &["x"], &["r", "g", "b"], &[("axis", axis)]).node_number(
+            "Concat",
+            &["b", "g", "r"],
+            &["swapped"],
+            &[("axis", axis)],
+        )
+    };
+    let shuffles: [&dyn Fn(File, i64) -> File; 2] = [&gathered, &parted];
+    for swapped in shuffles {
+        let plain = swapped(File::new(17).input("x", &[0, 3, 0, 0]), 1);
+        let plain = opened(&network(plain, "swapped", "y").output("y")).unwrap();
+        // Nothing but the operators tells.
+        let file = swapped(File::new(17).input("x", &[0, 0, 0, 0]), 3);
+        let file = file.node_with("Transpose", &["swapped"], &["i"], &[TO_SECOND]);
+        let file = network(file, "i", "map").node_with("Transpose", &["map"], &["y"], &[TO_LAST]);
+        let model = opened(&file.output("y")).unwrap();
+        assert_eq!((model.card().input.layout, model.card().output.layout), (Some(Layout::Nhwc), Some(Layout::Nhwc)));
+        same(plain.as_ref(), model.as_ref(), &x);
+    }
+    let hidden = |dims| {
+        let file = File::new(17).input("x", dims).ints("the same", &[0, 0, 0, 0]);
+        let file = file.node("Reshape", &["x", "the same"], &["r"]).node_with("Transpose", &["r"], &["i"], &[TO_SECOND]);
+        network(file, "i", "map").node_with("Transpose", &["map"], &["y"], &[TO_LAST]).output("y")
+    };
+    let said = opened(&hidden(&[0, 0, 0, 0])).err().unwrap();
+    for words in ["not followed", "second or last", "layout = \"nhwc\""] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    let model = opened(&hidden(&[0, 0, 0, 3])).unwrap();
+    assert_eq!(model.card().input.layout, Some(Layout::Nhwc));
+    same(opened(&second(&[0, 3, 0, 0])).unwrap().as_ref(), model.as_ref(), &x);
+}
+
+#[test]
 fn channels_last_are_cut_into_tiles() {
     let file = File::new(17).input("x", &[0, 0, 0, 3]).node_with("Transpose", &["x"], &["i"], &[TO_SECOND]);
     let file = file
