@@ -1,8 +1,10 @@
 //! Graphs that take or give the channels last compute what their twins with the channels second do.
 
+use crate::command_line::{program, text};
 use crate::fixture::{dense, host, max_difference};
 use crate::onnx_file::Model as File;
 use burn::tensor::{Device, Distribution, Tensor};
+use epsiloscope::data::{read_npy, write_npy};
 use epsiloscope::model::{Layout, Logits, Model, ModelCard, SizeRule, Task, open, read_card, within, write_card};
 use std::path::Path;
 use std::sync::Arc;
@@ -291,6 +293,24 @@ fn channels_in_another_order_are_followed_and_what_is_not_followed_is_asked() {
     let model = opened(&hidden(&[0, 0, 0, 3])).unwrap();
     assert_eq!(model.card().input.layout, Some(Layout::Nhwc));
     same(opened(&second(&[0, 3, 0, 0])).unwrap().as_ref(), model.as_ref(), &x);
+}
+
+#[test]
+fn arrays_have_their_channels_first_with_raw_too_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let x = random([1, 3, 3, 3]);
+    write_npy(&folder.path().join("x.npy"), &[1, 3, 3, 3], &host(x.clone())).unwrap();
+    let mut found = Vec::new();
+    for (name, file, turned) in [("last", last(&[1, 3, 3, 3]), true), ("second", second(&[1, 3, 3, 3]), false)] {
+        save(folder.path(), name, &file).unwrap();
+        let mut command = program(folder.path());
+        command.args(["predict", "x.npy", "--raw", "--out", "z.npy", "--device", "cpu", "--model"]);
+        let output = command.arg(format!("{name}.onnx")).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains("are turned") == turned, "{said}");
+        found.push(read_npy(&folder.path().join("z.npy")).unwrap().values);
+    }
+    assert!(found[0].len() == 18 && max_difference(&found[0], &found[1]) <= 1e-5, "{found:?}");
 }
 
 #[test]
