@@ -283,7 +283,8 @@ fn channels_in_another_order_are_followed_and_what_is_not_followed_is_asked() {
     }
     let hidden = |dims| {
         let file = File::new(17).input("x", dims).ints("the same", &[0, 0, 0, 0]);
-        let file = file.node("Reshape", &["x", "the same"], &["r"]).node_with("Transpose", &["r"], &["i"], &[TO_SECOND]);
+        let file =
+            file.node("Reshape", &["x", "the same"], &["r"]).node_with("Transpose", &["r"], &["i"], &[TO_SECOND]);
         network(file, "i", "map").node_with("Transpose", &["map"], &["y"], &[TO_LAST]).output("y")
     };
     let said = opened(&hidden(&[0, 0, 0, 0])).err().unwrap();
