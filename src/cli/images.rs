@@ -3,7 +3,7 @@
 use super::options::{DeviceOptions, keep_to, parse_bounds, parse_memory};
 use crate::data::{self, Bounds, read_npy};
 use crate::gpu::Compute;
-use crate::model::{self, Model, check_room};
+use crate::model::{self, Layout, Model, check_room};
 use anyhow::{Context, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ pub(super) struct InputOptions {
     /// holds it; else the range of the whole stack.
     #[arg(long, value_name = "LOWER,UPPER", value_parser = parse_bounds, allow_hyphen_values = true)]
     pub bounds: Option<Bounds>,
-    /// Feed the numbers to the network as they are, without what the card says of its input.
+    /// Feed the numbers to the network as they are, without what the card says of its input. Their axes stay those said above: a
+    /// graph that takes the channels last (`model inspect` shows how its file has them) gets them turned.
     #[arg(long)]
     pub raw: bool,
     #[command(flatten)]
@@ -64,6 +65,12 @@ impl InputOptions {
                 "{}: no card lies beside it, so this was guessed: {}. `epsiloscope model inspect` writes a card to correct",
                 self.model.display(),
                 facts.guessed.join("; ")
+            );
+        }
+        if self.raw && model.card().input.layout == Some(Layout::Nhwc) {
+            eprintln!(
+                "{}: takes the channels last; arrays have them before rows and columns all the same, and are turned",
+                self.model.display()
             );
         }
         facts.notes.iter().for_each(|note| eprintln!("{}: {note}", self.model.display()));
@@ -123,9 +130,18 @@ impl Images {
         let wanted = model.card().channels;
         ensure!(
             channels == wanted || channels == 1,
-            "{}: has {channels} channels, and the model takes {wanted}. Give an image or an array with {}",
+            "{}: has {channels} channels, and the model takes {wanted}. Give an image or an array with {}{}",
             path.display(),
-            if wanted == 1 { "1 channel".to_owned() } else { format!("{wanted} channels, or 1") }
+            if wanted == 1 { "1 channel".to_owned() } else { format!("{wanted} channels, or 1") },
+            // As a graph that takes the channels last shows its input.
+            if is_array && width == wanted {
+                format!(
+                    ". Its last axis has {wanted}: the channels of an array come before its rows and columns, whatever order the \
+                     graph has, with --raw too"
+                )
+            } else {
+                String::new()
+            }
         );
         check_room(model, height, width).with_context(|| path.display().to_string())?;
         tell_tiles(model, height, width);

@@ -220,19 +220,14 @@ fn models(options: &SweepOptions, device: &burn::tensor::Device) -> anyhow::Resu
                 facts.guessed.join("; ")
             );
         }
-        // The card is part of what a model is.
-        let mut id = Fingerprint::default();
-        id.add(format!("{:?}", model.card()).as_bytes());
-        if let Some(path) = path {
-            id.add(Fingerprint::of_file(path).with_context(|| path.display().to_string())?.as_bytes());
-        }
+        let id = Fingerprint::of_model(model.as_ref())?;
         let name = match path.and_then(|path| path.file_stem()) {
             Some(stem) => stem.to_string_lossy().into_owned(),
             None => model.card().name.clone(),
         };
         let same = models.iter().filter(|m| m.name == name || m.name.starts_with(&format!("{name} ("))).count();
         let name = if same > 0 { format!("{name} ({})", same + 1) } else { name };
-        models.push(CampaignModel { name, id: id.text(), model });
+        models.push(CampaignModel { name, id, model });
     }
     Ok(models)
 }

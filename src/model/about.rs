@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub struct Facts {
     /// Its file, if it came from one.
     pub path: Option<PathBuf>,
+    /// Other files that hold weights of it.
+    pub beside: Vec<PathBuf>,
     /// Of the file, for people: `ONNX, opset 17`.
     pub format: String,
     /// What the card says that neither a person nor the file said: a line each, for confirmation. Empty if a card lay beside

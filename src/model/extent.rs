@@ -32,6 +32,13 @@ pub(super) fn extent(one: Sizes, other: Option<Sizes>) -> Result<Extent, String>
         // Seen at two sizes, or no resolution at all.
         Some(lost) if other.is_some() || !whole => Ok(Extent::Inner(lost)),
         _ if whole => Ok(Extent::Whole),
+        _ if all.iter().all(|[input, output]| output[0] == input[0] * input[1]) => {
+            let [[rows, columns], [pixels, values]] = one;
+            Err(format!(
+                "its output is {pixels}×{values} for an image of {rows}×{columns}: all pixels lie on one axis ({rows} · {columns} = \
+                 {pixels}), with their classes behind them. Export it without the Reshape at its end, so that rows and columns stay"
+            ))
+        }
         _ => {
             let words = |[i, o]: &Sizes| format!("{}×{} for an image of {}×{}", o[0], o[1], i[0], i[1]);
             let words: Vec<String> = all.iter().map(words).collect();
@@ -81,6 +88,9 @@ mod tests {
             assert_eq!(extent(one, other), Ok(expected), "{one:?} {other:?}");
         }
         assert!(extent(square(64, 50), Some(square(96, 90))).unwrap_err().contains("50×50"));
-        assert!(extent([[64, 64], [60, 56]], None).is_err());
+        let apart = extent([[64, 64], [60, 56]], None).unwrap_err();
+        let flat = extent([[16, 20], [320, 3]], None).unwrap_err();
+        assert!(apart.contains("which pixel is where") && !apart.contains("Reshape"), "{apart}");
+        assert!(flat.contains("all pixels lie on one axis") && flat.contains("Reshape"), "{flat}");
     }
 }

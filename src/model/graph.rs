@@ -64,8 +64,12 @@ impl OnnxModel {
     /// Those of [`Graph::open`], and if the card is unusable or does not fit the graph.
     pub fn open(path: &Path, device: &Device, card: CardFrom<'_>, watch: Watch<'_>) -> Result<Self, ModelError> {
         let graph = Graph::open_watched(path, device, watch)?;
-        let mut facts =
-            Facts { path: Some(path.to_owned()), format: format!("ONNX, opset {}", graph.opset()), ..Facts::default() };
+        let mut facts = Facts {
+            path: Some(path.to_owned()),
+            beside: graph.beside(),
+            format: format!("ONNX, opset {}", graph.opset()),
+            ..Facts::default()
+        };
         let lacking: Vec<String> = graph.unsupported().iter().map(|u| format!("{} ({})", u.node, u.operator)).collect();
         if !lacking.is_empty() {
             facts.notes.push(format!("outputs that need these nodes cannot be computed: {}", lacking.join(", ")));

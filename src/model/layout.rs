@@ -2,7 +2,7 @@
 
 use super::extent::extent;
 use super::guess::{USUAL_MULTIPLE, fixed};
-use super::onnx::{Graph, Port, SIDES};
+use super::onnx::{Graph, Port, SIDES, Seen};
 use super::{Logits, ModelCard};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -45,19 +45,35 @@ pub(super) fn laid(graph: &Graph, output: usize, card: Option<&ModelCard>) -> Re
     // Shapes are read as the file has them.
     let file = graph.laid(Layout::Nchw, output, Layout::Nchw);
     let said = card.map_or((None, None), |card| (card.input.layout, card.output.layout));
-    let input = match (graph.input_layout()?, said.0) {
-        (Some(seen), Some(said)) if seen != said => return Err(contradiction("input", said, seen)),
-        (Some(seen), _) => seen,
-        (None, Some(said)) => said,
-        (None, None) => file.inputs().next().map_or(Ok(Layout::Nchw), of_shape)?,
-    };
-    let output_layout = match (graph.output_layout(output, input)?, said.1) {
-        (Some(seen), Some(said)) if seen != said => return Err(contradiction("output", said, seen)),
-        (Some(seen), _) => seen,
-        (None, Some(said)) => said,
-        (None, None) => of_map(&file.laid(input, output, Layout::Nchw), output, input)?,
-    };
+    let port = file.inputs().next();
+    let shape = || port.map_or(Ok(None), of_shape);
+    let name = || port.map_or_else(String::new, Port::to_string);
+    let input = decided("input", graph.input_layout(), said.0, shape, name)?;
+    let map = || of_map(&file.laid(input, output, Layout::Nchw), output, input);
+    let name = || file.outputs().nth(output).map_or_else(String::new, Port::to_string);
+    let output_layout = decided("output", graph.output_layout(output, input), said.1, map, name)?;
     Ok(graph.laid(input, output, output_layout))
+}
+
+/// The layout of an end of the graph, `what`, that `shape` may tell where neither operators nor a card do.
+fn decided(
+    what: &str,
+    seen: Seen,
+    said: Option<Layout>,
+    shape: impl FnOnce() -> Result<Option<Layout>, String>,
+    name: impl FnOnce() -> String,
+) -> Result<Layout, String> {
+    match (seen, said) {
+        (Seen::Layout(seen), Some(said)) if seen != said => Err(contradiction(what, said, seen)),
+        (Seen::Layout(seen), _) => Ok(seen),
+        (_, Some(said)) => Ok(said),
+        // What is written nowhere is as ONNX has it.
+        (Seen::Nothing, None) => Ok(shape()?.unwrap_or_default()),
+        (Seen::Unclear(why), None) => {
+            let refused = || format!("{why}, and {}", unknown(what, &name()));
+            shape().ok().flatten().ok_or_else(refused)
+        }
+    }
 }
 
 fn contradiction(what: &str, said: Layout, seen: Layout) -> String {
@@ -73,32 +89,36 @@ fn unknown(what: &str, shape: &str) -> String {
 }
 
 /// The layout of an input that no operator tells: channels are 1, 3 or 4, and images are square where both readings are possible.
-fn of_shape(port: &Port) -> Result<Layout, String> {
+/// `None` if the shape tells nothing.
+fn of_shape(port: &Port) -> Result<Option<Layout>, String> {
     if port.dims.as_ref().is_none_or(|dims| dims.len() != 4) {
-        return Ok(Layout::Nchw);
+        return Ok(None);
     }
     let image = |axis: usize| matches!(fixed(port, axis), Some(1 | 3 | 4));
     let square = |a: usize, b: usize| fixed(port, a).is_some() && fixed(port, a) == fixed(port, b);
     match (image(1), image(3)) {
         // One channel, and no image of one row.
-        (true, true) if fixed(port, 1) == Some(1) => Ok(Layout::Nchw),
+        (true, true) if fixed(port, 1) == Some(1) => Ok(Some(Layout::Nchw)),
         (true, true) => match (square(2, 3), square(1, 2)) {
-            (true, false) => Ok(Layout::Nchw),
-            (false, true) => Ok(Layout::Nhwc),
+            (true, false) => Ok(Some(Layout::Nchw)),
+            (false, true) => Ok(Some(Layout::Nhwc)),
             _ => Err(unknown("input", &port.to_string())),
         },
+        (true, false) => Ok(Some(Layout::Nchw)),
         // A network of other channels whose images are as narrow has their height fixed too.
-        (false, true) if !(fixed(port, 1).is_some() && square(2, 3)) => Ok(Layout::Nhwc),
-        _ => Ok(Layout::Nchw),
+        (false, true) if !(fixed(port, 1).is_some() && square(2, 3)) => Ok(Some(Layout::Nhwc)),
+        // The width varies, and the channels do not.
+        (false, false) if fixed(port, 1).is_some() && fixed(port, 3).is_none() => Ok(Some(Layout::Nchw)),
+        _ => Ok(None),
     }
 }
 
 /// The layout of a map that no operator tells: its rows and columns are those of the image, the image's at another resolution, or
-/// its middle.
-fn of_map(graph: &Graph, output: usize, input: Layout) -> Result<Layout, String> {
+/// its middle. `None` if they tell nothing.
+fn of_map(graph: &Graph, output: usize, input: Layout) -> Result<Option<Layout>, String> {
     let port = graph.outputs().nth(output);
     if port.and_then(|port| port.dims.as_ref()).is_some_and(|dims| dims.len() != 4) {
-        return Ok(Layout::Nchw);
+        return Ok(None);
     }
     // Not square where that is possible: a square fits more.
     let free = graph.inputs().next().is_some_and(|port| fixed(port, 3).is_none());
@@ -118,14 +138,15 @@ fn of_map(graph: &Graph, output: usize, input: Layout) -> Result<Layout, String>
         }
     });
     // What cannot be run says why where it is meant to run.
-    let Some(Some((image, map))) = found else { return Ok(Layout::Nchw) };
+    let Some(Some((image, map))) = found else { return Ok(None) };
     let fits = |rows: usize, columns: usize| extent([image, [map[rows], map[columns]]], None).is_ok();
     match (fits(2, 3), fits(1, 2)) {
-        (false, true) => Ok(Layout::Nhwc),
+        (false, true) => Ok(Some(Layout::Nhwc)),
+        (true, false) => Ok(Some(Layout::Nchw)),
         // A graph that takes its image with the channels last may give what it likes.
         (true, true) if input == Layout::Nhwc => {
             Err(unknown("output", &format!("{map:?} for {}×{}", image[0], image[1])))
         }
-        _ => Ok(Layout::Nchw),
+        _ => Ok(None),
     }
 }

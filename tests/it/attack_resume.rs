@@ -2,7 +2,11 @@
 
 use crate::command_line::{complaint, program, text};
 use crate::fixture::path;
+use crate::onnx_file::Model as File;
+use burn::tensor::Device;
 use epsiloscope::data::write_npy;
+use epsiloscope::model::open;
+use epsiloscope::study::campaign::Fingerprint;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -93,6 +97,42 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
     std::fs::write(&table, "a,b\n1,2\n").unwrap();
     assert!(complaint(&batch(folder, &again)).contains("is another table"));
     assert_eq!(std::fs::read_to_string(&table).unwrap(), "a,b\n1,2\n");
+}
+
+#[test]
+fn weights_in_another_file_are_part_of_the_model() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let values: Vec<f32> = (0..3 * 256).map(|v| ((v * 37) % 101) as f32 / 101.0).collect();
+    write_npy(&folder.join("x.npy"), &[3, 16, 16], &values).unwrap();
+    std::fs::write(folder.join("cases.csv"), "input,label,epsilon\nx.npy,class:0,0.05\n").unwrap();
+    let file = File::new(17).input("x", &[1, 3, 16, 16]).external("w", &[2, 3, 1, 1], "net.bin", 0);
+    let file = file.node("Conv", &["x", "w"], &["c"]).node("GlobalAveragePool", &["c"], &["p"]);
+    std::fs::write(folder.join("net.onnx"), file.node("Flatten", &["p"], &["y"]).output("y").bytes()).unwrap();
+    let weights = |scale: f32| {
+        let values = [0.3f32, -0.2, 0.5, -0.4, 0.1, 0.6].map(|v| (v * scale).to_le_bytes());
+        std::fs::write(folder.join("net.bin"), values.concat()).unwrap();
+    };
+    let run = || {
+        let mut command = program(folder);
+        command.args(["attack", "--batch", "cases.csv", "--out", "t.csv", "--device", "cpu", "--model", "net.onnx"]);
+        command.args(["--attack", "fgsm", "--resume"]).output().unwrap()
+    };
+    weights(1.0);
+    for there in [false, true] {
+        let output = run();
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains("1 of 1 rows are there already") == there, "{said}");
+    }
+    weights(-1.0);
+    let said = complaint(&run());
+    assert!(said.contains("row 0 of t.csv") && said.contains("another --out"), "{said}");
+    // And of what a campaign takes for another model.
+    let print = || Fingerprint::of_model(open(&folder.join("net.onnx"), &Device::flex()).unwrap().as_ref()).unwrap();
+    let before = print();
+    assert_eq!(before, print());
+    weights(1.0);
+    assert_ne!(before, print());
 }
 
 #[test]

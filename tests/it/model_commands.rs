@@ -101,6 +101,7 @@ fn what_does_not_fit_is_said_in_one_line_and_nothing_is_written() {
     };
     array("two.npy", &[2, 32, 48], 1.0);
     array("flat.npy", &[32, 48], 1.0);
+    array("last.npy", &[32, 48, 3], 1.0);
     array("far.npy", &[3, 32, 48], -2000.0);
     std::fs::write(folder.path().join("cut.npy"), &std::fs::read(&input).unwrap()[..200]).unwrap();
     let said = |input: &str, extra: &[&str]| {
@@ -110,6 +111,10 @@ fn what_does_not_fit_is_said_in_one_line_and_nothing_is_written() {
         complaint(&command.output().unwrap())
     };
     assert!(said("two.npy", &[]).contains("two.npy: has 2 channels, and the model takes 3"));
+    for raw in [&[][..], &["--raw"]] {
+        let said = said("last.npy", raw);
+        assert!(said.contains("has 32 channels") && said.contains("come before its rows and columns"), "{said}");
+    }
     assert!(said("flat.npy", &[]).contains("(channels, rows, columns)"));
     assert!(said("far.npy", &[]).contains("--bounds LOWER,UPPER"));
     assert!(said("cut.npy", &[]).contains("cut.npy"));

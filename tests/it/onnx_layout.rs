@@ -1,8 +1,10 @@
 //! Graphs that take or give the channels last compute what their twins with the channels second do.
 
+use crate::command_line::{program, text};
 use crate::fixture::{dense, host, max_difference};
 use crate::onnx_file::Model as File;
 use burn::tensor::{Device, Distribution, Tensor};
+use epsiloscope::data::{read_npy, write_npy};
 use epsiloscope::model::{Layout, Logits, Model, ModelCard, SizeRule, Task, open, read_card, within, write_card};
 use std::path::Path;
 use std::sync::Arc;
@@ -220,6 +222,96 @@ fn a_card_that_contradicts_the_operators_is_refused_and_one_that_agrees_is_used(
     write_card(&folder.path().join("net.toml"), &card).unwrap();
     let said = save(folder.path(), "net", &file).err().unwrap();
     assert!(said.contains("net.toml") && said.contains("input is nchw") && said.contains("nhwc"), "{said}");
+}
+
+/// Mixes the rows of 12 as if they were channels, each with itself alone, so that nothing changes.
+fn mixed_rows(file: File, image: &str, mixed: &str) -> File {
+    const SWAP: (&str, &[i64]) = ("perm", &[0, 2, 1, 3]);
+    let same: Vec<f32> = (0..144).map(|i| f32::from(u8::from(i / 12 == i % 12))).collect();
+    file.weight("rows", &[12, 12, 1, 1], &same)
+        .node_with("Transpose", &[image], &["rows first"], &[SWAP])
+        .node("Conv", &["rows first", "rows"], &["mixed rows"])
+        .node_with("Transpose", &["mixed rows"], &[mixed], &[SWAP])
+}
+
+#[test]
+fn graphs_that_mix_rows_as_if_they_were_channels_are_told_by_the_rest() {
+    let x = random([1, 3, 12, 12]);
+    let plain = opened(&second(&[1, 3, 12, 12])).unwrap();
+    let file = mixed_rows(File::new(17).input("x", &[1, 3, 12, 12]), "x", "i");
+    let model = opened(&network(file, "i", "y").output("y")).unwrap();
+    assert_eq!((model.card().input.layout, model.card().output.layout), (None, None));
+    same(plain.as_ref(), model.as_ref(), &x);
+    let mut card = model.card().clone();
+    (card.input.layout, card.output.layout) = (Some(Layout::Nchw), Some(Layout::Nchw));
+    same(plain.as_ref(), model.with_card(card).unwrap().as_ref(), &x);
+    // Without another convolution the shape tells, and where it does not the card is asked for.
+    let only = |dims| mixed_rows(File::new(17).input("x", dims), "x", "y").output("y");
+    let model = opened(&only(&[1, 3, 12, 12])).unwrap();
+    assert_eq!((model.card().channels, model.card().input.layout), (3, None));
+    let said = opened(&only(&[1, 12, 12, 12])).err().unwrap();
+    for words in ["axis 2", "second or last", "layout = \"nchw\""] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+}
+
+#[test]
+fn channels_in_another_order_are_followed_and_what_is_not_followed_is_asked() {
+    let x = random([1, 3, 20, 28]);
+    let gathered = |file: File, axis| {
+        file.ints("bgr", &[2, 1, 0]).node_number("Gather", &["x", "bgr"], &["swapped"], &[("axis", axis)])
+    };
+    let parted = |file: File, axis| {
+        file.node_number("Split", &["x"], &["r", "g", "b"], &[("axis", axis)]).node_number(
+            "Concat",
+            &["b", "g", "r"],
+            &["swapped"],
+            &[("axis", axis)],
+        )
+    };
+    let shuffles: [&dyn Fn(File, i64) -> File; 2] = [&gathered, &parted];
+    for swapped in shuffles {
+        let plain = swapped(File::new(17).input("x", &[0, 3, 0, 0]), 1);
+        let plain = opened(&network(plain, "swapped", "y").output("y")).unwrap();
+        // Nothing but the operators tells.
+        let file = swapped(File::new(17).input("x", &[0, 0, 0, 0]), 3);
+        let file = file.node_with("Transpose", &["swapped"], &["i"], &[TO_SECOND]);
+        let file = network(file, "i", "map").node_with("Transpose", &["map"], &["y"], &[TO_LAST]);
+        let model = opened(&file.output("y")).unwrap();
+        assert_eq!((model.card().input.layout, model.card().output.layout), (Some(Layout::Nhwc), Some(Layout::Nhwc)));
+        same(plain.as_ref(), model.as_ref(), &x);
+    }
+    let hidden = |dims| {
+        let file = File::new(17).input("x", dims).ints("the same", &[0, 0, 0, 0]);
+        let file =
+            file.node("Reshape", &["x", "the same"], &["r"]).node_with("Transpose", &["r"], &["i"], &[TO_SECOND]);
+        network(file, "i", "map").node_with("Transpose", &["map"], &["y"], &[TO_LAST]).output("y")
+    };
+    let said = opened(&hidden(&[0, 0, 0, 0])).err().unwrap();
+    for words in ["not followed", "second or last", "layout = \"nhwc\""] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    let model = opened(&hidden(&[0, 0, 0, 3])).unwrap();
+    assert_eq!(model.card().input.layout, Some(Layout::Nhwc));
+    same(opened(&second(&[0, 3, 0, 0])).unwrap().as_ref(), model.as_ref(), &x);
+}
+
+#[test]
+fn arrays_have_their_channels_first_with_raw_too_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let x = random([1, 3, 3, 3]);
+    write_npy(&folder.path().join("x.npy"), &[1, 3, 3, 3], &host(x.clone())).unwrap();
+    let mut found = Vec::new();
+    for (name, file, turned) in [("last", last(&[1, 3, 3, 3]), true), ("second", second(&[1, 3, 3, 3]), false)] {
+        save(folder.path(), name, &file).unwrap();
+        let mut command = program(folder.path());
+        command.args(["predict", "x.npy", "--raw", "--out", "z.npy", "--device", "cpu", "--model"]);
+        let output = command.arg(format!("{name}.onnx")).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains("are turned") == turned, "{said}");
+        found.push(read_npy(&folder.path().join("z.npy")).unwrap().values);
+    }
+    assert!(found[0].len() == 18 && max_difference(&found[0], &found[1]) <= 1e-5, "{found:?}");
 }
 
 #[test]

@@ -96,14 +96,11 @@ impl<'a> Batch<'a> {
             attack = attack.with("share", share)?;
         }
         let model = input.open_model()?;
-        // The card is part of what a model is.
-        let mut id = Fingerprint::default();
-        id.add(format!("{:?}", model.card()).as_bytes());
-        id.add(Fingerprint::of_file(&input.model).with_context(|| input.model.display().to_string())?.as_bytes());
+        let model_id = Fingerprint::of_model(model.as_ref())?;
         let mut limits = BatchLimits::of(attack);
         limits.mask_share = options.mask_share.map_or(limits.mask_share, |share| share as f32);
         limits.budget_bytes = input.memory.unwrap_or(DEFAULT_BUDGET_BYTES);
-        Ok(Self { input, options, label_map, model, model_id: id.text(), attack, limits, waiting: Vec::new() })
+        Ok(Self { input, options, label_map, model, model_id, attack, limits, waiting: Vec::new() })
     }
 
     /// Attacks every case of `cases` and prints a row each, or writes them to `out`.

@@ -3,12 +3,12 @@
 
 use super::attribute::{Attribute, Attributes};
 use super::host::{ElementType, HostTensor};
-use super::messages::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, attribute_type};
+use super::messages::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, attribute_type};
 use super::op;
 use super::order::sorted;
 use super::program::{Block, Constant, Dim, Fused, Node, Port, Program, Slot};
 use super::proto::Reader;
-use super::tensor_file::read_tensor;
+use super::tensor_file::{location, read_tensor};
 use crate::model::Layout;
 use std::collections::HashMap;
 use std::path::Path;
@@ -152,6 +152,11 @@ impl Builder<'_> {
         }
     }
 
+    fn tensor(&mut self, proto: TensorProto) -> Result<HostTensor, String> {
+        self.program.beside.extend(location(&proto).map(str::to_owned));
+        read_tensor(proto, &mut self.reader, self.folder)
+    }
+
     fn initializers(&mut self, graph: &mut GraphProto, scope: &mut Scope<'_>) -> Result<(), String> {
         if graph.has_sparse_initializer {
             return Err("stores weights as sparse tensors, which are not read".to_owned());
@@ -159,7 +164,7 @@ impl Builder<'_> {
         for proto in std::mem::take(&mut graph.initializer) {
             let slot = self.define(scope, &proto.name)?;
             let name = proto.name.clone();
-            let tensor = read_tensor(proto, &mut self.reader, self.folder)?;
+            let tensor = self.tensor(proto)?;
             check_finite(&name, &tensor)?;
             self.program.constants[slot] = Some(Constant::Host(tensor));
         }
@@ -319,7 +324,7 @@ impl Builder<'_> {
             FLOATS => Attribute::Floats(a.floats),
             INTS => Attribute::Ints(a.ints),
             TENSOR => match a.t {
-                Some(tensor) => Attribute::Tensor(read_tensor(tensor, &mut self.reader, self.folder)?),
+                Some(tensor) => Attribute::Tensor(self.tensor(tensor)?),
                 None => Attribute::Other,
             },
             // Files of the first version leave the type out.

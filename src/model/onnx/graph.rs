@@ -135,6 +135,11 @@ impl Graph {
         self.program.opset
     }
 
+    /// The other files that hold weights of it.
+    pub fn beside(&self) -> Vec<PathBuf> {
+        self.program.beside.iter().map(|name| self.path.with_file_name(name)).collect()
+    }
+
     /// The file that it was read from.
     pub fn path(&self) -> &Path {
         &self.path

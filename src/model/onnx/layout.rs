@@ -6,7 +6,7 @@ use super::attribute::{Attribute, Attributes};
 use super::graph::Graph;
 use super::locality::POINTWISE;
 use super::op;
-use super::program::{Dim, Fused, Node, Port, Program, Slot};
+use super::program::{Constant, Dim, Fused, Node, Port, Program, Slot};
 use crate::model::Layout;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,20 @@ const OF_IMAGES: &[&str] = &[
 ];
 
 /// Operators, beside those that compute each value by itself, that leave the axes where they are.
-const LEAVES: &[&str] = &["Concat", "LogSoftmax", "Pad", "Resize", "Slice", "Softmax", "Upsample", "Where"];
+const LEAVES: &[&str] = &[
+    "Concat",
+    "Expand",
+    "LayerNormalization",
+    "LogSoftmax",
+    "Pad",
+    "Resize",
+    "Slice",
+    "Softmax",
+    "Split",
+    "Tile",
+    "Upsample",
+    "Where",
+];
 
 /// The transposition from NCHW to NHWC, and back.
 pub(super) const TO_LAST: [i64; 4] = [0, 2, 3, 1];
@@ -64,42 +77,91 @@ fn perm(node: &Node) -> Option<Axes> {
         .ok()
 }
 
-/// What the axes of `node`'s output are, if those of what it reads are `read`.
-fn moved(node: &Node, read: Axes) -> Option<Axes> {
-    match node.op_type.as_str() {
-        "Transpose" => Some(perm(node)?.map(|axis| read[axis])),
-        name if name.starts_with("Reduce") => (node.attributes.int("keepdims").unwrap_or(1) != 0).then_some(read),
-        name if POINTWISE.contains(&name) || LEAVES.contains(&name) => Some(read),
-        _ => None,
-    }
+/// What is known of the axes of what depends on the image.
+#[derive(Clone, Copy)]
+enum Way {
+    /// All of them.
+    Known(Axes),
+    /// Nothing, because an operator on the way is not followed; whether a transposition lies on it, too.
+    Lost { turned: bool },
 }
 
-/// Follows axes through the graph. `images` hears what the axes are of what an operator of images reads; where they are not known,
+/// What operators tell of how an end of a graph lies in the file.
+pub(in crate::model) enum Seen {
+    /// That it is one of the two.
+    Layout(Layout),
+    /// Neither; why, in words that go on from the file's name.
+    Unclear(String),
+    /// They have nothing to say.
+    Nothing,
+}
+
+/// What the axes of `node`'s output are, if those of what it reads are `read`; `alone` if it reads nothing else of the image.
+fn moved(program: &Program, node: &Node, read: Axes, alone: bool) -> Option<Axes> {
+    let leaves = match node.op_type.as_str() {
+        "Transpose" => return Some(perm(node)?.map(|axis| read[axis])),
+        // One number would take the axis away.
+        "Gather" => {
+            let index = node.inputs.get(1).copied().flatten().and_then(|slot| program.constants.get(slot)?.as_ref());
+            matches!(index, Some(Constant::Host(index)) if index.shape.len() == 1)
+        }
+        // A layer along the last axis, or rows that are mixed.
+        "MatMul" => alone,
+        name if name.starts_with("Reduce") => node.attributes.int("keepdims").unwrap_or(1) != 0,
+        name => POINTWISE.contains(&name) || LEAVES.contains(&name),
+    };
+    leaves.then_some(read)
+}
+
+/// What an operator that is not of images makes of what it reads, if that depends on the image.
+fn passed(program: &Program, node: &Node, ways: &HashMap<Slot, Way>) -> Option<Way> {
+    // The size of an image is none.
+    if matches!(node.op_type.as_str(), "Shape" | "Size") {
+        return None;
+    }
+    let read: Vec<Way> = node.inputs.iter().flatten().filter_map(|slot| ways.get(slot).copied()).collect();
+    let mut known = read.iter().filter_map(|way| match way {
+        Way::Known(axes) => Some(*axes),
+        Way::Lost { .. } => None,
+    });
+    let first = known.next();
+    let agree = known.all(|other| Some(other) == first);
+    let made = first.filter(|_| agree).and_then(|axes| moved(program, node, axes, read.len() == 1));
+    let turned = |way: &Way| match way {
+        Way::Known(axes) => *axes != IMAGES,
+        Way::Lost { turned } => *turned,
+    };
+    let lost = Way::Lost { turned: node.op_type == "Transpose" || read.iter().any(turned) };
+    made.map(Way::Known).or_else(|| (!read.is_empty()).then_some(lost))
+}
+
+/// Follows axes through the graph. `images` hears what is known of what an operator of images reads; where the axes are not known,
 /// what it gives is of images if `makes`.
 fn follow(
     program: &Program,
     seed: Option<(Slot, Axes)>,
     makes: bool,
-    mut images: impl FnMut(Axes),
-) -> HashMap<Slot, Axes> {
-    let mut known: HashMap<Slot, Axes> = seed.into_iter().collect();
+    mut images: impl FnMut(Way),
+) -> HashMap<Slot, Way> {
+    let mut ways: HashMap<Slot, Way> = seed.into_iter().map(|(slot, axes)| (slot, Way::Known(axes))).collect();
     for node in &program.nodes {
-        let axes = |slot: &Slot| known.get(slot).copied();
         let made = if OF_IMAGES.contains(&node.op_type.as_str()) {
-            let read = node.inputs.first().and_then(|slot| axes(&(*slot)?));
+            let read = node.inputs.first().and_then(|slot| ways.get(&(*slot)?).copied());
             read.into_iter().for_each(&mut images);
-            read.or(makes.then_some(IMAGES))
+            match read {
+                Some(Way::Known(_)) => read,
+                _ if makes => Some(Way::Known(IMAGES)),
+                _ => read,
+            }
         } else {
-            let mut read = node.inputs.iter().flatten().filter_map(axes);
-            let first = read.next();
-            let agree = read.all(|other| Some(other) == first);
-            first.filter(|_| agree).and_then(|read| moved(node, read))
+            passed(program, node, &ways)
         };
-        if let (Some(made), Some(slot)) = (made, node.outputs.first().copied().flatten()) {
-            known.insert(slot, made);
+        let outputs = if node.op_type == "Split" { node.outputs.len() } else { 1 };
+        if let Some(made) = made {
+            ways.extend(node.outputs.iter().take(outputs).flatten().map(|slot| (*slot, made)));
         }
     }
-    known
+    ways
 }
 
 /// A transposition that no file has.
@@ -146,35 +208,53 @@ impl Graph {
         self.ends().map_or_else(|| self.shared_program(), |laid| &laid.file)
     }
 
-    /// How the image that is its only input lies in the file, if an operator of images tells.
-    ///
-    /// # Errors
-    /// If it is neither of both; in words that go on from the file's name.
-    pub(in crate::model) fn input_layout(&self) -> Result<Option<Layout>, String> {
+    /// How the image that is its only input lies in the file, as operators of images take it.
+    pub(in crate::model) fn input_layout(&self) -> Seen {
         let program = self.file_program();
-        let [(slot, _)] = &program.inputs[..] else { return Ok(None) };
-        let mut found = None;
-        follow(program, Some((*slot, IMAGES)), false, |axes| found = found.or(Some(axes)));
-        match found {
-            None => Ok(None),
-            Some([0, 1, _, _]) => Ok(Some(Layout::Nchw)),
-            Some([0, 3, _, _]) => Ok(Some(Layout::Nhwc)),
-            Some([0, axis, _, _]) => {
-                Err(format!("takes the channels from axis {axis} of its input, and neither from 1 nor from 3"))
+        let [(slot, _)] = &program.inputs[..] else { return Seen::Nothing };
+        let mut heard = Vec::new();
+        follow(program, Some((*slot, IMAGES)), false, |way| heard.push(way));
+        // The first that takes rows and columns as such; some graphs mix rows as if they were channels before.
+        let known = || {
+            heard.iter().filter_map(|way| match way {
+                Way::Known(axes) => Some(*axes),
+                Way::Lost { .. } => None,
+            })
+        };
+        let upright = known().find_map(|axes| match axes {
+            IMAGES => Some(Layout::Nchw),
+            [0, 3, 1, 2] => Some(Layout::Nhwc),
+            _ => None,
+        });
+        let layout = upright.or_else(|| {
+            known().find_map(|axes| match axes {
+                [0, 1, ..] => Some(Layout::Nchw),
+                [0, 3, ..] => Some(Layout::Nhwc),
+                _ => None,
+            })
+        });
+        let turned = heard.iter().any(|way| matches!(way, Way::Lost { turned: true }));
+        match (layout, known().next()) {
+            (Some(layout), _) => Seen::Layout(layout),
+            (None, Some([0, axis, ..])) => Seen::Unclear(format!(
+                "takes the channels from axis {axis} of its input, and neither from 1 nor from 3"
+            )),
+            (None, Some([axis, ..])) => {
+                Seen::Unclear(format!("takes axis {axis} of its input for the images, and not the first"))
             }
-            Some([axis, ..]) => Err(format!("takes axis {axis} of its input for the images, and not the first")),
+            (None, None) if turned => {
+                Seen::Unclear("transposes its input behind an operator whose axes are not followed".to_owned())
+            }
+            (None, None) => Seen::Nothing,
         }
     }
 
-    /// How output number `output` lies in the file, if an operator of images tells, for an input that lies as `input`.
-    ///
-    /// # Errors
-    /// If it is neither of both; in words that go on from the file's name.
-    pub(in crate::model) fn output_layout(&self, output: usize, input: Layout) -> Result<Option<Layout>, String> {
+    /// How output number `output` lies in the file, as operators of images give it, for an input that lies as `input`.
+    pub(in crate::model) fn output_layout(&self, output: usize, input: Layout) -> Seen {
         let program = self.file_program();
-        let Some((slot, port)) = program.outputs.get(output) else { return Ok(None) };
+        let Some((slot, port)) = program.outputs.get(output) else { return Seen::Nothing };
         if port.dims.as_ref().is_some_and(|dims| dims.len() != 4) {
-            return Ok(None);
+            return Seen::Nothing;
         }
         let axes = match input {
             Layout::Nchw => IMAGES,
@@ -182,12 +262,12 @@ impl Graph {
         };
         let seed = program.inputs.first().map(|(slot, _)| (*slot, axes));
         match follow(program, seed, true, |_| {}).get(slot) {
-            None => Ok(None),
-            Some([0, 1, ..]) => Ok(Some(Layout::Nchw)),
-            Some([0, _, _, 1]) => Ok(Some(Layout::Nhwc)),
-            Some(other) => {
+            None | Some(Way::Lost { .. }) => Seen::Nothing,
+            Some(Way::Known([0, 1, ..])) => Seen::Layout(Layout::Nchw),
+            Some(Way::Known([0, _, _, 1])) => Seen::Layout(Layout::Nhwc),
+            Some(Way::Known(other)) => {
                 let names = other.map(|axis| ["images", "channels", "rows", "columns"][axis]);
-                Err(format!("has an output whose axes are {}: neither nchw nor nhwc", names.join(", ")))
+                Seen::Unclear(format!("has an output whose axes are {}: neither nchw nor nhwc", names.join(", ")))
             }
         }
     }

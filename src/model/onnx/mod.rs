@@ -34,6 +34,7 @@ pub use ending::FinalActivation;
 pub use gradient::{Cut, GradientFlow};
 pub use graph::Graph;
 pub use host::{ElementType, HostTensor, Values};
+pub(super) use layout::Seen;
 pub use locality::Locality;
 pub use op::names as operators;
 pub use program::{Dim, Port};

@@ -6,6 +6,7 @@ use super::op::Operator;
 use crate::kernel::{Activation, Linear};
 use crate::model::Layout;
 use burn::tensor::Tensor;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The number of an edge.
@@ -167,6 +168,8 @@ pub struct Program {
     pub inputs: Vec<(Slot, Port)>,
     /// What is wanted.
     pub outputs: Vec<(Slot, Port)>,
+    /// Other files of the model's folder that hold its weights, by name.
+    pub beside: BTreeSet<String>,
 }
 
 impl Program {

@@ -100,12 +100,18 @@ fn typed_values(element: ElementType, proto: TensorProto) -> Values {
     }
 }
 
+/// The file that a tensor lies in, as its entry names it, if that is another one.
+pub fn location(proto: &TensorProto) -> Option<&str> {
+    let entry = proto.external_data.iter().find(|(key, _)| proto.is_external && key == "location");
+    entry.map(|(_, location)| location.as_str())
+}
+
 /// The file of a tensor that lies in another one, and where in it: only from the model's folder, and only if it has as
 /// many bytes there as the shape needs.
 fn external_file(proto: &TensorProto, folder: Option<&Path>, wanted: usize) -> Result<(Reader<'static>, u64), String> {
     let folder = folder.ok_or("lies in another file, and this model has no folder")?;
     let entry = |key: &str| proto.external_data.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
-    let location = entry("location").ok_or("lies in another file that it does not name")?;
+    let location = location(proto).ok_or("lies in another file that it does not name")?;
     let number = |key: &str| -> Result<Option<u64>, String> {
         entry(key).map(|v| v.parse().map_err(|_| format!("has {key} {v:?}, which is no number"))).transpose()
     };

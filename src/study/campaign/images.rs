@@ -1,6 +1,8 @@
 //! The images of a campaign, read one after the other and never all held.
 
 use crate::data::{Bounds, Case, DataError, Dataset, LabelMap, LabelStack, Stack};
+use crate::model::Model;
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -117,13 +119,38 @@ impl Fingerprint {
         format!("{:016x}", self.0)
     }
 
+    /// That of a model and its card: of its file, if it has one, and of the other files that hold its weights.
+    ///
+    /// # Errors
+    /// If one of them cannot be read; its name is in the message.
+    pub fn of_model(model: &dyn Model) -> std::io::Result<String> {
+        let mut print = Self::default();
+        // The card is part of what a model is.
+        print.add(format!("{:?}", model.card()).as_bytes());
+        let facts = model.facts();
+        for path in facts.path.into_iter().chain(facts.beside) {
+            let named =
+                |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            print.add(Self::of_file(&path).map_err(named)?.as_bytes());
+        }
+        Ok(print.text())
+    }
+
     /// That of a file.
     ///
     /// # Errors
     /// If it cannot be read.
     pub fn of_file(path: &Path) -> std::io::Result<String> {
         let mut print = Self::default();
-        print.add(&std::fs::read(path)?);
-        Ok(print.text())
+        let mut file = std::io::BufReader::with_capacity(1 << 20, std::fs::File::open(path)?);
+        loop {
+            let part = file.fill_buf()?;
+            if part.is_empty() {
+                return Ok(print.text());
+            }
+            print.add(part);
+            let read = part.len();
+            file.consume(read);
+        }
     }
 }
