@@ -71,6 +71,11 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
     assert!(text(&output.stderr).contains("5 of 6 rows"), "{}", text(&output.stderr));
     assert_eq!(rows(&std::fs::read_to_string(&table).unwrap()), rows(&whole));
     assert_eq!(array(1), arrays[1]);
+    // As is one whose array was overwritten by another batch.
+    std::fs::write(folder.join("kept/2.npy"), &arrays[4]).unwrap();
+    let output = batch(folder, &again);
+    assert!(text(&output.stderr).contains("5 of 6 rows"), "{}", text(&output.stderr));
+    assert_eq!(array(2), arrays[2]);
     // What is counted at the end is of all rows.
     let one = |output: Output| text(&output.stdout).lines().last().unwrap_or("").to_owned();
     assert_eq!(one(output), one(batch(folder, &again)));

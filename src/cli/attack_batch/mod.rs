@@ -12,14 +12,14 @@ use super::options::print;
 use super::progress::{Progress, note};
 use super::targets::Targets;
 use crate::attack::{Attack, DEFAULT_BUDGET_BYTES, Norm, Reference, Step};
-use crate::data::{Bounds, write_npy};
+use crate::data::{Bounds, read_npy, write_npy};
 use crate::model::{Model, Task};
 use crate::study::campaign::Fingerprint;
 use crate::study::{BatchCase, BatchLimits, Truth, attack_cases_watched, cases_at_once, measured_norm};
 use anyhow::{Context, bail, ensure};
 use cases::{Row, read_rows};
 use limits::{Limits, around, limit, within_bounds};
-use results::{Of, Results};
+use results::{Of, Results, print_of};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,14 +38,15 @@ pub(super) struct BatchOptions {
     /// epsilon or the box empty. Written is a row for each: whether the array that was kept succeeds inside its ball, box and
     /// bounds (an original that is wrong already does, which wrong_before tells; of a mask, see --mask-share), norm, loss, seconds, and
     /// what tells of masked gradients: the share of zeros in the first one, and whether random signs of the same norm and one step
-    /// succeed; then what it is of: attack, model and case. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
+    /// succeed; then what it is of: attack, model and case, and a fingerprint of the array. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
     /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.
     #[arg(long, value_name = "DIR", requires = "batch")]
     pub save: Option<PathBuf>,
-    /// With --batch: go on with the table at --out. Rows that it has of the same attack, model and case are not attacked again; if one
-    /// of them is of others, it is refused. Without this, a table at --out is begun anew.
+    /// With --batch: go on with the table at --out. Rows that it has of the same attack, model and case are not attacked again (with
+    /// --save only if the folder holds the very array of the row); if one of them is of others, it is refused. Without this, a table
+    /// at --out is begun anew.
     #[arg(long, requires_all = ["batch", "out"])]
     pub resume: bool,
     /// With --batch: the share of a mask's pixels (those that count) that must be wrong for a success, above 0 and up to 1. Without it
@@ -117,7 +118,11 @@ impl<'a> Batch<'a> {
         for (number, row) in rows.iter().enumerate() {
             self.open(row).with_context(|| at(number, row))?;
         }
-        let is_kept = |row: usize| self.kept_at(row).is_none_or(|path| path.is_file());
+        // The array of this row, not that of another batch in the same folder.
+        let is_kept = |row: usize, print: &str| {
+            let is_its = |path: PathBuf| read_npy(&path).is_ok_and(|array| print_of(&array.values) == print);
+            self.kept_at(row).is_none_or(is_its)
+        };
         let mut results = Results::open(out, self.options.resume, is_kept)?;
         if results.before() > 0 {
             note(&format!("{} of {} rows are there already; going on\n", results.before(), rows.len()));

@@ -2,6 +2,7 @@
 
 use crate::cli::options::print;
 use crate::data::write_bytes_atomic;
+use crate::study::campaign::Fingerprint;
 use crate::study::{BatchResult, ZERO_SHARE};
 use anyhow::{Context, bail, ensure};
 use std::collections::BTreeMap;
@@ -9,8 +10,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The columns. The last three say what a row is of: the attack with its parameters, the model and the case.
-const COLUMNS: [&str; 12] = [
+/// The columns. Those before the last say what a row is of: the attack with its parameters, the model and the case; the last is a
+/// fingerprint of the array.
+const COLUMNS: [&str; 13] = [
     "row",
     "success",
     "norm",
@@ -23,11 +25,12 @@ const COLUMNS: [&str; 12] = [
     "attack",
     "model",
     "case",
+    "array",
 ];
 /// How many of them say what was found.
 const FOUND: usize = 9;
 
-/// What a row is of, the cells of the last columns.
+/// What a row is of, the cells of the columns after these.
 pub(super) type Of = [String; 3];
 
 /// Rows that are done.
@@ -46,13 +49,13 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Begins the table at `path`; to go on with `resume`, with the rows that are whole there and of which `is_kept` says that their
-    /// array is kept.
-    pub fn open(path: Option<&Path>, resume: bool, is_kept: impl Fn(usize) -> bool) -> anyhow::Result<Self> {
+    /// Begins the table at `path`; to go on with `resume`, with the rows that are whole there and of which `is_kept` says, by the
+    /// fingerprint of their array, that this is kept.
+    pub fn open(path: Option<&Path>, resume: bool, is_kept: impl Fn(usize, &str) -> bool) -> anyhow::Result<Self> {
         let mut rows = BTreeMap::new();
         if let (Some(path), true) = (path, resume) {
             rows = read(path)?;
-            rows.retain(|&row, _| is_kept(row));
+            rows.retain(|&row, cells| cells.last().is_some_and(|array| is_kept(row, array)));
         }
         let begun: String = std::iter::once(line(&COLUMNS)).chain(rows.values().map(|row| line(row))).collect();
         let mut out = None;
@@ -128,6 +131,7 @@ impl Results {
             flag(Some(done.wrong_before)),
         ];
         row.extend(of.iter().cloned());
+        row.push(print_of(&result.adversarial));
         let text = line(&row);
         match &mut self.out {
             Some((path, file)) => {
@@ -182,6 +186,13 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<usize, Vec<String>>> {
         rows.insert(number, row);
     }
     Ok(rows)
+}
+
+/// A fingerprint of an array's values.
+pub(super) fn print_of(values: &[f32]) -> String {
+    let mut print = Fingerprint::default();
+    values.iter().for_each(|v| print.add(&v.to_le_bytes()));
+    print.text()
 }
 
 /// One line of CSV.
