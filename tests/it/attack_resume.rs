@@ -90,9 +90,17 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
         assert!(said.contains("another --out"), "{said}");
     }
     let list = std::fs::read_to_string(folder.join("cases.csv")).unwrap();
+    let short: Vec<&str> = list.lines().take(6).collect();
+    std::fs::write(folder.join("cases.csv"), short.join("\n")).unwrap();
+    let said = complaint(&batch(folder, &again));
+    assert!(said.contains("t.csv has a row 5, and the table of cases has 5"), "{said}");
     std::fs::write(folder.join("cases.csv"), list.replace("x2.npy,0,0.05", "x2.npy,0,0.06")).unwrap();
     let said = complaint(&batch(folder, &again));
     assert!(said.contains("row 2 of t.csv is of another case"), "{said}");
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), kept);
+    // A batch that comes to nothing leaves what is there.
+    let said = complaint(&batch(folder, &["--attack", "stadv"]));
+    assert!(said.contains("moves pixels"), "{said}");
     assert_eq!(std::fs::read_to_string(&table).unwrap(), kept);
     // Another table is nobody's to go on with.
     std::fs::write(&table, "a,b\n1,2\n").unwrap();

@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
             let is_its = |path: PathBuf| read_npy(&path).is_ok_and(|array| print_of(&array.values) == print);
             self.kept_at(row).is_none_or(is_its)
         };
-        let mut results = Results::open(out, self.options.resume, is_kept)?;
+        let mut results = Results::open(out, self.options.resume, rows.len(), is_kept)?;
         if results.before() > 0 {
             note(&format!("{} of {} rows are there already; going on\n", results.before(), rows.len()));
         }
