@@ -109,6 +109,32 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
 }
 
 #[test]
+fn rows_of_raw_numbers_do_not_depend_on_where_the_batch_was_cut_off() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let mut table = "input,label,epsilon\n".to_owned();
+    for i in 0..4 {
+        // The first has the widest range.
+        let scale = if i == 0 { 1.0 / 70.0 } else { 1.0 / 101.0 };
+        let values: Vec<f32> = (0..3 * 16 * 16).map(|v| ((v * 37 + 11 * i) % 101) as f32 * scale).collect();
+        write_npy(&folder.join(format!("x{i}.npy")), &[3, 16, 16], &values).unwrap();
+        table += &format!("x{i}.npy,{},0.05\n", i % 2);
+    }
+    std::fs::write(folder.join("cases.csv"), table).unwrap();
+    let pgd = ["--attack", "pgd", "--set", "steps=2", "--mask-share", "1", "--raw", "--save", "kept"];
+    assert!(batch(folder, &pgd).status.success());
+    let array = |i: usize| std::fs::read(folder.join(format!("kept/{i}.npy"))).unwrap();
+    let arrays: Vec<Vec<u8>> = (0..4).map(array).collect();
+    let whole = std::fs::read_to_string(folder.join("t.csv")).unwrap();
+    let one: String = whole.split_inclusive('\n').take(2).collect();
+    std::fs::write(folder.join("t.csv"), one).unwrap();
+    let output = batch(folder, &[&pgd[..], &["--resume"]].concat());
+    assert!(text(&output.stderr).contains("1 of 4 rows are there already"), "{}", text(&output.stderr));
+    assert!((0..4).map(array).collect::<Vec<_>>() == arrays, "arrays are those of a batch that ran through");
+    assert_eq!(rows(&std::fs::read_to_string(folder.join("t.csv")).unwrap()), rows(&whole));
+}
+
+#[test]
 fn rows_are_there_while_the_batch_still_runs() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();

@@ -69,6 +69,8 @@ struct Waiting {
     axes: Vec<usize>,
     /// With --raw: ε in the units of the array, if it has one.
     raw: Option<Option<f64>>,
+    /// Its row is there already; those beside it stand as if it was not.
+    is_done: bool,
 }
 
 /// A batch under way.
@@ -128,10 +130,8 @@ impl<'a> Batch<'a> {
             note(&format!("{} of {} rows are there already; going on\n", results.before(), rows.len()));
         }
         for (number, row) in rows.iter().enumerate() {
-            let next = self.read(number, row).with_context(|| at(number, row))?;
-            if results.has(number, &next.of)? {
-                continue;
-            }
+            let mut next = self.read(number, row).with_context(|| at(number, row))?;
+            next.is_done = results.has(number, &next.of)?;
             let together = self.waiting.iter().all(|waiting| waiting.goes_with(&next));
             if !together || self.waiting.len() == AT_ONCE {
                 self.attack_waiting(&mut results, rows.len())?;
@@ -163,6 +163,7 @@ impl<'a> Batch<'a> {
     fn attack_waiting(&mut self, results: &mut Results, all: usize) -> anyhow::Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
         share_bounds(&mut waiting);
+        waiting.retain(|w| !w.is_done);
         let Some(first) = waiting.first() else { return Ok(()) };
         let ([_, height, width], bounds) = (first.case.shape, first.case.bounds);
         let raw = self.input.raw;
@@ -181,7 +182,7 @@ impl<'a> Batch<'a> {
             let judge = as_kept.as_deref();
             let found = attack_cases_watched(model.as_ref(), judge, self.attack, cases, self.limits, &mut observer)?;
             progress = progress.again();
-            for (result, Waiting { number, axes, raw, case, of }) in found.iter().zip(waiting) {
+            for (result, Waiting { number, axes, raw, case, of, .. }) in found.iter().zip(waiting) {
                 if let (Some(folder), Some(path)) = (&self.options.save, self.kept_at(*number)) {
                     // Not before there is something to keep.
                     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
@@ -259,7 +260,8 @@ impl<'a> Batch<'a> {
             limits,
         };
         let of = [self.attack_words(), self.model_id.clone(), self.case_id(&case, row.epsilon)];
-        Ok(Waiting { number, case, of, axes: images.axes, raw: self.input.raw.then_some(row.epsilon) })
+        let raw = self.input.raw.then_some(row.epsilon);
+        Ok(Waiting { number, case, of, axes: images.axes, raw, is_done: false })
     }
 
     /// The attack with all of its parameters, and what of a mask is a success.
@@ -306,7 +308,8 @@ fn joined(a: Bounds, b: Bounds) -> Bounds {
     Bounds { lower: a.lower.min(b.lower), upper: a.upper.max(b.upper) }
 }
 
-/// Gives numbers as they are one range, of which their ε is a fraction.
+/// Gives numbers as they are one range, of which their ε is a fraction. What an attack does depends on it (its random numbers are
+/// drawn by the scaled values), so that it is that of all rows here, also of those that are done.
 fn share_bounds(waiting: &mut [Waiting]) {
     let all = waiting.iter().filter(|w| w.raw.is_some()).map(|w| w.case.bounds).reduce(joined);
     for Waiting { case, raw, .. } in waiting {
