@@ -106,7 +106,8 @@ fn a_mask_of_which_nothing_counts_is_refused() {
     write_npy(&folder.path().join("half.npy"), &[2, 16, 16], &[vec![0.0; 256], one].concat()).unwrap();
     for (images, label) in [("x.npy", "left-out.npy"), ("two.npy", "half.npy")] {
         let output = program(folder.path())
-            .args(["attack", images, "--label", label, "--epsilon", "0.1", "--out", "a.npy", "--device", "cpu", "--model"])
+            .args(["attack", images, "--label", label, "--epsilon", "0.1"])
+            .args(["--out", "a.npy", "--device", "cpu", "--model"])
             .arg(path("mateuszbuda.pth"))
             .output();
         let said = complaint(&output.unwrap());

@@ -90,7 +90,8 @@ fn weights_of_zero_are_no_zeros_of_the_model() {
     let mask = Mask { height: SIDE, width: SIDE, classes: (0..SIDE * SIDE).map(truth).collect() };
     let objective = Objective::masks(Head::Sigmoid, 1, &[mask], &device);
     for name in ["segpgd", "cospgd"] {
-        for settings in [["steps=1", "random-start=no"], ["steps=2", "random-start=no"], ["steps=2", "random-start=yes"]] {
+        for (steps, start) in [(1, "no"), (2, "no"), (2, "yes")] {
+            let settings = [format!("steps={steps}"), format!("random-start={start}")];
             let attack = Attack::parse(name, &settings).unwrap();
             let outcome = attack.run_through(&model, &x, &objective, &[0.01], &Options::default()).unwrap();
             assert_eq!(outcome.zero_share.unwrap(), [0.0], "{name} {settings:?}");
