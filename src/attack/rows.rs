@@ -75,7 +75,12 @@ impl Rows<'_> {
     /// reasons of their own (a hinge over few pixels, a flow where the image is flat) this is what tells of the model. One
     /// gradient more.
     pub fn clean_zero_share(&self) -> Result<Vec<f32>, ModelError> {
-        self.zero_share(&judged_gradient(self.model, &self.x, &self.objective, Weighting::Plain)?.gradient)
+        self.plain_zero_share(&self.x)
+    }
+
+    /// [`Rows::zero_share`] of the plain loss at `x`, of methods that start elsewhere.
+    pub fn plain_zero_share(&self, x: &Tensor<4>) -> Result<Vec<f32>, ModelError> {
+        self.zero_share(&judged_gradient(self.model, x, &self.objective, Weighting::Plain)?.gradient)
     }
 
     /// A number for each value of `x`, each row from its own random numbers.

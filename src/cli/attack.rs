@@ -98,6 +98,7 @@ impl AttackCommand {
             self.input.slice,
             &images,
         )?;
+        targets.check_counted(model.card())?;
         let (count, width) = (images.shape[0], images.bounds.width());
         let (mut adversarial, mut gradients, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         let mut beside = Beside::default();

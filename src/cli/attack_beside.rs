@@ -65,17 +65,20 @@ impl Beside {
         let hits = |of: &[Judgement]| 100.0 * mean(&mut of.iter().map(|j| j.hits));
         let after: Vec<Judgement> = judged.iter().map(|(_, after)| *after).collect();
         let sign = if targeted { -1.0 } else { 1.0 };
-        let more = |other: f64| sign * other > sign * loss(&after) + 1e-3 * loss(&after).abs();
+        // In the loss, or in what counts: a percent more of the pixels, or of the images.
+        let more = |other: &[Judgement]| {
+            sign * loss(other) > sign * loss(&after) + 1e-3 * loss(&after).abs() || hits(other) > hits(&after) + 1.0
+        };
         let random = loss(&self.random);
         let mut text = format!("beside it, {}: loss {random:.6}, {:.2} %", self.control, hits(&self.random));
         let mut notes: Vec<String> = zeros_note(mean(&mut self.zeros.iter().copied())).into_iter().collect();
-        if more(random) {
+        if more(&self.random) {
             let noise = if self.moves { "A random flow does" } else { "Random signs do" };
             notes.push(format!("{noise} more than the attack: a sign of gradient masking, or of too large a step."));
         }
         if let Some((one, first)) = &self.first {
             text += &format!("; one step ({one}): loss {:.6}, {:.2} %", loss(first), hits(first));
-            if more(loss(first)) {
+            if more(first) {
                 notes.push(
                     "One step does more than many: a sign of gradient masking, or of steps too large or too few."
                         .to_owned(),
@@ -83,5 +86,21 @@ impl Beside {
             }
         }
         notes.into_iter().fold(text + "\n", |text, note| text + "note: " + &note + "\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_that_hits_more_at_a_lower_loss_is_told() {
+        let of = |loss, hits| Judgement { loss, hits };
+        let told = |random: Judgement, after: Judgement| {
+            let beside = Beside { random: vec![random], moves: true, ..Beside::default() };
+            beside.words(&[(of(0.1, 0.0), after)], false).contains("A random flow does more")
+        };
+        assert!(told(of(0.5, 0.4), of(0.6, 0.1)) && told(of(0.7, 0.1), of(0.6, 0.4)));
+        assert!(!told(of(0.5, 0.1), of(0.6, 0.1)) && !told(of(0.5, 0.105), of(0.6, 0.1)));
     }
 }

@@ -54,10 +54,12 @@ impl Targets {
         Ok(Self::Numbers { name: text.to_owned(), values: array.values, each })
     }
 
-    /// Whether a pixel of the mask counts at all, as far as that can be told without a model's prediction.
+    /// Whether a pixel of each mask counts at all, as far as that can be told without a model's prediction.
     pub fn check_counted(&self, card: &ModelCard) -> anyhow::Result<()> {
         let counted = match self {
-            Self::Numbers { values, each, .. } if *each > 1 => values.iter().any(|&v| v != f32::from(IGNORE)),
+            Self::Numbers { values, each, .. } if *each > 1 => {
+                values.chunks(*each).all(|mask| mask.iter().any(|&v| v != f32::from(IGNORE)))
+            }
             Self::Mask { label, map: Some(map), slice } => {
                 let names: Vec<&str> = card.classes.iter().map(|c| c.name.as_str()).collect();
                 let map = LabelMap::parse(map, &names).context("--label-map")?;

@@ -96,6 +96,27 @@ fn a_wished_mask_is_counted_where_it_changes_the_prediction() {
 }
 
 #[test]
+fn a_mask_of_which_nothing_counts_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    input(folder.path());
+    let one = vec![255.0; 256];
+    write_npy(&folder.path().join("left-out.npy"), &[16, 16], &one).unwrap();
+    let twice = read_npy(&folder.path().join("x.npy")).unwrap().values.repeat(2);
+    write_npy(&folder.path().join("two.npy"), &[2, 3, 16, 16], &twice).unwrap();
+    write_npy(&folder.path().join("half.npy"), &[2, 16, 16], &[vec![0.0; 256], one].concat()).unwrap();
+    for (images, label) in [("x.npy", "left-out.npy"), ("two.npy", "half.npy")] {
+        let output = program(folder.path())
+            .args(["attack", images, "--label", label, "--epsilon", "0.1"])
+            .args(["--out", "a.npy", "--device", "cpu", "--model"])
+            .arg(path("mateuszbuda.pth"))
+            .output();
+        let said = complaint(&output.unwrap());
+        assert!(said.contains("no pixel of the mask counts"), "{label}: {said}");
+    }
+    assert!(!folder.path().join("a.npy").exists());
+}
+
+#[test]
 fn arrays_are_written_under_names_of_arrays_only() {
     let folder = tempfile::tempdir().unwrap();
     input(folder.path());

@@ -75,6 +75,11 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
     assert!(text(&output.stderr).contains("5 of 6 rows"), "{}", text(&output.stderr));
     assert_eq!(rows(&std::fs::read_to_string(&table).unwrap()), rows(&whole));
     assert_eq!(array(1), arrays[1]);
+    // As is one whose array was overwritten by another batch.
+    std::fs::write(folder.join("kept/2.npy"), &arrays[4]).unwrap();
+    let output = batch(folder, &again);
+    assert!(text(&output.stderr).contains("5 of 6 rows"), "{}", text(&output.stderr));
+    assert_eq!(array(2), arrays[2]);
     // What is counted at the end is of all rows.
     let one = |output: Output| text(&output.stdout).lines().last().unwrap_or("").to_owned();
     assert_eq!(one(output), one(batch(folder, &again)));
@@ -89,9 +94,17 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
         assert!(said.contains("another --out"), "{said}");
     }
     let list = std::fs::read_to_string(folder.join("cases.csv")).unwrap();
+    let short: Vec<&str> = list.lines().take(6).collect();
+    std::fs::write(folder.join("cases.csv"), short.join("\n")).unwrap();
+    let said = complaint(&batch(folder, &again));
+    assert!(said.contains("t.csv has a row 5, and the table of cases has 5"), "{said}");
     std::fs::write(folder.join("cases.csv"), list.replace("x2.npy,0,0.05", "x2.npy,0,0.06")).unwrap();
     let said = complaint(&batch(folder, &again));
     assert!(said.contains("row 2 of t.csv is of another case"), "{said}");
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), kept);
+    // A batch that comes to nothing leaves what is there.
+    let said = complaint(&batch(folder, &["--attack", "stadv"]));
+    assert!(said.contains("moves pixels"), "{said}");
     assert_eq!(std::fs::read_to_string(&table).unwrap(), kept);
     // Another table is nobody's to go on with.
     std::fs::write(&table, "a,b\n1,2\n").unwrap();
@@ -133,6 +146,32 @@ fn weights_in_another_file_are_part_of_the_model() {
     assert_eq!(before, print());
     weights(1.0);
     assert_ne!(before, print());
+}
+
+#[test]
+fn rows_of_raw_numbers_do_not_depend_on_where_the_batch_was_cut_off() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let mut table = "input,label,epsilon\n".to_owned();
+    for i in 0..4 {
+        // The first has the widest range.
+        let scale = if i == 0 { 1.0 / 70.0 } else { 1.0 / 101.0 };
+        let values: Vec<f32> = (0..3 * 16 * 16).map(|v| ((v * 37 + 11 * i) % 101) as f32 * scale).collect();
+        write_npy(&folder.join(format!("x{i}.npy")), &[3, 16, 16], &values).unwrap();
+        table += &format!("x{i}.npy,{},0.05\n", i % 2);
+    }
+    std::fs::write(folder.join("cases.csv"), table).unwrap();
+    let pgd = ["--attack", "pgd", "--set", "steps=2", "--mask-share", "1", "--raw", "--save", "kept"];
+    assert!(batch(folder, &pgd).status.success());
+    let array = |i: usize| std::fs::read(folder.join(format!("kept/{i}.npy"))).unwrap();
+    let arrays: Vec<Vec<u8>> = (0..4).map(array).collect();
+    let whole = std::fs::read_to_string(folder.join("t.csv")).unwrap();
+    let one: String = whole.split_inclusive('\n').take(2).collect();
+    std::fs::write(folder.join("t.csv"), one).unwrap();
+    let output = batch(folder, &[&pgd[..], &["--resume"]].concat());
+    assert!(text(&output.stderr).contains("1 of 4 rows are there already"), "{}", text(&output.stderr));
+    assert!((0..4).map(array).collect::<Vec<_>>() == arrays, "arrays are those of a batch that ran through");
+    assert_eq!(rows(&std::fs::read_to_string(folder.join("t.csv")).unwrap()), rows(&whole));
 }
 
 #[test]

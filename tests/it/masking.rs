@@ -3,7 +3,7 @@
 use crate::campaigns::{folder, plan};
 use crate::toys::Plain;
 use burn::tensor::{Device, Tensor, TensorData};
-use epsiloscope::attack::{Attack, Objective, Options};
+use epsiloscope::attack::{Attack, Objective, Options, zero_share};
 use epsiloscope::data::{Bounds, Case, IGNORE, Mask, Pixels, Region, Stack};
 use epsiloscope::model::{Head, Model};
 use epsiloscope::study::campaign::{Summary, Table, Wish, run};
@@ -76,6 +76,32 @@ fn zeros_are_counted_where_pixels_may_be_changed() {
     let options = Options { limits, ..Options::default() };
     let outcome = attack.run_through(subject.model.as_ref(), &subject.x, &subject.objective(), &[0.1], &options);
     assert_eq!(outcome.unwrap().zero_share.unwrap(), [0.0]);
+}
+
+#[test]
+fn weights_of_zero_are_no_zeros_of_the_model() {
+    let device = Device::flex();
+    let model = Plain::masks(vec![vec![8.0]], vec![-4.0], &device);
+    let class = |i: usize| u8::from((i + i / SIDE).is_multiple_of(2));
+    let values: Vec<f32> = (0..SIDE * SIDE).map(|i| if class(i) == 1 { 0.55 } else { 0.45 }).collect();
+    let x = Tensor::<4>::from_data(TensorData::new(values, [1, 1, SIDE, SIDE]), &device);
+    // The left half is wrong already: SegPGD's first step leaves it alone.
+    let truth = |i: usize| if i % SIDE < SIDE / 2 { 1 - class(i) } else { class(i) };
+    let mask = Mask { height: SIDE, width: SIDE, classes: (0..SIDE * SIDE).map(truth).collect() };
+    let objective = Objective::masks(Head::Sigmoid, 1, &[mask], &device);
+    for name in ["segpgd", "cospgd"] {
+        for (steps, start) in [(1, "no"), (2, "no"), (2, "yes")] {
+            let settings = [format!("steps={steps}"), format!("random-start={start}")];
+            let attack = Attack::parse(name, &settings).unwrap();
+            let outcome = attack.run_through(&model, &x, &objective, &[0.01], &Options::default()).unwrap();
+            assert_eq!(outcome.zero_share.unwrap(), [0.0], "{name} {settings:?}");
+        }
+        let attack = Attack::parse(name, &["steps=1", "random-start=no"]).unwrap();
+        let direction = attack.direction(&model, &x, &objective, &Options::default()).unwrap().unwrap();
+        assert_eq!(zero_share(&direction.gradient.unwrap(), None).unwrap(), [0.0], "{name}");
+        let still = zero_share(&direction.direction, None).unwrap()[0];
+        assert_eq!(still, if name == "segpgd" { 0.5 } else { 0.0 });
+    }
 }
 
 #[test]

@@ -109,3 +109,35 @@ fn masks_are_moved_as_by_the_equations_in_pytorch() {
     };
     compare("mask", &model, &x, &objective, &hinge);
 }
+
+#[test]
+fn a_flow_succeeds_by_the_mask_moved_along() {
+    let (reference, device) = (reference(), Device::flex());
+    let x = reference.tensor("mask.x", &device).narrow(0, 0, 1);
+    let [_, _, height, width] = x.dims();
+    let classes = reference.values("mask.y")[..height * width].iter().map(|&y| y as u8).collect();
+    let model =
+        Plain::masks(vec![reference.values("mask.weight").to_vec()], reference.values("mask.bias").to_vec(), &device);
+    let objective = Objective::masks(Head::Sigmoid, 1, &[Mask { height, width, classes }], &device);
+    let run = |share: f32| {
+        let (mut most, mut still) = (0.0f32, 0.0f32);
+        let settings = [format!("steps={STEPS}"), "rate=0.1".into(), format!("share={share}")];
+        let attack = Attack::parse("stadv", &settings).unwrap();
+        let found = attack
+            .run(&model, &x, &objective, &[0.0], &Options::default(), &mut |step| {
+                let moved = objective.judge_moved(&model, step.seen.clone(), step.flow).unwrap();
+                let told = step.judged[0];
+                assert_eq!(told.hits, moved[0].hits, "step {}", step.index);
+                assert!((told.loss - moved[0].loss).abs() < 1e-5, "step {}: {told:?}, {moved:?}", step.index);
+                most = most.max(moved[0].hits);
+                still = still.max(objective.judge(&model, step.seen.clone()).unwrap()[0].hits);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let kept = objective.judge_moved(&model, found.adversarial, found.flow.as_ref()).unwrap()[0].hits;
+        (most, still, kept)
+    };
+    let (share, still, _) = run(1.0);
+    println!("up to {share} of the moved mask fails, and {still} of the mask as it is");
+    assert!(share > 0.0 && run(share).2 >= share - 1e-6, "the flow that reaches {share} is kept");
+}

@@ -281,7 +281,8 @@ pub const CATALOG: &[Entry] = &[
         name: "stadv",
         title: "stAdv",
         description: "Moves pixels in place of changing them: a smooth flow, sampled bilinearly, that the model fails on. For \
-                      masks the hinges of all pixels are summed. Its size is the largest displacement in pixels; moved anatomy must be judged against the moved label too.",
+                      masks the hinges of all pixels are summed, and a flow succeeds only if the mask moved along with it is failed on too. Its \
+                      size is the largest displacement in pixels.",
         source: "Xiao et al. 2018, equations 2 to 4 (by Adam in place of L-BFGS)",
         parameters: &[
             steps(200.0),

@@ -202,7 +202,12 @@ impl Method for Descent {
             gradients += 1;
             let done: Vec<bool> = judged.iter().map(|j| here.is_done(j)).collect();
             if t == 0 {
-                zeros = Some(untaken(here.zero_share(&g)?, done.iter().copied()));
+                // Weights of 0 make zeros that tell nothing of the model.
+                let share = match self.scheme {
+                    Scheme::Plain => here.zero_share(&g)?,
+                    Scheme::SegPgd | Scheme::CosPgd => here.plain_zero_share(&x)?,
+                };
+                zeros = Some(untaken(share, done.iter().copied()));
             }
             if let Some(left) = live.retire(&done, &x) {
                 if left.is_empty() {
@@ -270,6 +275,11 @@ impl Method for Descent {
         let wished = (self.way == Way::Scaled).then(|| direction.clone());
         let direction = if self.held { direction.clamp(-1.0, 1.0) } else { direction };
         let loss = judged.iter().map(|j| j.loss).sum();
+        // ∇J is that of the plain loss.
+        let g = match self.scheme {
+            Scheme::Plain => g,
+            Scheme::SegPgd | Scheme::CosPgd => rows.gradient(&rows.x, &rows.objective, Weighting::Plain)?.gradient,
+        };
         Ok(Some(Direction { direction, held: self.held, wished, gradient: Some(g), loss: Some(loss) }))
     }
 }

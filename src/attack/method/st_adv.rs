@@ -3,16 +3,17 @@
 use super::adam::Adam;
 use crate::attack::flow::{flow_loss, warped};
 use crate::attack::live::{Live, chosen, kept};
-use crate::attack::objective::{Judgement, gradient_of};
+use crate::attack::objective::gradient_of;
 use crate::attack::rows::{Found, Method, Observer, Rows, Step, untaken};
-use crate::attack::{Attack, AttackError, Weighting};
+use crate::attack::{Attack, AttackError};
 use crate::model::Task;
 use crate::tensor::to_host;
 use burn::tensor::{Tensor, TensorData};
 
 /// min over flows f of max(margin + κ, 0) + τ·Σ √(Δu² + Δv² + 1e-8) over neighbours (Xiao et al. 2018, equations 2 to 4), by
 /// Adam in place of their L-BFGS. Masks: every counted pixel is a class of its own, and their hinges are summed as the roughness
-/// is; their mean, a few millionths a pixel, would leave a flow of 0 the best.
+/// is; their mean, a few millionths a pixel, would leave a flow of 0 the best. The hinges are those of the masks as they are; whether a flow succeeds is
+/// judged as its result is, against the masks moved along too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::attack) struct StAdv {
     steps: usize,
@@ -57,17 +58,17 @@ impl Method for StAdv {
             let g = gradient_of(&tracked, &loss);
             gradients += 1;
             let logits = logits.without_autodiff();
-            let hits = here.objective.hits(logits.clone())?;
-            let losses = here.objective.losses(logits.clone(), Weighting::Plain)?;
-            let read = to_host(Tensor::cat(vec![rough.inner().reshape([count]), hits, losses], 0))?;
-            let (rough, hits, losses) = (&read[..count], &read[count..2 * count], &read[2 * count..]);
+            let rough = to_host(rough.inner())?;
+            // A model that follows what has moved is not fooled.
+            let positive = here.model.card().positive_class;
+            let judged = here.objective.judge_moved_logits(positive, logits.clone(), Some(&moved))?;
             if zeros.is_none() {
-                zeros = Some(untaken(here.clean_zero_share()?, hits.iter().map(|&hits| hits >= share)));
+                zeros = Some(untaken(here.clean_zero_share()?, judged.iter().map(|j| j.hits >= share)));
             }
             // The smoothest flow that succeeds; until one does, the last.
             let better: Vec<f32> = (0..count)
                 .map(|i| {
-                    let success = hits[i] >= share;
+                    let success = judged[i].hits >= share;
                     let yes = if success { rough[i] < best[i] } else { best[i].is_infinite() };
                     if success && yes {
                         best[i] = rough[i];
@@ -78,7 +79,6 @@ impl Method for StAdv {
             let better = Tensor::<4>::from_data(TensorData::new(better, [count, 1, 1, 1]), &device);
             best_flow = best_flow.mask_where(better.expand([count, 2, height, width]).greater_elem(0.5), flow.clone());
             flow = adam.step(flow, g);
-            let judged: Vec<Judgement> = (0..count).map(|i| Judgement { loss: losses[i], hits: hits[i] }).collect();
             let image = image.inner();
             let told = Step {
                 index: t + 1,

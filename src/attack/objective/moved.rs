@@ -19,10 +19,21 @@ impl Objective {
         x: Tensor<4>,
         flow: Option<&Tensor<4>>,
     ) -> Result<Vec<Judgement>, ModelError> {
+        self.judge_moved_logits(model.card().positive_class, model.logits(x)?, flow)
+    }
+
+    /// [`Objective::judge_moved`] of what a model of the class `positive` has put out.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::attack) fn judge_moved_logits(
+        &self,
+        positive: u8,
+        logits: Logits,
+        flow: Option<&Tensor<4>>,
+    ) -> Result<Vec<Judgement>, ModelError> {
         let stays = self.task == Task::Classification || self.aim == Aim::Targeted;
-        let Some(flow) = flow.filter(|_| !stays) else { return self.judge(model, x) };
-        let logits = model.logits(x)?;
-        let positive = model.card().positive_class;
+        let Some(flow) = flow.filter(|_| !stays) else { return self.judge_logits(logits) };
         let judged = |of: &Self| -> Result<Vec<(f64, Judgement)>, ModelError> {
             Ok(of.dice(logits.clone(), positive)?.into_iter().zip(of.judge_logits(logits.clone())?).collect())
         };

@@ -12,14 +12,14 @@ use super::options::print;
 use super::progress::{Progress, note};
 use super::targets::Targets;
 use crate::attack::{Attack, DEFAULT_BUDGET_BYTES, Norm, Reference, Step};
-use crate::data::{Bounds, write_npy};
+use crate::data::{Bounds, read_npy, write_npy};
 use crate::model::{Model, Task};
 use crate::study::campaign::Fingerprint;
 use crate::study::{BatchCase, BatchLimits, Truth, attack_cases_watched, cases_at_once, measured_norm};
 use anyhow::{Context, bail, ensure};
 use cases::{Row, read_rows};
 use limits::{Limits, around, limit, within_bounds};
-use results::{Of, Results};
+use results::{Of, Results, print_of};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,14 +38,15 @@ pub(super) struct BatchOptions {
     /// epsilon or the box empty. Written is a row for each: whether the array that was kept succeeds inside its ball, box and
     /// bounds (an original that is wrong already does, which wrong_before tells; of a mask, see --mask-share), norm, loss, seconds, and
     /// what tells of masked gradients: the share of zeros in the first one, and whether random signs of the same norm and one step
-    /// succeed; then what it is of: attack, model and case. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
+    /// succeed; then what it is of: attack, model and case, and a fingerprint of the array. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
     /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.
     #[arg(long, value_name = "DIR", requires = "batch")]
     pub save: Option<PathBuf>,
-    /// With --batch: go on with the table at --out. Rows that it has of the same attack, model and case are not attacked again; if one
-    /// of them is of others, it is refused. Without this, a table at --out is begun anew.
+    /// With --batch: go on with the table at --out. Rows that it has of the same attack, model and case are not attacked again (with
+    /// --save only if the folder holds the very array of the row); if one of them is of others, it is refused. Without this, a table
+    /// at --out is begun anew.
     #[arg(long, requires_all = ["batch", "out"])]
     pub resume: bool,
     /// With --batch: the share of a mask's pixels (those that count) that must be wrong for a success, above 0 and up to 1. Without it
@@ -68,6 +69,8 @@ struct Waiting {
     axes: Vec<usize>,
     /// With --raw: ε in the units of the array, if it has one.
     raw: Option<Option<f64>>,
+    /// Its row is there already; those beside it stand as if it was not.
+    is_done: bool,
 }
 
 /// A batch under way.
@@ -114,16 +117,18 @@ impl<'a> Batch<'a> {
         for (number, row) in rows.iter().enumerate() {
             self.open(row).with_context(|| at(number, row))?;
         }
-        let is_kept = |row: usize| self.kept_at(row).is_none_or(|path| path.is_file());
-        let mut results = Results::open(out, self.options.resume, is_kept)?;
+        // The array of this row, not that of another batch in the same folder.
+        let is_kept = |row: usize, print: &str| {
+            let is_its = |path: PathBuf| read_npy(&path).is_ok_and(|array| print_of(&array.values) == print);
+            self.kept_at(row).is_none_or(is_its)
+        };
+        let mut results = Results::open(out, self.options.resume, rows.len(), is_kept)?;
         if results.before() > 0 {
             note(&format!("{} of {} rows are there already; going on\n", results.before(), rows.len()));
         }
         for (number, row) in rows.iter().enumerate() {
-            let next = self.read(number, row).with_context(|| at(number, row))?;
-            if results.has(number, &next.of)? {
-                continue;
-            }
+            let mut next = self.read(number, row).with_context(|| at(number, row))?;
+            next.is_done = results.has(number, &next.of)?;
             let together = self.waiting.iter().all(|waiting| waiting.goes_with(&next));
             if !together || self.waiting.len() == AT_ONCE {
                 self.attack_waiting(&mut results, rows.len())?;
@@ -155,6 +160,7 @@ impl<'a> Batch<'a> {
     fn attack_waiting(&mut self, results: &mut Results, all: usize) -> anyhow::Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
         share_bounds(&mut waiting);
+        waiting.retain(|w| !w.is_done);
         let Some(first) = waiting.first() else { return Ok(()) };
         let ([_, height, width], bounds) = (first.case.shape, first.case.bounds);
         let raw = self.input.raw;
@@ -173,7 +179,7 @@ impl<'a> Batch<'a> {
             let judge = as_kept.as_deref();
             let found = attack_cases_watched(model.as_ref(), judge, self.attack, cases, self.limits, &mut observer)?;
             progress = progress.again();
-            for (result, Waiting { number, axes, raw, case, of }) in found.iter().zip(waiting) {
+            for (result, Waiting { number, axes, raw, case, of, .. }) in found.iter().zip(waiting) {
                 if let (Some(folder), Some(path)) = (&self.options.save, self.kept_at(*number)) {
                     // Not before there is something to keep.
                     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
@@ -251,7 +257,8 @@ impl<'a> Batch<'a> {
             limits,
         };
         let of = [self.attack_words(), self.model_id.clone(), self.case_id(&case, row.epsilon)];
-        Ok(Waiting { number, case, of, axes: images.axes, raw: self.input.raw.then_some(row.epsilon) })
+        let raw = self.input.raw.then_some(row.epsilon);
+        Ok(Waiting { number, case, of, axes: images.axes, raw, is_done: false })
     }
 
     /// The attack with all of its parameters, and what of a mask is a success.
@@ -298,7 +305,8 @@ fn joined(a: Bounds, b: Bounds) -> Bounds {
     Bounds { lower: a.lower.min(b.lower), upper: a.upper.max(b.upper) }
 }
 
-/// Gives numbers as they are one range, of which their ε is a fraction.
+/// Gives numbers as they are one range, of which their ε is a fraction. What an attack does depends on it (its random numbers are
+/// drawn by the scaled values), so that it is that of all rows here, also of those that are done.
 fn share_bounds(waiting: &mut [Waiting]) {
     let all = waiting.iter().filter(|w| w.raw.is_some()).map(|w| w.case.bounds).reduce(joined);
     for Waiting { case, raw, .. } in waiting {

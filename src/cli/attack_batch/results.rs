@@ -2,6 +2,7 @@
 
 use crate::cli::options::print;
 use crate::data::write_bytes_atomic;
+use crate::study::campaign::Fingerprint;
 use crate::study::{BatchResult, ZERO_SHARE};
 use anyhow::{Context, bail, ensure};
 use std::collections::BTreeMap;
@@ -9,8 +10,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The columns. The last three say what a row is of: the attack with its parameters, the model and the case.
-const COLUMNS: [&str; 12] = [
+/// The columns. Those before the last say what a row is of: the attack with its parameters, the model and the case; the last is a
+/// fingerprint of the array.
+const COLUMNS: [&str; 13] = [
     "row",
     "success",
     "norm",
@@ -23,17 +25,20 @@ const COLUMNS: [&str; 12] = [
     "attack",
     "model",
     "case",
+    "array",
 ];
 /// How many of them say what was found.
 const FOUND: usize = 9;
 
-/// What a row is of, the cells of the last columns.
+/// What a row is of, the cells of the columns after these.
 pub(super) type Of = [String; 3];
 
 /// Rows that are done.
 pub(super) struct Results {
     /// Where they go; to the standard output without it.
-    out: Option<(PathBuf, File)>,
+    out: Option<PathBuf>,
+    /// The same, from the first row on: a batch that comes to none leaves what is there.
+    file: Option<File>,
     rows: BTreeMap<usize, Vec<String>>,
     /// Rows that were there before.
     before: usize,
@@ -46,32 +51,35 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Begins the table at `path`; to go on with `resume`, with the rows that are whole there and of which `is_kept` says that their
-    /// array is kept.
-    pub fn open(path: Option<&Path>, resume: bool, is_kept: impl Fn(usize) -> bool) -> anyhow::Result<Self> {
+    /// Begins the table at `path`; to go on with `resume`, with the rows that are whole there and of which `is_kept` says, by the
+    /// fingerprint of their array, that this is kept. The table is of `count` cases.
+    pub fn open(
+        path: Option<&Path>,
+        resume: bool,
+        count: usize,
+        is_kept: impl Fn(usize, &str) -> bool,
+    ) -> anyhow::Result<Self> {
         let mut rows = BTreeMap::new();
-        if let (Some(path), true) = (path, resume) {
-            rows = read(path)?;
-            rows.retain(|&row, _| is_kept(row));
-        }
-        let begun: String = std::iter::once(line(&COLUMNS)).chain(rows.values().map(|row| line(row))).collect();
-        let mut out = None;
-        if let Some(path) = path {
-            let failed = || format!("{}: cannot be written", path.display());
-            if resume {
-                // What is there is never lost, and what was cut off within a line is.
-                write_bytes_atomic(path, begun.as_bytes())?;
-                out = Some((path.to_owned(), File::options().append(true).open(path).with_context(failed)?));
-            } else {
-                let mut file = File::create(path).with_context(failed)?;
-                file.write_all(begun.as_bytes()).with_context(failed)?;
-                out = Some((path.to_owned(), file));
+        match path {
+            Some(path) => {
+                if resume {
+                    rows = read(path)?;
+                    if let Some(beyond) = rows.keys().find(|&&row| row >= count) {
+                        bail!(
+                            "--resume: {} has a row {beyond}, and the table of cases has {count}, from row 0. Give another --out, \
+                             or begin this one anew without --resume",
+                            path.display()
+                        );
+                    }
+                    rows.retain(|&row, cells| cells.last().is_some_and(|array| is_kept(row, array)));
+                }
+                check_writable(path)?;
             }
-        } else {
-            print(&begun)?;
+            None => print(&line(&COLUMNS))?,
         }
         let mut results = Self {
-            out,
+            out: path.map(Path::to_owned),
+            file: None,
             before: rows.len(),
             rows,
             in_order: true,
@@ -100,7 +108,7 @@ impl Results {
     /// If it is of something else.
     pub fn has(&self, number: usize, of: &Of) -> anyhow::Result<bool> {
         let Some(row) = self.rows.get(&number) else { return Ok(false) };
-        let path = self.out.as_ref().map_or_else(String::new, |(path, _)| path.display().to_string());
+        let path = self.out.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let other =
             ["attack", "model", "case"].iter().zip(&row[FOUND..]).zip(of).find(|((_, there), now)| there != now);
         let Some(((what, there), now)) = other else { return Ok(true) };
@@ -128,11 +136,17 @@ impl Results {
             flag(Some(done.wrong_before)),
         ];
         row.extend(of.iter().cloned());
+        row.push(print_of(&result.adversarial));
         let text = line(&row);
-        match &mut self.out {
-            Some((path, file)) => {
-                let written = file.write_all(text.as_bytes()).and_then(|()| file.flush());
-                written.with_context(|| format!("{}: cannot be written to; what it holds stays", path.display()))?;
+        match &self.out {
+            Some(path) => {
+                let failed = || format!("{}: cannot be written to; what it holds stays", path.display());
+                let mut file = match self.file.take() {
+                    Some(file) => file,
+                    None => self.begin(path)?,
+                };
+                file.write_all(text.as_bytes()).and_then(|()| file.flush()).with_context(failed)?;
+                self.file = Some(file);
             }
             None => print(&text)?,
         }
@@ -142,13 +156,30 @@ impl Results {
         Ok(())
     }
 
-    /// Puts the rows into their order, where a gap was filled.
+    /// Puts the rows into their order, where a gap was filled, and takes away what was cut off.
     pub fn finish(&self) -> anyhow::Result<()> {
-        if let (Some((path, _)), false) = (&self.out, self.in_order) {
-            let text: String = std::iter::once(line(&COLUMNS)).chain(self.rows.values().map(|row| line(row))).collect();
-            write_bytes_atomic(path, text.as_bytes())?;
+        if let (Some(path), true) = (&self.out, self.file.is_none() || !self.in_order) {
+            write_bytes_atomic(path, self.whole().as_bytes())?;
         }
         Ok(())
+    }
+
+    /// The file, with the rows that were there before.
+    fn begin(&self, path: &Path) -> anyhow::Result<File> {
+        let failed = || format!("{}: cannot be written", path.display());
+        if self.rows.is_empty() {
+            let mut file = File::create(path).with_context(failed)?;
+            file.write_all(self.whole().as_bytes()).with_context(failed)?;
+            return Ok(file);
+        }
+        // What is there is never lost, and what was cut off within a line is.
+        write_bytes_atomic(path, self.whole().as_bytes())?;
+        File::options().append(true).open(path).with_context(failed)
+    }
+
+    /// The table with all rows.
+    fn whole(&self) -> String {
+        std::iter::once(line(&COLUMNS)).chain(self.rows.values().map(|row| line(row))).collect()
     }
 
     fn count(&mut self, done: &Done) {
@@ -156,6 +187,21 @@ impl Results {
         self.successes += usize::from(done.success);
         self.wrong_before += usize::from(done.success && done.wrong_before);
     }
+}
+
+/// That `path` can be written, before anything is computed for it; leaves it as it is.
+fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let about = path.symlink_metadata().ok();
+    // A pipe would end with the first that closes it.
+    if about.as_ref().is_some_and(|about| !about.is_file()) {
+        return Ok(());
+    }
+    let opened = File::options().append(true).create(true).open(path).map(drop);
+    opened.with_context(|| format!("{}: cannot be written", path.display()))?;
+    if about.is_none() {
+        std::fs::remove_file(path).with_context(|| format!("{}: cannot be removed", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The whole rows of the table at `path`; none where there is no file.
@@ -182,6 +228,13 @@ fn read(path: &Path) -> anyhow::Result<BTreeMap<usize, Vec<String>>> {
         rows.insert(number, row);
     }
     Ok(rows)
+}
+
+/// A fingerprint of an array's values.
+pub(super) fn print_of(values: &[f32]) -> String {
+    let mut print = Fingerprint::default();
+    values.iter().for_each(|v| print.add(&v.to_le_bytes()));
+    print.text()
 }
 
 /// One line of CSV.
