@@ -103,6 +103,14 @@ fn library_stays_at_the_chosen_entry_when_its_panel_grows() {
 }
 
 #[test]
+fn buttons_of_files_end_before_the_bar_that_scrolls() {
+    let harness = library([320.0, 300.0], Browse::default());
+    let edge = 320.0 - 8.0;
+    let button = harness.query_all_by_label_contains("Image…").next().unwrap().rect();
+    assert!(button.width() > 200.0 && button.right() <= edge - 7.5, "{button:?}");
+}
+
+#[test]
 fn library_says_what_is_known_of_an_entry_and_why_one_is_broken() {
     let harness = with_thumbnails();
     let names = cells(&harness);
