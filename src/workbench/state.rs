@@ -316,12 +316,12 @@ impl State {
         model.doubt(ImageKind { modality: case.about.modality.as_deref(), of_patient })
     }
 
-    /// Whether the pictures are of the present case and the wished ε and attack.
+    /// Whether pictures and numbers are of the present case and the wished ε and attack.
     pub fn is_current(&self) -> bool {
         self.case_shown
             && self.frame.as_ref().is_some_and(|f| {
                 let whole = f.unfinished.is_none_or(|u| u.stopped);
-                whole && f.method == self.method && (f.epsilon - self.epsilon).abs() < 1e-12
+                whole && f.ahead.is_none() && f.method == self.method && (f.epsilon - self.epsilon).abs() < 1e-12
             })
     }
 

@@ -138,7 +138,7 @@ impl State {
 /// [`State::noise_reach`] of one frame.
 pub fn reach(frame: &crate::engine::Frame) -> f64 {
     let bounded = frame.method.entry().epsilon == EpsilonMeaning::Radius && frame.method.norm() == Some(Norm::Linf);
-    if bounded { frame.epsilon } else { frame.adversarial_measure.distortion.linf }
+    if bounded { frame.shown_epsilon() } else { frame.adversarial_measure.distortion.linf }
 }
 
 #[cfg(test)]

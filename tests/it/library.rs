@@ -3,7 +3,7 @@
 
 use super::app::{open, wait};
 use super::stage::*;
-use eframe::egui::{Key, Modifiers, Role};
+use eframe::egui::{Key, Modifiers, Role, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use epsiloscope::data::{Dataset, Image, StoredType, Thumbnail, write_image};
@@ -84,6 +84,30 @@ fn library_draws_only_what_is_on_the_screen() {
     });
     let wished = wished.expect("thumbnails are wished for");
     assert!(wished.len() < 150 && wished[0] == 0, "{} are wished for", wished.len());
+}
+
+#[test]
+fn library_stays_at_the_chosen_entry_when_its_panel_grows() {
+    let (_folder, set) = classes(20);
+    let name = set.entries[31].name.to_string();
+    let mut browse = Browse::new(set);
+    browse.chosen = Some(31);
+    let mut harness = library([300.0, 500.0], browse);
+    let shows = |harness: &Harness<'_, Stage>| cells(harness).iter().any(|cell| cell.starts_with(&name));
+    assert!(shows(&harness), "{:?}", cells(&harness));
+    for size in [vec2(700.0, 500.0), vec2(700.0, 300.0), vec2(240.0, 420.0)] {
+        harness.set_size(size);
+        settle(&mut harness);
+        assert!(shows(&harness), "{size:?}: {:?}", cells(&harness));
+    }
+}
+
+#[test]
+fn buttons_of_files_end_before_the_bar_that_scrolls() {
+    let harness = library([320.0, 300.0], Browse::default());
+    let edge = 320.0 - 8.0;
+    let button = harness.query_all_by_label_contains("Image…").next().unwrap().rect();
+    assert!(button.width() > 200.0 && button.right() <= edge - 7.5, "{button:?}");
 }
 
 #[test]

@@ -6,9 +6,11 @@ use eframe::egui::{self, Event, Modifiers, MouseWheelUnit, Rect, Role, TouchPhas
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use epsiloscope::attack::Attack;
+use epsiloscope::engine::Pictures;
 use epsiloscope::workbench::state::{Comparison, MaskStyle, Picture};
 use epsiloscope::workbench::steps::Steps;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 pub fn wheel(harness: &Harness<'_, Stage>, notches: f32, modifiers: Modifiers) {
     harness.event(Event::MouseWheel {
@@ -308,4 +310,36 @@ fn steps_are_revealed_one_by_one() {
     harness.get_by_role_and_label(Role::Button, "Play the steps").click();
     settle(&mut harness);
     assert!(shows(&harness, "Step 4 of 4"), "with animations off, a play shows its end");
+}
+
+#[test]
+fn pictures_ahead_of_their_numbers_do_not_stand_beside_old_ones() {
+    let mut plain = state(FGSM, FOUR);
+    (plain.case_shown, plain.view.auto_gain) = (true, true);
+    assert!(plain.is_current());
+    let frame = plain.frame.clone().unwrap();
+    let mut harness = compare([1100.0, 760.0], plain);
+    for text in ["Noise ×63.7", "L∞ 4.00 /255", "Dice 0.600"] {
+        assert!(shows(&harness, text), "{text}");
+    }
+    // ε went to 8/255, whose pictures came, and back.
+    let pictures = Pictures {
+        epsilon: 2.0 * FOUR,
+        generation: frame.generation,
+        noise: frame.noise.clone(),
+        adversarial: frame.adversarial.clone(),
+        probability: None,
+        classes: None,
+    };
+    harness.state_mut().state.frame = Some(Arc::new(frame.with_pictures(&pictures).unwrap()));
+    let state = &harness.state().state;
+    assert!(!state.is_current(), "the planes are of 8/255, which nobody wishes any more");
+    assert!((state.noise_reach() - 2.0 * FOUR).abs() < 1e-12);
+    settle(&mut harness);
+    for text in ["Noise ×31.8", "Adversarial: ε 8.00 /255"] {
+        assert!(shows(&harness, text), "{text}");
+    }
+    for text in ["L∞ 4.00 /255", "Dice 0.600"] {
+        assert!(!shows(&harness, text), "{text} is of the pictures before");
+    }
 }

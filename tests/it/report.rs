@@ -347,3 +347,25 @@ fn a_report_says_what_its_numbers_cannot() {
     assert!(html.contains("There is no label"), "the reference is named");
     assert!(html.contains("augmentation on training folds only"), "inverse FGSM reads the answer");
 }
+
+/// Height of each text of a figure with its words.
+fn texts(svg: &str) -> Vec<(f64, String)> {
+    let of = |part: &str| {
+        let (head, rest) = part.split_once('>')?;
+        let (_, y) = head.split_once(" y=\"")?;
+        let y = y.split_once('"')?.0.parse().ok()?;
+        Some((y, rest.split_once("</text>")?.0.to_owned()))
+    };
+    svg.split("<text ").skip(1).filter_map(of).collect()
+}
+
+#[test]
+fn words_of_small_plots_have_lines_of_their_own() {
+    let curve = curve(&[(0.0, 0.9, 0.9), (0.01, 0.6, 0.9), (0.02, 0.3, 0.9)]);
+    let facts = vec!["Measured as 8 bits show it".to_owned()];
+    let texts = texts(&Figure { facts, ..Figure::of(&curve) }.svg());
+    let height = |words: &str| texts.iter().rfind(|(_, text)| text.contains(words)).unwrap().0;
+    let [title, direction, limit, fact] = ["SSIM", "more visible", "usual limit", "Measured as"].map(height);
+    assert!(direction - title > 100.0 && direction - limit >= 16.0, "{texts:?}");
+    assert!(fact - direction >= 30.0, "{texts:?}");
+}

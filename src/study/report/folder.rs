@@ -86,7 +86,8 @@ pub fn build_report(
     if originals.is_empty() {
         return Err(ReportError::Figure("the curve has no points".to_owned()));
     }
-    let seen_maps = SeenMaps::draw(seen_map::metric(&settings.seen), &maps, &painter.look)?;
+    let mapped = seen_map::metric(&settings.seen);
+    let seen_maps = SeenMaps::draw(mapped, seen_map::limit(mapped, settings.limit), &maps, &painter.look)?;
     let mut notes = settings.notes;
     notes.extend(observations(adversary, curve)?);
     let reference = reference_name(subject.reference_kind);

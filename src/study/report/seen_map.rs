@@ -1,19 +1,25 @@
-//! Where the perturbation is seen: a metric's map of each ε, all in one scale of colours.
+//! Where the perturbation is seen: a metric's map of each ε, all in one scale of colours, which the limit of what is not seen sets:
+//! by the largest ε's values those near the limit would be blank.
 
 use super::html::Picture;
 use super::panel::hex;
 use super::{PanelLook, PanelPictures, ReportError, encode_png};
 use crate::metric::{ImagePair, MetricMap, butteraugli, flip};
-use crate::study::{SeenMetric, SeenPlan};
+use crate::study::{Limit, SeenMetric, SeenPlan};
 use crate::view::{Theme, palette};
 use maud::{Markup, html};
+
+/// The darkest colour stands for so many times the limit.
+const TIMES: f64 = 4.0;
 
 /// The maps of a report.
 #[derive(Clone, Debug)]
 pub struct SeenMaps {
     /// Of which metric.
     pub metric: SeenMetric,
-    /// What the darkest colour stands for.
+    /// Up to here it is taken for not seen.
+    pub limit: f64,
+    /// What the darkest colour stands for, and for all above it.
     pub top: f32,
     /// One for each ε; none where the metric is not defined for such images.
     pub pictures: Vec<Option<Picture>>,
@@ -23,6 +29,14 @@ pub struct SeenMaps {
 pub(super) fn metric(plan: &SeenPlan) -> SeenMetric {
     let asked = |metric| plan.metrics.contains(&metric);
     if asked(SeenMetric::Flip) && !asked(SeenMetric::Butteraugli) { SeenMetric::Flip } else { SeenMetric::Butteraugli }
+}
+
+/// Up to where `metric` is taken for not seen: as was said, else as is usual.
+pub(super) fn limit(metric: SeenMetric, said: Option<Limit>) -> f64 {
+    match said {
+        Some(Limit::Metric { metric: of, value }) if of == metric && value > 0.0 => value,
+        _ => metric.usual_limit(),
+    }
 }
 
 /// The map of two images of one shape (channels, height, width) in fractions of the bounds, as `plan` shows them; none where its
@@ -37,16 +51,17 @@ pub(super) fn map(plan: &SeenPlan, original: &[f32], adversarial: &[f32], shape:
 }
 
 impl SeenMaps {
-    /// Draws maps of one size; nothing if there are none.
+    /// Draws maps of one size in a scale set by `limit`; nothing if there are none.
     pub(super) fn draw(
         metric: SeenMetric,
+        limit: f64,
         maps: &[Option<MetricMap>],
         look: &PanelLook,
     ) -> Result<Option<Self>, ReportError> {
         if maps.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let top = maps.iter().flatten().map(MetricMap::colour_end).fold(f32::MIN_POSITIVE, f32::max);
+        let top = (TIMES * limit) as f32;
         let picture = |map: &MetricMap| -> Result<Picture, ReportError> {
             let pictures = PanelPictures {
                 channels: 1,
@@ -63,7 +78,7 @@ impl SeenMaps {
             Ok(Picture { png: encode_png(&drawn)?, width: drawn.width(), height: drawn.height() })
         };
         let pictures = maps.iter().map(|map| map.as_ref().map(picture).transpose()).collect::<Result<_, _>>()?;
-        Ok(Some(Self { metric, top, pictures }))
+        Ok(Some(Self { metric, limit, top, pictures }))
     }
 
     /// What stands under each map.
@@ -71,7 +86,8 @@ impl SeenMaps {
         let stops: Vec<String> =
             (0..=8).map(|i| hex(palette::diverging(Theme::Light, i as f32 / 8.0)).to_string()).collect();
         html! {
-            p.scale { "0 " span.bar style={ "background:linear-gradient(to right," (stops.join(",")) ")" } {} " " (self.top) }
+            p.scale { "0 " span.bar style={ "background:linear-gradient(to right," (stops.join(",")) ")" } {} " " (self.top) " or more" }
+            p.scale { (TIMES) " times the limit of " (self.limit) }
         }
     }
 }
@@ -89,11 +105,15 @@ mod tests {
             original.iter().enumerate().map(|(i, v)| v + sign(i)).collect()
         };
         let maps: Vec<Option<MetricMap>> =
-            [0.0, 0.02, 0.2].iter().map(|by| map(&plan, &original, &changed(*by), [1, size, size])).collect();
+            [0.0, 0.002, 0.02, 0.2].iter().map(|by| map(&plan, &original, &changed(*by), [1, size, size])).collect();
         let values: Vec<f64> = maps.iter().map(|m| m.as_ref().unwrap().value).collect();
-        assert!(values[0] == 0.0 && values[1] > 0.0 && values[2] > values[1], "{values:?}");
-        let drawn = SeenMaps::draw(metric(&plan), &maps, &PanelLook::default()).unwrap().unwrap();
-        assert_eq!((drawn.metric, drawn.pictures.len()), (SeenMetric::Butteraugli, 3));
+        assert!(values[0] == 0.0 && values[1] > 0.0 && values.is_sorted(), "{values:?}");
+        let draw = |maps: &[Option<MetricMap>]| {
+            let limit = limit(metric(&plan), None);
+            SeenMaps::draw(metric(&plan), limit, maps, &PanelLook::default()).unwrap().unwrap()
+        };
+        let drawn = draw(&maps);
+        assert_eq!((drawn.metric, drawn.pictures.len()), (SeenMetric::Butteraugli, 4));
         let darkness: Vec<u64> = drawn
             .pictures
             .iter()
@@ -102,11 +122,18 @@ mod tests {
                 picture.pixels().map(|p| p.0.iter().map(|v| u64::from(255 - v)).sum::<u64>()).sum()
             })
             .collect();
-        assert!(darkness[0] < darkness[1] && darkness[1] < darkness[2], "{darkness:?}");
-        assert!(drawn.scale().into_string().contains(&drawn.top.to_string()));
+        assert!(darkness[0] < darkness[1] && darkness[1] < darkness[2] && darkness[2] <= darkness[3], "{darkness:?}");
+        let scale = drawn.scale().into_string();
+        assert!(scale.contains("4 or more") && scale.contains("4 times the limit of 1"), "{scale}");
+        // A larger ε beside it changes nothing of a map.
+        let png = |drawn: &SeenMaps| drawn.pictures[2].as_ref().unwrap().png.clone();
+        assert_eq!(png(&drawn), png(&draw(&maps[..3])));
         assert!(map(&plan, &[0.5; 16], &[0.6; 16], [1, 4, 4]).is_none(), "too small");
-        assert!(SeenMaps::draw(SeenMetric::Flip, &[None], &PanelLook::default()).unwrap().is_none());
+        assert!(SeenMaps::draw(SeenMetric::Flip, 0.05, &[None], &PanelLook::default()).unwrap().is_none());
         let asked = SeenPlan { metrics: vec![SeenMetric::Flip], ..SeenPlan::default() };
         assert_eq!(metric(&asked), SeenMetric::Flip);
+        let said = |metric| Some(Limit::Metric { metric, value: 0.1 });
+        assert_eq!(limit(SeenMetric::Flip, said(SeenMetric::Flip)), 0.1);
+        assert_eq!(limit(SeenMetric::Flip, said(SeenMetric::Psnr)), SeenMetric::Flip.usual_limit());
     }
 }

@@ -50,6 +50,19 @@ pub fn gain_text(gain: f32) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// How many of the first [`numbers`] are still of the ε before: a picture may be there ahead of what is measured of it.
+pub fn outdated(picture: Picture, state: &State, frame: &Frame) -> usize {
+    if frame.ahead.is_none() || seen::map::chosen(picture, state).is_some() {
+        return 0;
+    }
+    match picture {
+        Picture::Original | Picture::CleanSegmentation => 0,
+        // The decision stands before ε, which is that of the picture.
+        Picture::Adversarial => usize::from(frame.scores.is_some()),
+        Picture::Noise | Picture::AdversarialSegmentation | Picture::Difference => usize::MAX,
+    }
+}
+
 /// The numbers under a picture, the most important first; as many are shown as have room.
 pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
     if let Some(numbers) = seen::map::numbers(picture, state, frame) {
@@ -79,7 +92,7 @@ pub fn numbers(picture: Picture, state: &State, frame: &Frame) -> Vec<String> {
                 let word = if stopped { "stopped at step" } else { "step" };
                 all.insert(1, if waits { "not begun".to_owned() } else { format!("{word} {done} of {of}") });
             }
-            if let Some(displacement) = frame.displacement {
+            if let Some(displacement) = frame.displacement.filter(|_| frame.ahead.is_none()) {
                 all.push(format!("moved by up to {displacement:.2} px"));
             }
             if let Some(scores) = &frame.scores {
@@ -227,8 +240,8 @@ fn colour_of([red, green, blue]: Rgb) -> Color32 {
 }
 
 /// Draws the line under a picture: numbers from the left, the legend at the right, as many of each as have room, the first
-/// ones first. What has none is in the tooltip.
-pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], response: &Response) {
+/// ones first. What has none is in the tooltip. The `outdated` first numbers are faint: they are of the picture before.
+pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], outdated: usize, legend: &[Key], response: &Response) {
     let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size);
     let palette = theme::of(ui);
     let painter = ui.painter().with_clip_rect(rect);
@@ -249,7 +262,11 @@ pub fn caption_ui(ui: &Ui, rect: Rect, numbers: &[String], legend: &[Key], respo
     }
     let mut x = rect.left() + 2.0;
     for (i, number) in numbers.iter().enumerate() {
-        let colour = if i == 0 { palette.text } else { palette.weak };
+        let colour = match i {
+            _ if i < outdated => palette.weak.gamma_multiply(0.5),
+            0 => palette.text,
+            _ => palette.weak,
+        };
         let galley = painter.layout_no_wrap(number.clone(), font.clone(), colour);
         if i > 0 && x + galley.size().x > right {
             hidden.push(number.clone());

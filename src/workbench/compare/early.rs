@@ -70,7 +70,7 @@ impl Compare {
             let words = caption::fitting_title(ui, picture, picture.title(), state, cell.title.width() - 4.0);
             title.text(at, Align2::LEFT_CENTER, words, font, theme::of(ui).text);
             let caption = ui.interact(cell.caption, id.with("caption"), Sense::hover());
-            caption::caption_ui(ui, cell.caption, &numbers, &[], &caption);
+            caption::caption_ui(ui, cell.caption, &numbers, 0, &[], &caption);
         }
         if !hovered && self.probing && state.probe.is_some() {
             commands.send(Command::Probe(None));

@@ -171,7 +171,8 @@ impl Compare {
 
         let title = caption::title(drawn, state, frame);
         let numbers = caption::numbers(drawn, state, frame);
-        let name = format!("{title}: {}", numbers.join(", "));
+        let outdated = caption::outdated(drawn, state, frame);
+        let name = format!("{title}: {}", numbers.get(outdated..).unwrap_or_default().join(", "));
         let over_divider = swiped && self.over_divider(ui, canvas);
         let free = !over_divider && !self.holds_divider;
         let response = canvas.interact(ui, id, &name, state, commands, free && state.tool == Tool::Pan);
@@ -218,7 +219,7 @@ impl Compare {
         title::title_ui(ui, cell.title, picture, &title, swiped, state, frame, commands);
         let legend = caption::legend(drawn, state, ui.visuals().dark_mode);
         let caption = ui.interact(cell.caption, id.with("caption"), Sense::hover());
-        caption::caption_ui(ui, cell.caption, &numbers, &legend, &caption);
+        caption::caption_ui(ui, cell.caption, &numbers, outdated, &legend, &caption);
         response.contains_pointer()
     }
 

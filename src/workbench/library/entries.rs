@@ -30,10 +30,14 @@ pub struct Entries {
     followed: Option<usize>,
     /// How far it is scrolled, in points.
     offset: f32,
+    /// The cells and the height that they lay in.
+    laid: Option<(Grid, f32)>,
+    /// The chosen entry was on the screen.
+    in_view: bool,
 }
 
 /// How cells lie.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Grid {
     columns: usize,
     cell: egui::Vec2,
@@ -69,11 +73,15 @@ impl Entries {
         if fresh {
             area = area.vertical_scroll_offset(0.0);
         }
-        if fresh || self.followed != browse.chosen {
+        // A panel that gets wider or narrower has other entries in its rows.
+        let regrouped = self.laid.is_some_and(|(old, _)| old.columns != grid.columns);
+        let resized = self.in_view && self.laid != Some((grid, height));
+        self.laid = Some((grid, height));
+        if fresh || regrouped || resized || self.followed != browse.chosen {
             self.followed = browse.chosen;
             if let Some(place) = browse.place() {
                 let top = (place / grid.columns) as f32 * grid.row_height();
-                let offset = Some(self.offset).filter(|_| !fresh);
+                let offset = Some(self.offset).filter(|_| !fresh && !regrouped);
                 // Only as far as needed; where it is not known yet, into the middle.
                 let wanted = match offset {
                     Some(offset) if top < offset => Some(top),
@@ -104,6 +112,10 @@ impl Entries {
             visible
         });
         self.offset = output.state.clamped_offset().y;
+        self.in_view = browse.place().is_some_and(|place| {
+            let top = (place / grid.columns) as f32 * grid.row_height();
+            top >= self.offset - 1.0 && top + grid.cell.y <= self.offset + height + 1.0
+        });
         self.wish(set, &wanted(&browse.shown, output.inner, grid.columns), commands);
     }
 

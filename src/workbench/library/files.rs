@@ -21,6 +21,8 @@ impl Files {
     /// Draws it.
     pub fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            // The bar that scrolls lies over the right edge.
+            ui.set_max_width(ui.available_width() - 8.0);
             opening_ui(ui, state, commands);
             if let Some(case) = &state.case {
                 case_ui(ui, case, state, commands);

@@ -57,6 +57,8 @@ impl Pane for ModelPanel {
 
     fn ui(&mut self, ui: &mut Ui, state: &State, commands: &CommandSender, _: &mut PaneContext<'_>) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            // The bar that scrolls lies over the right edge.
+            ui.set_max_width(ui.available_width() - 8.0);
             reading_ui(ui, state, commands);
             let (Some(card), Some(about)) = (&state.model, &state.model_about) else {
                 ui.label(theme::weak(ui, "No model is open."));

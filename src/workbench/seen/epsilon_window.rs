@@ -289,17 +289,42 @@ pub fn strips<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, colours: [C
     let rows = rows(&window);
     for (row, ((intervals, name), colour)) in rows.iter().zip(colours).enumerate() {
         let bottom = frame.bottom() - STRIP * (rows.len() - 1 - row) as f32;
-        for interval in *intervals {
-            let [left, right] = ends(state, interval).map(|x| response.transform.position_from_point_x(x));
+        let places: Vec<[f32; 2]> = intervals
+            .iter()
+            .map(|interval| ends(state, interval).map(|x| response.transform.position_from_point_x(x)))
+            .collect();
+        for &[left, right] in &places {
             let rect = Rect::from_min_max(pos2(left, bottom - STRIP + 2.0), pos2(right, bottom - 1.0));
             painter.rect_filled(rect, 2.0, colour.gamma_multiply(0.35));
             painter.rect_stroke(rect, 2.0, Stroke::new(1.0, colour), StrokeKind::Inside);
-            let galley = painter.layout_no_wrap((*name).to_owned(), font.clone(), theme::of(ui).text);
-            if galley.size().x + 6.0 <= rect.width() {
-                let at = Align2::CENTER_CENTER.anchor_size(rect.center(), galley.size()).min;
-                painter.galley(at, galley, theme::of(ui).text);
-            }
         }
+        let colour = theme::of(ui).text;
+        let galley = painter.layout_no_wrap((*name).to_owned(), font.clone(), colour);
+        for x in names(&places, galley.size().x, [frame.left(), frame.right()]) {
+            let middle = pos2(x, bottom - STRIP / 2.0 + 0.5);
+            let at = Align2::CENTER_CENTER.anchor_size(middle, galley.size()).min;
+            painter.galley(at, galley.clone(), colour);
+        }
+    }
+}
+
+/// The middles of the names of strips: in each that is wide enough; where none is, beside the last or the first one.
+fn names(strips: &[[f32; 2]], width: f32, [low, high]: [f32; 2]) -> Vec<f32> {
+    let inside: Vec<f32> = strips
+        .iter()
+        .filter(|[left, right]| width + 6.0 <= right - left)
+        .map(|[left, right]| (left + right) / 2.0)
+        .collect();
+    let (Some([first, _]), Some([_, last]), true) = (strips.first(), strips.last(), inside.is_empty()) else {
+        return inside;
+    };
+    let [before, after] = [first - 4.0 - width / 2.0, last + 4.0 + width / 2.0];
+    if after + width / 2.0 <= high {
+        vec![after]
+    } else if before - width / 2.0 >= low {
+        vec![before]
+    } else {
+        Vec::new()
     }
 }
 
@@ -313,4 +338,19 @@ pub fn colours(ui: &Ui) -> [Color32; 3] {
     let dark = ui.visuals().dark_mode;
     let unseen = if dark { theme::okabe_ito::SKY_BLUE } else { theme::okabe_ito::BLUE };
     [theme::okabe_ito::VERMILLION, unseen, theme::okabe_ito::GREEN]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_narrow_strip_has_its_name_beside_it() {
+        let ends = [0.0, 300.0];
+        assert_eq!(names(&[[100.0, 150.0], [200.0, 260.0]], 40.0, ends), [125.0, 230.0]);
+        assert_eq!(names(&[[100.0, 110.0], [200.0, 260.0]], 40.0, ends), [230.0]);
+        assert_eq!(names(&[[100.0, 110.0]], 40.0, ends), [134.0]);
+        assert_eq!(names(&[[280.0, 290.0]], 40.0, ends), [256.0]);
+        assert!(names(&[], 40.0, ends).is_empty() && names(&[[5.0, 15.0]], 40.0, [0.0, 50.0]).is_empty());
+    }
 }

@@ -35,7 +35,7 @@ pub fn words(step: usize, state: &State, frame: &Frame) -> Words {
         RANDOM_SIGN => CONTROL,
         _ => method.source,
     };
-    let epsilon = state.epsilon_text(frame.epsilon);
+    let epsilon = state.epsilon_text(frame.shown_epsilon());
     let (title, formula, plain) = match step {
         0 if random => (
             "No gradient",

@@ -93,7 +93,8 @@ impl Challenge {
 
     /// Whether the pictures are of the hidden ε.
     pub fn is_ready(&self, state: &State) -> bool {
-        let is_hidden = |frame: &Frame| (frame.epsilon - self.hidden).abs() < 1e-12 && is_of_levels(&frame.method);
+        let is_hidden =
+            |frame: &Frame| (frame.shown_epsilon() - self.hidden).abs() < 1e-12 && is_of_levels(&frame.method);
         state.frame.as_deref().is_some_and(is_hidden)
     }
 

@@ -64,7 +64,7 @@ pub const STEPS: [Step; 7] = [
     Step {
         title: "What is the noise?",
         words: |state| {
-            let gain = state.frame.as_ref().map_or(0.0, |f| state.view.gain_at(f.epsilon));
+            let gain = state.frame.as_ref().map_or(0.0, |f| state.view.gain_at(f.shown_epsilon()));
             format!(
                 "In the middle is the difference of the two, multiplied by {gain:.0}: as it is, it would be black. It is no random noise. \
                  Every pixel goes the way that raises the model’s error most, the sign of the gradient of its loss: FGSM."

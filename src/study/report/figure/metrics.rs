@@ -14,7 +14,7 @@ const COLUMNS: usize = 3;
 const GAP: f64 = 62.0;
 /// Height of a plot, and of all that stands above and below it.
 const PLOT: f64 = 118.0;
-const ROW: f64 = PLOT + 76.0;
+const ROW: f64 = PLOT + 94.0;
 /// Names of ticks that a plot has room for.
 const TICKS: usize = 6;
 
@@ -90,7 +90,6 @@ impl<'a> Metrics<'a> {
         let better = if metric.grows_with_visibility() { "larger: more visible" } else { "smaller: more visible" };
         html! {
             text class="fig-strong" x=(at(left)) y=(at(top - 8.0)) { (metric.title()) }
-            text class="fig-soft" x=(at(right)) y=(at(top - 8.0)) text-anchor="end" { (better) }
             (self.shading.bands(scale, top, bottom))
             @for &tick in &ticks {
                 line class="fig-grid" x1=(at(left)) x2=(at(right)) y1=(at(y(tick))) y2=(at(y(tick))) {}
@@ -118,6 +117,8 @@ impl<'a> Metrics<'a> {
             text class="fig-soft" x=(at((left + right) / 2.0)) y=(at(bottom + 37.0)) text-anchor="middle" {
                 "dashed: " (limit.1) " " (limit.0)
             }
+            // A line of its own: beside the title there is no room for it.
+            text class="fig-soft" x=(at((left + right) / 2.0)) y=(at(bottom + 55.0)) text-anchor="middle" { (better) }
         }
     }
 }

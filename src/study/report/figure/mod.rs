@@ -141,7 +141,7 @@ impl<'a> Figure<'a> {
         let second_top = second_legend + 26.0;
         let second_bottom = second_top + LOWER;
         let third = second_bottom + 132.0;
-        let after = if metrics.measured.is_empty() { second_bottom + 118.0 } else { third + metrics.height() + 18.0 };
+        let after = if metrics.measured.is_empty() { second_bottom + 118.0 } else { third + metrics.height() + 42.0 };
         let height = after + TEXT_LINE * facts.len() as f64;
         let classes = self.curve.clean.decision.is_some();
         let [upper, lower]: [&[Line]; 2] = if classes { [&DECISION, &LOSS] } else { [&OVERLAP, &ERRORS] };
