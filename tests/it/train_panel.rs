@@ -114,6 +114,14 @@ fn what_is_wrong_is_said_and_a_form_can_be_mended() {
     wait(&mut harness, "the default", |app| app.state.training.draft.recipe.training.crop.is_none());
     harness.run_steps(2);
     assert!(!says(&harness, "is not a multiple"));
+    // One crop fits into a MiB.
+    let mut recipe = tiny(2);
+    recipe.network.batch_norm = Some(true);
+    (recipe.training.batch, recipe.training.memory_mib) = (Some(8), Some(1));
+    let budget = TrainDraft { recipe, out: folder.path().join("a.safetensors"), ..TrainDraft::default() };
+    harness.state().send(Command::Train(TrainCommand::Draft(Box::new(budget))));
+    harness.run_steps(3);
+    assert!(says(&harness, "The memory budget parts each batch of 8 into pieces of at most 1"));
     // A folder without masks.
     let mut recipe = tiny(2);
     recipe.data.synthetic = None;
