@@ -4,7 +4,7 @@ use super::advu_report::report;
 use super::folds::{SEEN_IN_TRAINING, Setup};
 use super::learned::best_constant;
 use super::noticed::NoticedBy;
-use super::work::{MadeWith, keep, kept, place, train};
+use super::work::{MadeWith, begin, keep, kept, place, train};
 use super::{StudyError, StudyFile, StudyOptions, Told, facts, gallery};
 use crate::attack::Attack;
 use crate::data::Case;
@@ -52,6 +52,7 @@ pub(super) struct Network {
 pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     let setup = Setup::new(study, options)?;
     let price = setup.price(study, options)?;
+    begin(options)?;
     price.tell(told);
     let price = price.text();
     let attack = Attack::named(&study.attack)?;

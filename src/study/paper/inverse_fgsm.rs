@@ -4,7 +4,7 @@
 use super::inverse_report::report;
 use super::learned::best_constant;
 use super::price::{Planned, Price, Prices, forward};
-use super::work::{MadeWith, keep, kept, place, train};
+use super::work::{MadeWith, begin, keep, kept, place, train};
 use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, facts};
 use crate::attack::{Attack, Objective, Options};
 use crate::data::Case;
@@ -163,6 +163,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
     let sets = sets(study, options)?;
     let of: usize = sets.iter().map(|set| study.rows.len() * set.seeds.len()).sum();
     let prices = prices(&sets, study, options)?;
+    begin(options)?;
     prices.tell(told);
     let mut outcomes = Vec::new();
     for set in &sets {

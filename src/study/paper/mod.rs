@@ -289,14 +289,11 @@ pub fn run(name: &str, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf
             0.0,
         );
     }
-    let work = options.out.join("work");
-    if work.exists() && !options.resume {
+    if work::holds_something(options) && !options.resume {
         let cause = "holds a study already";
         let hint = "Go on with it by --resume, or choose another folder";
         return Err(DataError::new(&options.out, cause, hint).into());
     }
-    std::fs::create_dir_all(&work)
-        .map_err(|e| DataError::new(&work, format!("cannot be made ({e})"), "Choose a folder that you may write to"))?;
     run_study(&study, &made::with_data(options, &options.out.join("data"))?, told)
 }
 

@@ -289,6 +289,28 @@ fn rows_of_table_2_are_those_of_their_networks() {
 }
 
 #[test]
+fn data_that_are_refused_leave_no_study_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("cells"), folder.path().join("out"));
+    std::fs::create_dir(&data).unwrap();
+    written(&data, 1);
+    let options = options(&data, &out);
+    let refused = |name| super::run(name, &options, &mut |_, _| ()).unwrap_err().to_string();
+    // An empty folder of work, as made beside the options here, is no study.
+    for name in super::names() {
+        assert!(!refused(name).contains("holds a study"), "{}", refused(name));
+    }
+    std::fs::remove_dir(out.join("work")).unwrap();
+    for name in super::names() {
+        refused(name);
+        assert!(!out.join("work").exists(), "{name}");
+    }
+    std::fs::create_dir(out.join("work")).unwrap();
+    std::fs::write(out.join("work/a.json"), "{}").unwrap();
+    assert!(refused("advu-net").contains("holds a study already"));
+}
+
+#[test]
 fn the_files_are_right_at_every_scale() {
     let folder = tempfile::tempdir().unwrap();
     for name in super::names() {

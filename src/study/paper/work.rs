@@ -90,10 +90,28 @@ pub(super) fn train(
     Ok(Trained { model, history: trainer.history().to_vec(), before: kept(&before_file, &made_with)? })
 }
 
+fn folder(options: &StudyOptions) -> PathBuf {
+    options.out.join("work")
+}
+
+/// Whether the folder of the study's work holds any: an empty one is no study.
+pub(super) fn holds_something(options: &StudyOptions) -> bool {
+    let work = folder(options);
+    std::fs::read_dir(&work).map_or(work.exists(), |mut entries| entries.next().is_some())
+}
+
+/// Makes the folder of the study's work. Once the data are accepted: what is refused leaves nothing behind.
+pub(super) fn begin(options: &StudyOptions) -> Result<(), StudyError> {
+    let work = folder(options);
+    std::fs::create_dir_all(&work).map_err(|e| {
+        DataError::new(&work, format!("cannot be made ({e})"), "Choose a folder that you may write to").into()
+    })
+}
+
 /// A file of the study's work.
 pub(super) fn place(options: &StudyOptions, name: &str, ending: &str) -> PathBuf {
     let safe: String = name.chars().map(|c| if c.is_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
-    options.out.join("work").join(format!("{safe}.{ending}"))
+    folder(options).join(format!("{safe}.{ending}"))
 }
 
 /// What decides a training; all else decides what is measured of its network.
