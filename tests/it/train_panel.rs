@@ -7,7 +7,7 @@ use super::train_engine::{tiny, weights};
 use eframe::egui::{Role, ViewportEvent, ViewportId};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use epsiloscope::engine::{Plane, Preview, PreviewPicture, TrainNews, TrainSample, TrainStart, TrainSteps};
+use epsiloscope::engine::{Plane, Preview, PreviewPicture, Problem, TrainNews, TrainSample, TrainStart, TrainSteps};
 use epsiloscope::train::{Ending, EpochRecord, PreviewKind, Validation};
 use epsiloscope::workbench::train::{StudyDraft, TrainCommand, TrainDraft, TrainPage, TrainPanel, TrainPhase};
 use epsiloscope::workbench::{App, Command, Options, State};
@@ -208,7 +208,15 @@ fn a_study_of_several_data_sets_has_a_line_for_each() {
     harness.state().send(Command::Train(given));
     harness.run_steps(2);
     assert_eq!((study(&harness).data, study(&harness).more[0].data.clone()), ("cells".into(), "ct".into()));
+    // What was refused of other data is no longer said.
+    let why = "inverse-fgsm needs at least 2 patients or volumes; ct has 1".to_owned();
+    let problem = Problem { what: "Study".to_owned(), why };
+    harness.state_mut().state.training.hear(TrainNews::Refused(problem));
+    harness.run_steps(2);
+    assert!(says(&harness, "needs at least 2 patients"));
     click(&mut harness, "Drop data set 2");
+    harness.run_steps(2);
+    assert!(!says(&harness, "needs at least 2 patients"));
     harness.run_steps(2);
     assert!(study(&harness).more.is_empty());
 }

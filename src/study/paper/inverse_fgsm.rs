@@ -5,7 +5,7 @@ use super::inverse_report::report;
 use super::learned::best_constant;
 use super::price::{Planned, Price, Prices, forward};
 use super::work::{MadeWith, begin, keep, kept, place, train};
-use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, facts};
+use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, enough, facts};
 use crate::attack::{Attack, Objective, Options};
 use crate::data::Case;
 use crate::model::Model;
@@ -141,7 +141,7 @@ pub(super) fn sets(study: &StudyFile, options: &StudyOptions) -> Result<Vec<Set>
         let network = crate::model::unet::UNetConfig { outputs, ..recipe.network.clone() };
         let recipe = Recipe { classes, network, ..recipe.clone() };
         recipe.check()?;
-        let mut read = table.read(&recipe.classes)?;
+        let mut read = enough(study, asked, table.read(&recipe.classes))?;
         read.data = few(read.data, changes.images);
         read.groups.truncate(read.data.validate.len());
         read.train_groups.truncate(facts::trained_on(&read).len());

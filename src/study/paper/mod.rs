@@ -31,7 +31,9 @@ use super::report::ReportError;
 use crate::attack::AttackError;
 use crate::data::DataError;
 use crate::model::ModelError;
-use crate::train::{Adversarial, Augmentation, Control, DataTable, Recipe, RecipeFile, Split, TrainError, Unit};
+use crate::train::{
+    Adversarial, Augmentation, Control, DataRead, DataTable, Recipe, RecipeFile, Split, TrainError, Unit,
+};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -349,6 +351,25 @@ fn data_name(table: &DataTable) -> String {
     path.file_stem()
         .or_else(|| path.file_name())
         .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What was read of the data set `asked`; what its split says of too few images, in words of the study: its split is not a
+/// setting of whoever runs it.
+fn enough(study: &StudyFile, asked: &DataTable, read: Result<DataRead, TrainError>) -> Result<DataRead, StudyError> {
+    read.map_err(|error| match error {
+        TrainError::TooFew { found, needed, by, .. } => {
+            let (what, parted) = match by {
+                Unit::Group => (
+                    "patients or volumes",
+                    ". If slices of one volume may be parted, use --by slice (in the window, kept together: slices)",
+                ),
+                Unit::Slice => ("images", ""),
+            };
+            let data = data_name(asked);
+            StudyError::Asked(format!("{} needs at least {needed} {what}; {data} has {found}{parted}", study.name))
+        }
+        other => other.into(),
+    })
 }
 
 /// `1 seed`, `3 seeds`.

@@ -300,6 +300,8 @@ fn data_that_are_refused_leave_no_study_behind() {
     for name in super::names() {
         assert!(!refused(name).contains("holds a study"), "{}", refused(name));
     }
+    // In words of the study, as its folds are not asked for.
+    assert_eq!(refused("advu-net"), "advu-net needs at least 5 images; cells has 1");
     std::fs::remove_dir(out.join("work")).unwrap();
     for name in super::names() {
         refused(name);
