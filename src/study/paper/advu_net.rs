@@ -62,7 +62,9 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
     let (mut all, mut pictures) = (Vec::new(), None);
     let mut constants = BTreeMap::new();
     for (at, (seed, fold)) in setup.networks().enumerate() {
-        let mut told = |line: &str, part: f64| told(line, (at as f64 + part) / count as f64);
+        // As the cost counts them; of the folds not all may be done.
+        let which = format!("training {} of {count} (fold {}, seed {seed})", at + 1, fold + 1);
+        let mut told = |line: &str, part: f64| told(&format!("{which}: {line}"), (at as f64 + part) / count as f64);
         let recipe = crate::train::Recipe { seed, ..setup.recipe.clone() };
         let read = setup.data(fold)?;
         let held = &read.data.validate;
@@ -94,7 +96,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
             }
             done.held.push(measure(&study.epsilons, &metrics, attack, &model, case)?);
             let part = (place + 1) as f64 / looked.len() as f64;
-            told(&format!("{name}: {} attacked", case.name), TRAINING + (1.0 - TRAINING) * part);
+            told(&format!("{} attacked", case.name), TRAINING + (1.0 - TRAINING) * part);
         }
         for case in spaced(facts::trained_on(&read), SEEN_IN_TRAINING.min(setup.most)) {
             done.trained_on.push(measure(&[study.marked], &[], attack, &model, case)?);

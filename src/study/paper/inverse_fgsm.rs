@@ -185,7 +185,9 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
                     continue;
                 }
                 let before = outcomes.len();
-                let mut told = |line: &str, part: f64| told(line, (before as f64 + part) / of as f64);
+                let which = format!("training {} of {of} ({name})", before + 1);
+                let mut told =
+                    |line: &str, part: f64| told(&format!("{which}: {line}"), (before as f64 + part) / of as f64);
                 let trained = train(&name, &recipe, data.clone(), options, &mut told)?;
                 let images = each(&trained.model, &data.validate)?;
                 let mut attacked = Vec::new();

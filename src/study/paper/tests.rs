@@ -201,7 +201,13 @@ fn ratio_and_ceiling_are_those_of_the_checkpoints() {
     let changes = Changes { folds: Some(2), seeds: Some(2), epochs: Some(3), ..Changes::default() };
     let study = StudyFile { folds: 2, epsilons: vec![0.1, 0.3], ..tiny("advu-net", changes) };
     let options = options(&data, &out);
-    run_study(&study, &options, &mut |_, _| ()).unwrap();
+    let mut lines = Vec::new();
+    run_study(&study, &options, &mut |line, _| lines.push(line.to_owned())).unwrap();
+    // Progress counts the trainings that the cost does.
+    assert!(lines[0].starts_with("cost: 4 trainings"), "{lines:?}");
+    for said in ["training 1 of 4 (fold 1, seed 1): epoch 1 of 3", "training 4 of 4 (fold 2, seed 2): "] {
+        assert!(lines.iter().any(|line| line.starts_with(said)), "{said} in {lines:?}");
+    }
     let setup = Setup::new(&study, &options).unwrap();
     let networks = table(&out, "networks.csv");
     let column = |name: &str| networks[0].iter().position(|c| c == name).unwrap();

@@ -23,7 +23,8 @@ pub(super) struct Trained {
     pub before: Option<Validation>,
 }
 
-/// Trains `recipe` under `name`, or goes on with it, or takes it as it is if it is done.
+/// Trains `recipe` under `name`, or goes on with it, or takes it as it is if it is done. `told` hears how far it
+/// is; which training that is, its caller says.
 pub(super) fn train(
     name: &str,
     recipe: &Recipe,
@@ -63,7 +64,7 @@ pub(super) fn train(
                 let validation =
                     validation.map_or_else(String::new, |v| format!(", Dice {:.3}, mIoU {:.3}", v.dice, v.miou_image));
                 let line = format!(
-                    "{name}: epoch {} of {}, loss {:.4}{validation}, {:.0} s",
+                    "epoch {} of {}, loss {:.4}{validation}, {:.0} s",
                     record.epoch,
                     recipe.epochs,
                     record.loss,
@@ -73,8 +74,7 @@ pub(super) fn train(
                 said = Instant::now();
             }
             TrainEvent::Step(report) if said.elapsed().as_secs() > 30 => {
-                let line =
-                    format!("{name}: step {} of {}, {} left", report.step, report.steps, clock(report.remaining));
+                let line = format!("step {} of {}, {} left", report.step, report.steps, clock(report.remaining));
                 told(&line, report.step as f64 / report.steps.max(1) as f64);
                 said = Instant::now();
             }
