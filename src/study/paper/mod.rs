@@ -1,12 +1,13 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
 //! `work` trains and goes on where it was, `price` says what that costs, `advu_net` (with `folds`) and `inverse_fgsm` measure,
-//! `advu_report` (with `networks` and `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show,
+//! `advu_report` (with `advu_ratio`, `networks` and `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show,
 //! `interval` says how sure, `learned` whether a network tells anything, `facts` what it was made with, `gallery` makes the tables of
 //! pictures, `page`, `chart` and `dots` the report of it: one HTML file, with each table as CSV beside it. `made` generates data sets
 //! that a study can name.
 
 mod advu_net;
+mod advu_ratio;
 mod advu_report;
 mod chart;
 mod claims;
