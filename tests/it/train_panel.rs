@@ -197,6 +197,8 @@ fn a_study_of_several_data_sets_has_a_line_for_each() {
     harness.state().send(Command::Train(TrainCommand::Draft(Box::new(draft))));
     harness.state().send(Command::Train(TrainCommand::Show(TrainPage::Study)));
     harness.run_steps(3);
+    let unset = harness.query_all_by_label("as the study says").count();
+    assert!(unset >= 2, "epochs and seeds are left out, and not off: {unset}");
     click(&mut harness, "Add a data set");
     harness.run_steps(3);
     let study = |harness: &Harness<'_, App>| harness.state().state.training.draft.study.clone();
