@@ -1,5 +1,6 @@
 //! What can go wrong in training.
 
+use super::Unit;
 use crate::attack::AttackError;
 use crate::data::DataError;
 use crate::model::ModelError;
@@ -17,6 +18,18 @@ pub enum TrainError {
         field: String,
         /// What is wrong, and what would work.
         cause: String,
+    },
+    /// The data cannot be parted so.
+    #[error("{field}: the data have {found} {} and {needed} are needed. {}", .by.name(), too_few(.field, .by))]
+    TooFew {
+        /// As of [`Self::Field`].
+        field: String,
+        /// How many there are of what is never parted.
+        found: usize,
+        /// How many there must be.
+        needed: usize,
+        /// What that is.
+        by: Unit,
     },
     /// A file of the data set or the checkpoint.
     #[error(transparent)]
@@ -38,6 +51,13 @@ pub enum TrainError {
     /// The thread that prepares batches ended early.
     #[error("batches could not be prepared: the thread that makes them ended")]
     Batches,
+}
+
+/// What would work, where there are too few units for a split.
+fn too_few(field: &str, by: &Unit) -> String {
+    let fewer = if field.ends_with("folds") { "Use fewer folds" } else { "Use more" };
+    let parted = if *by == Unit::Group { ", or by = \"slice\" if slices of one volume may be parted" } else { "" };
+    format!("{fewer}{parted}")
 }
 
 impl TrainError {

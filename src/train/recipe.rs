@@ -88,24 +88,68 @@ impl Recipe {
         usize::try_from(fit).unwrap_or(usize::MAX).max(1)
     }
 
+    /// Rows of a part of `rows` that go through the network together: pieces of equal size, as far as that goes, so that batch
+    /// normalisation sees no single left-over crop. For TRADES (`beside`) the clean crops go through beside the samples.
+    pub(super) fn piece(&self, rows: usize, beside: bool) -> usize {
+        let most = if beside { (self.micro_batch() / 2).max(1) } else { self.micro_batch() };
+        let rows = rows.max(1);
+        rows.div_ceil(rows.div_ceil(most.min(rows)))
+    }
+
+    /// The parts of a step's loss: the rows of each, and whether it is that of TRADES.
+    pub(super) fn part_rows(&self) -> Vec<(usize, bool)> {
+        let mut batch = self.batch;
+        let mut terms = Vec::new();
+        for entry in &self.adversarial {
+            let count = entry.count(self.batch);
+            match entry.role {
+                Role::Append => batch += count,
+                Role::Replace => {}
+                Role::Mix { .. } => terms.push((count, false)),
+                Role::Trades { .. } => terms.push((count, true)),
+            }
+        }
+        std::iter::once((batch, false)).chain(terms).collect()
+    }
+
     /// What the budget changes besides memory, for people.
     pub fn caution(&self) -> Option<String> {
-        let most = self.micro_batch();
-        (most < self.batch && self.network.batch_norm).then(|| {
+        if !self.network.batch_norm {
+            return None;
+        }
+        let told = |(place, (rows, beside)): (usize, (usize, bool))| {
+            let piece = self.piece(rows, beside);
+            let what = match (place, beside) {
+                (0, _) if rows > self.batch => {
+                    let appended = rows - self.batch;
+                    format!("each batch of {} with its {appended} appended samples", self.batch)
+                }
+                (0, _) => format!("each batch of {rows}"),
+                (_, false) => format!("its {rows} samples with a term of their own"),
+                (_, true) => format!("its {rows} samples of TRADES, each beside its clean crop,"),
+            };
+            (piece < rows).then(|| format!("{what} into pieces of at most {piece}"))
+        };
+        let parted: Vec<String> = self.part_rows().into_iter().enumerate().filter_map(told).collect();
+        (!parted.is_empty()).then(|| {
             format!(
-                "the memory budget parts each batch of {} into pieces of at most {most}: batch normalisation normalises over a piece, so this is not the training that it is without the budget",
-                self.batch
+                "the memory budget parts {}: batch normalisation normalises over a piece, so this is not the training that it is without the budget",
+                parted.join(" and ")
             )
         })
     }
 
-    /// Floating-point operations of a step, about: forward once, backward twice; and what adversarial samples add.
+    /// Floating-point operations of a step, about: forward once, backward twice; what adversarial samples add; and the second
+    /// pass of what goes through in pieces.
     pub fn step_flops(&self) -> f64 {
         let forward = self.network.flops([self.input(), self.input()]) as f64;
         let crops = self.batch as f64;
         let extra: f64 = self.adversarial.iter().map(|a| a.passes(crops)).sum();
-        let again = self.micro_batch() < self.batch && self.loss.region().is_some();
-        forward * (if again { 4.0 } else { 3.0 } * crops + extra)
+        let twice = |&(rows, beside): &(usize, bool)| {
+            !beside && self.piece(rows, beside) < rows && self.loss.region().is_some()
+        };
+        let again: usize = self.part_rows().iter().filter(|part| twice(part)).map(|(rows, _)| rows).sum();
+        forward * (3.0 * crops + extra + again as f64)
     }
 
     /// Says what cannot work before anything is allocated.
@@ -257,5 +301,31 @@ mod tests {
         assert!(three.caution().is_some_and(|text| text.contains("pieces of at most 3")), "{three:?}");
         let plain = UNetConfig { batch_norm: false, ..recipe.network.clone() };
         assert_eq!((Recipe { network: plain, ..three }.caution(), recipe.caution()), (None, None));
+    }
+
+    #[test]
+    fn a_budget_is_compared_with_all_that_is_learned_together() {
+        let four = Recipe { batch: 4, ..Recipe::new(UNetConfig::new(16, 4), 1) };
+        let four = Recipe { memory_mib: Some((4 * four.crop_bytes()).div_ceil(1 << 20)), ..four };
+        assert_eq!((four.micro_batch(), four.caution()), (4, None));
+        let with = |name: &str, share, role| {
+            let attack = crate::attack::Attack::named(name).unwrap();
+            let entry = Adversarial { attack, epsilon: 0.1, draw: false, share, role };
+            Recipe { adversarial: vec![entry], ..four.clone() }
+        };
+        // Four clean crops fit, and with four samples of them they are all clean and then all adversarial.
+        let appended = with("fgsm", 1.0, Role::Append);
+        let text = appended.caution().unwrap();
+        assert!(text.contains("each batch of 4 with its 4 appended samples into pieces of at most 4:"), "{text}");
+        let trades = with("pgd", 1.0, Role::Trades { beta: 6.0 }).caution().unwrap();
+        assert!(trades.contains("parts its 4 samples of TRADES") && trades.contains("at most 2:"), "{trades}");
+        assert_eq!(with("pgd", 0.5, Role::Trades { beta: 6.0 }).caution(), None, "two samples and two clean crops");
+        for role in [Role::Replace, Role::Mix { alpha: 0.5 }] {
+            assert_eq!(with("fgsm", 1.0, role).caution(), None);
+        }
+        // All eight go through a second time, as a part of the loss is a ratio over the batch.
+        let forward = four.network.flops([four.input(), four.input()]) as f64;
+        let more = appended.step_flops() - Recipe { memory_mib: None, ..appended }.step_flops();
+        assert!((more / forward - 8.0).abs() < 1e-9, "{}", more / forward);
     }
 }

@@ -58,6 +58,16 @@ pub enum Unit {
     Slice,
 }
 
+impl Unit {
+    /// Several of them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Group => "groups (patients or volumes)",
+            Self::Slice => "images",
+        }
+    }
+}
+
 /// What is known of an image for a split.
 #[derive(Clone, Debug, Default)]
 pub struct Member {
@@ -170,15 +180,7 @@ impl Split {
 }
 
 fn too_few(field: &str, found: usize, needed: usize, by: Unit) -> TrainError {
-    let advice = match by {
-        Unit::Group => "Use fewer, or by = \"slice\" if slices of one volume may be parted",
-        Unit::Slice => "Use fewer",
-    };
-    let what = if by == Unit::Group { "groups (patients or volumes)" } else { "images" };
-    TrainError::field(
-        format!("data.split.{field}"),
-        format!("the data have {found} {what} and {needed} are needed. {advice}"),
-    )
+    TrainError::TooFew { field: format!("data.split.{field}"), found, needed, by }
 }
 
 /// The unit of each member, and how many there are.
@@ -230,6 +232,9 @@ mod tests {
         assert_eq!(held, split(1).divide(&slices).unwrap().1);
         let refused = Split::KFold { folds: 5, fold: 0, seed: 0, by: Unit::Group }.divide(&slices).unwrap_err();
         assert!(refused.to_string().contains("1 groups") && refused.to_string().contains("slice"), "{refused}");
+        assert!(refused.to_string().contains("Use fewer folds"), "{refused}");
+        let share = Split::HoldOut { share: 0.5, seed: 0, by: Unit::Slice }.divide(&self::members(1, 1)).unwrap_err();
+        assert!(share.to_string().ends_with("have 1 images and 2 are needed. Use more"), "{share}");
     }
 
     #[test]

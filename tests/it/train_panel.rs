@@ -7,7 +7,7 @@ use super::train_engine::{tiny, weights};
 use eframe::egui::{Role, ViewportEvent, ViewportId};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use epsiloscope::engine::{Plane, Preview, PreviewPicture, TrainNews, TrainSample, TrainStart, TrainSteps};
+use epsiloscope::engine::{Plane, Preview, PreviewPicture, Problem, TrainNews, TrainSample, TrainStart, TrainSteps};
 use epsiloscope::train::{Ending, EpochRecord, PreviewKind, Validation};
 use epsiloscope::workbench::train::{StudyDraft, TrainCommand, TrainDraft, TrainPage, TrainPanel, TrainPhase};
 use epsiloscope::workbench::{App, Command, Options, State};
@@ -114,6 +114,14 @@ fn what_is_wrong_is_said_and_a_form_can_be_mended() {
     wait(&mut harness, "the default", |app| app.state.training.draft.recipe.training.crop.is_none());
     harness.run_steps(2);
     assert!(!says(&harness, "is not a multiple"));
+    // One crop fits into a MiB.
+    let mut recipe = tiny(2);
+    recipe.network.batch_norm = Some(true);
+    (recipe.training.batch, recipe.training.memory_mib) = (Some(8), Some(1));
+    let budget = TrainDraft { recipe, out: folder.path().join("a.safetensors"), ..TrainDraft::default() };
+    harness.state().send(Command::Train(TrainCommand::Draft(Box::new(budget))));
+    harness.run_steps(3);
+    assert!(says(&harness, "The memory budget parts each batch of 8 into pieces of at most 1"));
     // A folder without masks.
     let mut recipe = tiny(2);
     recipe.data.synthetic = None;
@@ -189,6 +197,8 @@ fn a_study_of_several_data_sets_has_a_line_for_each() {
     harness.state().send(Command::Train(TrainCommand::Draft(Box::new(draft))));
     harness.state().send(Command::Train(TrainCommand::Show(TrainPage::Study)));
     harness.run_steps(3);
+    let unset = harness.query_all_by_label("as the study says").count();
+    assert!(unset >= 2, "epochs and seeds are left out, and not off: {unset}");
     click(&mut harness, "Add a data set");
     harness.run_steps(3);
     let study = |harness: &Harness<'_, App>| harness.state().state.training.draft.study.clone();
@@ -200,7 +210,15 @@ fn a_study_of_several_data_sets_has_a_line_for_each() {
     harness.state().send(Command::Train(given));
     harness.run_steps(2);
     assert_eq!((study(&harness).data, study(&harness).more[0].data.clone()), ("cells".into(), "ct".into()));
+    // What was refused of other data is no longer said.
+    let why = "inverse-fgsm needs at least 2 patients or volumes; ct has 1".to_owned();
+    let problem = Problem { what: "Study".to_owned(), why };
+    harness.state_mut().state.training.hear(TrainNews::Refused(problem));
+    harness.run_steps(2);
+    assert!(says(&harness, "needs at least 2 patients"));
     click(&mut harness, "Drop data set 2");
+    harness.run_steps(2);
+    assert!(!says(&harness, "needs at least 2 patients"));
     harness.run_steps(2);
     assert!(study(&harness).more.is_empty());
 }

@@ -4,7 +4,7 @@ use super::advu_report::report;
 use super::folds::{SEEN_IN_TRAINING, Setup};
 use super::learned::best_constant;
 use super::noticed::NoticedBy;
-use super::work::{MadeWith, keep, kept, place, train};
+use super::work::{MadeWith, begin, keep, kept, place, train};
 use super::{StudyError, StudyFile, StudyOptions, Told, facts, gallery};
 use crate::attack::Attack;
 use crate::data::Case;
@@ -52,6 +52,7 @@ pub(super) struct Network {
 pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf, StudyError> {
     let setup = Setup::new(study, options)?;
     let price = setup.price(study, options)?;
+    begin(options)?;
     price.tell(told);
     let price = price.text();
     let attack = Attack::named(&study.attack)?;
@@ -61,7 +62,9 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
     let (mut all, mut pictures) = (Vec::new(), None);
     let mut constants = BTreeMap::new();
     for (at, (seed, fold)) in setup.networks().enumerate() {
-        let mut told = |line: &str, part: f64| told(line, (at as f64 + part) / count as f64);
+        // As the cost counts them; of the folds not all may be done.
+        let which = format!("training {} of {count} (fold {}, seed {seed})", at + 1, fold + 1);
+        let mut told = |line: &str, part: f64| told(&format!("{which}: {line}"), (at as f64 + part) / count as f64);
         let recipe = crate::train::Recipe { seed, ..setup.recipe.clone() };
         let read = setup.data(fold)?;
         let held = &read.data.validate;
@@ -93,7 +96,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
             }
             done.held.push(measure(&study.epsilons, &metrics, attack, &model, case)?);
             let part = (place + 1) as f64 / looked.len() as f64;
-            told(&format!("{name}: {} attacked", case.name), TRAINING + (1.0 - TRAINING) * part);
+            told(&format!("{} attacked", case.name), TRAINING + (1.0 - TRAINING) * part);
         }
         for case in spaced(facts::trained_on(&read), SEEN_IN_TRAINING.min(setup.most)) {
             done.trained_on.push(measure(&[study.marked], &[], attack, &model, case)?);

@@ -1,10 +1,11 @@
 //! The report of the AdvU-Net study.
 
 use super::advu_net::{Images, MEASURES, Network, Of};
+use super::advu_ratio::{Ratio, beside, headline};
 use super::chart::{Line, chart};
 use super::facts;
 use super::folds::Setup;
-use super::interval::{Mean, ceiling};
+use super::interval::Basis;
 use super::networks::{ERRORS, Networks};
 use super::noticed::{NoticedBy, Shares, disagreement};
 use super::page::{Page, Section, Table, plus_minus};
@@ -16,65 +17,6 @@ use std::collections::BTreeMap;
 
 fn mean(values: &[f64]) -> f64 {
     spread(values).0
-}
-
-/// An error over all networks at the marked ε.
-struct Ratio {
-    clean: f64,
-    attacked: f64,
-    control: f64,
-    /// None where a network has learned nothing. Its interval ends at the ceiling.
-    found: Option<Mean>,
-    ceiling: f64,
-    trained_on: (f64, usize),
-    /// How many networks have learned nothing.
-    unlearned: usize,
-}
-
-impl Ratio {
-    fn new(images: &Images<'_>, networks: &Networks<'_>, index: usize) -> Self {
-        let of = MEASURES[index].1;
-        let clean = images.values(0.0, false, of);
-        let sizes = images.values(0.0, false, |m| m.error.pixels as f64);
-        let (unlearned, ceiling) = (networks.unlearned(), ceiling(&sizes, &clean, index < 2));
-        let found = networks.ratio(of).filter(|_| unlearned == 0);
-        Self {
-            attacked: mean(&images.values(networks.epsilon, false, of)),
-            control: mean(&images.values(networks.epsilon, true, of)),
-            clean: mean(&clean),
-            found: found.map(|found| below(found, ceiling)),
-            ceiling,
-            trained_on: networks.ratio_trained_on(of),
-            unlearned,
-        }
-    }
-
-    fn value(&self) -> f64 {
-        self.found.map_or(self.attacked / self.clean, |found| found.mean)
-    }
-
-    /// The ratio as a claim.
-    fn told(&self) -> String {
-        if self.unlearned > 0 { "not told".to_owned() } else { format!("{:.2}", self.value()) }
-    }
-
-    fn interval(&self) -> String {
-        match self.found {
-            Some(Mean { interval: [low, high], .. }) if high.is_finite() => {
-                let cut = if high < self.ceiling { "" } else { " (its ceiling)" };
-                format!("{low:.2} to {high:.2}{cut}")
-            }
-            _ if self.unlearned > 0 => "not told".to_owned(),
-            _ => "not told by one network".to_owned(),
-        }
-    }
-}
-
-/// An interval of a ratio goes no further than the ratio can.
-fn below(found: Mean, ceiling: f64) -> Mean {
-    let [low, high] = found.interval;
-    let high = if high.is_finite() { high.min(ceiling.max(found.mean)) } else { high };
-    Mean { interval: [low, high], ..found }
 }
 
 pub(super) fn report(
@@ -106,7 +48,7 @@ pub(super) fn report(
         counted(setup.shown_folds, "fold", "folds")
     );
     let mut sections = vec![figure(study, &images), Section::Table(compared(study, &ratios, paper, &counted))];
-    sections.extend([networks.figure(paper, soft.found), networks.table(), shown(study, &images)]);
+    sections.extend([networks.figure(paper, soft.found, soft.ceiling), networks.table(), shown(study, &images)]);
     sections.extend(setup.observers.as_ref().map(|asked| Section::Table(asked.table())));
     sections.extend(pictures);
     let epochs = facts::epochs(
@@ -134,13 +76,9 @@ pub(super) fn report(
             [
                 format!("Soft L2 ratio at ε {mark}"),
                 soft.told(),
-                format!("95 %: {}; ceiling {:.2}; paper {paper:.1}", soft.interval(), soft.ceiling),
+                format!("95 %: {}; paper {paper:.1}", soft.beside_ceiling()),
             ],
-            [
-                format!("Wrong-pixel ratio at ε {mark}"),
-                wrong.told(),
-                format!("95 %: {}; ceiling {:.2}", wrong.interval(), wrong.ceiling),
-            ],
+            [format!("Wrong-pixel ratio at ε {mark}"), wrong.told(), format!("95 %: {}", wrong.beside_ceiling())],
             ["Clean wrong pixels".to_owned(), format!("{:.2} %", 100.0 * wrong.clean), format!("held out; {counted}")],
             [
                 format!("SSIM, VIF, Butteraugli at ε {mark}"),
@@ -148,7 +86,7 @@ pub(super) fn report(
                 "means over images".to_owned(),
             ],
         ],
-        notes: notes(study, setup, &shares, person),
+        notes: notes(study, setup, &shares, &networks.basis(), person),
         sections,
         facts: [
             ("Data", format!("{} (of fold 1)", facts::data(&setup.first, setup.first_split(), &recipe.classes))),
@@ -173,33 +111,8 @@ pub(super) fn report(
     })
 }
 
-/// The ratio beside the paper’s, if the networks tell one.
-fn headline(mark: f64, soft: &Ratio, networks: usize, paper: f64) -> String {
-    if soft.unlearned > 0 {
-        return format!(
-            "How much larger FGSM makes the pixel error at ε {mark} is not told: {} of {networks} networks learned nothing; the paper says {paper:.1} times",
-            soft.unlearned
-        );
-    }
-    format!(
-        "At ε {mark} FGSM makes the pixel error {:.1} times the clean one ({} over seeds and folds); the paper says {paper:.1}",
-        soft.value(),
-        soft.interval()
-    )
-}
-
-/// What stands beside the headline.
-fn beside(soft: &Ratio, epochs: usize) -> String {
-    if soft.unlearned > 0 {
-        return format!(
-            "A network that has learned nothing has, after {epochs} epochs, no higher mean IoU on held-out images than a constant mask: its errors compare nothing, and more epochs are needed."
-        );
-    }
-    format!("Random signs of the same ε make it {:.1} times.", soft.control / soft.clean)
-}
-
 /// What a reader must know.
-fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], person: Vec<String>) -> Vec<String> {
+fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], basis: &Basis, person: Vec<String>) -> Vec<String> {
     let Recipe { network, crop, batch, epochs, .. } = &setup.recipe;
     let train = facts::trained_on(&setup.first);
     let crops = setup.first.data.train.crops(*crop);
@@ -229,7 +142,10 @@ fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], person: Vec<String
             size[0], size[1]
         ),
         "Slices of one volume are in different folds, as in the paper: neighbours are alike, and the clean error is lower than on a new volume. The held-out images are both the validation curve and the final test; they choose nothing: the network after its last epoch is attacked.".to_owned(),
-        "Of an image the numbers are means over the seeds, over images mean and standard deviation. The interval of a ratio counts networks: seeds and folds are random in a two-way analysis of variance of its linearised logarithm. Networks of one seed share most of their training images, which makes it rather too narrow.".to_owned(),
+        format!(
+            "Of an image the numbers are means over the seeds, over images mean and standard deviation. {} The ceiling of a ratio is that of the clean errors found here; the interval is not cut at it, as it holds what it says only whole, but values above the ceiling cannot be.",
+            basis.statement()
+        ),
     ];
     notes.extend(shares.iter().map(|s| s.statement() + "."));
     notes.push(format!(
@@ -306,7 +222,7 @@ fn compared(study: &StudyFile, ratios: &[Ratio], paper: f64, counted: &str) -> T
         title: format!("Adversarial over clean error at ε {}", study.marked),
         file: "ratio.csv",
         caption: format!(
-            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. The interval of 95 % is over {counted} and ends at the ceiling; the last column is of {looks} looks at images that the same networks were trained on.",
+            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. The interval of 95 % is over {counted} and is not cut at the ceiling, above which nothing can be; the last column is of {looks} looks at images that the same networks were trained on.",
             study.paper_errors[0], study.paper_errors[1]
         ),
         columns: [
@@ -391,36 +307,5 @@ fn each(all: &[Network]) -> Table {
             .map(str::to_owned)
             .to_vec(),
         rows: rows.collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ratio(interval: [f64; 2], ceiling: f64, unlearned: usize) -> Ratio {
-        let found = (unlearned == 0).then(|| below(Mean { mean: 1.4, interval }, ceiling));
-        Ratio { clean: 10.0, attacked: 14.0, control: 11.0, found, ceiling, trained_on: (1.0, 6), unlearned }
-    }
-
-    #[test]
-    fn an_interval_ends_at_the_ceiling() {
-        let cut = ratio([0.45, 4.22], 2.66, 0);
-        assert_eq!(cut.interval(), "0.45 to 2.66 (its ceiling)");
-        assert!(headline(0.3, &cut, 4, 23.6).contains("1.4 times the clean one (0.45 to 2.66 (its ceiling) over"));
-        assert_eq!(ratio([1.1, 2.0], 2.66, 0).interval(), "1.10 to 2.00");
-        assert_eq!(ratio([0.0, f64::INFINITY], 2.66, 0).interval(), "not told by one network");
-    }
-
-    #[test]
-    fn networks_that_learned_nothing_tell_no_ratio() {
-        let none = ratio([0.45, 4.22], 2.66, 2);
-        assert_eq!([none.told(), none.interval()], ["not told", "not told"]);
-        let text = headline(0.3, &none, 4, 23.6);
-        assert!(text.contains("is not told: 2 of 4 networks learned nothing") && !text.contains("1.4"), "{text}");
-        assert!(
-            beside(&none, 4).contains("more epochs are needed")
-                && beside(&ratio([1.0, 2.0], 2.66, 0), 4).contains("1.1 times")
-        );
     }
 }

@@ -2,8 +2,8 @@
 
 use super::noticed::Asked;
 use super::price::{Planned, Price, Prices, forward};
-use super::{StudyError, StudyFile, StudyOptions};
-use crate::train::{DataRead, DataTable, Recipe, Split};
+use super::{StudyError, StudyFile, StudyOptions, enough};
+use crate::train::{DataRead, DataTable, Recipe, Split, TrainError};
 
 /// Training images of each network that are attacked too, for comparison.
 pub(super) const SEEN_IN_TRAINING: usize = 6;
@@ -37,7 +37,7 @@ impl Setup {
         let table = study.table(&file, options, 0);
         let folds = study.folds;
         Ok(Self {
-            first: fold_data(&table, &recipe, folds, 0)?,
+            first: enough(study, &options.data[0], fold_data(&table, &recipe, folds, 0))?,
             shown_folds: changes.folds.unwrap_or(folds).min(folds),
             most: changes.images.unwrap_or(usize::MAX),
             recipe,
@@ -61,7 +61,7 @@ impl Setup {
 
     /// The data of a fold: the same for every seed.
     pub fn data(&self, fold: usize) -> Result<DataRead, StudyError> {
-        fold_data(&self.table, &self.recipe, self.folds, fold)
+        Ok(fold_data(&self.table, &self.recipe, self.folds, fold)?)
     }
 
     /// How the first fold is held out.
@@ -95,7 +95,7 @@ fn split(table: &DataTable, recipe: &Recipe, folds: usize, fold: usize) -> Optio
     }
 }
 
-fn fold_data(table: &DataTable, recipe: &Recipe, folds: usize, fold: usize) -> Result<DataRead, StudyError> {
+fn fold_data(table: &DataTable, recipe: &Recipe, folds: usize, fold: usize) -> Result<DataRead, TrainError> {
     let split = split(table, recipe, folds, fold);
-    Ok(DataTable { split, ..table.clone() }.read(&recipe.classes)?)
+    DataTable { split, ..table.clone() }.read(&recipe.classes)
 }

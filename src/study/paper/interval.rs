@@ -39,6 +39,46 @@ pub(super) struct Mean {
     pub interval: [f64; 2],
 }
 
+/// What an interval over networks counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Basis {
+    pub seeds: usize,
+    pub folds: usize,
+}
+
+impl Basis {
+    /// Whether seeds and folds can both be told apart from chance: with one of either, [`paired`] tells nothing.
+    fn is_two_way(self) -> bool {
+        self.seeds > 1 && self.folds > 1
+    }
+
+    /// After “over”.
+    pub fn words(self) -> String {
+        let Self { seeds, folds } = self;
+        if self.is_two_way() {
+            return format!("{seeds} seeds and {folds} folds");
+        }
+        let one = if seeds < 2 { "seed" } else { "fold" };
+        format!("{} networks of one {one}, Student’s t", seeds * folds)
+    }
+
+    /// How the interval of a ratio is made.
+    pub fn statement(self) -> String {
+        if self.seeds * self.folds < 2 {
+            return "One network tells no interval of a ratio.".to_owned();
+        }
+        let way = if self.is_two_way() {
+            "seeds and folds are random in a two-way analysis of variance of its linearised logarithm".to_owned()
+        } else {
+            let other = if self.seeds < 2 { "seeds" } else { "folds" };
+            format!("{} of its linearised logarithm; what other {other} would change is not in it", self.words())
+        };
+        let narrow = "Networks of one seed share most of their training images, which makes it rather too narrow.";
+        let narrow = if self.folds > 1 { format!(" {narrow}") } else { String::new() };
+        format!("The interval of a ratio counts networks: {way}.{narrow}")
+    }
+}
+
 /// Of the mean of paired differences, `[seed][image]`, over seeds and `units` (each unit by the mean of its images): the interval
 /// that holds it with probability `level`. Another training and another patient would both give another mean, so both count as
 /// random: a two-way analysis of variance without replication, Var = (MS_seeds + MS_units − MS_rest)/(seeds · units), with
@@ -246,6 +286,22 @@ mod tests {
         // A patient of two images counts as much as one of one.
         let uneven = Units::new(3, &["a", "b", "b"].map(str::to_owned));
         assert_eq!(paired(&[vec![0.0, 1.0, 1.0], vec![0.0, 1.0, 1.0]], &uneven, 0.95).unwrap().mean, 0.5);
+    }
+
+    #[test]
+    fn what_is_said_of_an_interval_is_what_was_done() {
+        for seeds in 1..4 {
+            for folds in 1..4 {
+                let basis = Basis { seeds, folds };
+                let table = drawn(seeds, folds, [1.0; 3], 1);
+                let two_way = paired(&table, &Units::new(folds, &[]), 0.95).is_some();
+                let said = basis.statement();
+                assert_eq!(said.contains("two-way"), two_way, "{said}");
+                assert_eq!(said.contains("Student’s t"), !two_way && seeds * folds > 1, "{said}");
+            }
+        }
+        assert_eq!(Basis { seeds: 1, folds: 2 }.words(), "2 networks of one seed, Student’s t");
+        assert_eq!(Basis { seeds: 3, folds: 1 }.words(), "3 networks of one fold, Student’s t");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use super::inverse_report::report;
 use super::learned::best_constant;
 use super::price::{Planned, Price, Prices, forward};
-use super::work::{MadeWith, keep, kept, place, train};
-use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, facts};
+use super::work::{MadeWith, begin, keep, kept, place, train};
+use super::{Row, StudyError, StudyFile, StudyOptions, Told, data_name, enough, facts};
 use crate::attack::{Attack, Objective, Options};
 use crate::data::Case;
 use crate::model::Model;
@@ -141,7 +141,7 @@ pub(super) fn sets(study: &StudyFile, options: &StudyOptions) -> Result<Vec<Set>
         let network = crate::model::unet::UNetConfig { outputs, ..recipe.network.clone() };
         let recipe = Recipe { classes, network, ..recipe.clone() };
         recipe.check()?;
-        let mut read = table.read(&recipe.classes)?;
+        let mut read = enough(study, asked, table.read(&recipe.classes))?;
         read.data = few(read.data, changes.images);
         read.groups.truncate(read.data.validate.len());
         read.train_groups.truncate(facts::trained_on(&read).len());
@@ -163,6 +163,7 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
     let sets = sets(study, options)?;
     let of: usize = sets.iter().map(|set| study.rows.len() * set.seeds.len()).sum();
     let prices = prices(&sets, study, options)?;
+    begin(options)?;
     prices.tell(told);
     let mut outcomes = Vec::new();
     for set in &sets {
@@ -184,7 +185,9 @@ pub(super) fn run(study: &StudyFile, options: &StudyOptions, told: Told<'_>) -> 
                     continue;
                 }
                 let before = outcomes.len();
-                let mut told = |line: &str, part: f64| told(line, (before as f64 + part) / of as f64);
+                let which = format!("training {} of {of} ({name})", before + 1);
+                let mut told =
+                    |line: &str, part: f64| told(&format!("{which}: {line}"), (before as f64 + part) / of as f64);
                 let trained = train(&name, &recipe, data.clone(), options, &mut told)?;
                 let images = each(&trained.model, &data.validate)?;
                 let mut attacked = Vec::new();

@@ -1,12 +1,13 @@
 //! The papers' experiments as declarative files (`advu-net.toml`, `inverse-fgsm.toml`), run fold after fold or row after row.
 //!
 //! `work` trains and goes on where it was, `price` says what that costs, `advu_net` (with `folds`) and `inverse_fgsm` measure,
-//! `advu_report` (with `networks` and `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show,
+//! `advu_report` (with `advu_ratio`, `networks` and `noticed`) and `inverse_report` (with `claims`) write what the papers' tables and figures show,
 //! `interval` says how sure, `learned` whether a network tells anything, `facts` what it was made with, `gallery` makes the tables of
 //! pictures, `page`, `chart` and `dots` the report of it: one HTML file, with each table as CSV beside it. `made` generates data sets
 //! that a study can name.
 
 mod advu_net;
+mod advu_ratio;
 mod advu_report;
 mod chart;
 mod claims;
@@ -31,7 +32,9 @@ use super::report::ReportError;
 use crate::attack::AttackError;
 use crate::data::DataError;
 use crate::model::ModelError;
-use crate::train::{Adversarial, Augmentation, Control, DataTable, Recipe, RecipeFile, Split, TrainError, Unit};
+use crate::train::{
+    Adversarial, Augmentation, Control, DataRead, DataTable, Recipe, RecipeFile, Split, TrainError, Unit,
+};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -289,14 +292,11 @@ pub fn run(name: &str, options: &StudyOptions, told: Told<'_>) -> Result<PathBuf
             0.0,
         );
     }
-    let work = options.out.join("work");
-    if work.exists() && !options.resume {
+    if work::holds_something(options) && !options.resume {
         let cause = "holds a study already";
         let hint = "Go on with it by --resume, or choose another folder";
         return Err(DataError::new(&options.out, cause, hint).into());
     }
-    std::fs::create_dir_all(&work)
-        .map_err(|e| DataError::new(&work, format!("cannot be made ({e})"), "Choose a folder that you may write to"))?;
     run_study(&study, &made::with_data(options, &options.out.join("data"))?, told)
 }
 
@@ -352,6 +352,25 @@ fn data_name(table: &DataTable) -> String {
     path.file_stem()
         .or_else(|| path.file_name())
         .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What was read of the data set `asked`; what its split says of too few images, in words of the study: its split is not a
+/// setting of whoever runs it.
+fn enough(study: &StudyFile, asked: &DataTable, read: Result<DataRead, TrainError>) -> Result<DataRead, StudyError> {
+    read.map_err(|error| match error {
+        TrainError::TooFew { found, needed, by, .. } => {
+            let (what, parted) = match by {
+                Unit::Group => (
+                    "patients or volumes",
+                    ". If slices of one volume may be parted, use --by slice (in the window, kept together: slices)",
+                ),
+                Unit::Slice => ("images", ""),
+            };
+            let data = data_name(asked);
+            StudyError::Asked(format!("{} needs at least {needed} {what}; {data} has {found}{parted}", study.name))
+        }
+        other => other.into(),
+    })
 }
 
 /// `1 seed`, `3 seeds`.

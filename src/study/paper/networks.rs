@@ -2,11 +2,11 @@
 
 use super::advu_net::{MEASURES, Network, Of};
 use super::dots::{Dots, Mark, dots};
-use super::interval::{Mean, ceiling, ratio_over_networks};
+use super::interval::{Basis, Mean, ceiling, ratio_over_networks};
 use super::learned::learned;
 use super::page::{Section, Table};
 use crate::study::Curve;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The measures of [`MEASURES`] that have a ratio: soft L2, hard L2 and the share of wrong pixels.
 pub(super) const ERRORS: usize = 3;
@@ -54,6 +54,13 @@ impl Networks<'_> {
             !last.is_some_and(|validation| learned(validation.miou_image, constant))
         };
         self.all.iter().filter(nothing).count()
+    }
+
+    /// What an interval over them counts.
+    pub fn basis(&self) -> Basis {
+        let seeds: BTreeSet<u64> = self.all.iter().map(|network| network.seed).collect();
+        let folds: BTreeSet<usize> = self.all.iter().map(|network| network.fold).collect();
+        Basis { seeds: seeds.len(), folds: folds.len() }
     }
 
     fn held(&self, network: &Network, of: Of) -> Sums {
@@ -130,8 +137,9 @@ impl Networks<'_> {
         Section::Parts { table, parts }
     }
 
-    /// The ratio of soft errors of each network as a point; `all` is that of all, if it is told.
-    pub fn figure(&self, paper: f64, all: Option<Mean>) -> Section {
+    /// The ratio of soft errors of each network as a point; `all` is that of all, if it is told, and `ceiling` what it cannot
+    /// exceed.
+    pub fn figure(&self, paper: f64, all: Option<Mean>, ceiling: f64) -> Section {
         let of = MEASURES[0].1;
         let mut seeds: Vec<u64> = self.all.iter().map(|network| network.seed).collect();
         seeds.dedup();
@@ -153,12 +161,13 @@ impl Networks<'_> {
             title: format!("Adversarial over clean soft error of each network at ε {}", self.epsilon),
             svg: dots(&rows, &marks, ["held-out images", "images trained on"], "ratio of ‖y − p‖₂"),
             caption: match all {
-                Some(_) => {
-                    "A point for each fold. The band is the interval of 95 % over seeds and folds, up to the ceiling."
-                }
-                None => "A point for each fold. No ratio of all is told.",
-            }
-            .to_owned(),
+                Some(Mean { interval: [_, high], .. }) if high.is_finite() => format!(
+                    "A point for each fold. The band is the interval of 95 % over {}; the ceiling, above which nothing can be, is {ceiling:.2}.",
+                    self.basis().words()
+                ),
+                Some(_) => "A point for the one network, which tells no interval.".to_owned(),
+                None => "A point for each fold. No ratio of all is told.".to_owned(),
+            },
         }
     }
 }

@@ -201,7 +201,13 @@ fn ratio_and_ceiling_are_those_of_the_checkpoints() {
     let changes = Changes { folds: Some(2), seeds: Some(2), epochs: Some(3), ..Changes::default() };
     let study = StudyFile { folds: 2, epsilons: vec![0.1, 0.3], ..tiny("advu-net", changes) };
     let options = options(&data, &out);
-    run_study(&study, &options, &mut |_, _| ()).unwrap();
+    let mut lines = Vec::new();
+    run_study(&study, &options, &mut |line, _| lines.push(line.to_owned())).unwrap();
+    // Progress counts the trainings that the cost does.
+    assert!(lines[0].starts_with("cost: 4 trainings"), "{lines:?}");
+    for said in ["training 1 of 4 (fold 1, seed 1): epoch 1 of 3", "training 4 of 4 (fold 2, seed 2): "] {
+        assert!(lines.iter().any(|line| line.starts_with(said)), "{said} in {lines:?}");
+    }
     let setup = Setup::new(&study, &options).unwrap();
     let networks = table(&out, "networks.csv");
     let column = |name: &str| networks[0].iter().position(|c| c == name).unwrap();
@@ -286,6 +292,30 @@ fn rows_of_table_2_are_those_of_their_networks() {
     }
     assert!((found[0] - found[1]).abs() > 8e-3, "both networks would do as well: {found:?}");
     tables_fit(&std::fs::read_to_string(out.join("report.html")).unwrap());
+}
+
+#[test]
+fn data_that_are_refused_leave_no_study_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("cells"), folder.path().join("out"));
+    std::fs::create_dir(&data).unwrap();
+    written(&data, 1);
+    let options = options(&data, &out);
+    let refused = |name| super::run(name, &options, &mut |_, _| ()).unwrap_err().to_string();
+    // An empty folder of work, as made beside the options here, is no study.
+    for name in super::names() {
+        assert!(!refused(name).contains("holds a study"), "{}", refused(name));
+    }
+    // In words of the study, as its folds are not asked for.
+    assert_eq!(refused("advu-net"), "advu-net needs at least 5 images; cells has 1");
+    std::fs::remove_dir(out.join("work")).unwrap();
+    for name in super::names() {
+        refused(name);
+        assert!(!out.join("work").exists(), "{name}");
+    }
+    std::fs::create_dir(out.join("work")).unwrap();
+    std::fs::write(out.join("work/a.json"), "{}").unwrap();
+    assert!(refused("advu-net").contains("holds a study already"));
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub(super) struct Trained {
     pub before: Option<Validation>,
 }
 
-/// Trains `recipe` under `name`, or goes on with it, or takes it as it is if it is done.
+/// Trains `recipe` under `name`, or goes on with it, or takes it as it is if it is done. `told` hears how far it
+/// is; which training that is, its caller says.
 pub(super) fn train(
     name: &str,
     recipe: &Recipe,
@@ -63,7 +64,7 @@ pub(super) fn train(
                 let validation =
                     validation.map_or_else(String::new, |v| format!(", Dice {:.3}, mIoU {:.3}", v.dice, v.miou_image));
                 let line = format!(
-                    "{name}: epoch {} of {}, loss {:.4}{validation}, {:.0} s",
+                    "epoch {} of {}, loss {:.4}{validation}, {:.0} s",
                     record.epoch,
                     recipe.epochs,
                     record.loss,
@@ -73,8 +74,7 @@ pub(super) fn train(
                 said = Instant::now();
             }
             TrainEvent::Step(report) if said.elapsed().as_secs() > 30 => {
-                let line =
-                    format!("{name}: step {} of {}, {} left", report.step, report.steps, clock(report.remaining));
+                let line = format!("step {} of {}, {} left", report.step, report.steps, clock(report.remaining));
                 told(&line, report.step as f64 / report.steps.max(1) as f64);
                 said = Instant::now();
             }
@@ -90,10 +90,28 @@ pub(super) fn train(
     Ok(Trained { model, history: trainer.history().to_vec(), before: kept(&before_file, &made_with)? })
 }
 
+fn folder(options: &StudyOptions) -> PathBuf {
+    options.out.join("work")
+}
+
+/// Whether the folder of the study's work holds any: an empty one is no study.
+pub(super) fn holds_something(options: &StudyOptions) -> bool {
+    let work = folder(options);
+    std::fs::read_dir(&work).map_or(work.exists(), |mut entries| entries.next().is_some())
+}
+
+/// Makes the folder of the study's work. Once the data are accepted: what is refused leaves nothing behind.
+pub(super) fn begin(options: &StudyOptions) -> Result<(), StudyError> {
+    let work = folder(options);
+    std::fs::create_dir_all(&work).map_err(|e| {
+        DataError::new(&work, format!("cannot be made ({e})"), "Choose a folder that you may write to").into()
+    })
+}
+
 /// A file of the study's work.
 pub(super) fn place(options: &StudyOptions, name: &str, ending: &str) -> PathBuf {
     let safe: String = name.chars().map(|c| if c.is_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
-    options.out.join("work").join(format!("{safe}.{ending}"))
+    folder(options).join(format!("{safe}.{ending}"))
 }
 
 /// What decides a training; all else decides what is measured of its network.

@@ -23,15 +23,11 @@ impl Trainer {
     /// through twice, once for the sums, of which nothing is kept for a gradient, and once for the gradient at these. Without
     /// batch normalisation and dropout, pieces and whole are the same loss; batch normalisation normalises over a piece.
     pub(super) fn gradients(&self, parts: &[Part]) -> Result<(f32, GradientsParams), TrainError> {
-        let most = self.recipe.micro_batch();
         let mut pieces: Vec<(&Part, usize, usize)> = Vec::new();
         let mut of_part = Vec::with_capacity(parts.len());
         for part in parts {
             let (first, rows) = (pieces.len(), part.x.dims()[0]);
-            // For TRADES the clean images go through the network beside the samples.
-            let most = if part.clean.is_some() { (most / 2).max(1) } else { most };
-            // Pieces of equal size, as far as that goes: batch normalisation sees no single left-over crop.
-            let size = rows.div_ceil(rows.div_ceil(most.min(rows)));
+            let size = self.recipe.piece(rows, part.clean.is_some());
             pieces.extend((0..rows).step_by(size).map(|from| (part, from, size.min(rows - from))));
             of_part.push(first..pieces.len());
         }

@@ -112,6 +112,20 @@ fn samples_are_the_image_and_a_signed_step() {
 }
 
 #[test]
+fn a_recipe_knows_the_parts_of_its_steps() {
+    let fixture = Fixture::open();
+    for role in Role::KINDS {
+        let pgd = Attack::named("pgd").unwrap().with("steps", 1.0).unwrap();
+        let recipe = fixture.recipe(Adversarial { share: 0.67, ..entry(pgd, role) });
+        let trainer = fixture.trainer(recipe.clone());
+        let card = trainer.card("fixture", "");
+        let parts = parts(&recipe, &card, &trainer.network, fixture.batch(), 0, &fixture.device).unwrap();
+        let made: Vec<_> = parts.iter().map(|part| (part.x.dims()[0], part.clean.is_some())).collect();
+        assert_eq!(recipe.part_rows(), made, "{role:?}");
+    }
+}
+
+#[test]
 fn trades_is_pytorchs_in_sample_loss_and_step() {
     let fixture = Fixture::open();
     let pgd = Attack::named("pgd").unwrap().with("steps", 4.0).unwrap().with("step", 0.4).unwrap();

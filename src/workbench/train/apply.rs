@@ -108,7 +108,7 @@ impl App {
         let training = &mut self.state.training;
         let request = match command {
             TrainCommand::Draft(draft) => {
-                training.draft = *draft;
+                training.edit(*draft);
                 return;
             }
             TrainCommand::Show(page) => {
@@ -148,7 +148,8 @@ impl App {
 
     /// Takes a path that was asked for; what it asks the engine for.
     fn given(&mut self, wanted: TrainPath, path: PathBuf) -> Option<TrainRequest> {
-        let draft = &mut self.state.training.draft;
+        let training = &mut self.state.training;
+        let mut draft = training.draft.clone();
         match wanted {
             TrainPath::Data => draft.recipe.data.path = Some(path),
             TrainPath::Image => draft.recipe.data.image = Some(path),
@@ -162,8 +163,9 @@ impl App {
             TrainPath::StudyOut => draft.study.out = path,
             TrainPath::StudyUnseen => draft.study.unseen = path,
             TrainPath::OpenRecipe => return Some(TrainRequest::Load(path)),
-            TrainPath::SaveRecipe => return Some(TrainRequest::Save(Box::new(draft.recipe.clone()), path)),
+            TrainPath::SaveRecipe => return Some(TrainRequest::Save(Box::new(draft.recipe), path)),
         }
+        training.edit(draft);
         None
     }
 

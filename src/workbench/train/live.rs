@@ -80,7 +80,7 @@ fn status_ui(ui: &mut Ui, live: &LiveTraining, commands: &CommandSender) {
             egui::Label::new(theme::weak(ui, format!("{}; {held}. To {}", start.data, file_name(&live.out)))).wrap(),
         )
         .on_hover_text(live.out.display().to_string());
-        super::panel::split_note_ui(ui, start.note.as_deref());
+        super::panel::note_ui(ui, start.note.as_deref());
     }
     if live.is_active() {
         ui.add(ProgressBar::new(live.share()).desired_height(6.0).fill(palette.accent));

@@ -8,7 +8,7 @@ use super::rows::{line, place_ui};
 use super::study_page::study_ui;
 use super::{TrainCommand, TrainPath, folder_of};
 use crate::engine::{Preview, PreviewPicture, Request, TrainRequest};
-use crate::train::PreviewKind;
+use crate::train::{PreviewKind, Recipe};
 use crate::workbench::icons::{Icon, icon_button};
 use crate::workbench::library::file_name;
 use crate::workbench::{Command, CommandSender, Pane, PaneContext, State, theme};
@@ -129,7 +129,9 @@ fn right_ui(
     context: &mut PaneContext<'_>,
 ) {
     let training = &state.training;
-    let wrong = checked(&draft.recipe).err();
+    let settings = checked(&draft.recipe);
+    let caution = settings.as_ref().ok().and_then(Recipe::caution);
+    let wrong = settings.err();
     ui.horizontal(|ui| {
         let tip = "The file to write (.safetensors). Card, recipe and checkpoint lie beside it.";
         // While a training runs, and after it, its own file is named with it below.
@@ -157,6 +159,8 @@ fn right_ui(
             ui.spinner();
         }
     });
+    // Before the start, as a preview of few crops shows nothing of it.
+    note_ui(ui, caution.as_deref());
     if let Some(problem) = &training.refused {
         let text = format!("{}: {}", problem.what, problem.why);
         ui.add(Label::new(RichText::new(text).color(theme::of(ui).bad)).wrap());
@@ -207,8 +211,8 @@ fn unfinished_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
     });
 }
 
-/// Says who is held out where the data set's own split leaves that open.
-pub(super) fn split_note_ui(ui: &mut Ui, note: Option<&str>) {
+/// Says what people should know: who is held out where the data set's own split leaves that open, what a memory budget changes.
+pub(super) fn note_ui(ui: &mut Ui, note: Option<&str>) {
     let Some(note) = note else { return };
     let mut letters = note.chars();
     let text: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
@@ -239,7 +243,7 @@ fn preview_ui(
         preview.data, preview.held_out, preview.steps_per_epoch, preview.cost
     );
     ui.add(Label::new(theme::weak(ui, text)).wrap());
-    split_note_ui(ui, preview.note.as_deref());
+    note_ui(ui, preview.note.as_deref());
     ui.add_space(4.0);
     let groups: Vec<Vec<Tile<'_>>> = preview.crops.iter().map(tiles).collect();
     let pixels = preview.crops.first().map_or(1, |crop| crop.image.width.max(1)) as f32;

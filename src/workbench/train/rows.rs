@@ -24,16 +24,25 @@ pub struct Line {
     pub tip: &'static str,
     /// After the number.
     pub unit: &'static str,
+    /// In place of a number that is left out.
+    pub unset: &'static str,
+}
+
+impl Line {
+    /// The same, saying so where its number is left out.
+    pub const fn unset(self, unset: &'static str) -> Self {
+        Self { unset, ..self }
+    }
 }
 
 /// A line without a unit.
 pub const fn line(name: &'static str, tip: &'static str) -> Line {
-    Line { name, tip, unit: "" }
+    measured(name, "", tip)
 }
 
 /// A line with a unit.
 pub const fn measured(name: &'static str, unit: &'static str, tip: &'static str) -> Line {
-    Line { name, tip, unit }
+    Line { name, tip, unit, unset: "off" }
 }
 
 /// A grid of lines.
@@ -90,7 +99,7 @@ pub fn switched<T: Numeric>(ui: &mut Ui, line: Line, range: RangeInclusive<T>, v
         match value {
             Some(value) => drag(ui, line, range, value),
             None => {
-                ui.label(theme::weak(ui, "off"));
+                ui.label(theme::weak(ui, line.unset));
             }
         }
     });

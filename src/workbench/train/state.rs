@@ -193,6 +193,14 @@ impl Training {
         Some((text, TrainPage::Training))
     }
 
+    /// Takes a changed draft. What was refused was another one.
+    pub fn edit(&mut self, draft: TrainDraft) {
+        if draft != self.draft {
+            self.refused = None;
+        }
+        self.draft = draft;
+    }
+
     /// Takes news.
     pub fn hear(&mut self, news: TrainNews) {
         match news {

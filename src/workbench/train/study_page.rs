@@ -65,10 +65,11 @@ pub fn study_ui(ui: &mut Ui, draft: &mut StudyDraft, state: &State, commands: &C
         };
         let scales = [Scale::Quick, Scale::Cpu, Scale::Paper];
         kind(ui, line("Size", "How much of it is done."), &scales, words, &mut draft.scale, Scale::Quick);
-        let tip = "Of each training. Off: as many as the size has.";
-        switched(ui, line("Epochs", tip), 1..=100_000, &mut draft.epochs, 30);
-        let tip = "Each with trainings of its own; intervals get narrower with more. Off: as many as the size has.";
-        switched(ui, line("Seeds", tip), 1..=100, &mut draft.seeds, 3);
+        let unset = "as the study says";
+        let tip = "Of each training, in place of what the study says for the size.";
+        switched(ui, line("Epochs", tip).unset(unset), 1..=100_000, &mut draft.epochs, 30);
+        let tip = "Each with trainings of its own; intervals get narrower with more. In place of what the study says for the size.";
+        switched(ui, line("Seeds", tip).unset(unset), 1..=100, &mut draft.seeds, 3);
     });
     ui.add_space(4.0);
     buttons_ui(ui, draft, state, commands);
