@@ -9,13 +9,13 @@ use std::path::Path;
 /// Points of a drawn function.
 const POINTS: usize = 200;
 
-/// Writes `thresholds.csv`, `answers.csv`, `psychometric-NN.svg` and `.png` for each of `found`, and `report.html`.
+/// Writes of the trials of `table` (its name, and what is to be said of answers that came too soon) `thresholds.csv`, `answers.csv`, `psychometric-NN.svg` and `.png` for each of `found`, and `report.html`.
 ///
 /// # Errors
 /// If the folder cannot be written to, or a figure cannot be drawn.
 pub(super) fn write(
     out: &Path,
-    table: &Path,
+    [table, too_soon]: [&str; 2],
     rows: &[Row],
     found: &[Thresholds],
     command: String,
@@ -33,7 +33,7 @@ pub(super) fn write(
         figures.push(figure);
     }
     let mut facts = Provenance { command, ..Provenance::default() };
-    facts.add("trials", format!("{}, {} that count", table.display(), rows.len()));
+    facts.add("trials", format!("{table}, {} that count", rows.len()));
     facts.add(
         "fit",
         "ψ(ε) = γ + (1 − γ − λ)·(1 − exp(−(ε/α)^β)), λ free, γ = ½ in a forced choice; Bayesian, on a grid",
@@ -78,7 +78,7 @@ pub(super) fn write(
         facts.add("control", ONE_DRAW);
     }
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
-    let page = page("Thresholds of what people see", &body(found, &figures, &facts));
+    let page = page("Thresholds of what people see", &body(found, &figures, &facts, too_soon));
     write_bytes_atomic(&out.join("report.html"), page.as_bytes())?;
     Ok(())
 }
@@ -155,7 +155,7 @@ fn figure(of: &Thresholds) -> PsychometricFigure {
     }
 }
 
-fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance) -> Markup {
+fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance, too_soon: &str) -> Markup {
     let ends = |e: f64| if e.is_finite() && e <= 1.0 { epsilon::levels(e) } else { "none".to_owned() };
     html! {
         header {
@@ -184,6 +184,7 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance
         }
         section {
             h2 { "What to keep in mind" }
+            @if !too_soon.is_empty() { p { (too_soon) "." } }
             p {
                 "Catch trials are of the largest ε in a forced choice, and unaltered in yes/no: few right ones mean that the observer no longer looked, or \
                  that the threshold holds for somebody who says “altered” easily. The deviance in thresholds.csv is no test of the fit here: with one to three trials \
