@@ -310,3 +310,25 @@ fn answers_that_came_too_soon_are_told_and_can_be_left_out() {
     assert!(report.contains(told) && report.contains("fit all.csv --leave-out-too-soon --out left"), "{report}");
     assert!(fit(&["careful.csv", "--leave-out-too-soon"]).contains("no answer is marked"));
 }
+
+#[test]
+fn a_threshold_beyond_the_largest_epsilon_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str, share: [u32; 3]| {
+        let block = |(level, right): (f64, u32)| (0..40).map(move |i| (level / 255.0, u8::from(i < right)));
+        let rows = [4.0, 16.0, 64.0].into_iter().zip(share).flat_map(block);
+        rows.map(|(e, right)| format!("{name},a,fgsm,{e},{right},{},{}\n", 1.0 / 255.0, 64.0 / 255.0))
+            .collect::<String>()
+    };
+    let header = "observer,image,attack,epsilon,correct,epsilon_min,epsilon_max\n".to_owned();
+    fs::write(folder.path().join("t.csv"), header + &of("Ada", [21, 36, 40]) + &of("Ben", [20, 21, 25])).unwrap();
+    let fit = program(folder.path()).args(["observer", "fit", "t.csv", "--out", "found"]).output().unwrap();
+    let said = text(&fit.stdout);
+    let none: Vec<&str> = said.lines().filter(|line| line.contains("no threshold was reached")).collect();
+    assert!(none.len() == 1 && none[0].starts_with("Ben, a, fgsm") && none[0].contains("64/255"), "{said}");
+    let row = said.lines().find(|line| line.starts_with("Ben ")).unwrap();
+    assert!(row.contains("none") && row.contains("to beyond 64/255"), "{said}");
+    let figure =
+        |number: u8| fs::read_to_string(folder.path().join(format!("found/psychometric-0{number}.svg"))).unwrap();
+    assert!(!figure(1).contains("never reached") && figure(2).contains("never reached"));
+}

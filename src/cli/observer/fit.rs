@@ -148,8 +148,8 @@ fn table(found: &[Thresholds]) -> String {
             t.task.name().to_owned(),
             t.fit.trials.to_string(),
             t.answers.iter().filter(|a| a.block.epsilon > 0.0).count().to_string(),
-            shown(median),
-            format!("{} to {}", shown(low), shown(high)),
+            if t.is_reached() { epsilon::levels(median) } else { "none".to_owned() },
+            format!("{} to {}", end(t, low), end(t, high)),
             format!("{:.1}", t.fit.mode.beta),
             format!("{:.2}", t.fit.lapse.median),
         ]);
@@ -179,7 +179,16 @@ fn table(found: &[Thresholds]) -> String {
                 t.observer,
                 t.image,
                 t.attack,
-                shown(smallest)
+                epsilon::levels(smallest)
+            );
+        }
+        if !t.is_reached() {
+            text += &format!(
+                "{}, {}, {}: no threshold was reached within the ε shown, the largest of which is {}: more trials or a larger ε may find one\n",
+                t.observer,
+                t.image,
+                t.attack,
+                epsilon::levels(t.range[1])
             );
         }
     }
@@ -193,6 +202,8 @@ fn table(found: &[Thresholds]) -> String {
     text
 }
 
-fn shown(value: f64) -> String {
-    if value.is_finite() && value <= 1.0 { epsilon::levels(value) } else { "never reached".to_owned() }
+/// An end of the interval of `of`: what lies beyond the ε of the study was not measured.
+pub(super) fn end(of: &Thresholds, value: f64) -> String {
+    let largest = of.range[1];
+    if value <= largest { epsilon::levels(value) } else { format!("beyond {}", epsilon::levels(largest)) }
 }

@@ -1,5 +1,6 @@
 //! What `epsiloscope observer fit --out` writes: thresholds as a table, a figure for each, and a report that can be mailed.
 
+use super::fit::end;
 use crate::data::write_bytes_atomic;
 use crate::observer::{AtEpsilon, Block, ONE_DRAW, Row, Task, Thresholds, thresholds_csv, wilson};
 use crate::study::report::{AnsweredShare, Provenance, PsychometricFigure, check_writable, epsilon, page, utc_now};
@@ -150,13 +151,14 @@ fn figure(of: &Thresholds) -> PsychometricFigure {
         chance: of.fit.mode.gamma,
         answers: answers.collect(),
         curve: curve.collect(),
-        threshold: Some(of.fit.threshold.median).filter(|t| t.is_finite() && *t <= 1.0),
+        threshold: of.is_reached().then_some(of.fit.threshold.median),
         interval: of.fit.threshold.interval,
     }
 }
 
 fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance, too_soon: &str) -> Markup {
-    let ends = |e: f64| if e.is_finite() && e <= 1.0 { epsilon::levels(e) } else { "none".to_owned() };
+    let threshold =
+        |t: &Thresholds| if t.is_reached() { epsilon::levels(t.fit.threshold.median) } else { "none".to_owned() };
     html! {
         header {
             p.kicker { "Epsiloscope reader study" }
@@ -174,7 +176,7 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance
                     @for t in found {
                         tr {
                             td.word { (t.observer) } td.word { (t.image) } td.word { (t.attack) } td.word { (t.task.name()) } td { (t.fit.trials) } td { (distinct(t)) }
-                            th scope="row" { (ends(t.fit.threshold.median)) } td { (ends(t.fit.threshold.interval[0])) } td { (ends(t.fit.threshold.interval[1])) }
+                            th scope="row" { (threshold(t)) } td { (end(t, t.fit.threshold.interval[0])) } td { (end(t, t.fit.threshold.interval[1])) }
                             td { (format!("{:.1}", t.fit.mode.beta)) } td { (format!("{:.2}", t.fit.lapse.median)) } td { (t.catches[0]) " of " (t.catches[1]) }
                             td.word { (if t.as_shown { "as shown" } else { "as asked for" }) }
                         }
