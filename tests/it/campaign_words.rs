@@ -191,3 +191,22 @@ fn of_one_image_the_page_says_why_shares_have_no_interval() {
         assert_eq!(page.contains("the 1 clean image that passes"), expected);
     }
 }
+
+#[test]
+fn what_models_were_made_for_is_said_once_by_their_own_names() {
+    let temporary = tempfile::tempdir().unwrap();
+    crops(&temporary.path().join("images"), 1);
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    for ending in ["safetensors", "toml"] {
+        let copied = temporary.path().join(format!("x.{ending}"));
+        std::fs::copy(assets.join(format!("membranes-unet.{ending}")), copied).unwrap();
+    }
+    let bundled = assets.join("membranes-unet.safetensors");
+    let mut command = program(temporary.path());
+    command.args(["sweep", "images", "--attack", "fgsm", "--epsilons", "2/255", "--device", "cpu", "--out", "out"]);
+    let output = command.args(["--model", "x.safetensors", "--model"]).arg(bundled).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    let notes: Vec<&str> = said.lines().filter(|line| line.contains("made for")).collect();
+    assert!(notes.len() == 1 && notes[0].contains("x and membranes-unet were made for"), "{said}");
+}
