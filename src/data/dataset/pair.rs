@@ -13,7 +13,6 @@
 use super::names::{self, natural};
 use super::scan::{Found, count, slices_of, some_of};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 /// The masks of one image.
 #[derive(Clone, Debug)]
