@@ -75,6 +75,10 @@ impl AttackCommand {
             let batch = Batch::new(&self.input, self.label_map.as_deref(), &self.batch, attack)?;
             return batch.run(cases, self.out.as_deref());
         }
+        // Clap forgives what it requires where that cannot be beside another argument, as --batch cannot beside an image.
+        if let Some(name) = self.batch.needless() {
+            anyhow::bail!("{name}: only with --batch CASES.csv, not with an image");
+        }
         let (Some(path), Some(out)) = (&self.image, &self.out) else {
             anyhow::bail!("give an image and --out; or --batch CASES.csv");
         };

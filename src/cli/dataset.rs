@@ -40,10 +40,22 @@ fn summary(set: &Dataset) -> String {
     let of =
         if files == entries { String::new() } else { format!(" in {files} file{}", if files == 1 { "" } else { "s" }) };
     line("data set", set.path.display().to_string());
-    line("holds", format!("{entries} {}{of}", set.kind()));
-    if set.masks() > 0 {
-        line("masks", format!("{} of {entries}", set.masks()));
-    }
+    let some = match set.masks() {
+        masks if masks == 0 || masks == entries => None,
+        1 => Some("1 of them with a mask".to_owned()),
+        masks => Some(format!("{masks} of them with masks")),
+    };
+    line(
+        "holds",
+        match some {
+            Some(some) => {
+                let what = if files < entries { "slices" } else { "images" };
+                let classes = if set.entries.iter().any(|e| e.class.is_some()) { " with classes" } else { "" };
+                format!("{entries} {what}{classes}{of}, {some}")
+            }
+            None => format!("{entries} {}{of}", set.kind()),
+        },
+    );
     let counts = set.class_counts();
     for (index, (name, count)) in set.classes.iter().zip(counts).enumerate() {
         line(if index == 0 { "classes" } else { "" }, format!("{index}  {name}  {count}"));

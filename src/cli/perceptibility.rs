@@ -114,10 +114,9 @@ impl SeenOptions {
         let mut reached: Vec<&Measured> = all.iter().filter(|t| t.is_reached() && t.attack == attack.name()).collect();
         anyhow::ensure!(
             !reached.is_empty(),
-            "{}: holds no threshold of {} that was reached, but of {}",
+            "{}: {}",
             path.display(),
-            attack.name(),
-            distinct(all.iter().map(|t| t.attack.as_str()))
+            without_threshold(&all, &[attack.name()], attack.name())
         );
         let of_image = |t: &&Measured| t.image == case.name;
         if reached.iter().any(&of_image) {
@@ -197,12 +196,8 @@ impl SeenOptions {
         };
         let all = read_thresholds(path)?;
         let found: Vec<Measured> = all.iter().filter(|t| fits(t)).cloned().collect();
-        anyhow::ensure!(
-            !found.is_empty(),
-            "{}: holds no threshold of these attacks that was reached and measured under this window and so many bits, but of {}",
-            path.display(),
-            distinct(all.iter().map(|t| t.attack.as_str()))
-        );
+        let wanted: Vec<&str> = attacks.iter().map(|a| a.name()).collect();
+        anyhow::ensure!(!found.is_empty(), "{}: {}", path.display(), without_threshold(&all, &wanted, "these attacks"));
         let words = format!(
             "below the lower end of an observer’s threshold, for each image and attack that {} has one of ({} there; of several observers \
              the one who sees most); the others were not measured",
@@ -336,6 +331,27 @@ fn same_window(t: &Measured, shown: &Presentation) -> bool {
 fn same_screen(t: &Measured, shown: &Presentation) -> bool {
     let inverted = told(t, "inverted", &shown.inverted.to_string());
     same_window(t, shown) && inverted && told(t, "bit_depth", &shown.bits.to_string())
+}
+
+/// Why `all` thresholds hold none that could be used for `attacks`, which are called `name`.
+fn without_threshold(all: &[Measured], attacks: &[&str], name: &str) -> String {
+    let is_of = |t: &&Measured| attacks.contains(&t.attack.as_str());
+    let others = distinct(all.iter().filter(|t| t.is_reached() && !is_of(t)).map(|t| t.attack.as_str()));
+    let but = if others.is_empty() { String::new() } else { format!("; those that were are of {others}") };
+    let mut own = all.iter().filter(is_of).peekable();
+    if own.peek().is_none() {
+        let but = if others.is_empty() { String::new() } else { format!(", but of {others}") };
+        return format!("holds no threshold of {name}{but}");
+    }
+    if own.any(Measured::is_reached) {
+        return format!(
+            "holds no threshold of {name} that was measured with these parameters, under this window and so many bits"
+        );
+    }
+    format!(
+        "no threshold of {} was reached within the ε shown{but}. More trials or a larger ε may find one",
+        distinct(all.iter().filter(is_of).map(|t| t.attack.as_str()))
+    )
 }
 
 /// Each name once.

@@ -119,13 +119,7 @@ pub(super) fn run(options: &SweepOptions) -> anyhow::Result<()> {
     let rows = table.rows();
     ensure!(!rows.is_empty(), "none of the images could be read");
     let mut summary = Summary::new(&rows);
-    for card in plan.models.iter().map(|model| model.model.card()).filter(|card| !card.made_for.is_empty()) {
-        let made_for = card.made_for.trim_end_matches('.');
-        summary.notes.insert(
-            0,
-            format!("{} was made for {made_for}. What it finds in images of another kind means little.", card.name),
-        );
-    }
+    summary.notes.splice(0..0, purposes(&plan.models));
     let unseen = limits.as_ref().map_or("", |limits| &limits.words);
     let facts = provenance(options, &plan, unseen, [rows.len(), left_out.len()]);
     let score = if card.task == Task::Classification { "P(true class)" } else { "Dice" };
@@ -230,6 +224,27 @@ fn models(options: &SweepOptions, device: &burn::tensor::Device) -> anyhow::Resu
         models.push(CampaignModel { name, id, model });
     }
     Ok(models)
+}
+
+/// What the models were made for, by the names that the campaign calls them: a note for all that were made for the same.
+fn purposes(models: &[CampaignModel]) -> Vec<String> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for model in models {
+        let purpose = model.model.card().made_for.trim().trim_end_matches('.');
+        match all.iter_mut().find(|(known, _)| *known == purpose) {
+            _ if purpose.is_empty() => {}
+            Some((_, names)) => names.push(&model.name),
+            None => all.push((purpose, vec![&model.name])),
+        }
+    }
+    let note = |(purpose, names): (&str, Vec<&str>)| {
+        let [were, find] = if names.len() == 1 { ["was", "it finds"] } else { ["were", "they find"] };
+        format!(
+            "{} {were} made for {purpose}. What {find} in images of another kind means little.",
+            names.join(" and ")
+        )
+    };
+    all.into_iter().map(note).collect()
 }
 
 fn provenance(options: &SweepOptions, plan: &CampaignPlan, unseen: &str, [rows, left_out]: [usize; 2]) -> Provenance {

@@ -93,6 +93,7 @@ pub fn rows_of(header: &Header, answered: &[Answered]) -> Vec<Row> {
             positive: a.positive(),
             catch: a.trial.kind == Kind::Catch,
             correct: a.correct,
+            too_soon: a.is_too_soon(),
             range: Some(plan.shown_range()),
             seed: Some(plan.seed.to_string()),
         })
@@ -123,6 +124,8 @@ pub struct Row {
     pub catch: bool,
     /// Whether the answer is right.
     pub correct: bool,
+    /// Whether the answer came too soon to be one to the images ([`Answered::is_too_soon`]), by the table.
+    pub too_soon: bool,
     /// Smallest and largest ε of the study, if the table says so.
     pub range: Option<[f64; 2]>,
     /// Seed of order and sides, if the table says so.
@@ -146,7 +149,7 @@ impl Row {
 const MOST_ROWS: usize = 1_000_000;
 
 /// Reads the trials of a table: with columns `observer`, `image`, `attack`, `epsilon`, and `correct` (forced choice) or `answer`
-/// (`altered` or `unaltered`, yes/no), in any order; `epsilon_shown`, `task`, `kind` (practice is left out), `seed` and the columns of a
+/// (`altered` or `unaltered`, yes/no), in any order; `epsilon_shown`, `task`, `kind` (practice is left out), `too_soon`, `seed` and the columns of a
 /// [`Setting`] are used if there, others ignored. Without a column `task` the question is yes/no where there is no column
 /// `correct`.
 ///
@@ -198,6 +201,7 @@ pub fn read_csv(path: &Path) -> Result<Vec<Row>, DataError> {
             positive,
             catch: row.get("kind") == Kind::Catch.name(),
             correct: if task == Task::YesNo { positive == (epsilon > 0.0) } else { positive },
+            too_soon: !row.get("too_soon").is_empty() && told("too_soon")?,
             range: if ranged { Some([number("epsilon_min")?, number("epsilon_max")?]) } else { None },
             seed: Some(text("seed")).filter(|s| !s.is_empty()),
         });

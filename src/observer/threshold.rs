@@ -91,6 +91,11 @@ impl Thresholds {
         self.resamples.map_or_else(|| "posterior".to_owned(), |n| format!("bootstrap of {n}"))
     }
 
+    /// Whether there is a threshold: within the ε that the study could show, and with an upper end.
+    pub fn is_reached(&self) -> bool {
+        self.fit.threshold.median <= self.range[1] && self.fit.threshold.interval[1].is_finite()
+    }
+
     /// The threshold alone.
     pub fn measured(&self) -> Measured {
         Measured {

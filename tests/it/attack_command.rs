@@ -45,6 +45,19 @@ fn an_epsilon_is_asked_for_where_the_attack_has_one() {
 }
 
 #[test]
+fn what_is_for_batches_is_refused_of_one_image() {
+    let folder = tempfile::tempdir().unwrap();
+    input(folder.path());
+    for option in [&["--mask-share", "0.3"][..], &["--save", "kept"], &["--resume"]] {
+        let mut command = program(folder.path());
+        command.args(["attack", "x.npy", "--epsilon", "4/255", "--device", "cpu", "--out", "a.npy", "--model"]);
+        let said = complaint(&command.arg(path("mateuszbuda.pth")).args(option).output().unwrap());
+        assert!(said.contains(option[0]) && said.contains("only with --batch"), "{said}");
+    }
+    assert!(!folder.path().join("a.npy").exists());
+}
+
+#[test]
 fn moved_pixels_are_judged_as_a_sweep_judges_them() {
     let folder = tempfile::tempdir().unwrap();
     let attack = ["--attack", "stadv", "--set", "steps=6", "--set", "rate=0.2", "--set", "share=1", "--device", "cpu"];

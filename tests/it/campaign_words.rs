@@ -5,7 +5,7 @@ use crate::command_line::{complaint, program, sample, text};
 use burn::tensor::Device;
 use epsiloscope::attack::Attack;
 use epsiloscope::study::campaign::{Summary, Table, campaign_html, run};
-use epsiloscope::study::report::Provenance;
+use epsiloscope::study::report::{Provenance, epsilon};
 use std::path::Path;
 
 /// Crops of the sample, `count` of them, without masks.
@@ -49,6 +49,21 @@ fn attacks_of_two_norms_have_their_own_epsilons_and_controls() {
     let page = campaign_html(&summary, None, &Provenance::default(), "the decision is wrong", "P(true class)");
     assert_eq!(page.matches("<svg class=\"fig\"").count(), 2, "a figure for each norm");
     assert!(page.contains("Share fooled: cnn") && page.contains("ε of L2") && page.contains("1.2 (L2)"));
+    // Of equals the smallest leads, wherever it stands, and the others are named.
+    let page = |broken: f64| {
+        let mut equal = summary.clone();
+        equal.cells.reverse();
+        equal.cells.iter_mut().for_each(|c| c.broken = broken);
+        campaign_html(&equal, None, &Provenance::default(), "the decision is wrong", "P(true class)")
+    };
+    let tied = page(0.5);
+    let lead = tied.split("The most is broken by ").nth(1).unwrap().split("To fail").next().unwrap();
+    assert!(lead.starts_with("FGSM on cnn: 50.0 %"), "{lead}");
+    assert!(lead.contains(&format!("at ε = {};", epsilon::short(0.02))), "{lead}");
+    let others = lead.split("As many are broken by ").nth(1).unwrap();
+    assert!(others.contains("itself at larger ε") && others.contains("PGD (norm=l2"), "{lead}");
+    let none = page(0.0);
+    assert!(none.contains("Nothing is broken: of the ") && !none.contains("The most is broken"));
 }
 
 #[test]
@@ -175,4 +190,23 @@ fn of_one_image_the_page_says_why_shares_have_no_interval() {
         assert_eq!(said.contains(all) && said.contains("The images have no label"), !expected, "{said}");
         assert_eq!(page.contains("the 1 clean image that passes"), expected);
     }
+}
+
+#[test]
+fn what_models_were_made_for_is_said_once_by_their_own_names() {
+    let temporary = tempfile::tempdir().unwrap();
+    crops(&temporary.path().join("images"), 1);
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    for ending in ["safetensors", "toml"] {
+        let copied = temporary.path().join(format!("x.{ending}"));
+        std::fs::copy(assets.join(format!("membranes-unet.{ending}")), copied).unwrap();
+    }
+    let bundled = assets.join("membranes-unet.safetensors");
+    let mut command = program(temporary.path());
+    command.args(["sweep", "images", "--attack", "fgsm", "--epsilons", "2/255", "--device", "cpu", "--out", "out"]);
+    let output = command.args(["--model", "x.safetensors", "--model"]).arg(bundled).output().unwrap();
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    let notes: Vec<&str> = said.lines().filter(|line| line.contains("made for")).collect();
+    assert!(notes.len() == 1 && notes[0].contains("x and membranes-unet were made for"), "{said}");
 }

@@ -214,8 +214,17 @@ fn the_command_line_says_what_was_found() {
             .unwrap()
     };
     let text = String::from_utf8(run(&[]).stdout).unwrap();
-    for expected in ["2 images with masks", "1 of 2", "6 × 4 grey  2", "1 mask without an image: c.png"] {
+    for expected in ["2 images, 1 of them with a mask", "6 × 4 grey  2", "1 mask without an image: c.png"] {
         assert!(text.contains(expected), "{expected} in {text}");
+    }
+    let samples = Command::new(env!("CARGO_BIN_EXE_epsiloscope"))
+        .args(["dataset", "sample-data"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let samples = String::from_utf8(samples.stdout).unwrap();
+    for expected in ["48 slices in 7 files, 24 of them with masks", "unpaired: 24 slices without a mask: lumbar-ct"] {
+        assert!(samples.contains(expected), "{expected} in {samples}");
     }
     let list = String::from_utf8(run(&["--list"]).stdout).unwrap().replace('\\', "/");
     assert_eq!(

@@ -162,6 +162,14 @@ fn a_campaign_compares_with_the_one_step_of_the_same_norm_and_target() {
             told.iter().any(|n| n.contains(&format!("One step (FGSM) {does}")) && n.contains("norm=linf")),
             "{told:?}"
         );
+        let means = told.iter().find(|n| n.contains("One step (FGSM)")).unwrap();
+        let (first, rest) = means.split_once(" against ").unwrap();
+        let number = |text: &str| text.trim_matches(['(', ')']).parse::<f64>().unwrap();
+        let one = number(first.rsplit('(').next().unwrap());
+        let all = number(rest.split(')').next().unwrap());
+        // More of the target, or less of the true class.
+        assert!(if wish == Wish::Nearest { one > all + 0.009 } else { one < all - 0.009 }, "{means}");
+        assert!(means.contains("In brackets: the mean s"), "{means}");
         // FGSM at an L∞ norm of ε is another threat than an L2 norm of ε: that has a step of its own beside it.
         let of_l2: Vec<&String> = told.iter().filter(|n| n.contains("norm=l2")).collect();
         assert!(of_l2.iter().all(|n| n.contains("One step (PGD)")), "{told:?}");

@@ -277,3 +277,58 @@ fn a_threshold_below_the_smallest_picture_is_said_to_be_no_measured_one() {
         said.lines().filter(|line| line.contains("below the smallest ε that was shown, 1/255")).collect();
     assert!(below.len() == 1 && below[0].starts_with("Ada, a, fgsm"), "{said}");
 }
+
+#[test]
+fn answers_that_came_too_soon_are_told_and_can_be_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "observer,image,attack,epsilon,correct,too_soon\n".to_owned();
+    for (level, right) in [(1, 21), (2, 30), (8, 40)] {
+        let line = |i: u32| format!("Ada,a,fgsm,{},{},0\n", f64::from(level) / 255.0, u8::from(i < right));
+        table.extend((0..40).map(line));
+    }
+    let careful = table.clone();
+    // Clicked without looking.
+    table.extend((0..20).map(|_| format!("Ada,a,fgsm,{},0,1\n", 8.0 / 255.0)));
+    fs::write(folder.path().join("all.csv"), table).unwrap();
+    fs::write(folder.path().join("careful.csv"), careful).unwrap();
+    let fit = |arguments: &[&str]| {
+        let output = program(folder.path()).args(["observer", "fit"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let row = |said: &str| said.lines().find(|line| line.starts_with("Ada")).unwrap().to_owned();
+    let told = "too soon: 20 of 140 answers came within 150 ms";
+    let all = fit(&["all.csv"]);
+    assert!(all.contains(told) && all.contains("Ada, a, fgsm: 20 of 140") && all.contains("they count"), "{all}");
+    let careful = fit(&["careful.csv"]);
+    assert!(!careful.contains("too soon"), "{careful}");
+    let left = fit(&["all.csv", "--leave-out-too-soon", "--out", "left"]);
+    assert!(left.contains(told) && left.contains("they are left out"), "{left}");
+    assert_eq!(row(&left), row(&careful), "the same as if they had not been given");
+    assert_ne!(row(&all), row(&careful));
+    let report = fs::read_to_string(folder.path().join("left/report.html")).unwrap();
+    assert!(report.contains(told) && report.contains("fit all.csv --leave-out-too-soon --out left"), "{report}");
+    assert!(fit(&["careful.csv", "--leave-out-too-soon"]).contains("no answer is marked"));
+}
+
+#[test]
+fn a_threshold_beyond_the_largest_epsilon_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str, share: [u32; 3]| {
+        let block = |(level, right): (f64, u32)| (0..40).map(move |i| (level / 255.0, u8::from(i < right)));
+        let rows = [4.0, 16.0, 64.0].into_iter().zip(share).flat_map(block);
+        rows.map(|(e, right)| format!("{name},a,fgsm,{e},{right},{},{}\n", 1.0 / 255.0, 64.0 / 255.0))
+            .collect::<String>()
+    };
+    let header = "observer,image,attack,epsilon,correct,epsilon_min,epsilon_max\n".to_owned();
+    fs::write(folder.path().join("t.csv"), header + &of("Ada", [21, 36, 40]) + &of("Ben", [20, 21, 25])).unwrap();
+    let fit = program(folder.path()).args(["observer", "fit", "t.csv", "--out", "found"]).output().unwrap();
+    let said = text(&fit.stdout);
+    let none: Vec<&str> = said.lines().filter(|line| line.contains("no threshold was reached")).collect();
+    assert!(none.len() == 1 && none[0].starts_with("Ben, a, fgsm") && none[0].contains("64/255"), "{said}");
+    let row = said.lines().find(|line| line.starts_with("Ben ")).unwrap();
+    assert!(row.contains("none") && row.contains("to beyond 64/255"), "{said}");
+    let figure =
+        |number: u8| fs::read_to_string(folder.path().join(format!("found/psychometric-0{number}.svg"))).unwrap();
+    assert!(!figure(1).contains("never reached") && figure(2).contains("never reached"));
+}

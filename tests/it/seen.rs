@@ -132,7 +132,12 @@ fn thresholds_of_observers_are_drawn_with_their_conditions() {
         text_of(&output)
     );
     std::fs::write(folder.path().join("other.csv"), text.replace("fgsm", "pgd")).unwrap();
-    assert!(complaint(&sweep(folder.path(), &["--unseen", "other.csv"])).contains("no threshold of fgsm"));
+    assert!(complaint(&sweep(folder.path(), &["--unseen", "other.csv"])).contains("no threshold of fgsm, but of pgd"));
+    // What was shown to all of them ended below their thresholds.
+    let short = format!("Ada,membranes,fgsm,2afc,157,{},{},inf,3,8,0,1,21.5,200\n", level(60.0), level(50.0));
+    std::fs::write(folder.path().join("short.csv"), columns.to_owned() + &short).unwrap();
+    let said = complaint(&sweep(folder.path(), &["--unseen", "short.csv"]));
+    assert!(said.contains("no threshold of fgsm was reached within the ε shown. More trials"), "{said}");
 }
 
 #[test]

@@ -55,6 +55,15 @@ pub(super) struct BatchOptions {
     pub mask_share: Option<f64>,
 }
 
+impl BatchOptions {
+    /// The first option that was given although it is for batches alone.
+    pub fn needless(&self) -> Option<&'static str> {
+        let given =
+            [("--save", self.save.is_some()), ("--resume", self.resume), ("--mask-share", self.mask_share.is_some())];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+}
+
 fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
     share.ok_or_else(|| "write a share above 0 and up to 1, e.g. 0.25".to_owned())

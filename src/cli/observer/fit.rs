@@ -2,9 +2,9 @@
 
 use crate::cli::options::print;
 use crate::cli::sweep::quoted;
-use crate::observer::{Estimate, ONE_DRAW, Task, Thresholds, read_csv, thresholds};
+use crate::observer::{Estimate, ONE_DRAW, Row, SOONEST_SECS, Task, Thresholds, read_csv, thresholds};
 use crate::study::report::epsilon;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 
 /// Thresholds from a table of trials.
@@ -19,6 +19,10 @@ pub(in crate::cli) struct FitTrials {
     /// Fit the ε that was asked for, even where the table says which ε the screen showed (epsilon_shown).
     #[arg(long)]
     nominal: bool,
+    /// Leave out answers that the table marks as too soon to be to the images (too_soon: within 150 ms). Without this they count; how many
+    /// there are is told in both cases.
+    #[arg(long)]
+    leave_out_too_soon: bool,
     /// The threshold's interval of 95 % by the parametric bootstrap with so many resamples (2000 are usual). Without it, of the posterior,
     /// which holds the threshold more often after few trials.
     #[arg(long, value_name = "RESAMPLES", value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
@@ -48,13 +52,28 @@ impl FitTrials {
         if self.nominal {
             rows.iter_mut().for_each(|row| row.epsilon_shown = None);
         }
+        let too_soon = too_soon_words(&rows, self.leave_out_too_soon);
+        if self.leave_out_too_soon {
+            rows.retain(|row| !row.too_soon);
+            ensure!(!rows.is_empty(), "{}: {too_soon}; no trial is left", self.table.display());
+        }
         let mut found = thresholds(&rows, self.range).with_context(|| self.table.display().to_string())?;
         if let Some(resamples) = self.bootstrap {
             found = found.into_iter().map(|t| t.bootstrapped(resamples as usize, self.seed)).collect();
         }
-        let Some(out) = &self.out else { return print(&table(&found)) };
-        super::fit_report::write(out, &self.table, &rows, &found, self.command(out))?;
-        print(&(table(&found) + &format!("report: {}\n", out.join("report.html").display())))
+        let mut said = table(&found);
+        if !too_soon.is_empty() {
+            said += &format!("{too_soon}\n");
+        }
+        let Some(out) = &self.out else { return print(&said) };
+        super::fit_report::write(
+            out,
+            [&self.table.display().to_string(), &too_soon],
+            &rows,
+            &found,
+            self.command(out),
+        )?;
+        print(&(said + &format!("report: {}\n", out.join("report.html").display())))
     }
 
     /// The command that does the same again.
@@ -62,13 +81,48 @@ impl FitTrials {
         let path = |path: &Path| quoted(&path.display().to_string());
         let range = self.range.map_or(String::new(), |[low, high]| format!(" --range {low},{high}"));
         let nominal = if self.nominal { " --nominal" } else { "" };
+        let too_soon = if self.leave_out_too_soon { " --leave-out-too-soon" } else { "" };
         let bootstrap = match (self.bootstrap, self.seed) {
             (None, _) => String::new(),
             (Some(resamples), 0) => format!(" --bootstrap {resamples}"),
             (Some(resamples), seed) => format!(" --bootstrap {resamples} --seed {seed}"),
         };
-        format!("epsiloscope observer fit {}{range}{nominal}{bootstrap} --out {}", path(&self.table), path(out))
+        format!(
+            "epsiloscope observer fit {}{range}{nominal}{too_soon}{bootstrap} --out {}",
+            path(&self.table),
+            path(out)
+        )
     }
+}
+
+/// How many answers of `rows` came too soon, of whom, and what becomes of them; empty if there are none and none were to be left out.
+fn too_soon_words(rows: &[Row], left_out: bool) -> String {
+    // By observer, image and attack: those that came too soon, and all.
+    let mut counts: Vec<(String, [usize; 2])> = Vec::new();
+    for row in rows {
+        let name = format!("{}, {}, {}", row.observer, row.image, row.attack);
+        let at = counts.iter().position(|(known, _)| *known == name).unwrap_or(counts.len());
+        if at == counts.len() {
+            counts.push((name, [0, 0]));
+        }
+        counts[at].1[0] += usize::from(row.too_soon);
+        counts[at].1[1] += 1;
+    }
+    counts.retain(|(_, [early, _])| *early > 0);
+    let early: usize = counts.iter().map(|(_, [early, _])| early).sum();
+    match (early, left_out) {
+        (0, false) => return String::new(),
+        (0, true) => return "too soon: no answer is marked so in the table (column too_soon)".to_owned(),
+        _ => {}
+    }
+    let of: Vec<String> = counts.iter().map(|(name, [early, all])| format!("{name}: {early} of {all}")).collect();
+    format!(
+        "too soon: {early} of {} answers came within {:.0} ms after the images, which is no time to see them ({}); {}",
+        rows.len(),
+        1000.0 * SOONEST_SECS,
+        of.join("; "),
+        if left_out { "they are left out" } else { "they count all the same, --leave-out-too-soon leaves them out" }
+    )
 }
 
 fn table(found: &[Thresholds]) -> String {
@@ -94,8 +148,8 @@ fn table(found: &[Thresholds]) -> String {
             t.task.name().to_owned(),
             t.fit.trials.to_string(),
             t.answers.iter().filter(|a| a.block.epsilon > 0.0).count().to_string(),
-            shown(median),
-            format!("{} to {}", shown(low), shown(high)),
+            if t.is_reached() { epsilon::levels(median) } else { "none".to_owned() },
+            format!("{} to {}", end(t, low), end(t, high)),
             format!("{:.1}", t.fit.mode.beta),
             format!("{:.2}", t.fit.lapse.median),
         ]);
@@ -125,7 +179,16 @@ fn table(found: &[Thresholds]) -> String {
                 t.observer,
                 t.image,
                 t.attack,
-                shown(smallest)
+                epsilon::levels(smallest)
+            );
+        }
+        if !t.is_reached() {
+            text += &format!(
+                "{}, {}, {}: no threshold was reached within the ε shown, the largest of which is {}: more trials or a larger ε may find one\n",
+                t.observer,
+                t.image,
+                t.attack,
+                epsilon::levels(t.range[1])
             );
         }
     }
@@ -139,6 +202,8 @@ fn table(found: &[Thresholds]) -> String {
     text
 }
 
-fn shown(value: f64) -> String {
-    if value.is_finite() && value <= 1.0 { epsilon::levels(value) } else { "never reached".to_owned() }
+/// An end of the interval of `of`: what lies beyond the ε of the study was not measured.
+pub(super) fn end(of: &Thresholds, value: f64) -> String {
+    let largest = of.range[1];
+    if value <= largest { epsilon::levels(value) } else { format!("beyond {}", epsilon::levels(largest)) }
 }

@@ -1,5 +1,6 @@
 //! What `epsiloscope observer fit --out` writes: thresholds as a table, a figure for each, and a report that can be mailed.
 
+use super::fit::end;
 use crate::data::write_bytes_atomic;
 use crate::observer::{AtEpsilon, Block, ONE_DRAW, Row, Task, Thresholds, thresholds_csv, wilson};
 use crate::study::report::{AnsweredShare, Provenance, PsychometricFigure, check_writable, epsilon, page, utc_now};
@@ -9,13 +10,13 @@ use std::path::Path;
 /// Points of a drawn function.
 const POINTS: usize = 200;
 
-/// Writes `thresholds.csv`, `answers.csv`, `psychometric-NN.svg` and `.png` for each of `found`, and `report.html`.
+/// Writes of the trials of `table` (its name, and what is to be said of answers that came too soon) `thresholds.csv`, `answers.csv`, `psychometric-NN.svg` and `.png` for each of `found`, and `report.html`.
 ///
 /// # Errors
 /// If the folder cannot be written to, or a figure cannot be drawn.
 pub(super) fn write(
     out: &Path,
-    table: &Path,
+    [table, too_soon]: [&str; 2],
     rows: &[Row],
     found: &[Thresholds],
     command: String,
@@ -33,7 +34,7 @@ pub(super) fn write(
         figures.push(figure);
     }
     let mut facts = Provenance { command, ..Provenance::default() };
-    facts.add("trials", format!("{}, {} that count", table.display(), rows.len()));
+    facts.add("trials", format!("{table}, {} that count", rows.len()));
     facts.add(
         "fit",
         "ψ(ε) = γ + (1 − γ − λ)·(1 − exp(−(ε/α)^β)), λ free, γ = ½ in a forced choice; Bayesian, on a grid",
@@ -78,7 +79,7 @@ pub(super) fn write(
         facts.add("control", ONE_DRAW);
     }
     facts.add("made by", format!("Epsiloscope {}, {}", env!("CARGO_PKG_VERSION"), utc_now()));
-    let page = page("Thresholds of what people see", &body(found, &figures, &facts));
+    let page = page("Thresholds of what people see", &body(found, &figures, &facts, too_soon));
     write_bytes_atomic(&out.join("report.html"), page.as_bytes())?;
     Ok(())
 }
@@ -150,13 +151,14 @@ fn figure(of: &Thresholds) -> PsychometricFigure {
         chance: of.fit.mode.gamma,
         answers: answers.collect(),
         curve: curve.collect(),
-        threshold: Some(of.fit.threshold.median).filter(|t| t.is_finite() && *t <= 1.0),
+        threshold: of.is_reached().then_some(of.fit.threshold.median),
         interval: of.fit.threshold.interval,
     }
 }
 
-fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance) -> Markup {
-    let ends = |e: f64| if e.is_finite() && e <= 1.0 { epsilon::levels(e) } else { "none".to_owned() };
+fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance, too_soon: &str) -> Markup {
+    let threshold =
+        |t: &Thresholds| if t.is_reached() { epsilon::levels(t.fit.threshold.median) } else { "none".to_owned() };
     html! {
         header {
             p.kicker { "Epsiloscope reader study" }
@@ -174,7 +176,7 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance
                     @for t in found {
                         tr {
                             td.word { (t.observer) } td.word { (t.image) } td.word { (t.attack) } td.word { (t.task.name()) } td { (t.fit.trials) } td { (distinct(t)) }
-                            th scope="row" { (ends(t.fit.threshold.median)) } td { (ends(t.fit.threshold.interval[0])) } td { (ends(t.fit.threshold.interval[1])) }
+                            th scope="row" { (threshold(t)) } td { (end(t, t.fit.threshold.interval[0])) } td { (end(t, t.fit.threshold.interval[1])) }
                             td { (format!("{:.1}", t.fit.mode.beta)) } td { (format!("{:.2}", t.fit.lapse.median)) } td { (t.catches[0]) " of " (t.catches[1]) }
                             td.word { (if t.as_shown { "as shown" } else { "as asked for" }) }
                         }
@@ -184,6 +186,7 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance
         }
         section {
             h2 { "What to keep in mind" }
+            @if !too_soon.is_empty() { p { (too_soon) "." } }
             p {
                 "Catch trials are of the largest ε in a forced choice, and unaltered in yes/no: few right ones mean that the observer no longer looked, or \
                  that the threshold holds for somebody who says “altered” easily. The deviance in thresholds.csv is no test of the fit here: with one to three trials \

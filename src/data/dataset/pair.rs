@@ -11,9 +11,8 @@
 //! A name that says mask counts where some names of the data set lead to an image. Of several masks the one that people drew (`manual`, `gt`) comes first, then the one of fewest words, then of the alphabet.
 
 use super::names::{self, natural};
-use super::scan::{Found, count, some_of};
+use super::scan::{Found, count, slices_of, some_of};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 /// The masks of one image.
 #[derive(Clone, Debug)]
@@ -118,11 +117,13 @@ pub(super) fn pair(files: &[Found]) -> Pairs {
             (image, one.or(several))
         })
         .collect();
-    let bare: Vec<&Path> =
-        pairs.images.iter().filter(|(_, masks)| masks.is_none()).map(|(i, _)| files[*i].path.as_path()).collect();
+    let bare: Vec<&Found> = pairs.images.iter().filter(|(_, masks)| masks.is_none()).map(|(i, _)| &files[*i]).collect();
     if !masks.is_empty() && !bare.is_empty() {
-        let names = some_of(bare.iter().copied());
-        pairs.notes.push(format!("unpaired: {} without a mask: {names}", count(bare.len(), "image")));
+        let names = some_of(bare.iter().map(|found| found.path.as_path()));
+        // As entries are counted: a volume is as many as it has slices.
+        let slices: usize = bare.iter().map(|found| slices_of(found)).sum();
+        let what = if slices > bare.len() { "slice" } else { "image" };
+        pairs.notes.push(format!("unpaired: {} without a mask: {names}", count(slices, what)));
     }
     pairs
 }

@@ -92,23 +92,61 @@ fn with_interval(share: f64, interval: Option<[f64; 2]>) -> String {
 }
 
 fn lead(summary: &Summary, criterion: &str) -> String {
-    let white = summary.cells.iter().filter(|c| c.made_on == c.judged_on);
-    let strongest = white.max_by(|a, b| a.broken.total_cmp(&b.broken));
-    let Some(cell) = strongest else { return "Nothing was measured.".to_owned() };
-    let at =
-        cell.epsilon.map_or_else(|| "at the ε that it finds".to_owned(), |e| format!("at ε = {}", epsilon::short(e)));
+    let white = || summary.cells.iter().filter(|c| c.made_on == c.judged_on);
+    let most = white().map(|c| c.broken).fold(0.0, f64::max);
+    // Of those that break as many the smallest: by ε, or by the L∞ norm where ε bounds another or nothing.
+    let size = |c: &Cell| c.epsilon.filter(|_| c.norm == "linf").unwrap_or(c.norms[0]);
+    let mut tied: Vec<&Cell> = white().filter(|c| c.broken >= most).collect();
+    tied.sort_by(|a, b| size(a).total_cmp(&size(b)));
+    let Some((cell, others)) = tied.split_first() else { return "Nothing was measured.".to_owned() };
+    let passing = match cell.passing {
+        1 => "1 clean image that passes".to_owned(),
+        count => format!("{count} clean images that pass"),
+    };
+    let why = without_interval(cell.units).map_or_else(String::new, |why| format!("Without an interval: {why}. "));
+    if most <= 0.0 {
+        return format!(
+            "Nothing is broken: of the {passing} no attack makes one fail that its control, random noise of the same size, does not. \
+             {why}To fail: {criterion}."
+        );
+    }
     format!(
-        "The most is broken by {} on {}: {} of the {}, {at}; its control, random noise of the same size, fails {}. {}To fail: {criterion}.",
+        "The most is broken by {} on {}: {} of the {passing}, {}; its control, random noise of the same size, fails {}. {}{why}To fail: \
+         {criterion}.",
         title(&cell.attack),
         cell.made_on,
         with_interval(cell.broken, cell.broken_interval),
-        match cell.passing {
-            1 => "1 clean image that passes".to_owned(),
-            count => format!("{count} clean images that pass"),
-        },
+        lead_epsilon(cell),
         percent(cell.control_fooled),
-        without_interval(cell.units).map_or_else(String::new, |why| format!("Without an interval: {why}. "))
+        tied_words(cell, others),
     )
+}
+
+fn lead_epsilon(cell: &Cell) -> String {
+    cell.epsilon.map_or_else(|| "at the ε that it finds".to_owned(), |e| format!("at ε = {}", epsilon::short(e)))
+}
+
+/// Which `others` break as many as `cell`, each attack at its smallest ε; empty if none does.
+fn tied_words(cell: &Cell, others: &[&Cell]) -> String {
+    const NAMED: usize = 3;
+    fn key(c: &Cell) -> [String; 6] {
+        [&c.data, &c.attack, &c.parameters, &c.made_on, &c.target, &c.region].map(String::clone)
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let name = |c: &Cell| {
+        if key(c) == key(cell) {
+            return "itself at larger ε".to_owned();
+        }
+        let data = if c.data == cell.data { String::new() } else { format!(", {}", c.data) };
+        format!("{} on {}{data} {}", attack_name(c), c.made_on, lead_epsilon(c))
+    };
+    let names: Vec<String> = others.iter().filter(|c| seen.insert(key(c))).map(|c| name(c)).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("As many are broken by {}{more}. ", names[..names.len().min(NAMED)].join("; "))
 }
 
 /// The share fooled along ε, a line for each attack on its own model, and those of their controls: a figure for each kind of ε.

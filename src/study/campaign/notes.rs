@@ -38,6 +38,17 @@ pub(super) fn references(white: &[&Row]) -> Vec<String> {
     }
 }
 
+/// What the numbers beside ε are.
+fn compared(targeted: bool) -> &'static str {
+    if targeted {
+        " In brackets: the mean share that is as wished, first under it, then under the attack. It tells more than the shares that fail, \
+         which can be the same."
+    } else {
+        " In brackets: the mean score (Dice, or P(true class)), first under it, then under the attack; less is more harm. It tells more \
+         than the shares that fail, which can be the same."
+    }
+}
+
 /// Signs of gradient masking, of attacks on their own model.
 pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
     let (mut notes, mut stepless) = (Vec::new(), Vec::new());
@@ -56,11 +67,6 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
             .iter()
             .filter(|c| c.is_beside(cell) && (&c.attack, &c.parameters) == (&cell.attack, &cell.parameters))
             .collect();
-        let at = |worse: &dyn Fn(&Cell) -> bool| {
-            let list =
-                same.iter().filter(|c| worse(c)).map(|c| c.epsilon.map_or("as found".to_owned(), epsilon::short));
-            list.collect::<Vec<_>>().join(", ")
-        };
         let mut say = |note: String| notes.push(format!("{who}: {note}"));
         if let Some(note) = cell.zero_share.and_then(zeros_note) {
             say(note);
@@ -71,9 +77,19 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
                 "The gradient is zero everywhere for {blind} of {results} images times seeds, which no step can change."
             ));
         }
-        let random = at(&|c| does_more(c.control_gain(), c.gain()));
+        // With the means that are compared, first of what does more.
+        let more = |other: &dyn Fn(&Cell) -> Option<f64>| {
+            let shown = |gain: f64| if targeted { gain } else { 1.0 - gain };
+            let list = same.iter().filter_map(|c| {
+                let gain = other(c).filter(|gain| does_more(*gain, c.gain()))?;
+                let epsilon = c.epsilon.map_or("as found".to_owned(), epsilon::short);
+                Some(format!("{epsilon} ({:.3} against {:.3})", shown(gain), shown(c.gain())))
+            });
+            list.collect::<Vec<_>>().join(", ")
+        };
+        let random = more(&|c| Some(c.control_gain()));
         if !random.is_empty() {
-            say(random_note(attack, &random, targeted));
+            say(random_note(attack, &random, targeted) + compared(targeted));
         }
         // Its one step is that of its own norm and clip.
         let Some(one) = attack.beside_it() else {
@@ -82,12 +98,14 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
             }
             continue;
         };
-        let beaten = at(&|c| c.one_step.gain().is_some_and(|gain| does_more(gain, c.gain())));
+        let beaten = more(&|c| c.one_step.gain());
         if !beaten.is_empty() {
-            say(one_step_note(one.title(), &beaten, targeted));
+            say(one_step_note(one.title(), &beaten, targeted) + compared(targeted));
         }
-        let unknown = at(&|c| c.one_step == OneStep::Unknown);
+        let unknown = same.iter().filter(|c| c.one_step == OneStep::Unknown);
+        let unknown: Vec<String> = unknown.map(|c| c.epsilon.map_or("as found".to_owned(), epsilon::short)).collect();
         if !unknown.is_empty() {
+            let unknown = unknown.join(", ");
             say(format!(
                 "Whether one step ({}) does more is not known at ε = {unknown}: rows of an older version do not tell. A new folder \
                  measures it.",
