@@ -262,9 +262,9 @@ fn channels_in_another_order_are_followed_and_what_is_not_followed_is_asked() {
         file.ints("bgr", &[2, 1, 0]).node_number("Gather", &["x", "bgr"], &["swapped"], &[("axis", axis)])
     };
     let parted = |file: File, axis| {
-        file.node_number("Split", &["x"], &["r", "g", "b"], &[("axis", axis)]).node_number(
+        file.node_number("Split", &["x"], &["red", "green", "blue"], &[("axis", axis)]).node_number(
             "Concat",
-            &["b", "g", "r"],
+            &["blue", "green", "red"],
             &["swapped"],
             &[("axis", axis)],
         )

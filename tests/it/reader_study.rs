@@ -63,9 +63,16 @@ pub fn form(harness: &mut Harness<'static, App>, task: Task, counts: [usize; 4],
 /// Answers until `most` answers are given or the study is done; the answers given.
 pub fn answers(harness: &mut Harness<'static, App>, chance: &mut Chance, most: usize) -> usize {
     let mut given = 0;
-    let mut asked = None;
+    let (mut asked, mut steps) = (None::<(usize, usize)>, 0);
+    let start = std::time::Instant::now();
     while given < most {
         let reader = harness.state().reader().unwrap();
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(240),
+            "after {given} answers: {:?}, {:?}",
+            reader.clock(),
+            reader.session().map(|session| session.next)
+        );
         let Some(session) = reader.session() else {
             harness.step();
             continue;
@@ -77,16 +84,20 @@ pub fn answers(harness: &mut Harness<'static, App>, chance: &mut Chance, most: u
                 std::thread::sleep(std::time::Duration::from_millis(2));
                 harness.key_press(Key::Enter);
             }
-            (_, Some((Phase::Shown | Phase::Question, trial))) if asked != Some(trial.index) => {
+            (_, Some((Phase::Shown | Phase::Question, trial)))
+                if asked.is_none_or(|(index, at)| index != trial.index || steps > at + 4) =>
+            {
                 let timed = session.header.plan.timing.shown_ms.is_some();
                 if !timed || reader.clock().unwrap().phase == Phase::Question {
-                    asked = Some(trial.index);
-                    given += 1;
+                    // A key of the frame in which the images come answers nothing: it is pressed again.
+                    given += usize::from(asked.is_none_or(|(index, _)| index != trial.index));
+                    asked = Some((trial.index, steps));
                     harness.key_press(key(&trial, chance));
                 }
             }
             _ => {}
         }
+        steps += 1;
         harness.step();
     }
     wait(harness, "the last answer on disk", |app| {
