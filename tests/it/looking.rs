@@ -38,10 +38,19 @@ pub fn wait(harness: &mut Harness<'static, App>, what: &str, there: impl Fn(&App
     let start = Instant::now();
     harness.step();
     while !there(harness.state()) {
-        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}; problem {:?}", harness.state().state.problem);
+        if start.elapsed() > LIMIT {
+            let problem = &harness.state().state.problem;
+            panic!("{what}: not within {LIMIT:?}; problem {problem:?}; the window says {:?}", words(harness));
+        }
         std::thread::sleep(Duration::from_millis(2));
         harness.step();
     }
+}
+
+/// All that the window says.
+fn words(harness: &Harness<'_, App>) -> Vec<String> {
+    let text = |n: egui_kittest::Node<'_>| n.accesskit_node().label().or_else(|| n.accesskit_node().value());
+    harness.get_all_by(|_| true).filter_map(text).collect()
 }
 
 fn shown(harness: &Harness<'_, App>, text: &str) -> usize {

@@ -33,10 +33,14 @@ pub fn with_set(folder: &Path, set: &Path) -> Harness<'static, App> {
     let mut harness = app(Some(folder));
     let open = Request::Open { image: set.to_owned(), label: None, slice: None };
     harness.state().send(Command::Engine(open));
-    wait(&mut harness, "the data set", |app| {
-        app.state.is_current() && app.state.browse.shown.len() == 3 && !app.state.computing
-    });
+    wait(&mut harness, "the data set", |app| shows_the_set(app) && !app.state.computing);
     harness
+}
+
+/// Whether an image of the data set is on the screen: the set is listed before, while the sample still is.
+fn shows_the_set(app: &App) -> bool {
+    let of_the_set = app.state.case.as_ref().is_some_and(|case| NAMES.contains(&case.name.as_str()));
+    of_the_set && app.state.is_current() && app.state.browse.shown.len() == NAMES.len()
 }
 
 /// Grey levels of a sample's file.
@@ -126,7 +130,7 @@ fn a_session_over_several_images_mixes_them_and_finds_a_threshold_of_each() {
     drop(harness);
     // The window reopens the data set that it had.
     let mut harness = app(Some(folder.path()));
-    wait(&mut harness, "the data set again", |app| app.state.is_current() && app.state.browse.shown.len() == 3);
+    wait(&mut harness, "the data set again", shows_the_set);
     harness.state().send(Command::Enter(Mode::Reader));
     click(&mut harness, "Resume");
     wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
