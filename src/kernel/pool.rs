@@ -36,28 +36,57 @@ fn halve(x: &[f32], width: usize, out: &mut [MaybeUninit<f32>]) {
     }
 }
 
+/// Windows that go back together: what a few vector registers hold.
+const TOGETHER: usize = 16;
+
 /// One plane back.
 #[inline(always)]
 fn double(x: &[f32], gradient: &[f32], width: usize, out: &mut [MaybeUninit<f32>]) {
     let rows = out.chunks_exact_mut(2 * width).zip(x.chunks_exact(2 * width));
     for ((out, x), gradient) in rows.zip(gradient.chunks_exact(width / 2)) {
         let ((out_upper, out_lower), (upper, lower)) = (out.split_at_mut(width), x.split_at(width));
-        let outs = out_upper.chunks_exact_mut(2).zip(out_lower.chunks_exact_mut(2));
-        let values = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-        for (((oa, ob), (a, b)), &g) in outs.zip(values).zip(gradient) {
-            let most = larger(larger(a[0], a[1]), larger(b[0], b[1]));
-            // Of equal ones the first only; a value that is no number equals nothing, and its gradient is lost
-            // as it would be anywhere.
-            let first = a[0] == most;
-            let second = !first & (a[1] == most);
-            let third = !first & !second & (b[0] == most);
-            let fourth = !first & !second & !third;
-            let pick = |it: bool| if it { g } else { 0.0 };
-            oa[0].write(pick(first));
-            oa[1].write(pick(second));
-            ob[0].write(pick(third));
-            ob[1].write(pick(fourth));
+        let whole = width / 2 / TOGETHER * TOGETHER;
+        for from in (0..whole).step_by(TOGETHER) {
+            let pixels = 2 * from..2 * (from + TOGETHER);
+            back::<TOGETHER>(
+                [&upper[pixels.clone()], &lower[pixels.clone()]],
+                &gradient[from..from + TOGETHER],
+                [&mut out_upper[pixels.clone()], &mut out_lower[pixels]],
+            );
         }
+        for at in whole..width / 2 {
+            let pixels = 2 * at..2 * at + 2;
+            back::<1>(
+                [&upper[pixels.clone()], &lower[pixels.clone()]],
+                &gradient[at..=at],
+                [&mut out_upper[pixels.clone()], &mut out_lower[pixels]],
+            );
+        }
+    }
+}
+
+/// `N` windows side by side back. Which value is the largest is as good as random, so nothing here is a branch.
+#[inline(always)]
+fn back<const N: usize>([upper, lower]: [&[f32]; 2], gradient: &[f32], [above, below]: [&mut [MaybeUninit<f32>]; 2]) {
+    let column = |row: &[f32], odd: usize| -> [f32; N] { std::array::from_fn(|i| row[2 * i + odd]) };
+    let [a, b, c, d] = [column(upper, 0), column(upper, 1), column(lower, 0), column(lower, 1)];
+    let mut parts = [[0.0; N]; 4];
+    for i in 0..N {
+        let most = larger(larger(a[i], b[i]), larger(c[i], d[i]));
+        // Of equal ones the first only; a value that is no number equals nothing, and its gradient is lost
+        // as it would be anywhere.
+        let first = a[i] == most;
+        let second = !first & (b[i] == most);
+        let third = !first & !second & (c[i] == most);
+        let fourth = !first & !second & !third;
+        let pick = |it: bool| f32::from_bits(gradient[i].to_bits() & u32::from(it).wrapping_neg());
+        [parts[0][i], parts[1][i], parts[2][i], parts[3][i]] = [first, second, third, fourth].map(pick);
+    }
+    for i in 0..N {
+        above[2 * i].write(parts[0][i]);
+        above[2 * i + 1].write(parts[1][i]);
+        below[2 * i].write(parts[2][i]);
+        below[2 * i + 1].write(parts[3][i]);
     }
 }
 

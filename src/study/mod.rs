@@ -6,6 +6,7 @@ pub mod campaign;
 mod curve;
 mod decision;
 mod epsilon_window;
+mod judged;
 mod limit;
 mod masking;
 mod moved;
@@ -26,9 +27,10 @@ pub use decision::Decision;
 pub use epsilon_window::{
     EpsilonWindow, MeasuredInterval, MeasuredPoint, Suggestion, measured_intervals, windows_by_metric,
 };
+pub use judged::Judged;
 pub use limit::Limit;
 pub use masking::{ZERO_SHARE, does_more, masking_notes, one_step_note, random_note, zeros_note};
 pub use seen::{Seen, SeenMetric, SeenPlan, SeenWanted};
-pub use subject::{Judged, Subject};
+pub use subject::Subject;
 pub use sweep::{CONTROL_SEED, Step, Sweep, SweepPlan, sweep, sweep_watched};
 pub use window_summary::{Spread, WindowSummary, summarise};

@@ -117,7 +117,12 @@ impl Adversarial {
     /// Forward passes that it adds to a step of `crops`, a backward pass counting as two.
     pub(super) fn passes(&self, crops: f64) -> f64 {
         let steps = self.attack.get("steps").unwrap_or(1.0).max(1.0);
-        let more = if self.role == Role::Replace { 0.0 } else { 3.0 };
+        let more = match self.role {
+            Role::Replace => 0.0,
+            Role::Append | Role::Mix { .. } => 3.0,
+            // Learned from are the samples and the clean crops beside them, at which the attack has looked once.
+            Role::Trades { .. } => 7.0,
+        };
         (crops * self.share).max(1.0) * (3.0 * steps + more)
     }
 

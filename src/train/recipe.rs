@@ -319,7 +319,8 @@ mod tests {
         assert!(text.contains("each batch of 4 with its 4 appended samples into pieces of at most 4:"), "{text}");
         let trades = with("pgd", 1.0, Role::Trades { beta: 6.0 }).caution().unwrap();
         assert!(trades.contains("parts its 4 samples of TRADES") && trades.contains("at most 2:"), "{trades}");
-        assert_eq!(with("pgd", 0.5, Role::Trades { beta: 6.0 }).caution(), None, "two samples and two clean crops");
+        let half = with("pgd", 0.5, Role::Trades { beta: 6.0 });
+        assert_eq!(half.caution(), None, "two samples and two clean crops");
         for role in [Role::Replace, Role::Mix { alpha: 0.5 }] {
             assert_eq!(with("fgsm", 1.0, role).caution(), None);
         }
@@ -327,5 +328,9 @@ mod tests {
         let forward = four.network.flops([four.input(), four.input()]) as f64;
         let more = appended.step_flops() - Recipe { memory_mib: None, ..appended }.step_flops();
         assert!((more / forward - 8.0).abs() < 1e-9, "{}", more / forward);
+        // Two samples: the clean crops once, a gradient in each step; then both are learned from.
+        let steps = half.adversarial[0].attack.get("steps").unwrap();
+        let expected = 3.0 * 4.0 + 2.0 * (1.0 + 3.0 * steps + 6.0);
+        assert!((half.step_flops() / forward - expected).abs() < 1e-9, "{}", half.step_flops() / forward);
     }
 }

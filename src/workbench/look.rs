@@ -1,23 +1,14 @@
 //! How the window itself looks: its theme and the size of its type.
 
-use serde::{Deserialize, Serialize};
+pub use crate::view::Theme;
 
-/// Dark or light.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Theme {
-    /// Neutral grey, pictures on near-black.
-    #[default]
-    Dark,
-    /// For bright rooms and print.
-    Light,
-}
+use serde::{Deserialize, Serialize};
 
 /// How the window itself looks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Look {
-    /// Dark or light.
+    /// Dark, with pictures on near-black, or light, for bright rooms and print.
     pub theme: Theme,
     /// Everything is this much larger, 0.75 to 2.
     pub ui_scale: f32,

@@ -66,6 +66,8 @@ fn masks_are_paired_by_name() {
         assert_eq!(set.kind(), "images with masks");
         assert!(set.notes.is_empty(), "{image}: {:?}", set.notes);
     }
+    let folder = folder(&["x.png", "x_mask.png", "y.png"]);
+    assert_eq!(find(folder.path()).kind(), "images, some with masks");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Aim, Judgement, Objective};
 use crate::attack::flow::places;
+use crate::metric::Confusion;
 use crate::model::{Head, Logits, Model, ModelError, Task};
 use crate::tensor::to_host;
 use burn::tensor::{Tensor, TensorData};
@@ -53,7 +54,7 @@ impl Objective {
         let masks = (target.len() / area).max(1);
         let of_image = |(image, z): (usize, &[f32])| {
             let first = image.min(masks - 1) * area;
-            let (mut both, mut either) = (0usize, 0usize);
+            let mut confusion = Confusion::default();
             for i in (0..area).filter(|i| weight[first + i] > 0.0) {
                 let (found, is) = match self.head {
                     Head::Sigmoid => (z[i] >= 0.0, target[first + i] > 0.5),
@@ -63,10 +64,14 @@ impl Objective {
                         (best == usize::from(positive), target[first + i] == f32::from(positive))
                     }
                 };
-                both += usize::from(found && is);
-                either += usize::from(found) + usize::from(is);
+                *match (is, found) {
+                    (true, true) => &mut confusion.true_positive,
+                    (false, true) => &mut confusion.false_positive,
+                    (true, false) => &mut confusion.false_negative,
+                    (false, false) => &mut confusion.true_negative,
+                } += 1;
             }
-            if either == 0 { 1.0 } else { 2.0 * both as f64 / either as f64 }
+            confusion.overlap().dice
         };
         Ok(z.chunks((outputs * area).max(1)).enumerate().map(of_image).collect())
     }

@@ -141,19 +141,17 @@ impl Dataset {
         self.entries.iter().filter(|entry| entry.mask.is_some()).count()
     }
 
-    /// What it is, for people: `images with masks and classes`.
-    pub fn kind(&self) -> &'static str {
-        let slices = self.entries.len() > self.files();
+    /// What it is, for people: `images with masks and classes`, `slices, some with masks`.
+    pub fn kind(&self) -> String {
+        let what = if self.entries.len() > self.files() { "slices" } else { "images" };
         let classes = self.entries.iter().any(|entry| entry.class.is_some());
-        match (slices, self.masks() > 0, classes) {
-            (false, true, true) => "images with masks and classes",
-            (false, true, false) => "images with masks",
-            (false, false, true) => "images with classes",
-            (false, false, false) => "images without labels",
-            (true, true, true) => "slices with masks and classes",
-            (true, true, false) => "slices with masks",
-            (true, false, true) => "slices with classes",
-            (true, false, false) => "slices without labels",
+        match (self.masks(), classes) {
+            (0, false) => format!("{what} without labels"),
+            (0, true) => format!("{what} with classes"),
+            (masks, false) if masks < self.entries.len() => format!("{what}, some with masks"),
+            (masks, true) if masks < self.entries.len() => format!("{what} with classes, some with masks"),
+            (_, false) => format!("{what} with masks"),
+            (_, true) => format!("{what} with masks and classes"),
         }
     }
 }

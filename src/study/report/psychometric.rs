@@ -2,7 +2,7 @@
 
 use super::ReportError;
 use super::epsilon;
-use super::figure::STYLE;
+use super::figure::{LEFT, PNG_SCALE, STYLE, WIDTH};
 use super::plot::{EpsilonScale, Marker, at, value_name, value_ticks};
 use super::raster::{FONT_FAMILY, encode_png, rasterise};
 use maud::{Markup, PreEscaped, html};
@@ -41,14 +41,10 @@ pub struct PsychometricFigure {
     pub interval: [f64; 2],
 }
 
-const WIDTH: f64 = 1040.0;
-const LEFT: f64 = 92.0;
 const RIGHT: f64 = 1000.0;
 const TOP: f64 = 92.0;
 const BOTTOM: f64 = 470.0;
 const HEIGHT: f64 = 590.0;
-/// Pixels per unit of the SVG.
-const PNG_SCALE: f32 = 2.0;
 
 impl PsychometricFigure {
     /// The figure as an SVG document.

@@ -4,7 +4,7 @@ use crate::engine::{Early, Frame, Plane};
 use crate::gpu::Planes;
 use crate::view::palette::ClassColours;
 use crate::view::{Content, MaskKind, Sampling, Theme, Transform, ViewSpec, Window};
-use crate::workbench::state::{self, DifferenceFrom, MaskStyle, Picture, View};
+use crate::workbench::state::{DifferenceFrom, MaskStyle, Picture, View};
 
 /// From this magnification on, in screen pixels per image pixel, overlays have a contour as well.
 const CONTOUR_ZOOM: f32 = 1.5;
@@ -43,16 +43,13 @@ pub struct Look {
 
 impl Look {
     /// Of the present view in a theme.
-    pub fn new(view: &View, theme: state::Theme, classes: ClassColours) -> Self {
+    pub fn new(view: &View, theme: Theme, classes: ClassColours) -> Self {
         let [lower, upper] = view.window;
         Self {
             window: Window { lower, upper },
             sampling: if view.smooth { Sampling::Linear } else { Sampling::Nearest },
             grid: view.grid,
-            theme: match theme {
-                state::Theme::Dark => Theme::Dark,
-                state::Theme::Light => Theme::Light,
-            },
+            theme,
             classes,
         }
     }

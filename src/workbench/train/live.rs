@@ -9,7 +9,6 @@ use crate::view::palette;
 use crate::workbench::compare::caption::{Key, KeyKind, keys_ui};
 use crate::workbench::layout::section;
 use crate::workbench::library::file_name;
-use crate::workbench::state::Theme;
 use crate::workbench::status::secs_text;
 use crate::workbench::{Command, CommandSender, PaneContext, State, theme};
 use eframe::egui::{self, Button, Color32, ProgressBar, RichText, Role, TextStyle, Ui, Vec2, WidgetInfo, vec2};
@@ -280,10 +279,7 @@ fn samples_ui(ui: &mut Ui, live: &LiveTraining, state: &State, context: &mut Pan
             shown: Shown::Difference { image: &sample.image, predicted: &sample.predicted, label: &sample.label },
         })
         .collect();
-    let scheme = match state.look.theme {
-        Theme::Dark => crate::view::Theme::Dark,
-        Theme::Light => crate::view::Theme::Light,
-    };
+    let scheme = state.look.theme;
     let key = |colour, kind, name: &str| Key { colour, kind, name: name.to_owned() };
     keys_ui(
         ui,

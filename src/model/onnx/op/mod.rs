@@ -18,6 +18,7 @@ mod patch;
 mod pool;
 mod reduce;
 mod resize;
+mod scatter;
 mod shape;
 mod slice;
 mod window;
@@ -78,6 +79,7 @@ static FAMILIES: &[&[Operator]] = &[
     pool::OPERATORS,
     reduce::OPERATORS,
     resize::OPERATORS,
+    scatter::OPERATORS,
     shape::OPERATORS,
     slice::OPERATORS,
 ];

@@ -27,8 +27,8 @@ use metrics::Metrics;
 use std::path::Path;
 use window::{Shading, hatchings};
 
-const WIDTH: f64 = 1040.0;
-const LEFT: f64 = 92.0;
+pub(super) const WIDTH: f64 = 1040.0;
+pub(super) const LEFT: f64 = 92.0;
 const RIGHT: f64 = WIDTH - 92.0;
 /// Room between the frame and the first and last point.
 const INSET: f64 = 26.0;
@@ -40,7 +40,7 @@ const TEXT_LINE: f64 = 20.0;
 /// Characters of a line of small text from the left to the right end of the plots.
 const TEXT_WIDTH: usize = 116;
 /// Pixels of the PNG per unit of the SVG.
-const PNG_SCALE: f32 = 2.0;
+pub(super) const PNG_SCALE: f32 = 2.0;
 
 /// Presentation of the SVG's classes; the report overrides colours for dark screens.
 pub(super) const STYLE: &str = "
