@@ -5,7 +5,7 @@ use crate::fixture::{host, max_difference};
 use crate::toys::Plain;
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{Attack, Objective, largest_displacement, random_flow, warped};
-use epsiloscope::data::{Bounds, Case, LabelMap, Pixels, Stack, bundled_sample};
+use epsiloscope::data::{Bounds, Case, LabelMap, Mask, Pixels, Stack, bundled_sample};
 use epsiloscope::model::{BuiltIn, Head, Model};
 use epsiloscope::study::report::{curve_csv, save_and_judge};
 use epsiloscope::study::{
@@ -196,6 +196,44 @@ fn a_batch_refuses_what_its_ball_cannot_hold() {
     }
     let boxed = Attack::parse("fgnm", &["clip=box"]).unwrap();
     assert!(attack_cases(&model, None, boxed, &cases(Some(0.1))).is_ok());
+}
+
+#[test]
+fn a_share_of_a_mask_is_reached_by_the_last_pixel_that_it_needs() {
+    let model = Plain::masks(vec![vec![20.0]], vec![-10.0], &Device::flex());
+    let attack = Attack::named("fgsm").unwrap();
+    for side in 2..=30 {
+        let pixels = side * side;
+        // Bright, and so of class 1: of the label none is, all but one is, half is.
+        let of = |right: usize| {
+            let classes = (0..pixels).map(|i| u8::from(i < right)).collect();
+            Mask { height: side, width: side, classes }
+        };
+        let hits = |right: usize| {
+            let x = Tensor::<4>::full([1, 1, side, side], 0.9, &Device::flex());
+            let objective = Objective::masks(Head::Sigmoid, 1, &[of(right)], &Device::flex());
+            objective.judge(&model, x).unwrap()[0].hits
+        };
+        assert_eq!((hits(0), hits(pixels)), (1.0, 0.0), "{side}²");
+        assert!(hits(1) < 1.0, "{side}²");
+        let succeeds = |right: usize, mask_share: f32| {
+            let case = BatchCase {
+                shape: [1, side, side],
+                values: vec![230.0; pixels],
+                bounds: Bounds::EIGHT_BIT,
+                truth: Truth::Mask(of(right)),
+                epsilon: Some(0.0),
+                limits: None,
+            };
+            let limits = BatchLimits { mask_share, ..BatchLimits::of(attack) };
+            attack_cases_within(&model, None, attack, &[case], limits).unwrap()[0].success
+        };
+        assert!(succeeds(0, 1.0) && !succeeds(1, 1.0), "{side}²");
+        if side % 2 == 0 {
+            assert_eq!(hits(pixels / 2), 0.5, "{side}²");
+            assert!(succeeds(pixels / 2, 0.5) && !succeeds(pixels / 2 + 1, 0.5), "{side}²");
+        }
+    }
 }
 
 #[test]
