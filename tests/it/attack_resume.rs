@@ -113,6 +113,61 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
 }
 
 #[test]
+fn a_batch_writes_over_nothing_that_it_reads() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let ones = vec![1.0; 256];
+    for (name, values) in
+        [("1.npy", &ones), ("y.npy", &ones), ("least.npy", &vec![0.0; 768]), ("most.npy", &vec![1.0; 768])]
+    {
+        let shape: &[usize] = if values.len() == 256 { &[16, 16] } else { &[3, 16, 16] };
+        write_npy(&folder.join(name), shape, values).unwrap();
+    }
+    let image: Vec<f32> = (0..768).map(|v| ((v * 37) % 101) as f32 / 101.0).collect();
+    write_npy(&folder.join("x.npy"), &[3, 16, 16], &image).unwrap();
+    write_npy(&folder.join("0.npy"), &[3, 16, 16], &image).unwrap();
+    std::fs::copy(path("mateuszbuda.pth"), folder.join("net.pth")).unwrap();
+    std::fs::create_dir(folder.join("below")).unwrap();
+    let run = |input: &str, label: &str, arguments: &[&str]| {
+        let table = format!(
+            "input,label,epsilon,lower,upper\n{input},class:0,0.05,,\n{input},{label},0.05,least.npy,most.npy\n"
+        );
+        std::fs::write(folder.join("cases.csv"), table).unwrap();
+        let mut command = program(folder);
+        command.args(["attack", "--batch", "cases.csv", "--attack", "fgsm", "--device", "cpu", "--model", "net.pth"]);
+        command.args(arguments).output().unwrap()
+    };
+    let files = || {
+        let mut all: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        all.sort();
+        all.into_iter()
+            .filter(|path| path.is_file())
+            .map(|path| (std::fs::read(&path).unwrap(), path))
+            .collect::<Vec<_>>()
+    };
+    for (input, label, arguments, [option, file]) in [
+        ("0.npy", "y.npy", &["--out", "t.csv", "--save", "."][..], ["--save", "0.npy"]),
+        ("0.npy", "y.npy", &["--save", "below/.."], ["--save", "0.npy"]),
+        ("x.npy", "1.npy", &["--save", "."], ["--save", "1.npy"]),
+        ("x.npy", "y.npy", &["--out", "x.npy"], ["--out", "x.npy"]),
+        ("x.npy", "y.npy", &["--out", "below/../y.npy"], ["--out", "y.npy"]),
+        ("x.npy", "y.npy", &["--out", "cases.csv"], ["--out", "cases.csv"]),
+        ("x.npy", "y.npy", &["--out", "most.npy"], ["--out", "most.npy"]),
+        ("x.npy", "y.npy", &["--out", "net.pth"], ["--out", "net.pth"]),
+    ] {
+        run(input, label, &["--out", "none/t.csv"]);
+        let before = files();
+        let said = complaint(&run(input, label, arguments));
+        let named = said.contains(&format!("{option}: ")) && said.contains(file);
+        assert!(named && said.contains("would be overwritten"), "{said}");
+        assert!(files() == before, "{option} {file}: nothing has changed");
+    }
+    // The same names in another folder are others.
+    let output = run("0.npy", "1.npy", &["--out", "below/cases.csv", "--save", "below"]);
+    assert!(output.status.success() && folder.join("below/1.npy").is_file(), "{}", text(&output.stderr));
+}
+
+#[test]
 fn weights_in_another_file_are_part_of_the_model() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();

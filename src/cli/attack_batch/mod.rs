@@ -2,6 +2,7 @@
 
 mod cases;
 mod limits;
+mod own_files;
 mod results;
 
 pub(super) use cases::parse_epsilon;
@@ -19,6 +20,7 @@ use crate::study::{BatchCase, BatchLimits, Truth, attack_cases_watched, cases_at
 use anyhow::{Context, bail, ensure};
 use cases::{Row, read_rows};
 use limits::{Limits, around, limit, within_bounds};
+use own_files::{check_apart, read_by};
 use results::{Of, Results, print_of};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -122,6 +124,9 @@ impl<'a> Batch<'a> {
         if let Some(folder) = out.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
             ensure!(folder.is_dir(), "--out: the folder {} does not exist", folder.display());
         }
+        let arrays = (0..rows.len()).filter_map(|row| Some(("--save", self.kept_at(row)?)));
+        let written = out.map(|out| ("--out", out.to_owned())).into_iter().chain(arrays);
+        check_apart(&read_by(cases, &rows, self.input, &self.model.facts().beside), written)?;
         let at = |number: usize, row: &Row| format!("{}: row {number} ({})", cases.display(), row.input.display());
         for (number, row) in rows.iter().enumerate() {
             self.open(row).with_context(|| at(number, row))?;
