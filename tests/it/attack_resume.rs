@@ -113,6 +113,25 @@ fn a_batch_that_was_cut_off_goes_on_after_its_rows() {
 }
 
 #[test]
+fn a_row_of_something_else_is_refused_before_any_is_attacked() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    cases(folder);
+    let table = folder.join("t.csv");
+    assert!(batch(folder, &["--attack", "fgsm"]).status.success());
+    // The last row alone, of another ε than the table of cases has by now.
+    let whole = std::fs::read_to_string(&table).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let last = [lines[0], lines[6]].concat();
+    std::fs::write(&table, &last).unwrap();
+    let list = std::fs::read_to_string(folder.join("cases.csv")).unwrap();
+    std::fs::write(folder.join("cases.csv"), list.replace("x5.npy,1,0.05", "x5.npy,1,0.06")).unwrap();
+    let said = complaint(&batch(folder, &["--attack", "fgsm", "--resume"]));
+    assert!(said.contains("row 5 of t.csv is of another case") && !said.contains("cases attacked"), "{said}");
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), last, "nothing is added to it");
+}
+
+#[test]
 fn a_batch_writes_over_nothing_that_it_reads() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();

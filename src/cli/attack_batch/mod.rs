@@ -137,6 +137,11 @@ impl<'a> Batch<'a> {
             self.kept_at(row).is_none_or(is_its)
         };
         let mut results = Results::open(out, self.options.resume, rows.len(), is_kept)?;
+        // All that is there is of this batch, or nothing is added to it.
+        for (number, row) in rows.iter().enumerate().filter(|(number, _)| results.knows(*number)) {
+            let Waiting { of, .. } = self.read(number, row).with_context(|| at(number, row))?;
+            results.has(number, &of)?;
+        }
         if results.before() > 0 {
             note(&format!("{} of {} rows are there already; going on\n", results.before(), rows.len()));
         }

@@ -102,6 +102,11 @@ impl Results {
         self.rows.len()
     }
 
+    /// Whether there is a row `number`, of whatever.
+    pub fn knows(&self, number: usize) -> bool {
+        self.rows.contains_key(&number)
+    }
+
     /// Whether row `number` is done, and is of what it is to be of.
     ///
     /// # Errors
