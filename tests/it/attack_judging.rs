@@ -18,6 +18,10 @@ const SIDE: usize = 16;
 
 /// A bright disc, and the model that finds what is brighter than ½: it follows whatever is moved.
 fn disc() -> Arc<Subject> {
+    disc_for(Plain::masks(vec![vec![20.0]], vec![-10.0], &Device::flex()))
+}
+
+fn disc_for(model: Plain) -> Arc<Subject> {
     let pixels: Vec<f32> = (0..SIDE * SIDE)
         .map(|i| {
             let (row, column) = ((i / SIDE) as f32 - 7.3, (i % SIDE) as f32 - 8.1);
@@ -26,7 +30,6 @@ fn disc() -> Arc<Subject> {
         .collect();
     let stack = Stack::new([1, 1, SIDE, SIDE], Pixels::F32(pixels.into())).unwrap();
     let stack = stack.with_bounds(Bounds::EIGHT_BIT).unwrap();
-    let model = Plain::masks(vec![vec![20.0]], vec![-10.0], &Device::flex());
     Arc::new(Subject::new(Arc::new(Case::from_slice(&stack, 0, "disc").unwrap()), Arc::new(model)).unwrap())
 }
 
@@ -71,6 +74,23 @@ fn an_objective_judges_by_the_masks_that_have_moved_along_too() {
     let wished = objective.targeted();
     let there = wished.judge(model, image.clone()).unwrap();
     assert_eq!(wished.judge_moved(model, image, Some(&flow)).unwrap(), there);
+}
+
+#[test]
+fn anatomy_of_any_class_may_move() {
+    // The disc is of class 2, and nothing of the positive class: that tells nothing.
+    let weight = vec![vec![0.0], vec![0.0], vec![20.0]];
+    let subject = disc_for(Plain::masks(weight, vec![0.0, -30.0, -10.0], &Device::flex()));
+    assert_eq!(subject.model.card().positive_class, 1);
+    assert!(!subject.reference.classes.contains(&1) && subject.reference.classes.contains(&2));
+    let flow = shift(2.0, -1.0);
+    let image = warped(&subject.x, flow.clone());
+    let still = subject.judge(&image).unwrap().measure;
+    assert!(still.score() == 1.0 && still.error.wrong > 0.05, "{still:?}");
+    assert_eq!(subject.judge_moved(&image, Some(&flow)).unwrap().measure.error.wrong, 0.0);
+    let (model, objective) = (subject.model.as_ref(), subject.objective());
+    let moved = objective.judge_moved(model, image.clone(), Some(&flow)).unwrap()[0];
+    assert!(moved.hits == 0.0 && objective.judge(model, image).unwrap()[0].hits > 0.05, "{moved:?}");
 }
 
 #[test]
