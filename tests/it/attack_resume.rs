@@ -150,12 +150,9 @@ fn a_row_of_something_else_is_refused_before_any_is_attacked() {
 fn a_batch_writes_over_nothing_that_it_reads() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
-    let ones = vec![1.0; 256];
-    for (name, values) in
-        [("1.npy", &ones), ("y.npy", &ones), ("least.npy", &vec![0.0; 768]), ("most.npy", &vec![1.0; 768])]
-    {
-        let shape: &[usize] = if values.len() == 256 { &[16, 16] } else { &[3, 16, 16] };
-        write_npy(&folder.join(name), shape, values).unwrap();
+    for (name, planes, value) in [("1.npy", 1, 1.0), ("y.npy", 1, 1.0), ("least.npy", 3, 0.0), ("most.npy", 3, 1.0)] {
+        let axes = [planes, 16, 16];
+        write_npy(&folder.join(name), &axes[usize::from(planes == 1)..], &vec![value; planes * 256]).unwrap();
     }
     let image: Vec<f32> = (0..768).map(|v| ((v * 37) % 101) as f32 / 101.0).collect();
     write_npy(&folder.join("x.npy"), &[3, 16, 16], &image).unwrap();

@@ -20,9 +20,9 @@ pub(super) fn read_by(cases: &Path, rows: &[Row], input: &InputOptions, beside: 
 }
 
 /// Refuses to write, as `option` says, a file that is one of `reads` by whatever name.
-pub(super) fn check_apart<'a>(
+pub(super) fn check_apart(
     reads: &[PathBuf],
-    writes: impl IntoIterator<Item = (&'a str, PathBuf)>,
+    writes: impl IntoIterator<Item = (&'static str, PathBuf)>,
 ) -> anyhow::Result<()> {
     // What is not there yet is none of them.
     let reads: HashSet<PathBuf> = reads.iter().filter_map(|path| path.canonicalize().ok()).collect();
