@@ -66,12 +66,9 @@ impl BatchOptions {
     }
 }
 
-/// What is said of a share of a mask that is none: of 0 everything would be a success.
-const NO_SHARE: &str = "write a share above 0 and up to 1, e.g. 0.25";
-
 fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
-    share.ok_or_else(|| NO_SHARE.to_owned())
+    share.ok_or_else(|| "write a share above 0 and up to 1, e.g. 0.25".to_owned())
 }
 
 /// A case that waits to be attacked with others of its kind.
@@ -114,7 +111,6 @@ impl<'a> Batch<'a> {
         if let Some(share) = options.mask_share.filter(|_| attack.get("share").is_some()) {
             attack = attack.with("share", share)?;
         }
-        ensure!(attack.get("share").is_none_or(|share| share > 0.0), "--set share=0: {NO_SHARE}");
         let (model, device) = input.open_on_device()?;
         let model_id = Fingerprint::of_model(model.as_ref())?;
         let mut limits = BatchLimits::of(attack);
