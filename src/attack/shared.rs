@@ -23,10 +23,11 @@ pub(super) const NORM: Parameter = Parameter::choice("norm", &["linf", "l2"], 0,
 pub(super) const RESTARTS: Parameter =
     Parameter::count("restarts", (1.0, 1000.0), 1.0, "Runs from other random starts, of which the best is kept");
 
+/// Of none of the pixels everything would be a success.
 pub(super) const SHARE: Parameter = Parameter::number(
     "share",
     "",
-    (0.0, 1.0),
+    (1e-6, 1.0),
     0.5,
     "For masks: the share of counted pixels that must be as the attack wants them",
 );

@@ -53,7 +53,12 @@ pub(super) struct InputOptions {
 impl InputOptions {
     /// Opens the model on the device that was asked for.
     pub fn open_model(&self) -> anyhow::Result<Arc<dyn Model>> {
-        let device = Compute::headless(self.device.device)?.device;
+        Ok(self.open_on_device()?.0)
+    }
+
+    /// The same, with what that device is.
+    pub fn open_on_device(&self) -> anyhow::Result<(Arc<dyn Model>, String)> {
+        let Compute { device, info, .. } = Compute::headless(self.device.device)?;
         let model = match &self.card {
             Some(card) => model::open_with(&self.model, card, &device)?,
             None => model::open(&self.model, &device)?,
@@ -74,7 +79,7 @@ impl InputOptions {
             );
         }
         facts.notes.iter().for_each(|note| eprintln!("{}: {note}", self.model.display()));
-        Ok(model)
+        Ok((model, info.description))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Attacks that move pixels are judged against the label and against the label moved along, and the better of the two for the
-//! model counts: anatomy that has moved is no error of a model that follows it.
+//! Attacks that move pixels are judged against the label and against the label moved along, and that by which fewer pixels are wrong
+//! counts, whatever their class: anatomy that has moved is no error of a model that follows it.
 
 use super::{Judged, Subject};
 use crate::attack::moved_label;
@@ -30,7 +30,7 @@ impl Subject {
         let still = self.judge_logits(image, logits.clone())?;
         let mut moved = self.judge_against(image, logits, &moved_label(flow, &self.reference)?)?;
         moved.measure.wished = still.measure.wished;
-        Ok(if moved.measure.score() > still.measure.score() { moved } else { still })
+        Ok(if moved.measure.error.wrong < still.measure.error.wrong { moved } else { still })
     }
 
     /// [`Subject::judge_moved`] of several subjects of one model and size, each with its image of `images` and its flow.

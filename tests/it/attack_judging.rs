@@ -5,7 +5,7 @@ use crate::fixture::{host, max_difference};
 use crate::toys::Plain;
 use burn::tensor::{Device, Tensor, TensorData};
 use epsiloscope::attack::{Attack, Objective, largest_displacement, random_flow, warped};
-use epsiloscope::data::{Bounds, Case, LabelMap, Pixels, Stack, bundled_sample};
+use epsiloscope::data::{Bounds, Case, LabelMap, Mask, Pixels, Stack, bundled_sample};
 use epsiloscope::model::{BuiltIn, Head, Model};
 use epsiloscope::study::report::{curve_csv, save_and_judge};
 use epsiloscope::study::{
@@ -18,6 +18,10 @@ const SIDE: usize = 16;
 
 /// A bright disc, and the model that finds what is brighter than ½: it follows whatever is moved.
 fn disc() -> Arc<Subject> {
+    disc_for(Plain::masks(vec![vec![20.0]], vec![-10.0], &Device::flex()))
+}
+
+fn disc_for(model: Plain) -> Arc<Subject> {
     let pixels: Vec<f32> = (0..SIDE * SIDE)
         .map(|i| {
             let (row, column) = ((i / SIDE) as f32 - 7.3, (i % SIDE) as f32 - 8.1);
@@ -26,7 +30,6 @@ fn disc() -> Arc<Subject> {
         .collect();
     let stack = Stack::new([1, 1, SIDE, SIDE], Pixels::F32(pixels.into())).unwrap();
     let stack = stack.with_bounds(Bounds::EIGHT_BIT).unwrap();
-    let model = Plain::masks(vec![vec![20.0]], vec![-10.0], &Device::flex());
     Arc::new(Subject::new(Arc::new(Case::from_slice(&stack, 0, "disc").unwrap()), Arc::new(model)).unwrap())
 }
 
@@ -71,6 +74,23 @@ fn an_objective_judges_by_the_masks_that_have_moved_along_too() {
     let wished = objective.targeted();
     let there = wished.judge(model, image.clone()).unwrap();
     assert_eq!(wished.judge_moved(model, image, Some(&flow)).unwrap(), there);
+}
+
+#[test]
+fn anatomy_of_any_class_may_move() {
+    // The disc is of class 2, and nothing of the positive class: that tells nothing.
+    let weight = vec![vec![0.0], vec![0.0], vec![20.0]];
+    let subject = disc_for(Plain::masks(weight, vec![0.0, -30.0, -10.0], &Device::flex()));
+    assert_eq!(subject.model.card().positive_class, 1);
+    assert!(!subject.reference.classes.contains(&1) && subject.reference.classes.contains(&2));
+    let flow = shift(2.0, -1.0);
+    let image = warped(&subject.x, flow.clone());
+    let still = subject.judge(&image).unwrap().measure;
+    assert!(still.score() == 1.0 && still.error.wrong > 0.05, "{still:?}");
+    assert_eq!(subject.judge_moved(&image, Some(&flow)).unwrap().measure.error.wrong, 0.0);
+    let (model, objective) = (subject.model.as_ref(), subject.objective());
+    let moved = objective.judge_moved(model, image.clone(), Some(&flow)).unwrap()[0];
+    assert!(moved.hits == 0.0 && objective.judge(model, image).unwrap()[0].hits > 0.05, "{moved:?}");
 }
 
 #[test]
@@ -196,6 +216,44 @@ fn a_batch_refuses_what_its_ball_cannot_hold() {
     }
     let boxed = Attack::parse("fgnm", &["clip=box"]).unwrap();
     assert!(attack_cases(&model, None, boxed, &cases(Some(0.1))).is_ok());
+}
+
+#[test]
+fn a_share_of_a_mask_is_reached_by_the_last_pixel_that_it_needs() {
+    let model = Plain::masks(vec![vec![20.0]], vec![-10.0], &Device::flex());
+    let attack = Attack::named("fgsm").unwrap();
+    for side in 2..=30 {
+        let pixels = side * side;
+        // Bright, and so of class 1: of the label none is, all but one is, half is.
+        let of = |right: usize| {
+            let classes = (0..pixels).map(|i| u8::from(i < right)).collect();
+            Mask { height: side, width: side, classes }
+        };
+        let hits = |right: usize| {
+            let x = Tensor::<4>::full([1, 1, side, side], 0.9, &Device::flex());
+            let objective = Objective::masks(Head::Sigmoid, 1, &[of(right)], &Device::flex());
+            objective.judge(&model, x).unwrap()[0].hits
+        };
+        assert_eq!((hits(0), hits(pixels)), (1.0, 0.0), "{side}²");
+        assert!(hits(1) < 1.0, "{side}²");
+        let succeeds = |right: usize, mask_share: f32| {
+            let case = BatchCase {
+                shape: [1, side, side],
+                values: vec![230.0; pixels],
+                bounds: Bounds::EIGHT_BIT,
+                truth: Truth::Mask(of(right)),
+                epsilon: Some(0.0),
+                limits: None,
+            };
+            let limits = BatchLimits { mask_share, ..BatchLimits::of(attack) };
+            attack_cases_within(&model, None, attack, &[case], limits).unwrap()[0].success
+        };
+        assert!(succeeds(0, 1.0) && !succeeds(1, 1.0), "{side}²");
+        if side % 2 == 0 {
+            assert_eq!(hits(pixels / 2), 0.5, "{side}²");
+            assert!(succeeds(pixels / 2, 0.5) && !succeeds(pixels / 2 + 1, 0.5), "{side}²");
+        }
+    }
 }
 
 #[test]

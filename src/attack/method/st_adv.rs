@@ -60,8 +60,7 @@ impl Method for StAdv {
             let logits = logits.without_autodiff();
             let rough = to_host(rough.inner())?;
             // A model that follows what has moved is not fooled.
-            let positive = here.model.card().positive_class;
-            let judged = here.objective.judge_moved_logits(positive, logits.clone(), Some(&moved))?;
+            let judged = here.objective.judge_moved_logits(logits.clone(), Some(&moved))?;
             if zeros.is_none() {
                 zeros = Some(untaken(here.clean_zero_share()?, judged.iter().map(|j| j.hits >= share)));
             }

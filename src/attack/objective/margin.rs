@@ -73,14 +73,22 @@ impl Objective {
         Ok(self.share_of(hit.float()))
     }
 
-    /// The share of what success is counted on at which `hit` is 1, `[batch]`.
+    /// The share of what success is counted on at which `hit` is 1, `[batch]`: a ratio of whole numbers, so that what is reached by the
+    /// last pixel that it needs is reached.
     fn share_of(&self, hit: Tensor<4>) -> Tensor<1> {
         let batch = hit.dims()[0];
-        let share = (hit * self.asked.clone()).sum_dims(&[1, 2, 3]);
+        let counted = self.asked.clone().greater_elem(0.0).float();
+        let hit = (hit * counted.clone()).sum_dims(&[1, 2, 3]);
+        let all = counted.sum_dims(&[1, 2, 3]).expand([batch, 1, 1, 1]);
+        let none = all.clone().lower_equal_elem(0.0);
+        let all = all.mask_fill(none.clone(), 1.0);
+        let (whole, half) = (hit.clone().equal(all.clone()), (hit.clone() * 2.0).equal(all.clone()));
+        // A division on a GPU may be off by a little, also where what comes out has an exact number.
+        let share = (hit / all).mask_fill(whole, 1.0).mask_fill(half, 0.5);
         let share = match self.aim {
             Aim::Untargeted => share,
             // A target that changes nothing is reached.
-            Aim::Targeted => share + self.asked.clone().sum_dims(&[1, 2, 3]).lower_equal_elem(0.0).float(),
+            Aim::Targeted => share.mask_fill(none, 1.0),
         };
         share.reshape([batch])
     }

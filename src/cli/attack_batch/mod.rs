@@ -2,6 +2,7 @@
 
 mod cases;
 mod limits;
+mod own_files;
 mod results;
 
 pub(super) use cases::parse_epsilon;
@@ -19,6 +20,7 @@ use crate::study::{BatchCase, BatchLimits, Truth, attack_cases_watched, cases_at
 use anyhow::{Context, bail, ensure};
 use cases::{Row, read_rows};
 use limits::{Limits, around, limit, within_bounds};
+use own_files::{check_apart, read_by};
 use results::{Of, Results, print_of};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -38,15 +40,15 @@ pub(super) struct BatchOptions {
     /// epsilon or the box empty. Written is a row for each: whether the array that was kept succeeds inside its ball, box and
     /// bounds (an original that is wrong already does, which wrong_before tells; of a mask, see --mask-share), norm, loss, seconds, and
     /// what tells of masked gradients: the share of zeros in the first one, and whether random signs of the same norm and one step
-    /// succeed; then what it is of: attack, model and case, and a fingerprint of the array. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
+    /// succeed; then what it is of: attack, model and case, device and version, and a fingerprint of the array. Pixels outside the bounds stay as they are. All rows are read before the first is attacked, and each is written as soon as it is known.
     #[arg(long, value_name = "CASES.csv")]
     pub batch: Option<PathBuf>,
     /// With --batch: write each adversarial array into this folder, one .npy a row, named by the row's number from 0.
     #[arg(long, value_name = "DIR", requires = "batch")]
     pub save: Option<PathBuf>,
-    /// With --batch: go on with the table at --out. Rows that it has of the same attack, model and case are not attacked again (with
-    /// --save only if the folder holds the very array of the row); if one of them is of others, it is refused. Without this, a table
-    /// at --out is begun anew.
+    /// With --batch: go on with the table at --out. Rows that it has of the same attack, model, case, device and version are not
+    /// attacked again (with --save only if the folder holds the very array of the row); if one of them is of others, it is refused.
+    /// Without this, a table at --out is begun anew.
     #[arg(long, requires_all = ["batch", "out"])]
     pub resume: bool,
     /// With --batch: the share of a mask's pixels (those that count) that must be wrong for a success, above 0 and up to 1. Without it
@@ -90,6 +92,8 @@ pub(super) struct Batch<'a> {
     model: Arc<dyn Model>,
     /// A fingerprint of model and card.
     model_id: String,
+    /// What computes.
+    device: String,
     attack: Attack,
     limits: BatchLimits,
     waiting: Vec<Waiting>,
@@ -107,12 +111,12 @@ impl<'a> Batch<'a> {
         if let Some(share) = options.mask_share.filter(|_| attack.get("share").is_some()) {
             attack = attack.with("share", share)?;
         }
-        let model = input.open_model()?;
+        let (model, device) = input.open_on_device()?;
         let model_id = Fingerprint::of_model(model.as_ref())?;
         let mut limits = BatchLimits::of(attack);
         limits.mask_share = options.mask_share.map_or(limits.mask_share, |share| share as f32);
         limits.budget_bytes = input.memory.unwrap_or(DEFAULT_BUDGET_BYTES);
-        Ok(Self { input, options, label_map, model, model_id, attack, limits, waiting: Vec::new() })
+        Ok(Self { input, options, label_map, model, model_id, device, attack, limits, waiting: Vec::new() })
     }
 
     /// Attacks every case of `cases` and prints a row each, or writes them to `out`.
@@ -122,6 +126,9 @@ impl<'a> Batch<'a> {
         if let Some(folder) = out.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
             ensure!(folder.is_dir(), "--out: the folder {} does not exist", folder.display());
         }
+        let arrays = (0..rows.len()).filter_map(|row| Some(("--save", self.kept_at(row)?)));
+        let written = out.map(|out| ("--out", out.to_owned())).into_iter().chain(arrays);
+        check_apart(&read_by(cases, &rows, self.input, &self.model.facts().beside), written)?;
         let at = |number: usize, row: &Row| format!("{}: row {number} ({})", cases.display(), row.input.display());
         for (number, row) in rows.iter().enumerate() {
             self.open(row).with_context(|| at(number, row))?;
@@ -132,6 +139,11 @@ impl<'a> Batch<'a> {
             self.kept_at(row).is_none_or(is_its)
         };
         let mut results = Results::open(out, self.options.resume, rows.len(), is_kept)?;
+        // All that is there is of this batch, or nothing is added to it.
+        for (number, row) in rows.iter().enumerate().filter(|(number, _)| results.knows(*number)) {
+            let Waiting { of, .. } = self.read(number, row).with_context(|| at(number, row))?;
+            results.has(number, &of)?;
+        }
         if results.before() > 0 {
             note(&format!("{} of {} rows are there already; going on\n", results.before(), rows.len()));
         }
@@ -265,7 +277,13 @@ impl<'a> Batch<'a> {
             epsilon: row.epsilon.filter(|_| !self.input.raw),
             limits,
         };
-        let of = [self.attack_words(), self.model_id.clone(), self.case_id(&case, row.epsilon)];
+        let of = [
+            self.attack_words(),
+            self.model_id.clone(),
+            self.case_id(&case, row.epsilon),
+            self.device.clone(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ];
         let raw = self.input.raw.then_some(row.epsilon);
         Ok(Waiting { number, case, of, axes: images.axes, raw, is_done: false })
     }

@@ -10,9 +10,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The columns. Those before the last say what a row is of: the attack with its parameters, the model and the case; the last is a
-/// fingerprint of the array.
-const COLUMNS: [&str; 13] = [
+/// The columns. Those before the last say what a row is of: the attack with its parameters, the model and the case, and what computed
+/// it: the device and the version of the program; the last is a fingerprint of the array.
+const COLUMNS: [&str; 15] = [
     "row",
     "success",
     "norm",
@@ -25,13 +25,15 @@ const COLUMNS: [&str; 13] = [
     "attack",
     "model",
     "case",
+    "device",
+    "version",
     "array",
 ];
 /// How many of them say what was found.
 const FOUND: usize = 9;
 
 /// What a row is of, the cells of the columns after these.
-pub(super) type Of = [String; 3];
+pub(super) type Of = [String; 5];
 
 /// Rows that are done.
 pub(super) struct Results {
@@ -102,6 +104,11 @@ impl Results {
         self.rows.len()
     }
 
+    /// Whether there is a row `number`, of whatever.
+    pub fn knows(&self, number: usize) -> bool {
+        self.rows.contains_key(&number)
+    }
+
     /// Whether row `number` is done, and is of what it is to be of.
     ///
     /// # Errors
@@ -109,12 +116,14 @@ impl Results {
     pub fn has(&self, number: usize, of: &Of) -> anyhow::Result<bool> {
         let Some(row) = self.rows.get(&number) else { return Ok(false) };
         let path = self.out.as_ref().map_or_else(String::new, |path| path.display().to_string());
-        let other =
-            ["attack", "model", "case"].iter().zip(&row[FOUND..]).zip(of).find(|((_, there), now)| there != now);
+        let mut cells = COLUMNS[FOUND..].iter().zip(&row[FOUND..]).zip(of);
+        let other = cells.find(|((_, there), now)| there != now);
         let Some(((what, there), now)) = other else { return Ok(true) };
         let cause = match *what {
             "attack" => format!("was attacked by {there}, and this is {now}"),
             "model" => format!("is of another model or card ({there}, and this is {now})"),
+            "device" => format!("was computed on {there}, and this is {now}"),
+            "version" => format!("was made by version {there}, and this is {now}"),
             _ => "is of another case: image, label, ε, box or bounds were others".to_owned(),
         };
         bail!("--resume: row {number} of {path} {cause}. Give another --out, or begin this one anew without --resume")

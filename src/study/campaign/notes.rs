@@ -39,8 +39,11 @@ pub(super) fn references(white: &[&Row]) -> Vec<String> {
 }
 
 /// What the numbers beside ε are.
-fn compared(targeted: bool) -> &'static str {
-    if targeted {
+fn compared(targeted: bool, stopped_early: bool) -> &'static str {
+    if stopped_early {
+        " In brackets: the share that fails, first under it, then under the attack. Attacks stopped at success, so that their mean scores \
+         are no match for what does not stop."
+    } else if targeted {
         " In brackets: the mean share that is as wished, first under it, then under the attack. It tells more than the shares that fail, \
          which can be the same."
     } else {
@@ -79,7 +82,7 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
         }
         // With the means that are compared, first of what does more.
         let more = |other: &dyn Fn(&Cell) -> Option<f64>| {
-            let shown = |gain: f64| if targeted { gain } else { 1.0 - gain };
+            let shown = |gain: f64| if targeted || cell.stopped_early { gain } else { 1.0 - gain };
             let list = same.iter().filter_map(|c| {
                 let gain = other(c).filter(|gain| does_more(*gain, c.gain()))?;
                 let epsilon = c.epsilon.map_or("as found".to_owned(), epsilon::short);
@@ -89,7 +92,7 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
         };
         let random = more(&|c| Some(c.control_gain()));
         if !random.is_empty() {
-            say(random_note(attack, &random, targeted) + compared(targeted));
+            say(random_note(attack, &random, targeted) + compared(targeted, cell.stopped_early));
         }
         // Its one step is that of its own norm and clip.
         let Some(one) = attack.beside_it() else {
@@ -98,9 +101,9 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
             }
             continue;
         };
-        let beaten = more(&|c| c.one_step.gain());
+        let beaten = more(&Cell::one_step_gain);
         if !beaten.is_empty() {
-            say(one_step_note(one.title(), &beaten, targeted) + compared(targeted));
+            say(one_step_note(one.title(), &beaten, targeted) + compared(targeted, cell.stopped_early));
         }
         let unknown = same.iter().filter(|c| c.one_step == OneStep::Unknown);
         let unknown: Vec<String> = unknown.map(|c| c.epsilon.map_or("as found".to_owned(), epsilon::short)).collect();
@@ -122,4 +125,55 @@ pub(super) fn masking(cells: &[Cell]) -> Vec<String> {
         ));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::{KEY, RowKey, columns};
+    use super::super::{Row, Summary};
+
+    /// A result of BIM; each of attack, control and one step fails as its flag says, with its score.
+    fn row(stop_early: &str, image: &str, failing: [bool; 3], scores: [f64; 3]) -> Row {
+        let flags = failing.map(|fails| u8::from(fails).to_string());
+        let scores = scores.map(|score| score.to_string());
+        let cells = [
+            ("image", image),
+            ("attack", "bim"),
+            ("epsilon", "0.1"),
+            ("grid", "0.1"),
+            ("reference", "label"),
+            ("stop_early", stop_early),
+            ("clean_passes", "1"),
+            ("fails", &flags[0]),
+            ("score", &scores[0]),
+            ("control_fails", &flags[1]),
+            ("control_score", &scores[1]),
+            ("one_step", "fgsm"),
+            ("one_step_fails", &flags[2]),
+            ("one_step_score", &scores[2]),
+        ];
+        let cell = |column: &&str| cells.iter().find(|(name, _)| name == column).map_or("", |c| c.1).to_owned();
+        let all: Vec<String> = columns().iter().map(cell).collect();
+        Row { key: RowKey(all[..KEY.len()].to_vec()), found: all[KEY.len()..].to_vec() }
+    }
+
+    fn notes(stop_early: &str, failing: [[bool; 3]; 2]) -> Vec<String> {
+        // What stops at success is left just below it; what goes on is farther.
+        let rows =
+            [("a", failing[0]), ("b", failing[1])].map(|(i, failing)| row(stop_early, i, failing, [0.4, 0.3, 0.1]));
+        Summary::new(&rows.iter().collect::<Vec<_>>()).notes
+    }
+
+    #[test]
+    fn attacks_that_stop_at_success_are_compared_by_what_fails() {
+        let all = [[true; 3]; 2];
+        let told = notes("0", all);
+        assert!(told.len() == 2 && told.iter().all(|note| note.contains("the mean score")), "{told:?}");
+        assert_eq!(notes("1", all), Vec::<String>::new(), "they could do no more");
+        let told = notes("1", [[true; 3], [false, false, true]]);
+        assert!(told.len() == 1 && told[0].contains("One step (FGSM) does more harm"), "{told:?}");
+        assert!(told[0].contains("(1.000 against 0.500)") && told[0].contains("the share that fails"), "{told:?}");
+        let told = notes("1", [[true; 3], [false, true, false]]);
+        assert!(told.len() == 1 && told[0].contains("Random sign") && told[0].contains("against 0.500"), "{told:?}");
+    }
 }

@@ -56,12 +56,4 @@ impl OneStep {
             Self::Unknown => "not measured",
         }
     }
-
-    /// How far it has got, as [`Cell::gain`], where that is known.
-    pub(super) fn gain(&self) -> Option<f64> {
-        match self {
-            Self::Known { score, wished, .. } => Some(wished.unwrap_or(1.0 - score)),
-            _ => None,
-        }
-    }
 }

@@ -69,6 +69,8 @@ pub struct Cell {
     pub blind: usize,
     /// What the one step that the attack repeats does on the model that it was made on.
     pub one_step: OneStep,
+    /// Attacks of many steps went no further than success, which their controls and one step know nothing of.
+    pub stopped_early: bool,
 }
 
 /// The smallest measured ε at which each image is broken, of an attack on its own model.
@@ -189,6 +191,7 @@ fn cell(rows: &[&Row]) -> Cell {
         zero_share: of("zero_share"),
         blind: rows.iter().filter(|row| row.number("zero_share") == Some(1.0)).count(),
         one_step: OneStep::of(rows, &passing),
+        stopped_early: rows.iter().any(|row| row.get("stop_early") == "1"),
     }
 }
 
@@ -249,14 +252,24 @@ fn least(rows: &[&Row]) -> Least {
 }
 
 impl Cell {
-    /// How far the attack has got: see [`Measure::gain`](crate::study::Measure::gain).
+    /// How far the attack has got: see [`Measure::gain`](crate::study::Measure::gain). Of attacks that stop at success the share that
+    /// fails: by means what goes on after it would always have got farther.
     pub(super) fn gain(&self) -> f64 {
-        self.wished.unwrap_or(1.0 - self.score)
+        if self.stopped_early { self.fooled } else { self.wished.unwrap_or(1.0 - self.score) }
     }
 
     /// The same of random signs.
     pub(super) fn control_gain(&self) -> f64 {
-        self.control_wished.unwrap_or(1.0 - self.control_score)
+        if self.stopped_early { self.control_fooled } else { self.control_wished.unwrap_or(1.0 - self.control_score) }
+    }
+
+    /// The same of the one step that it repeats, where that is known.
+    pub(super) fn one_step_gain(&self) -> Option<f64> {
+        match &self.one_step {
+            OneStep::Known { fooled, .. } if self.stopped_early => Some(*fooled),
+            OneStep::Known { score, wished, .. } => Some(wished.unwrap_or(1.0 - score)),
+            _ => None,
+        }
     }
 
     /// Whether both are of one data set, model, target and region.
