@@ -88,6 +88,8 @@ const FOUND: f64 = -1.0;
 const FLAT: f64 = 0.02;
 /// Two points nearer than this factor in ε need no point between them.
 const CLOSE: f64 = 1.1;
+/// Two ε that differ by less are one.
+const SAME: f64 = 1e-9;
 
 impl Sweep {
     /// Prepares a sweep of an attack over its subject. One that looks for the smallest perturbation is run once, whatever
@@ -130,12 +132,31 @@ impl Sweep {
         })
     }
 
-    /// Puts `epsilon` before all that is still to be measured, if it is not measured yet.
-    pub fn measure_next(&mut self, epsilon: f64) {
-        if self.curve.points.iter().all(|point| (point.epsilon - epsilon).abs() >= 1e-9) {
-            self.pending.retain(|pending| *pending != epsilon);
+    /// Puts `epsilon` before all that is still to be measured, if it is not measured yet; whether it was not.
+    pub fn measure_next(&mut self, epsilon: f64) -> bool {
+        let lacks = !self.has(epsilon);
+        if lacks {
+            self.pending.retain(|pending| (*pending - epsilon).abs() >= SAME);
             self.pending.push_front(epsilon);
         }
+        lacks
+    }
+
+    /// Puts those of `epsilons` that the plan lacks behind what it has, before any refinement.
+    pub fn measure_also(&mut self, epsilons: &[f64]) {
+        // An attack that finds its ε finds it again.
+        if self.adversary.attack().entry().epsilon == EpsilonMeaning::Found {
+            return;
+        }
+        for &epsilon in epsilons {
+            if !self.has(epsilon) && self.pending.iter().all(|pending| (pending - epsilon).abs() >= SAME) {
+                self.pending.push_back(epsilon);
+            }
+        }
+    }
+
+    fn has(&self, epsilon: f64) -> bool {
+        self.curve.points.iter().any(|point| (point.epsilon - epsilon).abs() < SAME)
     }
 
     /// What was found so far.
