@@ -1,10 +1,10 @@
 //! The job lane: one thread, one job at a time, in steps between which it can be paused, cancelled or replaced.
 
 use super::comparison::{self, ComparisonJob};
-use super::kept::{KeptCurve, SAME};
+use super::kept::KeptCurve;
 use super::{Event, ExportReport, JobState, JobStatus, Outbox, Problem, Series};
 use crate::study::report::{VolumeAttack, VolumeRun};
-use crate::study::{Curve, SeenPlan, Sweep};
+use crate::study::{Curve, SeenPlan, Sweep, same_epsilon};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -352,7 +352,7 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
             continue;
         }
         let here = step.attack.epsilon;
-        state.looked_at.take_if(|looked_at| is_of_this(looked_at) && (looked_at.1 - here).abs() < SAME);
+        state.looked_at.take_if(|looked_at| is_of_this(looked_at) && same_epsilon(looked_at.1, here));
         drop(state);
         for (series, point) in [(Series::Attack, step.attack), (Series::Control, step.control)] {
             outbox.send(Event::CurvePoint { generation: job.generation, series, point });

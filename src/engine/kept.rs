@@ -1,10 +1,7 @@
 //! The curve as far as it is measured, and what of it must be measured again: what is seen of an image depends on the window,
 //! the screen's bits and the metrics, which change while the rest of a point stays true.
 
-use crate::study::{Curve, CurvePoint, Seen, SeenPlan};
-
-/// Two ε that differ by less are one.
-pub(super) const SAME: f64 = 1e-9;
+use crate::study::{Curve, CurvePoint, Seen, SeenPlan, same_epsilon};
 
 /// The newest curve.
 #[derive(Default)]
@@ -75,14 +72,15 @@ impl KeptCurve {
         self.curve.as_ref().filter(|(known, _)| *known == generation).map(|(_, curve)| curve)
     }
 
-    /// Whether the curve of `generation` has a point at `epsilon`, with its control.
+    /// Whether the curve of `generation` has a point at `epsilon`, with its control, that need not be measured again.
     pub fn has(&self, generation: u64, epsilon: f64) -> bool {
-        self.of(generation).is_some_and(|curve| has(&curve.control, epsilon))
+        let again = self.again.iter().any(|again| same_epsilon(*again, epsilon));
+        !again && self.of(generation).is_some_and(|curve| has(&curve.control, epsilon))
     }
 }
 
 fn has(points: &[CurvePoint], epsilon: f64) -> bool {
-    points.iter().any(|point| (point.epsilon - epsilon).abs() < SAME)
+    points.iter().any(|point| same_epsilon(point.epsilon, epsilon))
 }
 
 /// Takes away what was seen: none is better than what was seen under another window.
@@ -136,6 +134,7 @@ mod tests {
         assert!(!kept.keep(1, &wide, &curve(&[0.1, 0.3], 40.0)) && seen(&kept) == vec![None; 6]);
         assert!(kept.keep(1, &narrow, &curve(&[0.1], 26.0)));
         assert_eq!(kept.again(), [0.15, 0.2]);
+        assert_eq!([kept.has(1, 0.1), kept.has(1, 0.15)], [true, false], "who looks at the second has it measured");
         assert!(kept.keep(1, &narrow, &curve(&[0.1, 0.15, 0.2], 26.0)) && kept.again().is_empty());
         assert_eq!(seen(&kept), vec![Some(26.0); 6]);
         assert!(kept.has(1, 0.15) && !kept.has(1, 0.3) && !kept.has(2, 0.15));
@@ -155,6 +154,8 @@ mod tests {
         // What the older job has found is true, but lacks the new metric.
         assert!(kept.keep(1, &few, &curve(&[0.1], 40.0)));
         assert_eq!(kept.again(), [0.1]);
-        assert!(kept.keep(1, &more, &curve(&[0.1], 40.0)) && kept.again().is_empty());
+        // An ε that differs in the last digit is no other point.
+        assert!(kept.keep(1, &more, &curve(&[0.1 + 1e-13], 40.0)) && kept.again().is_empty());
+        assert_eq!(kept.of(1).unwrap().points.len(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
 use super::adversary::Attempt;
-use super::{Adversary, Curve, CurvePoint, Judged, Measure, SeenPlan, Subject};
+use super::{Adversary, Curve, CurvePoint, Judged, Measure, SeenPlan, Subject, same_epsilon};
 use crate::attack::{AttackError, Control, EpsilonMeaning, random_flow, warped};
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
@@ -88,8 +88,6 @@ const FOUND: f64 = -1.0;
 const FLAT: f64 = 0.02;
 /// Two points nearer than this factor in ε need no point between them.
 const CLOSE: f64 = 1.1;
-/// Two ε that differ by less are one.
-const SAME: f64 = 1e-9;
 
 impl Sweep {
     /// Prepares a sweep of an attack over its subject. One that looks for the smallest perturbation is run once, whatever
@@ -136,7 +134,7 @@ impl Sweep {
     pub fn measure_next(&mut self, epsilon: f64) -> bool {
         let lacks = !self.has(epsilon);
         if lacks {
-            self.pending.retain(|pending| (*pending - epsilon).abs() >= SAME);
+            self.pending.retain(|pending| !same_epsilon(*pending, epsilon));
             self.pending.push_front(epsilon);
         }
         lacks
@@ -149,14 +147,14 @@ impl Sweep {
             return;
         }
         for &epsilon in epsilons {
-            if !self.has(epsilon) && self.pending.iter().all(|pending| (pending - epsilon).abs() >= SAME) {
+            if !self.has(epsilon) && !self.pending.iter().any(|pending| same_epsilon(*pending, epsilon)) {
                 self.pending.push_back(epsilon);
             }
         }
     }
 
     fn has(&self, epsilon: f64) -> bool {
-        self.curve.points.iter().any(|point| (point.epsilon - epsilon).abs() < SAME)
+        self.curve.points.iter().any(|point| same_epsilon(point.epsilon, epsilon))
     }
 
     /// What was found so far.
