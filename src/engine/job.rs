@@ -1,9 +1,10 @@
 //! The job lane: one thread, one job at a time, in steps between which it can be paused, cancelled or replaced.
 
 use super::comparison::{self, ComparisonJob};
+use super::kept::KeptCurve;
 use super::{Event, ExportReport, JobState, JobStatus, Outbox, Problem, Series};
 use crate::study::report::{VolumeAttack, VolumeRun};
-use crate::study::{Curve, Sweep};
+use crate::study::{Curve, SeenPlan, Sweep, same_epsilon};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,8 @@ type Prepare = Box<dyn FnOnce() -> Result<Sweep, String> + Send>;
 pub(super) struct CurveJob {
     /// The curve's generation.
     pub generation: u64,
+    /// What it measures of the shown image.
+    pub seen: SeenPlan,
     /// Makes the sweep (which may compute).
     pub prepare: Prepare,
     /// It adds a point to a curve that is done, and is no news as a job.
@@ -61,28 +64,11 @@ struct State {
     /// The running job is to stop; it clears this.
     cancel: bool,
     closed: bool,
-    curve: Option<(u64, Curve)>,
+    curve: KeptCurve,
     /// The generation of the curve that is being measured.
     measuring: Option<u64>,
-    /// An ε that is looked at and is to be measured next, on the curve of this generation.
+    /// An ε that is looked at and is to be measured next, on the curve of this generation. It stays until it is measured.
     looked_at: Option<(u64, f64)>,
-}
-
-impl State {
-    /// Adds the points of `curve` to those of the same generation that an earlier plan left; drops those of older ones.
-    fn keep(&mut self, generation: u64, curve: &Curve) {
-        match &mut self.curve {
-            Some((known, kept)) if *known == generation => {
-                for &point in &curve.points {
-                    Curve::insert(&mut kept.points, point);
-                }
-                for &point in &curve.control {
-                    Curve::insert(&mut kept.control, point);
-                }
-            }
-            other => *other = Some((generation, curve.clone())),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -120,6 +106,9 @@ impl JobLane {
     /// Cancels what runs and starts `job`. A curve, which starts on its own, waits for what a person asked for.
     pub(super) fn replace(&self, job: Job) {
         let mut state = self.shared.lock();
+        if let Job::Curve(job) = &job {
+            state.curve.begin(job.generation, &job.seen);
+        }
         let asked_for = state.asked_for || state.next.as_ref().is_some_and(Job::is_asked_for);
         if asked_for && !job.is_asked_for() {
             state.later = Some(job);
@@ -160,9 +149,7 @@ impl JobLane {
     /// else has to see to it.
     pub(super) fn look_at(&self, generation: u64, epsilon: f64) -> bool {
         let mut state = self.shared.lock();
-        let measured = |curve: &Curve| curve.control.iter().any(|point| (point.epsilon - epsilon).abs() < 1e-9);
-        let known = state.curve.as_ref().filter(|(known, _)| *known == generation).map(|(_, curve)| curve);
-        if known.is_some_and(measured) {
+        if state.curve.has(generation, epsilon) {
             return false;
         }
         let waits = matches!(&state.next, Some(Job::Curve(job)) if job.generation == generation);
@@ -171,12 +158,18 @@ impl JobLane {
             return false;
         }
         // A curve that was never begun, or is to wait, is not begun for one point.
-        known.is_some() && state.next.is_none() && state.later.is_none() && !state.asked_for
+        let begun = state.curve.of(generation).is_some();
+        let free = begun && state.next.is_none() && state.later.is_none() && !state.asked_for;
+        if free {
+            // Should the job for it be replaced by that of the whole curve, that measures it.
+            state.looked_at = Some((generation, epsilon));
+        }
+        free
     }
 
     /// The curve of `generation`, as far as it is measured.
     pub(super) fn curve(&self, generation: u64) -> Option<Curve> {
-        self.shared.lock().curve.as_ref().filter(|(g, _)| *g == generation).map(|(_, c)| c.clone())
+        self.shared.lock().curve.of(generation).cloned()
     }
 }
 
@@ -319,10 +312,17 @@ fn volume(shared: &Shared, outbox: &Outbox, job: VolumeJob) -> Result<(), String
 
 fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> {
     let mut sweep = (job.prepare)()?;
+    let is_of_this = |looked_at: &(u64, f64)| looked_at.0 == job.generation;
+    if !job.single {
+        sweep.measure_also(shared.lock().curve.again());
+    }
     let mut busy_secs = 0.0;
     loop {
-        if let Some((_, epsilon)) = shared.lock().looked_at.take_if(|(generation, _)| *generation == job.generation) {
-            sweep.measure_next(epsilon);
+        let looked_at = shared.lock().looked_at.filter(is_of_this);
+        if let Some((_, epsilon)) = looked_at
+            && !sweep.measure_next(epsilon)
+        {
+            shared.lock().looked_at.take_if(|now| Some(*now) == looked_at);
         }
         let (done, total) = sweep.progress();
         let wanted = || shared.goes_on();
@@ -336,7 +336,7 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
                 continue;
             }
             let mut state = shared.lock();
-            if state.looked_at.is_some_and(|(generation, _)| generation == job.generation) {
+            if state.looked_at.as_ref().is_some_and(is_of_this) {
                 continue;
             }
             state.measuring = None;
@@ -347,7 +347,13 @@ fn curve(shared: &Shared, outbox: &Outbox, job: CurveJob) -> Result<(), String> 
             return Ok(());
         };
         busy_secs += start.elapsed().as_secs_f64();
-        shared.lock().keep(job.generation, sweep.curve());
+        let mut state = shared.lock();
+        if !state.curve.keep(job.generation, &job.seen, sweep.curve()) {
+            continue;
+        }
+        let here = step.attack.epsilon;
+        state.looked_at.take_if(|looked_at| is_of_this(looked_at) && same_epsilon(looked_at.1, here));
+        drop(state);
         for (series, point) in [(Series::Attack, step.attack), (Series::Control, step.control)] {
             outbox.send(Event::CurvePoint { generation: job.generation, series, point });
         }

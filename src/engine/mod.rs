@@ -11,6 +11,7 @@ mod files;
 mod foreground;
 mod interactive;
 mod job;
+mod kept;
 mod mailbox;
 mod message;
 mod models;

@@ -83,12 +83,17 @@ pub struct Curve {
     pub control: Vec<CurvePoint>,
 }
 
+/// Whether two ε are one: what a person types and what a grid holds may differ in the last digit.
+pub(crate) fn same_epsilon(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-9
+}
+
 impl Curve {
     /// Adds a point where it belongs in ε; a point at the same ε is replaced.
     pub fn insert(points: &mut Vec<CurvePoint>, point: CurvePoint) {
-        match points.binary_search_by(|p| p.epsilon.total_cmp(&point.epsilon)) {
-            Ok(at) => points[at] = point,
-            Err(at) => points.insert(at, point),
+        match points.iter().position(|known| same_epsilon(known.epsilon, point.epsilon)) {
+            Some(at) => points[at] = point,
+            None => points.insert(points.partition_point(|known| known.epsilon < point.epsilon), point),
         }
     }
 }

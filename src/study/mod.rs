@@ -22,6 +22,7 @@ pub use batch::{
     BatchCase, BatchLimits, BatchResult, MASK_SHARE, Truth, attack_cases, attack_cases_watched, attack_cases_within,
     cases_at_once, kept_in_pixels, measured_norm,
 };
+pub(crate) use curve::same_epsilon;
 pub use curve::{Curve, CurvePoint, Measure};
 pub use decision::Decision;
 pub use epsilon_window::{

@@ -154,6 +154,13 @@ impl Default for SeenPlan {
     }
 }
 
+impl SeenPlan {
+    /// Whether both show images the same, so that a metric's value under one is that under the other.
+    pub fn shows_as(&self, other: &Self) -> bool {
+        self.presentation == other.presentation && self.pixels_per_degree == other.pixels_per_degree
+    }
+}
+
 /// What is to be measured of many images, whose bounds may differ: the same pixel values are shown black and white in each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeenWanted {

@@ -1,7 +1,7 @@
 //! The sweep: case × attack × ε → curve, in steps that a job can pause and cancel, with its control, adaptive in ε.
 
 use super::adversary::Attempt;
-use super::{Adversary, Curve, CurvePoint, Judged, Measure, SeenPlan, Subject};
+use super::{Adversary, Curve, CurvePoint, Judged, Measure, SeenPlan, Subject, same_epsilon};
 use crate::attack::{AttackError, Control, EpsilonMeaning, random_flow, warped};
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
@@ -130,12 +130,31 @@ impl Sweep {
         })
     }
 
-    /// Puts `epsilon` before all that is still to be measured, if it is not measured yet.
-    pub fn measure_next(&mut self, epsilon: f64) {
-        if self.curve.points.iter().all(|point| (point.epsilon - epsilon).abs() >= 1e-9) {
-            self.pending.retain(|pending| *pending != epsilon);
+    /// Puts `epsilon` before all that is still to be measured, if it is not measured yet; whether it was not.
+    pub fn measure_next(&mut self, epsilon: f64) -> bool {
+        let lacks = !self.has(epsilon);
+        if lacks {
+            self.pending.retain(|pending| !same_epsilon(*pending, epsilon));
             self.pending.push_front(epsilon);
         }
+        lacks
+    }
+
+    /// Puts those of `epsilons` that the plan lacks behind what it has, before any refinement.
+    pub fn measure_also(&mut self, epsilons: &[f64]) {
+        // An attack that finds its ε finds it again.
+        if self.adversary.attack().entry().epsilon == EpsilonMeaning::Found {
+            return;
+        }
+        for &epsilon in epsilons {
+            if !self.has(epsilon) && !self.pending.iter().any(|pending| same_epsilon(*pending, epsilon)) {
+                self.pending.push_back(epsilon);
+            }
+        }
+    }
+
+    fn has(&self, epsilon: f64) -> bool {
+        self.curve.points.iter().any(|point| same_epsilon(point.epsilon, epsilon))
     }
 
     /// What was found so far.

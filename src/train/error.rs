@@ -20,7 +20,7 @@ pub enum TrainError {
         cause: String,
     },
     /// The data cannot be parted so.
-    #[error("{field}: the data have {found} {} and {needed} are needed. {}", .by.name(), too_few(.field, .by))]
+    #[error("{field}: the data have {} and {needed} are needed. {}", .by.counted(*.found), too_few(.field, .by))]
     TooFew {
         /// As of [`Self::Field`].
         field: String,

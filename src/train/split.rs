@@ -59,12 +59,15 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Several of them.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Group => "groups (patients or volumes)",
-            Self::Slice => "images",
-        }
+    /// So many of them: `1 image`, `3 groups (patients or volumes)`.
+    pub fn counted(self, count: usize) -> String {
+        let name = match (self, count) {
+            (Self::Group, 1) => "group (patient or volume)",
+            (Self::Group, _) => "groups (patients or volumes)",
+            (Self::Slice, 1) => "image",
+            (Self::Slice, _) => "images",
+        };
+        format!("{count} {name}")
     }
 }
 
@@ -231,10 +234,17 @@ mod tests {
         assert_eq!((held.len(), held != split(2).divide(&slices).unwrap().1), (6, true));
         assert_eq!(held, split(1).divide(&slices).unwrap().1);
         let refused = Split::KFold { folds: 5, fold: 0, seed: 0, by: Unit::Group }.divide(&slices).unwrap_err();
-        assert!(refused.to_string().contains("1 groups") && refused.to_string().contains("slice"), "{refused}");
+        assert!(
+            refused.to_string().contains("have 1 group (patient or volume) and 5 are needed")
+                && refused.to_string().contains("slice"),
+            "{refused}"
+        );
         assert!(refused.to_string().contains("Use fewer folds"), "{refused}");
+        let few =
+            Split::KFold { folds: 5, fold: 0, seed: 0, by: Unit::Group }.divide(&self::members(3, 2)).unwrap_err();
+        assert!(few.to_string().contains("have 3 groups (patients or volumes) and 5 are needed"), "{few}");
         let share = Split::HoldOut { share: 0.5, seed: 0, by: Unit::Slice }.divide(&self::members(1, 1)).unwrap_err();
-        assert!(share.to_string().ends_with("have 1 images and 2 are needed. Use more"), "{share}");
+        assert!(share.to_string().ends_with("have 1 image and 2 are needed. Use more"), "{share}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The first frame on a GPU: burn tries variants of each kernel that it needs, which takes seconds to minutes, once in a process.
 
-use crate::engine::Event;
+use crate::engine::{Event, Problem};
 use std::time::{Duration, Instant};
 
 /// Whether kernels are being tuned.
@@ -30,7 +30,8 @@ impl FirstRun {
             // Nothing is computed of a slice whose file is still being read.
             (Event::Early(early), Self::Due) if !early.part => Self::Since(now),
             (Event::Case(_) | Event::Computing(true), Self::Due) => Self::Since(now),
-            (Event::Computing(false) | Event::Failed(_), Self::Since(_)) => Self::Due,
+            (Event::Computing(false), Self::Since(_)) => Self::Due,
+            (Event::Failed(problem), Self::Since(_)) if is_of_the_frame(problem) => Self::Due,
             (_, before) => before,
         };
     }
@@ -52,10 +53,15 @@ impl FirstRun {
     }
 }
 
+/// Whether what failed was to give a frame: an export or a curve fails on another lane, while kernels are still being tuned.
+fn is_of_the_frame(problem: &Problem) -> bool {
+    matches!(problem.what.as_str(), "Compute" | "Open image" | "Open model" | "Change device")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{DeviceChoice, DeviceInfo, Problem};
+    use crate::engine::{DeviceChoice, DeviceInfo};
 
     fn device(tunes: bool) -> Event {
         let description = "a device".to_owned();
@@ -76,8 +82,14 @@ mod tests {
         assert_eq!(run.text(after(1)), None);
         assert_eq!(run.text(after(8)).as_deref(), Some("tuning kernels for this GPU (first run): 7 s…"));
         assert!(run.again().is_some());
+        let failed = |what: &str| Event::Failed(Problem { what: what.to_owned(), why: String::new() });
+        // Other lanes fail beside it.
+        for what in ["Export", "Measure the curve", "Compare attacks"] {
+            run.hear(&failed(what), after(8));
+            assert_eq!(run.text(after(8)).as_deref(), Some("tuning kernels for this GPU (first run): 7 s…"), "{what}");
+        }
         // What failed begins anew.
-        run.hear(&Event::Failed(Problem { what: "Compute".to_owned(), why: String::new() }), after(9));
+        run.hear(&failed("Compute"), after(9));
         assert_eq!((run, run.text(after(20))), (FirstRun::Due, None));
         run.hear(&Event::Computing(true), after(20));
         run.hear(&device(false), after(21));

@@ -23,6 +23,7 @@ mod campaigns;
 mod classes;
 mod command_line;
 mod controls;
+mod curve_again;
 mod damage;
 mod damage_samples;
 mod datasets;

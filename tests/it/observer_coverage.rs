@@ -271,11 +271,19 @@ fn a_threshold_below_the_smallest_picture_is_said_to_be_no_measured_one() {
         + &of([38, 39, 40], "Ada")
         + &of([21, 30, 40], "Ben");
     fs::write(folder.path().join("t.csv"), table).unwrap();
-    let output = program(folder.path()).args(["observer", "fit", "t.csv"]).output().unwrap();
+    let output = program(folder.path()).args(["observer", "fit", "t.csv", "--out", "found"]).output().unwrap();
     let said = text(&output.stdout);
     let below: Vec<&str> =
         said.lines().filter(|line| line.contains("below the smallest ε that was shown, 1/255")).collect();
     assert!(below.len() == 1 && below[0].starts_with("Ada, a, fgsm"), "{said}");
+    let read = |name: &str| fs::read_to_string(folder.path().join("found").join(name)).unwrap();
+    let report = read("report.html");
+    assert!(
+        report.contains(below[0]) && !report.contains("Ben, a, fgsm: the threshold lies below"),
+        "the same sentence"
+    );
+    let figures = ["psychometric-01.svg", "psychometric-02.svg"].map(|name| read(name).contains("below every ε"));
+    assert_eq!(figures, [true, false]);
 }
 
 #[test]
@@ -326,6 +334,8 @@ fn a_threshold_beyond_the_largest_epsilon_is_none() {
     let said = text(&fit.stdout);
     let none: Vec<&str> = said.lines().filter(|line| line.contains("no threshold was reached")).collect();
     assert!(none.len() == 1 && none[0].starts_with("Ben, a, fgsm") && none[0].contains("64/255"), "{said}");
+    let report = fs::read_to_string(folder.path().join("found/report.html")).unwrap();
+    assert!(report.contains(none[0]) && !report.contains("Ada, a, fgsm: no threshold"), "the same sentence");
     let row = said.lines().find(|line| line.starts_with("Ben ")).unwrap();
     assert!(row.contains("none") && row.contains("to beyond 64/255"), "{said}");
     let figure =

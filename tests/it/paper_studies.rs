@@ -26,6 +26,15 @@ fn a_study_outlives_a_closed_error_stream_and_tells_small_costs() {
     assert!(report.contains("FLOP in all") && !report.contains("0.000 PFLOP"));
     // After one epoch nothing is learned, and then no ratio is told.
     assert!(report.contains("is not told: 4 of 4 networks learned nothing"), "{}", headline(&report));
+    assert!(report.contains("has, after 1 epoch, a mean IoU") && !report.contains("The interval of a ratio counts"));
+    let rows = |name: &str| -> Vec<csv::StringRecord> {
+        csv::Reader::from_path(at(name)).unwrap().into_records().map(Result::unwrap).collect()
+    };
+    // Neither in the tables: those of all networks have none, those of each say that it learned nothing.
+    for row in rows("report/ratio.csv") {
+        assert_eq!([&row[4], &row[5], &row[8]], ["not told"; 3], "{row:?}");
+    }
+    assert!(rows("report/networks.csv").iter().all(|row| &row[3] == "no"));
     assert!(report.contains("(what its authors call just noticeable)") && !report.contains(" 1 images"));
 }
 

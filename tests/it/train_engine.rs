@@ -203,7 +203,7 @@ fn what_is_wrong_with_a_training_is_told() {
     write("a_mask.png", &section.label);
     start(&engine, RecipeFile { data: data.clone(), ..tiny(2) }, &out("a.safetensors"));
     let why = refusal(&engine);
-    assert!(why.contains("have 1 groups") && why.contains("2 are needed"), "{why}");
+    assert!(why.contains("have 1 group (") && why.contains("2 are needed"), "{why}");
     // Too large for 32 bits.
     let loss = Some(Loss::BceDice { dice_weight: 1e39 });
     let wild = RecipeFile { training: TrainingTable { loss, ..tiny(1).training }, ..tiny(1) };

@@ -171,26 +171,8 @@ fn table(found: &[Thresholds]) -> String {
     for t in found.iter().filter(|t| found.iter().any(|o| o.setting != t.setting)) {
         text += &format!("{}, {}, {}: {}\n", t.observer, t.image, t.attack, t.setting.words());
     }
-    for t in found {
-        let smallest = t.setting.number("epsilon_min").filter(|smallest| t.fit.threshold.median < *smallest);
-        if let Some(smallest) = smallest {
-            text += &format!(
-                "{}, {}, {}: the threshold lies below the smallest ε that was shown, {}: it was not measured but follows from the fitted ψ\n",
-                t.observer,
-                t.image,
-                t.attack,
-                epsilon::levels(smallest)
-            );
-        }
-        if !t.is_reached() {
-            text += &format!(
-                "{}, {}, {}: no threshold was reached within the ε shown, the largest of which is {}: more trials or a larger ε may find one\n",
-                t.observer,
-                t.image,
-                t.attack,
-                epsilon::levels(t.range[1])
-            );
-        }
+    for said in found.iter().flat_map(cautions) {
+        text += &format!("{said}\n");
     }
     if found.iter().any(Thresholds::is_of_random_signs) {
         text += &format!("{ONE_DRAW}\n");
@@ -200,6 +182,24 @@ fn table(found: &[Thresholds]) -> String {
         text += "there are no catch trials (ε = 0): false alarms are guessed from the smallest ε, and d′ is unknown\n";
     }
     text
+}
+
+/// What must be known of the threshold of `of`: that it was not measured, or that there is none.
+pub(super) fn cautions(of: &Thresholds) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(smallest) = of.setting.number("epsilon_min").filter(|smallest| of.fit.threshold.median < *smallest) {
+        said.push(format!(
+            "the threshold lies below the smallest ε that was shown, {}: it was not measured but follows from the fitted ψ",
+            epsilon::levels(smallest)
+        ));
+    }
+    if !of.is_reached() {
+        said.push(format!(
+            "no threshold was reached within the ε shown, the largest of which is {}: more trials or a larger ε may find one",
+            epsilon::levels(of.range[1])
+        ));
+    }
+    said.into_iter().map(|said| format!("{}, {}, {}: {said}", of.observer, of.image, of.attack)).collect()
 }
 
 /// An end of the interval of `of`: what lies beyond the ε of the study was not measured.

@@ -1,6 +1,6 @@
 //! What `epsiloscope observer fit --out` writes: thresholds as a table, a figure for each, and a report that can be mailed.
 
-use super::fit::end;
+use super::fit::{cautions, end};
 use crate::data::write_bytes_atomic;
 use crate::observer::{AtEpsilon, Block, ONE_DRAW, Row, Task, Thresholds, thresholds_csv, wilson};
 use crate::study::report::{AnsweredShare, Provenance, PsychometricFigure, check_writable, epsilon, page, utc_now};
@@ -133,7 +133,9 @@ fn share(block: &Block) -> f64 {
 fn figure(of: &Thresholds) -> PsychometricFigure {
     let blocks: Vec<Block> = of.answers.iter().map(|a| a.block).collect();
     let positive = || blocks.iter().map(|b| b.epsilon).filter(|e| *e > 0.0);
-    let [first, last] = [positive().fold(1.0, f64::min), positive().fold(0.0, f64::max)];
+    let threshold = of.is_reached().then_some(of.fit.threshold.median);
+    // To the threshold, where that lies below what was shown.
+    let [first, last] = [positive().chain(threshold).fold(1.0, f64::min), positive().fold(0.0, f64::max)];
     let curve = (0..=POINTS).map(|i| {
         let epsilon = first * (last / first).powf(i as f64 / POINTS as f64);
         [epsilon, of.fit.mode.probability(epsilon)]
@@ -151,7 +153,7 @@ fn figure(of: &Thresholds) -> PsychometricFigure {
         chance: of.fit.mode.gamma,
         answers: answers.collect(),
         curve: curve.collect(),
-        threshold: of.is_reached().then_some(of.fit.threshold.median),
+        threshold,
         interval: of.fit.threshold.interval,
     }
 }
@@ -186,6 +188,7 @@ fn body(found: &[Thresholds], figures: &[PsychometricFigure], facts: &Provenance
         }
         section {
             h2 { "What to keep in mind" }
+            @for said in found.iter().flat_map(cautions) { p { (said) "." } }
             @if !too_soon.is_empty() { p { (too_soon) "." } }
             p {
                 "Catch trials are of the largest ε in a forced choice, and unaltered in yes/no: few right ones mean that the observer no longer looked, or \

@@ -15,11 +15,11 @@ impl Worker {
     pub(super) fn start_curve(&mut self) {
         let Some(prepared) = &self.prepared else { return };
         let (subject, method, generation) = (prepared.subject.clone(), prepared.method, prepared.generation);
-        let (adversary, plan) = (prepared.adversary.clone(), self.plan.clone());
+        let (adversary, plan, seen) = (prepared.adversary.clone(), self.plan.clone(), self.plan.seen.clone());
         self.curve_of = generation;
         self.outbox.send(Event::CurveStarted { generation, method, clean: subject.clean.measure });
         let prepare = move || Sweep::new(adversary, &plan).map_err(text);
-        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare), single: false }));
+        self.jobs.replace(Job::Curve(CurveJob { generation, seen, prepare: Box::new(prepare), single: false }));
     }
 
     /// Has the curve measured at the ε of the present frame as well, so that the control stands beside it.
@@ -31,9 +31,9 @@ impl Worker {
             return;
         }
         let plan = SweepPlan { epsilons: vec![epsilon], relative: false, most_points: 1, ..self.plan.clone() };
-        let adversary = prepared.adversary.clone();
+        let (adversary, seen) = (prepared.adversary.clone(), plan.seen.clone());
         let prepare = move || Sweep::new(adversary, &plan).map_err(text);
-        self.jobs.replace(Job::Curve(CurveJob { generation, prepare: Box::new(prepare), single: true }));
+        self.jobs.replace(Job::Curve(CurveJob { generation, seen, prepare: Box::new(prepare), single: true }));
     }
 
     /// Measures several attacks on what is shown.

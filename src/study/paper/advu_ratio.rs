@@ -2,8 +2,9 @@
 
 use super::advu_net::{Images, MEASURES};
 use super::interval::{Basis, Mean, ceiling};
+use super::learned::LEARNED;
 use super::networks::Networks;
-use super::spread;
+use super::{counted, spread};
 
 /// An error over all networks at the marked ε.
 pub(super) struct Ratio {
@@ -47,15 +48,29 @@ impl Ratio {
         self.found.map_or(self.attacked / self.clean, |found| found.mean)
     }
 
+    /// Whether networks that have learned nothing are among those that it is of: then nothing is told of all.
+    pub fn is_untold(&self) -> bool {
+        self.unlearned > 0
+    }
+
     /// The ratio as a claim.
     pub fn told(&self) -> String {
-        if self.unlearned > 0 { "not told".to_owned() } else { format!("{:.2}", self.value()) }
+        self.claim(self.value())
+    }
+
+    /// That on images which were trained on.
+    pub fn told_trained_on(&self) -> String {
+        self.claim(self.trained_on.0)
+    }
+
+    fn claim(&self, ratio: f64) -> String {
+        if self.is_untold() { "not told".to_owned() } else { format!("{ratio:.2}") }
     }
 
     pub fn interval(&self) -> String {
         match self.found {
             Some(Mean { interval: [low, high], .. }) if high.is_finite() => format!("{low:.2} to {high:.2}"),
-            _ if self.unlearned > 0 => "not told".to_owned(),
+            _ if self.is_untold() => "not told".to_owned(),
             _ => "not told by one network".to_owned(),
         }
     }
@@ -70,7 +85,7 @@ impl Ratio {
 
 /// The ratio beside the paper’s, if the networks tell one.
 pub(super) fn headline(mark: f64, soft: &Ratio, networks: usize, paper: f64) -> String {
-    if soft.unlearned > 0 {
+    if soft.is_untold() {
         return format!(
             "How much larger FGSM makes the pixel error at ε {mark} is not told: {} of {networks} networks learned nothing; the paper says {paper:.1} times",
             soft.unlearned
@@ -86,9 +101,10 @@ pub(super) fn headline(mark: f64, soft: &Ratio, networks: usize, paper: f64) -> 
 
 /// What stands beside the headline.
 pub(super) fn beside(soft: &Ratio, epochs: usize) -> String {
-    if soft.unlearned > 0 {
+    if soft.is_untold() {
         return format!(
-            "A network that has learned nothing has, after {epochs} epochs, no higher mean IoU on held-out images than a constant mask: its errors compare nothing, and more epochs are needed."
+            "A network that has learned nothing has, after {}, a mean IoU on held-out images that is not more than {LEARNED} above that of a constant mask: its errors compare nothing, and more epochs are needed.",
+            counted(epochs, "epoch", "epochs")
         );
     }
     format!("Random signs of the same ε make it {:.1} times.", soft.control / soft.clean)
@@ -119,13 +135,15 @@ mod tests {
     #[test]
     fn networks_that_learned_nothing_tell_no_ratio() {
         let none = ratio([0.45, 4.22], 2.66, 2);
-        assert_eq!([none.told(), none.interval()], ["not told", "not told"]);
+        assert_eq!([none.told(), none.interval(), none.told_trained_on()], ["not told"; 3]);
+        let some = ratio([1.1, 2.0], 2.66, 0);
+        assert_eq!([some.told(), some.told_trained_on()], ["1.40", "1.00"]);
         let text = headline(0.3, &none, 4, 23.6);
         assert!(text.contains("is not told: 2 of 4 networks learned nothing") && !text.contains("1.4"), "{text}");
-        assert!(
-            beside(&none, 4).contains("more epochs are needed")
-                && beside(&ratio([1.0, 2.0], 2.66, 0), 4).contains("1.1 times")
-        );
+        let [one, four] = [1, 4].map(|epochs| beside(&none, epochs));
+        assert!(one.contains("after 1 epoch, a mean IoU") && four.contains("after 4 epochs, a mean IoU"), "{one}");
+        assert!(four.contains("not more than 0.02 above that of a constant mask") && four.contains("more epochs are"));
+        assert!(beside(&some, 4).contains("1.1 times"));
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(super) fn report(
                 "means over images".to_owned(),
             ],
         ],
-        notes: notes(study, setup, &shares, &networks.basis(), person),
+        notes: notes(study, setup, &shares, (!soft.is_untold()).then(|| networks.basis()), person),
         sections,
         facts: [
             ("Data", format!("{} (of fold 1)", facts::data(&setup.first, setup.first_split(), &recipe.classes))),
@@ -112,7 +112,13 @@ pub(super) fn report(
 }
 
 /// What a reader must know.
-fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], basis: &Basis, person: Vec<String>) -> Vec<String> {
+fn notes(
+    study: &StudyFile,
+    setup: &Setup,
+    shares: &[Shares],
+    basis: Option<Basis>,
+    person: Vec<String>,
+) -> Vec<String> {
     let Recipe { network, crop, batch, epochs, .. } = &setup.recipe;
     let train = facts::trained_on(&setup.first);
     let crops = setup.first.data.train.crops(*crop);
@@ -143,8 +149,9 @@ fn notes(study: &StudyFile, setup: &Setup, shares: &[Shares], basis: &Basis, per
         ),
         "Slices of one volume are in different folds, as in the paper: neighbours are alike, and the clean error is lower than on a new volume. The held-out images are both the validation curve and the final test; they choose nothing: the network after its last epoch is attacked.".to_owned(),
         format!(
-            "Of an image the numbers are means over the seeds, over images mean and standard deviation. {} The ceiling of a ratio is that of the clean errors found here; the interval is not cut at it, as it holds what it says only whole, but values above the ceiling cannot be.",
-            basis.statement()
+            "Of an image the numbers are means over the seeds, over images mean and standard deviation.{} The ceiling of a ratio is that of the clean errors found here{}.",
+            basis.map_or_else(String::new, |basis| format!(" {}", basis.statement())),
+            basis.map_or("", |_| "; the interval is not cut at it, as it holds what it says only whole, but values above the ceiling cannot be")
         ),
     ];
     notes.extend(shares.iter().map(|s| s.statement() + "."));
@@ -211,19 +218,26 @@ fn shown(study: &StudyFile, images: &Images<'_>) -> Section {
 
 fn compared(study: &StudyFile, ratios: &[Ratio], paper: f64, counted: &str) -> Table {
     let looks = ratios.first().map_or(0, |r| r.trained_on.1);
+    let interval = if ratios.iter().any(Ratio::is_untold) {
+        "No ratio is told: not every network learned anything.".to_owned()
+    } else {
+        format!("The interval of 95 % is over {counted} and is not cut at the ceiling, above which nothing can be.")
+    };
     let row = |(ratio, (name, _)): (&Ratio, &(&str, Of))| {
         let mut row = vec![(*name).to_owned()];
         row.extend([ratio.clean, ratio.attacked, ratio.control].map(|v| format!("{v:.4}")));
-        row.extend([format!("{:.2}", ratio.value()), ratio.interval(), format!("{:.2}", ratio.ceiling)]);
-        row.extend([format!("{paper:.1}"), format!("{:.2}", ratio.trained_on.0)]);
+        row.extend([ratio.told(), ratio.interval(), format!("{:.2}", ratio.ceiling)]);
+        row.extend([format!("{paper:.1}"), ratio.told_trained_on()]);
         row
     };
     Table {
         title: format!("Adversarial over clean error at ε {}", study.marked),
         file: "ratio.csv",
         caption: format!(
-            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. The interval of 95 % is over {counted} and is not cut at the ceiling, above which nothing can be; the last column is of {looks} looks at images that the same networks were trained on.",
-            study.paper_errors[0], study.paper_errors[1]
+            "The paper prints {} and {} on no stated scale, so only their ratio can be compared, and it does not say whether its error is soft or hard, or of images that were trained on. The ceiling is that of a model which gets every pixel of every image wrong, over the same clean error. {interval} The last column is of {} at images that the same networks were trained on.",
+            study.paper_errors[0],
+            study.paper_errors[1],
+            super::counted(looks, "look", "looks")
         ),
         columns: [
             "error",

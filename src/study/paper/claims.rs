@@ -3,7 +3,7 @@
 use super::counted;
 use super::interval::{Mean, Units, paired};
 use super::inverse_fgsm::{FGSM, INVERSE, Outcome, PLAIN, RANDOM};
-use super::learned::learned;
+use super::learned::{LEARNED, learned};
 
 /// One side of a comparison: a row, clean or under an attack at an ε.
 type Side<'a> = (&'static str, Option<(&'a str, f64)>);
@@ -205,7 +205,7 @@ impl<'a> Judged<'a> {
         let failed = self.outcomes.iter().filter(|outcome| !self.learned(outcome)).count();
         (failed > 0).then(|| {
             format!(
-                "{}: {failed} of {} trainings have learned nothing (mean IoU on held-out images not above that of a constant mask, {:.3}): what compares their rows is not told. More epochs are needed.",
+                "{}: {failed} of {} trainings have learned nothing (mean IoU on held-out images not more than {LEARNED} above that of a constant mask, {:.3}): what compares their rows is not told. More epochs are needed.",
                 self.data,
                 self.outcomes.len(),
                 self.constant

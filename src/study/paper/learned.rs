@@ -4,7 +4,7 @@ use crate::data::{Case, Mask};
 use crate::train::constant_miou;
 
 /// A network has learned something if its mean IoU exceeds that of the best constant mask by this.
-const LEARNED: f64 = 0.02;
+pub(super) const LEARNED: f64 = 0.02;
 
 /// The mean IoU of a predictor that calls every pixel the same of `classes` classes, the best such: more than that a network must
 /// learn.
@@ -15,7 +15,7 @@ pub(super) fn best_constant(cases: &[Case], classes: usize) -> f64 {
     (0..classes).map(of).fold(0.0, f64::max) / labels.len().max(1) as f64
 }
 
-/// Whether a mean IoU is more than that of the best constant mask.
+/// Whether a mean IoU is enough above that of the best constant mask.
 pub(super) fn learned(miou: f64, constant: f64) -> bool {
     miou > constant + LEARNED
 }

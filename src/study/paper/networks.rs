@@ -1,6 +1,7 @@
 //! The AdvU-Net study network by network, each of a seed and a fold: their errors, their ratios, and how sure the ratio of all is.
 
 use super::advu_net::{MEASURES, Network, Of};
+use super::counted;
 use super::dots::{Dots, Mark, dots};
 use super::interval::{Basis, Mean, ceiling, ratio_over_networks};
 use super::learned::learned;
@@ -46,14 +47,16 @@ pub(super) struct Networks<'a> {
 }
 
 impl Networks<'_> {
-    /// How many have learned nothing, by the validation after their last epoch.
+    /// Whether a network has learned anything, by the validation after its last epoch.
+    fn has_learned(&self, network: &Network) -> bool {
+        let constant = self.constants.get(&network.fold).copied().unwrap_or(0.0);
+        let last = network.history.last().and_then(|record| record.validation.as_ref());
+        last.is_some_and(|validation| learned(validation.miou_image, constant))
+    }
+
+    /// How many have learned nothing.
     pub fn unlearned(&self) -> usize {
-        let nothing = |network: &&Network| {
-            let constant = self.constants.get(&network.fold).copied().unwrap_or(0.0);
-            let last = network.history.last().and_then(|record| record.validation.as_ref());
-            !last.is_some_and(|validation| learned(validation.miou_image, constant))
-        };
-        self.all.iter().filter(nothing).count()
+        self.all.iter().filter(|network| !self.has_learned(network)).count()
     }
 
     /// What an interval over them counts.
@@ -98,7 +101,7 @@ impl Networks<'_> {
 
     /// A row for each network, error after error.
     pub fn table(&self) -> Section {
-        const WHO: [&str; 3] = ["seed", "fold", "images"];
+        const WHO: [&str; 4] = ["seed", "fold", "images", "learned"];
         const OF: [&str; 5] = ["clean", "FGSM", "ratio", "ceiling", "ratio, trained on"];
         let mut columns = WHO.map(str::to_owned).to_vec();
         let mut parts = Vec::new();
@@ -113,6 +116,7 @@ impl Networks<'_> {
         let row = |network: &Network| {
             let mut row =
                 vec![network.seed.to_string(), (network.fold + 1).to_string(), network.held.len().to_string()];
+            row.push(if self.has_learned(network) { "yes" } else { "no" }.to_owned());
             for (index, (_, of)) in MEASURES[..ERRORS].iter().enumerate() {
                 let (sums, seen) = (self.held(network, *of), self.trained_on(network, *of));
                 let sizes: Vec<f64> = network.held.iter().map(|f| f.curve.clean.error.pixels as f64).collect();
@@ -128,8 +132,9 @@ impl Networks<'_> {
             title: format!("Each network at ε {}", self.epsilon),
             file: "networks.csv",
             caption: format!(
-                "A network of each seed and fold: means over its held-out images, and the ratio on {} images that it was trained on. The folds are the same for every seed.",
-                self.all.iter().map(|network| network.trained_on.len()).max().unwrap_or(0)
+                "A network of each seed and fold: means over its held-out images, and the ratio on {} images that it was trained on. The folds are the same for every seed.{}",
+                self.all.iter().map(|network| network.trained_on.len()).max().unwrap_or(0),
+                if self.unlearned() > 0 { " The errors of networks that learned nothing compare nothing." } else { "" }
             ),
             columns,
             rows: self.all.iter().map(row).collect(),
@@ -166,6 +171,11 @@ impl Networks<'_> {
                     self.basis().words()
                 ),
                 Some(_) => "A point for the one network, which tells no interval.".to_owned(),
+                None if self.unlearned() > 0 => format!(
+                    "A point for each fold. {} of {} learned nothing: no ratio of all is told.",
+                    self.unlearned(),
+                    counted(self.all.len(), "network", "networks")
+                ),
                 None => "A point for each fold. No ratio of all is told.".to_owned(),
             },
         }

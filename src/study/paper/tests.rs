@@ -229,17 +229,24 @@ fn ratio_and_ceiling_are_those_of_the_checkpoints() {
         attacked += a;
     }
     let ratio = table(&out, "ratio.csv");
-    let of = |name: &str| -> f64 {
-        let at = ratio[0].iter().position(|c| c == name).unwrap();
-        ratio[1][at].parse().unwrap()
-    };
-    assert!((of("ratio") - attacked / clean).abs() < 0.01 * of("ratio"), "{ratio:?}, again {}", attacked / clean);
+    let cell = |name: &str| &ratio[1][ratio[0].iter().position(|c| c == name).unwrap()];
+    let of = |name: &str| -> f64 { cell(name).parse().unwrap() };
+    let found = of("FGSM") / of("clean");
+    assert!((found - attacked / clean).abs() < 0.01 * found, "{ratio:?}, again {}", attacked / clean);
+    // Of networks of which one learned nothing no ratio is told.
+    let learned = networks[1..].iter().all(|row| row[column("learned")] == "yes");
+    assert!(networks[1..].iter().all(|row| ["yes", "no"].contains(&row[column("learned")].as_str())), "{networks:?}");
+    for name in ["ratio", "its interval", "ratio on training images"] {
+        assert_eq!(cell(name) == "not told", !learned, "{name}: {ratio:?}");
+    }
+    assert!(!learned || (of("ratio") - found).abs() < 0.01 * found, "{ratio:?}");
     assert!((of("its ceiling") - pixels / clean).abs() < 0.006, "{ratio:?}, again {}", pixels / clean);
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     for part in ["not asked: no observer was measured", "a limit of ours", "seeds of 2 folds", "the paper says 23.6"] {
         assert!(page.contains(part), "{part}");
     }
     tables_fit(&page);
+    assert_eq!(page.contains("The interval of a ratio counts networks"), learned, "a note on what is there alone");
     assert!(!page.contains("hard to see"), "no adjective of ours or of the paper’s decides what is seen");
 }
 

@@ -105,8 +105,7 @@ fn wish(state: &State) -> Option<SeenWish> {
 
 /// Takes values away that were measured under another window: none is better than a wrong one.
 fn forget(state: &mut State, plan: &SeenPlan) {
-    let told = &state.seen.told;
-    let same = told.presentation == plan.presentation && told.pixels_per_degree == plan.pixels_per_degree;
+    let same = state.seen.told.shows_as(plan);
     if let Some(curve) = state.curve.as_mut().filter(|_| !same) {
         for point in curve.points.iter_mut().chain(&mut curve.control) {
             point.measure.seen = Seen::default();

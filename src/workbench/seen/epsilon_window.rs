@@ -14,6 +14,8 @@ use egui_plot::{PlotPoints, PlotResponse, PlotUi, Polygon, VLine};
 const PAD: f64 = 0.006;
 /// Height of the strips that name the intervals, in points.
 const STRIP: f32 = 13.0;
+/// How far the names of strips keep from the line of the present ε, on which markers stand.
+const CLEAR: f32 = 8.0;
 
 /// The line over the plots: the window in numbers, what it means, and a suggestion.
 pub fn window_ui(ui: &mut Ui, state: &State, commands: &CommandSender) {
@@ -287,6 +289,8 @@ pub fn strips<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, colours: [C
     let painter = ui.painter().with_clip_rect(frame);
     let font = FontId::proportional(TextStyle::Small.resolve(ui.style()).size - 1.0);
     let rows = rows(&window);
+    let marker = response.transform.position_from_point_x(state.axis().position(state.epsilon));
+    let behind = ui.visuals().extreme_bg_color.gamma_multiply(0.85);
     for (row, ((intervals, name), colour)) in rows.iter().zip(colours).enumerate() {
         let bottom = frame.bottom() - STRIP * (rows.len() - 1 - row) as f32;
         let places: Vec<[f32; 2]> = intervals
@@ -300,32 +304,50 @@ pub fn strips<R>(ui: &Ui, state: &State, response: &PlotResponse<R>, colours: [C
         }
         let colour = theme::of(ui).text;
         let galley = painter.layout_no_wrap((*name).to_owned(), font.clone(), colour);
-        for x in names(&places, galley.size().x, [frame.left(), frame.right()]) {
+        for Name { x, beside } in names(&places, galley.size().x, [frame.left(), frame.right()], marker) {
             let middle = pos2(x, bottom - STRIP / 2.0 + 0.5);
-            let at = Align2::CENTER_CENTER.anchor_size(middle, galley.size()).min;
-            painter.galley(at, galley.clone(), colour);
+            let at = Align2::CENTER_CENTER.anchor_size(middle, galley.size());
+            if beside {
+                // Here the curves would run through it.
+                painter.rect_filled(at.expand2(vec2(2.0, 0.0)), 2.0, behind);
+            }
+            painter.galley(at.min, galley.clone(), colour);
         }
     }
 }
 
-/// The middles of the names of strips: in each that is wide enough; where none is, beside the last or the first one.
-fn names(strips: &[[f32; 2]], width: f32, [low, high]: [f32; 2]) -> Vec<f32> {
-    let inside: Vec<f32> = strips
+/// Where a strip has its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Name {
+    /// Its middle.
+    x: f32,
+    /// It stands beside the strip, not in it.
+    beside: bool,
+}
+
+/// The names of strips, `width` wide: in each that is wide enough; where none is, beside the last or the first one. Off the
+/// `marker` of the present ε where there is room.
+fn names(strips: &[[f32; 2]], width: f32, [low, high]: [f32; 2], marker: f32) -> Vec<Name> {
+    let half = width / 2.0;
+    let is_clear = |x: &f32| (x - marker).abs() >= half + CLEAR - 0.01;
+    let inside: Vec<Name> = strips
         .iter()
         .filter(|[left, right]| width + 6.0 <= right - left)
-        .map(|[left, right]| (left + right) / 2.0)
+        .map(|[left, right]| {
+            let middle = (left + right) / 2.0;
+            let fits = |x: &f32| left + 3.0 <= x - half && x + half <= right - 3.0;
+            let places = [middle, marker - half - CLEAR, marker + half + CLEAR];
+            let x = places.into_iter().find(|x| is_clear(x) && fits(x)).unwrap_or(middle);
+            Name { x, beside: false }
+        })
         .collect();
     let (Some([first, _]), Some([_, last]), true) = (strips.first(), strips.last(), inside.is_empty()) else {
         return inside;
     };
-    let [before, after] = [first - 4.0 - width / 2.0, last + 4.0 + width / 2.0];
-    if after + width / 2.0 <= high {
-        vec![after]
-    } else if before - width / 2.0 >= low {
-        vec![before]
-    } else {
-        Vec::new()
-    }
+    let fits = |x: &f32| low <= x - half && x + half <= high;
+    let places = [last + 4.0 + half, first - 4.0 - half];
+    let place = places.into_iter().find(|x| is_clear(x) && fits(x)).or_else(|| places.into_iter().find(fits));
+    place.map(|x| Name { x, beside: true }).into_iter().collect()
 }
 
 /// What the strips name, from top to bottom.
@@ -346,11 +368,28 @@ mod tests {
 
     #[test]
     fn a_narrow_strip_has_its_name_beside_it() {
+        let found = |strips: &[[f32; 2]], ends: [f32; 2]| -> Vec<(f32, bool)> {
+            names(strips, 40.0, ends, -100.0).into_iter().map(|name| (name.x, name.beside)).collect()
+        };
         let ends = [0.0, 300.0];
-        assert_eq!(names(&[[100.0, 150.0], [200.0, 260.0]], 40.0, ends), [125.0, 230.0]);
-        assert_eq!(names(&[[100.0, 110.0], [200.0, 260.0]], 40.0, ends), [230.0]);
-        assert_eq!(names(&[[100.0, 110.0]], 40.0, ends), [134.0]);
-        assert_eq!(names(&[[280.0, 290.0]], 40.0, ends), [256.0]);
-        assert!(names(&[], 40.0, ends).is_empty() && names(&[[5.0, 15.0]], 40.0, [0.0, 50.0]).is_empty());
+        assert_eq!(found(&[[100.0, 150.0], [200.0, 260.0]], ends), [(125.0, false), (230.0, false)]);
+        assert_eq!(found(&[[100.0, 110.0], [200.0, 260.0]], ends), [(230.0, false)]);
+        assert_eq!(found(&[[100.0, 110.0]], ends), [(134.0, true)]);
+        assert_eq!(found(&[[280.0, 290.0]], ends), [(256.0, true)]);
+        assert!(found(&[], ends).is_empty() && found(&[[5.0, 15.0]], [0.0, 50.0]).is_empty());
+    }
+
+    #[test]
+    fn a_name_keeps_off_the_present_epsilon() {
+        let x = |strips: &[[f32; 2]], marker: f32| -> Vec<f32> {
+            names(strips, 40.0, [0.0, 300.0], marker).into_iter().map(|name| name.x).collect()
+        };
+        // Beside: to the left of the strip where the marker stands to its right.
+        assert_eq!([x(&[[100.0, 110.0]], 120.0), x(&[[100.0, 110.0]], 90.0)], [[76.0], [134.0]]);
+        // Where it need not move, or there is no room on the other side, it stands to the right.
+        assert_eq!([x(&[[100.0, 110.0]], 105.0), x(&[[20.0, 30.0]], 40.0)], [[134.0], [54.0]]);
+        // Inside: beside the marker, as near to the middle as there is room.
+        assert_eq!([x(&[[100.0, 200.0]], 150.0), x(&[[100.0, 200.0]], 135.0)], [[150.0], [163.0]]);
+        assert_eq!([x(&[[100.0, 220.0]], 160.0), x(&[[100.0, 150.0]], 120.0)], [[132.0], [125.0]]);
     }
 }
