@@ -220,7 +220,7 @@ impl AttackCommand {
         match (attack.moves_pixels() && task == Task::Segmentation, &self.target) {
             (false, _) => "",
             (true, None) => {
-                "judged against the mask and against the mask moved along with its pixels: that counts by which the Dice is higher\n"
+                "judged against the mask and against the mask moved along with its pixels: that counts by which fewer pixels are wrong\n"
             }
             (true, Some(_)) => {
                 "what the target changes is counted where the target has it, wherever pixels have moved\n"
