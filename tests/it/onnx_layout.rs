@@ -9,29 +9,29 @@ use epsiloscope::model::{Layout, Logits, Model, ModelCard, SizeRule, Task, open,
 use std::path::Path;
 use std::sync::Arc;
 
-const TO_LAST: (&str, &[i64]) = ("perm", &[0, 2, 3, 1]);
-const TO_SECOND: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
+pub const TO_LAST: (&str, &[i64]) = ("perm", &[0, 2, 3, 1]);
+pub const TO_SECOND: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
 
-fn waves(count: usize) -> Vec<f32> {
+pub fn waves(count: usize) -> Vec<f32> {
     (0..count).map(|i| (0.3 + i as f32 * 0.7).sin() * 0.4).collect()
 }
 
-fn save(folder: &Path, name: &str, file: &File) -> Result<Arc<dyn Model>, String> {
+pub fn save(folder: &Path, name: &str, file: &File) -> Result<Arc<dyn Model>, String> {
     let path = folder.join(format!("{name}.onnx"));
     std::fs::write(&path, file.bytes()).unwrap();
     open(&path, &Device::flex()).map_err(|error| error.to_string())
 }
 
-fn opened(file: &File) -> Result<Arc<dyn Model>, String> {
+pub fn opened(file: &File) -> Result<Arc<dyn Model>, String> {
     save(tempfile::tempdir().unwrap().path(), "net", file)
 }
 
-fn random(shape: [usize; 4]) -> Tensor<4> {
+pub fn random(shape: [usize; 4]) -> Tensor<4> {
     Tensor::random(shape, Distribution::Uniform(0.0, 1.0), &Device::flex())
 }
 
 /// A convolution, a tanh and another one of `image` into `map`, three channels to two.
-fn network(file: File, image: &str, map: &str) -> File {
+pub fn network(file: File, image: &str, map: &str) -> File {
     file.weight("w", &[4, 3, 3, 3], &waves(108))
         .weight("v", &[2, 4, 3, 3], &waves(72))
         .node_with("Conv", &[image, "w"], &["a"], &[("pads", &[1, 1, 1, 1])])
@@ -39,7 +39,7 @@ fn network(file: File, image: &str, map: &str) -> File {
         .node_with("Conv", &["b", "v"], &[map], &[("pads", &[1, 1, 1, 1])])
 }
 
-fn second(dims: &[i64]) -> File {
+pub fn second(dims: &[i64]) -> File {
     network(File::new(17).input("x", dims), "x", "y").output("y")
 }
 
@@ -67,7 +67,7 @@ fn both(model: &dyn Model, x: &Tensor<4>) -> [Vec<f32>; 2] {
 }
 
 #[track_caller]
-fn same(one: &dyn Model, other: &dyn Model, x: &Tensor<4>) {
+pub fn same(one: &dyn Model, other: &dyn Model, x: &Tensor<4>) {
     let ([z, gradient], [z_other, gradient_other]) = (both(one, x), both(other, x));
     assert!(z.iter().any(|v| v.abs() > 1e-3) && max_difference(&z, &z_other) <= 1e-5, "logits differ");
     assert!(gradient.iter().any(|v| v.abs() > 1e-3), "no gradient");
