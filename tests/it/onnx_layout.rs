@@ -314,23 +314,47 @@ fn arrays_have_their_channels_first_with_raw_too_and_it_is_said() {
     assert!(found[0].len() == 18 && max_difference(&found[0], &found[1]) <= 1e-5, "{found:?}");
 }
 
-#[test]
-fn channels_last_are_cut_into_tiles() {
+/// A graph whose channels are last, with two classes at `e`; so many features that tiles of it take less memory.
+fn wide() -> File {
     let file = File::new(17).input("x", &[0, 0, 0, 3]).node_with("Transpose", &["x"], &["i"], &[TO_SECOND]);
-    let file = file
-        .weight("w", &[64, 3, 3, 3], &waves(64 * 27))
+    file.weight("w", &[64, 3, 3, 3], &waves(64 * 27))
         .weight("v", &[2, 64, 1, 1], &waves(128))
         .node_with("Conv", &["i", "w"], &["a"], &[("pads", &[1, 1, 1, 1])])
         .node("Tanh", &["a"], &["b"])
         .node("Tanh", &["b"], &["c"])
         .node("Conv", &["c", "v"], &["d"])
-        .node_with("Transpose", &["d"], &["e"], &[TO_LAST]);
-    let model = opened(&file.node("Sigmoid", &["e"], &["y"]).output("y")).unwrap();
+        .node_with("Transpose", &["d"], &["e"], &[TO_LAST])
+}
+
+/// `e` of [`wide`] times the axes of its shape from `start` to before `end`.
+fn times_its_shape(start: i64, end: i64) -> File {
+    wide()
+        .node_number("Shape", &["e"], &["s"], &[("start", start), ("end", end)])
+        .node_number("Cast", &["s"], &["factor"], &[("to", 1)])
+        .node("Mul", &["e", "factor"], &["y"])
+        .output("y")
+}
+
+#[test]
+fn channels_last_are_cut_into_tiles() {
     let [height, width] = [160, 192];
-    let tiled = within(model.clone(), model.working_bytes(height, width) * 3 / 5);
-    let tiles = tiled.tiles(height, width).unwrap().expect("tiles");
-    assert!(tiles.count[0] * tiles.count[1] > 1, "{tiles:?}");
     let x = random([1, 3, height, width]);
-    let [whole, parts] = [model, tiled].map(|model| host(dense(model.logits(x.clone()).unwrap())));
-    assert!(max_difference(&whole, &parts) <= 1e-4, "off by {}", max_difference(&whole, &parts));
+    // How many images there are is the same in a tile.
+    for file in [wide().node("Sigmoid", &["e"], &["y"]).output("y"), times_its_shape(0, 1)] {
+        let model = opened(&file).unwrap();
+        let tiled = within(model.clone(), model.working_bytes(height, width) * 3 / 5);
+        let tiles = tiled.tiles(height, width).unwrap().expect("tiles");
+        assert!(tiles.count[0] * tiles.count[1] > 1, "{tiles:?}");
+        let [whole, parts] = [model, tiled].map(|model| host(dense(model.logits(x.clone()).unwrap())));
+        assert!(max_difference(&whole, &parts) <= 1e-4, "off by {}", max_difference(&whole, &parts));
+    }
+}
+
+#[test]
+fn channels_last_that_compute_with_their_rows_are_not_cut() {
+    let [height, width] = [160, 192];
+    let model = opened(&times_its_shape(1, 2)).unwrap();
+    let tiled = within(model.clone(), model.working_bytes(height, width) * 3 / 5);
+    let why = tiled.tiles(height, width).unwrap_err();
+    assert!(why.contains("Mul") && why.contains("size of the whole image"), "{why}");
 }
