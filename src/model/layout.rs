@@ -88,8 +88,14 @@ fn unknown(what: &str, shape: &str) -> String {
     )
 }
 
-/// The layout of an input that no operator tells: channels are 1, 3 or 4, and images are square where both readings are possible.
-/// `None` if the shape tells nothing.
+/// Whether `port` is fixed to fewer values along `axis` than along each of `others`.
+fn fewest(port: &Port, axis: usize, others: [usize; 2]) -> bool {
+    let more = |other| fixed(port, axis).zip(fixed(port, other)).is_some_and(|(few, many)| few < many);
+    others.into_iter().all(more)
+}
+
+/// The layout of an input that no operator tells: channels are 1, 3 or 4, and images are square where both readings are possible;
+/// of other numbers of channels, there are fewer than rows and than columns. `None` if the shape tells nothing.
 fn of_shape(port: &Port) -> Result<Option<Layout>, String> {
     if port.dims.as_ref().is_none_or(|dims| dims.len() != 4) {
         return Ok(None);
@@ -109,7 +115,12 @@ fn of_shape(port: &Port) -> Result<Option<Layout>, String> {
         (false, true) if !(fixed(port, 1).is_some() && square(2, 3)) => Ok(Some(Layout::Nhwc)),
         // The width varies, and the channels do not.
         (false, false) if fixed(port, 1).is_some() && fixed(port, 3).is_none() => Ok(Some(Layout::Nchw)),
-        _ => Ok(None),
+        // Images have more rows and columns than channels.
+        _ => Ok(match (fewest(port, 1, [2, 3]), fewest(port, 3, [1, 2])) {
+            (true, false) => Some(Layout::Nchw),
+            (false, true) => Some(Layout::Nhwc),
+            _ => None,
+        }),
     }
 }
 

@@ -224,14 +224,18 @@ fn a_card_that_contradicts_the_operators_is_refused_and_one_that_agrees_is_used(
     assert!(said.contains("net.toml") && said.contains("input is nchw") && said.contains("nhwc"), "{said}");
 }
 
-/// Mixes the rows of 12 as if they were channels, each with itself alone, so that nothing changes.
-fn mixed_rows(file: File, image: &str, mixed: &str) -> File {
-    const SWAP: (&str, &[i64]) = ("perm", &[0, 2, 1, 3]);
+/// Mixes what the transposition `there` makes the second axis, of 12 values, as if these were channels, each with itself alone, so
+/// that nothing changes.
+pub fn mixed_along(file: File, image: &str, mixed: &str, [there, back]: [(&str, &[i64]); 2]) -> File {
     let same: Vec<f32> = (0..144).map(|i| f32::from(u8::from(i / 12 == i % 12))).collect();
-    file.weight("rows", &[12, 12, 1, 1], &same)
-        .node_with("Transpose", &[image], &["rows first"], &[SWAP])
-        .node("Conv", &["rows first", "rows"], &["mixed rows"])
-        .node_with("Transpose", &["mixed rows"], &[mixed], &[SWAP])
+    file.weight("itself", &[12, 12, 1, 1], &same)
+        .node_with("Transpose", &[image], &["turned"], &[there])
+        .node("Conv", &["turned", "itself"], &["mixed"])
+        .node_with("Transpose", &["mixed"], &[mixed], &[back])
+}
+
+fn mixed_rows(file: File, image: &str, mixed: &str) -> File {
+    mixed_along(file, image, mixed, [("perm", &[0, 2, 1, 3]); 2])
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::command_line::{program, text};
 use crate::fixture::{host, max_difference};
 use crate::onnx_file::Model as File;
-use crate::onnx_layout::{random, save, waves};
+use crate::onnx_layout::{TO_LAST, TO_SECOND, mixed_along, network, opened, random, same, save, second, waves};
 use epsiloscope::data::{read_npy, write_npy};
 use epsiloscope::model::{Head, Layout, ModelCard, SizeRule, Task, write_card};
 use std::path::Path;
@@ -66,5 +66,59 @@ fn raw_attacks_take_the_channels_from_where_the_card_says() {
         std::fs::write(at("cases.csv"), "input,label,epsilon\nx.npy,class:0,0.05\n").unwrap();
         attack(folder.path(), &["--batch", "cases.csv", "--raw", "--save", "kept", "--out", "table.csv"]);
         assert!(max_difference(&read("kept/0.npy"), &scaled) <= 1e-5, "{dims:?}: of a batch");
+    }
+}
+
+#[test]
+fn graphs_that_take_channels_from_two_axes_are_told_by_the_shape_and_the_card() {
+    let x = random([1, 3, 12, 12]);
+    let plain = opened(&second(&[1, 3, 12, 12])).unwrap();
+    // Columns are mixed as if they were channels, before anything takes them as such.
+    let columns = |dims: &[i64]| {
+        let file = mixed_along(File::new(17).input("x", dims), "x", "i", [TO_SECOND, TO_LAST]);
+        network(file, "i", "y").output("y")
+    };
+    let model = opened(&columns(&[1, 3, 12, 12])).unwrap();
+    assert_eq!((model.card().channels, model.card().input.layout), (3, None));
+    same(plain.as_ref(), model.as_ref(), &x);
+    // And rows, of images whose channels are last.
+    let file = mixed_along(File::new(17).input("x", &[1, 12, 12, 3]), "x", "r", [("perm", &[0, 1, 2, 3]); 2]);
+    let file = network(file.node_with("Transpose", &["r"], &["i"], &[TO_SECOND]), "i", "map");
+    let last = opened(&file.node_with("Transpose", &["map"], &["y"], &[TO_LAST]).output("y")).unwrap();
+    assert_eq!((last.card().channels, last.card().input.layout), (3, Some(Layout::Nhwc)));
+    same(plain.as_ref(), last.as_ref(), &x);
+    // Where the shape does not tell, the card is asked for.
+    let folder = tempfile::tempdir().unwrap();
+    let said = save(folder.path(), "net", &columns(&[0, 0, 0, 0])).err().unwrap();
+    for words in ["axis 1", "axis 3", "second or last", "layout = \"nchw\""] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    let mut card = model.card().clone();
+    card.input.layout = Some(Layout::Nchw);
+    write_card(&folder.path().join("net.toml"), &card).unwrap();
+    same(plain.as_ref(), save(folder.path(), "net", &columns(&[0, 0, 0, 0])).unwrap().as_ref(), &x);
+}
+
+#[test]
+fn channels_are_fewer_than_rows_and_columns() {
+    // A convolution of 2 × 2 pixels, and the same as a layer along channels that these pixels became.
+    let plain = File::new(17).input("x", &[1, 2, 16, 24]).weight("w", &[3, 2, 2, 2], &waves(24));
+    let plain = opened(&plain.node_with("Conv", &["x", "w"], &["y"], &[("strides", &[2, 2])]).output("y")).unwrap();
+    let unshuffled = |dims: &[i64], parts: &[i64], perm: &[i64]| {
+        let file = File::new(17).input("x", dims).weight("w", &[3, 8, 1, 1], &waves(24));
+        file.ints("parts", parts)
+            .ints("joined", &[1, 8, 8, 12])
+            .node("Reshape", &["x", "parts"], &["p"])
+            .node_with("Transpose", &["p"], &["t"], &[("perm", perm)])
+            .node("Reshape", &["t", "joined"], &["u"])
+    };
+    let second = unshuffled(&[1, 2, 16, 24], &[1, 2, 8, 2, 12, 2], &[0, 1, 3, 5, 2, 4]);
+    let second = second.node("Conv", &["u", "w"], &["y"]).output("y");
+    let last = unshuffled(&[1, 16, 24, 2], &[1, 8, 2, 12, 2, 2], &[0, 5, 2, 4, 1, 3]);
+    let last = last.node("Conv", &["u", "w"], &["z"]).node_with("Transpose", &["z"], &["y"], &[TO_LAST]).output("y");
+    for (file, layout) in [(second, None), (last, Some(Layout::Nhwc))] {
+        let model = opened(&file).unwrap();
+        assert_eq!((model.card().channels, model.card().input.layout, model.card().output.layout), (2, layout, layout));
+        same(plain.as_ref(), model.as_ref(), &random([1, 2, 16, 24]));
     }
 }
