@@ -122,3 +122,29 @@ fn channels_are_fewer_than_rows_and_columns() {
         same(plain.as_ref(), model.as_ref(), &random([1, 2, 16, 24]));
     }
 }
+
+#[test]
+fn a_card_that_lays_out_what_is_no_map_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |file: &File, card: &ModelCard| {
+        write_card(&folder.path().join("net.toml"), card).unwrap();
+        save(folder.path(), "net", file).err().unwrap_or_default()
+    };
+    let pooled = || {
+        let file = network(File::new(17).input("x", &[0, 3, 0, 0]), "x", "map");
+        file.node("GlobalAveragePool", &["map"], &["p"]).node("Flatten", &["p"], &["y"])
+    };
+    let mut card = opened(&pooled().output("y")).unwrap().card().clone();
+    card.output.layout = Some(Layout::Nhwc);
+    // A file that says of how many axes its output is, and one that does not.
+    for (file, words) in [(pooled().output_of("y", &[0, 2]), "has 2 axes"), (pooled().output("y"), "is no map")] {
+        let said = refused(&file, &card);
+        assert!(
+            said.contains("net.toml") && said.contains("output is nhwc") && said.contains(words),
+            "{words}: {said}"
+        );
+    }
+    // That it is as ONNX has it says nothing more.
+    card.output.layout = Some(Layout::Nchw);
+    assert_eq!(refused(&pooled().output("y"), &card), "");
+}
