@@ -62,6 +62,12 @@ pub(super) fn laid(graph: &Graph, output: usize, card: Option<&ModelCard>) -> Re
     Ok(graph.laid(input, output, output_layout))
 }
 
+/// Whether `graph`, as the file has it, takes an image and neither operators nor its shape tell where the channels of that are.
+pub(super) fn untold(graph: &Graph) -> bool {
+    let open = |port: &Port| other_axes(port).is_none() && matches!(of_shape(port), Ok(None));
+    matches!(graph.input_layout(), Seen::Nothing) && graph.inputs().next().is_some_and(open)
+}
+
 /// The layout of an end of the graph, `what`, that `shape` may tell where neither operators nor a card do; `lacks` says why it has no
 /// channels that could be last.
 fn decided(

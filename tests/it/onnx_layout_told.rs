@@ -148,3 +148,18 @@ fn a_card_that_lays_out_what_is_no_map_is_refused() {
     card.output.layout = Some(Layout::Nchw);
     assert_eq!(refused(&pooled().output("y"), &card), "");
 }
+
+#[test]
+fn where_nothing_tells_it_is_said_that_the_channels_are_axis_1() {
+    let said = |file: &File| opened(file).unwrap().facts().guessed.join("; ");
+    let doubled = |dims: &[i64]| {
+        let file = File::new(17).input("x", dims).weight("two", &[1], &[2.0]);
+        file.node("Mul", &["x", "two"], &["y"]).output("y")
+    };
+    let words = "the channels are axis 1 of the input: nothing in the graph says so";
+    assert!(said(&doubled(&[0, 0, 0, 0])).contains(words), "{}", said(&doubled(&[0, 0, 0, 0])));
+    // Shapes tell it of the first two, and operators of the third.
+    for file in [doubled(&[0, 3, 0, 0]), doubled(&[1, 16, 24, 3]), second(&[0, 0, 0, 0])] {
+        assert!(!said(&file).contains("axis 1"), "{}", said(&file));
+    }
+}
