@@ -148,11 +148,27 @@ fn whole_images_are_classified() {
     }
 }
 
-/// A linear layer of all values, which does not tell where the channels are.
-fn linear(dims: &[i64]) -> File {
-    let count = dims[1..].iter().product::<i64>();
-    let file = File::new(17).input("x", dims).weight("w", &[count, 2], &waves(2 * count as usize));
+/// A linear layer of all values, so many, which does not tell where the channels are.
+pub fn linear_of(count: usize, dims: &[i64]) -> File {
+    let file = File::new(17).input("x", dims).weight("w", &[count as i64, 2], &waves(2 * count));
     file.node("Flatten", &["x"], &["f"]).node("MatMul", &["f", "w"], &["y"]).output("y")
+}
+
+fn linear(dims: &[i64]) -> File {
+    linear_of(dims[1..].iter().product::<i64>() as usize, dims)
+}
+
+/// A card of such a layer for images of 3 × 3 in three channels that lie so in the graph.
+pub fn card_of_cube(layout: Layout) -> ModelCard {
+    let mut card = ModelCard {
+        task: Task::Classification,
+        channels: 3,
+        head: epsiloscope::model::Head::Softmax,
+        size_rule: SizeRule::Resize([3, 3]),
+        ..ModelCard::default()
+    };
+    card.input.layout = Some(layout);
+    card
 }
 
 #[test]
@@ -172,14 +188,7 @@ fn what_nothing_tells_is_refused_and_the_card_tells_it() {
     for (layout, expected) in
         [(Layout::Nchw, product(host(x.clone()))), (Layout::Nhwc, product(host(x.clone().permute([0, 2, 3, 1]))))]
     {
-        let mut card = ModelCard {
-            task: Task::Classification,
-            channels: 3,
-            head: epsiloscope::model::Head::Softmax,
-            size_rule: SizeRule::Resize([3, 3]),
-            ..ModelCard::default()
-        };
-        card.input.layout = Some(layout);
+        let card = card_of_cube(layout);
         write_card(&folder.path().join("cube.toml"), &card).unwrap();
         assert_eq!(read_card(&folder.path().join("cube.toml")).unwrap(), card);
         let model = save(folder.path(), "cube", &linear(&[1, 3, 3, 3])).unwrap();

@@ -3,29 +3,12 @@
 use crate::command_line::{program, text};
 use crate::fixture::{host, max_difference};
 use crate::onnx_file::Model as File;
-use crate::onnx_layout::{TO_LAST, TO_SECOND, mixed_along, network, opened, random, same, save, second, waves};
+use crate::onnx_layout::{
+    TO_LAST, TO_SECOND, card_of_cube, linear_of, mixed_along, network, opened, random, same, save, second, waves,
+};
 use epsiloscope::data::{read_npy, write_npy};
-use epsiloscope::model::{Head, Layout, ModelCard, SizeRule, Task, write_card};
+use epsiloscope::model::{Layout, ModelCard, write_card};
 use std::path::Path;
-
-/// A linear layer of the values of an image of 3 × 3 in three channels, which does not tell where these are.
-fn linear(dims: &[i64]) -> File {
-    let file = File::new(17).input("x", dims).weight("w", &[27, 2], &waves(54));
-    file.node("Flatten", &["x"], &["f"]).node("MatMul", &["f", "w"], &["y"]).output("y")
-}
-
-/// A card for [`linear`], in whose graph the channels are the last axis.
-fn card_of_last() -> ModelCard {
-    let mut card = ModelCard {
-        task: Task::Classification,
-        channels: 3,
-        head: Head::Softmax,
-        size_rule: SizeRule::Resize([3, 3]),
-        ..ModelCard::default()
-    };
-    card.input.layout = Some(Layout::Nhwc);
-    card
-}
 
 /// Runs `attack` in `folder`.
 #[track_caller]
@@ -45,8 +28,8 @@ fn raw_attacks_take_the_channels_from_where_the_card_says() {
         let at = |name: &str| folder.path().join(name);
         let read = |name: &str| read_npy(&at(name)).unwrap().values;
         write_npy(&at("x.npy"), &[3, 3, 3], &x).unwrap();
-        write_card(&at("net.toml"), &card_of_last()).unwrap();
-        save(folder.path(), "net", &linear(&dims)).unwrap();
+        write_card(&at("net.toml"), &card_of_cube(Layout::Nhwc)).unwrap();
+        save(folder.path(), "net", &linear_of(27, &dims)).unwrap();
         let one = |extra: &[&str], out: &str, gradient: &str| {
             let fixed = ["x.npy", "--label", "class:0", "--epsilon", "0.05", "--out", out, "--save-gradient", gradient];
             attack(folder.path(), &[&fixed, extra].concat());
