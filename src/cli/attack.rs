@@ -312,7 +312,8 @@ fn cut_words(clipped: &[f32]) -> String {
     format!("cut at the last step: {:.2} % of the values\n", 100.0 * mean)
 }
 
-/// `model` fed with numbers as they are: what is scaled to [0, 1] of `bounds` is scaled back, and its card does nothing else.
+/// `model` fed with numbers as they are: what is scaled to [0, 1] of `bounds` is scaled back, and its card does nothing else than to
+/// tell where the graph has its channels.
 pub(super) fn as_it_is(
     model: &dyn Model,
     Bounds { lower, upper }: Bounds,
@@ -333,7 +334,7 @@ pub(super) fn as_it_is(
         rule if card.network.is_some() => rule,
         _ => SizeRule::Any,
     };
-    let card =
-        ModelCard { input: InputRule { range: [lower, upper], ..InputRule::default() }, size_rule, ..card.clone() };
+    let input = InputRule { range: [lower, upper], layout: card.input.layout, ..InputRule::default() };
+    let card = ModelCard { input, size_rule, ..card.clone() };
     Ok(model.with_card(card)?)
 }

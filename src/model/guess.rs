@@ -1,7 +1,7 @@
 //! The card of an ONNX graph that came without one, guessed from its shapes and activations.
 
 use super::extent::{Extent, extent};
-use super::layout::laid;
+use super::layout::{laid, untold};
 use super::onnx::{Dim, FinalActivation, Graph, Port};
 use super::{
     Activation, ClassInfo, Head, InputRule, Layout, ModelCard, ModelError, OutputRule, SizeRule, Task, card_file,
@@ -61,6 +61,13 @@ pub(super) fn guessed(path: &Path, graph: &Graph, lines: &mut Vec<String>) -> Re
     if let Some(port) = graph.outputs().nth(output).filter(|_| graph.outputs().len() > 1) {
         let why = if output == 0 { "" } else { ": those before it cannot be computed or have no gradient" };
         lines.push(format!("the output {}{why}", port.name));
+    }
+    if untold(graph) {
+        lines.push(
+            "the channels are axis 1 of the input: nothing in the graph says so; if they are last, a card does with layout = \"nhwc\" \
+             under [input]"
+                .to_owned(),
+        );
     }
     let graph = &laid(graph, output, None).map_err(|cause| ModelError::File {
         path: path.to_owned(),

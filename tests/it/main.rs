@@ -60,6 +60,7 @@ mod onnx_file;
 mod onnx_fusion;
 mod onnx_gradients;
 mod onnx_layout;
+mod onnx_layout_told;
 mod onnx_values;
 mod opening;
 mod panels;

@@ -120,6 +120,11 @@ impl Model {
         self.port(12, name, &[])
     }
 
+    /// An output of floats of these dimensions; one of 0 may vary.
+    pub fn output_of(self, name: &str, dims: &[i64]) -> Self {
+        self.port(12, name, dims)
+    }
+
     fn port(mut self, field: u64, name: &str, dims: &[i64]) -> Self {
         let shape: Vec<u8> =
             dims.iter().flat_map(|&d| bytes(1, &if d > 0 { number(1, d) } else { bytes(2, b"n") })).collect();

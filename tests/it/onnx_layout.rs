@@ -9,29 +9,29 @@ use epsiloscope::model::{Layout, Logits, Model, ModelCard, SizeRule, Task, open,
 use std::path::Path;
 use std::sync::Arc;
 
-const TO_LAST: (&str, &[i64]) = ("perm", &[0, 2, 3, 1]);
-const TO_SECOND: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
+pub const TO_LAST: (&str, &[i64]) = ("perm", &[0, 2, 3, 1]);
+pub const TO_SECOND: (&str, &[i64]) = ("perm", &[0, 3, 1, 2]);
 
-fn waves(count: usize) -> Vec<f32> {
+pub fn waves(count: usize) -> Vec<f32> {
     (0..count).map(|i| (0.3 + i as f32 * 0.7).sin() * 0.4).collect()
 }
 
-fn save(folder: &Path, name: &str, file: &File) -> Result<Arc<dyn Model>, String> {
+pub fn save(folder: &Path, name: &str, file: &File) -> Result<Arc<dyn Model>, String> {
     let path = folder.join(format!("{name}.onnx"));
     std::fs::write(&path, file.bytes()).unwrap();
     open(&path, &Device::flex()).map_err(|error| error.to_string())
 }
 
-fn opened(file: &File) -> Result<Arc<dyn Model>, String> {
+pub fn opened(file: &File) -> Result<Arc<dyn Model>, String> {
     save(tempfile::tempdir().unwrap().path(), "net", file)
 }
 
-fn random(shape: [usize; 4]) -> Tensor<4> {
+pub fn random(shape: [usize; 4]) -> Tensor<4> {
     Tensor::random(shape, Distribution::Uniform(0.0, 1.0), &Device::flex())
 }
 
 /// A convolution, a tanh and another one of `image` into `map`, three channels to two.
-fn network(file: File, image: &str, map: &str) -> File {
+pub fn network(file: File, image: &str, map: &str) -> File {
     file.weight("w", &[4, 3, 3, 3], &waves(108))
         .weight("v", &[2, 4, 3, 3], &waves(72))
         .node_with("Conv", &[image, "w"], &["a"], &[("pads", &[1, 1, 1, 1])])
@@ -39,7 +39,7 @@ fn network(file: File, image: &str, map: &str) -> File {
         .node_with("Conv", &["b", "v"], &[map], &[("pads", &[1, 1, 1, 1])])
 }
 
-fn second(dims: &[i64]) -> File {
+pub fn second(dims: &[i64]) -> File {
     network(File::new(17).input("x", dims), "x", "y").output("y")
 }
 
@@ -67,7 +67,7 @@ fn both(model: &dyn Model, x: &Tensor<4>) -> [Vec<f32>; 2] {
 }
 
 #[track_caller]
-fn same(one: &dyn Model, other: &dyn Model, x: &Tensor<4>) {
+pub fn same(one: &dyn Model, other: &dyn Model, x: &Tensor<4>) {
     let ([z, gradient], [z_other, gradient_other]) = (both(one, x), both(other, x));
     assert!(z.iter().any(|v| v.abs() > 1e-3) && max_difference(&z, &z_other) <= 1e-5, "logits differ");
     assert!(gradient.iter().any(|v| v.abs() > 1e-3), "no gradient");
@@ -148,11 +148,27 @@ fn whole_images_are_classified() {
     }
 }
 
-/// A linear layer of all values, which does not tell where the channels are.
-fn linear(dims: &[i64]) -> File {
-    let count = dims[1..].iter().product::<i64>();
-    let file = File::new(17).input("x", dims).weight("w", &[count, 2], &waves(2 * count as usize));
+/// A linear layer of all values, so many, which does not tell where the channels are.
+pub fn linear_of(count: usize, dims: &[i64]) -> File {
+    let file = File::new(17).input("x", dims).weight("w", &[count as i64, 2], &waves(2 * count));
     file.node("Flatten", &["x"], &["f"]).node("MatMul", &["f", "w"], &["y"]).output("y")
+}
+
+fn linear(dims: &[i64]) -> File {
+    linear_of(dims[1..].iter().product::<i64>() as usize, dims)
+}
+
+/// A card of such a layer for images of 3 × 3 in three channels that lie so in the graph.
+pub fn card_of_cube(layout: Layout) -> ModelCard {
+    let mut card = ModelCard {
+        task: Task::Classification,
+        channels: 3,
+        head: epsiloscope::model::Head::Softmax,
+        size_rule: SizeRule::Resize([3, 3]),
+        ..ModelCard::default()
+    };
+    card.input.layout = Some(layout);
+    card
 }
 
 #[test]
@@ -172,14 +188,7 @@ fn what_nothing_tells_is_refused_and_the_card_tells_it() {
     for (layout, expected) in
         [(Layout::Nchw, product(host(x.clone()))), (Layout::Nhwc, product(host(x.clone().permute([0, 2, 3, 1]))))]
     {
-        let mut card = ModelCard {
-            task: Task::Classification,
-            channels: 3,
-            head: epsiloscope::model::Head::Softmax,
-            size_rule: SizeRule::Resize([3, 3]),
-            ..ModelCard::default()
-        };
-        card.input.layout = Some(layout);
+        let card = card_of_cube(layout);
         write_card(&folder.path().join("cube.toml"), &card).unwrap();
         assert_eq!(read_card(&folder.path().join("cube.toml")).unwrap(), card);
         let model = save(folder.path(), "cube", &linear(&[1, 3, 3, 3])).unwrap();
@@ -224,14 +233,18 @@ fn a_card_that_contradicts_the_operators_is_refused_and_one_that_agrees_is_used(
     assert!(said.contains("net.toml") && said.contains("input is nchw") && said.contains("nhwc"), "{said}");
 }
 
-/// Mixes the rows of 12 as if they were channels, each with itself alone, so that nothing changes.
-fn mixed_rows(file: File, image: &str, mixed: &str) -> File {
-    const SWAP: (&str, &[i64]) = ("perm", &[0, 2, 1, 3]);
+/// Mixes what the transposition `there` makes the second axis, of 12 values, as if these were channels, each with itself alone, so
+/// that nothing changes.
+pub fn mixed_along(file: File, image: &str, mixed: &str, [there, back]: [(&str, &[i64]); 2]) -> File {
     let same: Vec<f32> = (0..144).map(|i| f32::from(u8::from(i / 12 == i % 12))).collect();
-    file.weight("rows", &[12, 12, 1, 1], &same)
-        .node_with("Transpose", &[image], &["rows first"], &[SWAP])
-        .node("Conv", &["rows first", "rows"], &["mixed rows"])
-        .node_with("Transpose", &["mixed rows"], &[mixed], &[SWAP])
+    file.weight("itself", &[12, 12, 1, 1], &same)
+        .node_with("Transpose", &[image], &["turned"], &[there])
+        .node("Conv", &["turned", "itself"], &["mixed"])
+        .node_with("Transpose", &["mixed"], &[mixed], &[back])
+}
+
+fn mixed_rows(file: File, image: &str, mixed: &str) -> File {
+    mixed_along(file, image, mixed, [("perm", &[0, 2, 1, 3]); 2])
 }
 
 #[test]
@@ -314,23 +327,47 @@ fn arrays_have_their_channels_first_with_raw_too_and_it_is_said() {
     assert!(found[0].len() == 18 && max_difference(&found[0], &found[1]) <= 1e-5, "{found:?}");
 }
 
-#[test]
-fn channels_last_are_cut_into_tiles() {
+/// A graph whose channels are last, with two classes at `e`; so many features that tiles of it take less memory.
+fn wide() -> File {
     let file = File::new(17).input("x", &[0, 0, 0, 3]).node_with("Transpose", &["x"], &["i"], &[TO_SECOND]);
-    let file = file
-        .weight("w", &[64, 3, 3, 3], &waves(64 * 27))
+    file.weight("w", &[64, 3, 3, 3], &waves(64 * 27))
         .weight("v", &[2, 64, 1, 1], &waves(128))
         .node_with("Conv", &["i", "w"], &["a"], &[("pads", &[1, 1, 1, 1])])
         .node("Tanh", &["a"], &["b"])
         .node("Tanh", &["b"], &["c"])
         .node("Conv", &["c", "v"], &["d"])
-        .node_with("Transpose", &["d"], &["e"], &[TO_LAST]);
-    let model = opened(&file.node("Sigmoid", &["e"], &["y"]).output("y")).unwrap();
+        .node_with("Transpose", &["d"], &["e"], &[TO_LAST])
+}
+
+/// `e` of [`wide`] times the axes of its shape from `start` to before `end`.
+fn times_its_shape(start: i64, end: i64) -> File {
+    wide()
+        .node_number("Shape", &["e"], &["s"], &[("start", start), ("end", end)])
+        .node_number("Cast", &["s"], &["factor"], &[("to", 1)])
+        .node("Mul", &["e", "factor"], &["y"])
+        .output("y")
+}
+
+#[test]
+fn channels_last_are_cut_into_tiles() {
     let [height, width] = [160, 192];
-    let tiled = within(model.clone(), model.working_bytes(height, width) * 3 / 5);
-    let tiles = tiled.tiles(height, width).unwrap().expect("tiles");
-    assert!(tiles.count[0] * tiles.count[1] > 1, "{tiles:?}");
     let x = random([1, 3, height, width]);
-    let [whole, parts] = [model, tiled].map(|model| host(dense(model.logits(x.clone()).unwrap())));
-    assert!(max_difference(&whole, &parts) <= 1e-4, "off by {}", max_difference(&whole, &parts));
+    // How many images there are is the same in a tile.
+    for file in [wide().node("Sigmoid", &["e"], &["y"]).output("y"), times_its_shape(0, 1)] {
+        let model = opened(&file).unwrap();
+        let tiled = within(model.clone(), model.working_bytes(height, width) * 3 / 5);
+        let tiles = tiled.tiles(height, width).unwrap().expect("tiles");
+        assert!(tiles.count[0] * tiles.count[1] > 1, "{tiles:?}");
+        let [whole, parts] = [model, tiled].map(|model| host(dense(model.logits(x.clone()).unwrap())));
+        assert!(max_difference(&whole, &parts) <= 1e-4, "off by {}", max_difference(&whole, &parts));
+    }
+}
+
+#[test]
+fn channels_last_that_compute_with_their_rows_are_not_cut() {
+    let [height, width] = [160, 192];
+    let model = opened(&times_its_shape(1, 2)).unwrap();
+    let tiled = within(model.clone(), model.working_bytes(height, width) * 3 / 5);
+    let why = tiled.tiles(height, width).unwrap_err();
+    assert!(why.contains("Mul") && why.contains("size of the whole image"), "{why}");
 }

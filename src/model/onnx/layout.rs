@@ -214,25 +214,29 @@ impl Graph {
         let [(slot, _)] = &program.inputs[..] else { return Seen::Nothing };
         let mut heard = Vec::new();
         follow(program, Some((*slot, IMAGES)), false, |way| heard.push(way));
-        // The first that takes rows and columns as such; some graphs mix rows as if they were channels before.
         let known = || {
             heard.iter().filter_map(|way| match way {
                 Way::Known(axes) => Some(*axes),
                 Way::Lost { .. } => None,
             })
         };
-        let upright = known().find_map(|axes| match axes {
-            IMAGES => Some(Layout::Nchw),
-            [0, 3, 1, 2] => Some(Layout::Nhwc),
-            _ => None,
-        });
-        let layout = upright.or_else(|| {
-            known().find_map(|axes| match axes {
+        // Those that take rows and columns as such go before; some graphs mix rows as if they were channels.
+        let upright = |axes: Axes| known().any(|other| other == axes);
+        let layout = match (upright(IMAGES), upright([0, 3, 1, 2])) {
+            // One of them mixes columns as if they were channels, and nobody knows which.
+            (true, true) => {
+                return Seen::Unclear(
+                    "takes the channels from axis 1 of its input, and from axis 3 elsewhere".to_owned(),
+                );
+            }
+            (true, false) => Some(Layout::Nchw),
+            (false, true) => Some(Layout::Nhwc),
+            (false, false) => known().find_map(|axes| match axes {
                 [0, 1, ..] => Some(Layout::Nchw),
                 [0, 3, ..] => Some(Layout::Nhwc),
                 _ => None,
-            })
-        });
+            }),
+        };
         let turned = heard.iter().any(|way| matches!(way, Way::Lost { turned: true }));
         match (layout, known().next()) {
             (Some(layout), _) => Seen::Layout(layout),

@@ -88,6 +88,14 @@ pub(super) const POINTWISE: &[&str] = &[
 ];
 
 impl Walk {
+    /// Whether a `Shape` reads only the first dimensions of a map, those that are the same in a tile: images and channels, or, where
+    /// the channels are last and the rows follow the images, images alone.
+    fn reads_same(&self, node: &Node) -> bool {
+        let map = node.inputs.first().and_then(|slot| self.maps.get(&(*slot)?));
+        let same = if map.is_some_and(|map| map.last) { 1 } else { 2 };
+        node.attributes.int("end").is_some_and(|end| (0..=same).contains(&end))
+    }
+
     /// What `node` makes of maps that depend on the image; `None` if that depends on the whole.
     fn made(&self, node: &Node, inputs: &[Option<Vec<usize>>], output: &[usize]) -> Option<Map> {
         let maps: Vec<(usize, Map)> =
@@ -231,8 +239,7 @@ impl Observer for Walk {
         let reads_size = node.inputs.iter().flatten().any(|slot| self.sized.contains(slot));
         let is_size = match node.op_type.as_str() {
             "Size" => reads_map,
-            // The first two dimensions, images and channels, are the same in a tile.
-            "Shape" => reads_map && !matches!(node.attributes.int("end"), Some(0..=2)),
+            "Shape" => reads_map && !self.reads_same(node),
             _ => false,
         };
         if is_size || reads_size && !reads_map {
