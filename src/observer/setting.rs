@@ -74,8 +74,8 @@ impl Setting {
             "fixation_ms" => Some(plan.timing.fixation_ms.to_string()),
             "duration_ms" => Some(plan.timing.shown_ms.map_or(UNTIL_ANSWER.to_owned(), |ms| ms.to_string())),
             "mask_ms" => Some(plan.timing.mask_ms.to_string()),
-            "epsilon_min" => Some(plan.smallest().to_string()),
-            "epsilon_max" => Some(plan.largest().to_string()),
+            "epsilon_min" => Some(plan.shown_range()[0].to_string()),
+            "epsilon_max" => Some(plan.shown_range()[1].to_string()),
             _ => stimuli.and_then(|s| s.identity(condition).get(column)).map(str::to_owned),
         };
         Self { values: Self::columns().filter_map(|c| Some((c, value(c)?))).collect() }

@@ -146,7 +146,7 @@ impl Measured {
 }
 
 /// Fits the trials of every observer, image, attack and setting, in the order in which they first come. `range` overrules the
-/// smallest and largest ε that the table names; without either they are those of all its trials.
+/// smallest and largest ε that the table names, which are widened by those of its trials; without either they are those of all its trials.
 ///
 /// # Errors
 /// [`TableError`].
@@ -168,7 +168,12 @@ pub fn thresholds(rows: &[Row], range: Option<[f64; 2]>) -> Result<Vec<Threshold
             return Err(TableError::MixedTasks(format!("{observer}, {image}, {attack}")));
         }
         let blocks = Block::gather(group.iter().map(|r| (r.seen(), r.positive)));
-        let range = range.or(group[0].range).unwrap_or_else(tested);
+        // What was shown could be shown: another attack than ±ε at every value may come a little beyond.
+        let named = group[0].range.map(|[low, high]| {
+            let shown = || group.iter().map(|row| row.seen()).filter(|e| *e > 0.0);
+            [shown().fold(low, f64::min), shown().fold(high, f64::max)]
+        });
+        let range = range.or(named).unwrap_or_else(tested);
         let mut seeds: Vec<String> = group.iter().filter_map(|r| r.seed.clone()).collect();
         seeds.dedup();
         let as_shown = group.iter().all(|r| r.epsilon_shown.is_some());

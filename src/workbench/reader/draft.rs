@@ -121,7 +121,10 @@ impl Draft {
             _ => Some(together.as_slice()),
         };
         let levels = original.map(|values| distinguishable(values, plan.range, plan.steps, &drawn(state)));
-        let plan = Plan { levels, ..plan };
+        let plan = match &levels {
+            Some(levels) => plan.with_levels(levels),
+            None => plan,
+        };
         let model = state.model.as_ref().map_or_else(String::new, |m| m.name.clone());
         let set = state.browse.set.as_ref();
         let shown = |image: &StudyImage| StimulusImage {

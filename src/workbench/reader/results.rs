@@ -74,7 +74,7 @@ impl Reader {
                                 More trials, or a larger ε, may find one.";
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
                 }
-                let smallest = session.header.plan.smallest();
+                let [smallest, _] = session.header.plan.shown_range();
                 if found.iter().any(|t| t.fit.threshold.median < smallest) {
                     let text = format!(
                         "A threshold below {} was not measured but follows from the fitted ψ: that is the smallest change that the \
