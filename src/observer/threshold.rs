@@ -1,6 +1,6 @@
 //! What trials say: a threshold for each observer, image, attack and setting.
 
-use super::table::{Reader, Row, read_csv};
+use super::table::{Reader, Row, read_csv, truth};
 use super::{Block, Fit, FitError, Setting, Task, bootstrap, d_prime_two_alternatives, d_prime_yes_no, fit};
 use crate::data::DataError;
 use crate::study::report::ThresholdLine;
@@ -107,6 +107,7 @@ impl Thresholds {
             trials: self.fit.trials,
             epsilon: self.fit.threshold.median,
             interval: self.fit.threshold.interval,
+            reached: self.is_reached(),
         }
     }
 }
@@ -130,6 +131,8 @@ pub struct Measured {
     pub epsilon: f64,
     /// Its interval of 95 %.
     pub interval: [f64; 2],
+    /// There is a threshold: within the ε that the study could show, and with an upper end.
+    reached: bool,
 }
 
 impl Measured {
@@ -140,8 +143,7 @@ impl Measured {
 
     /// Whether there is a threshold: within the ε that the study could show, and with an upper end.
     pub fn is_reached(&self) -> bool {
-        let last = self.setting.number("epsilon_max").unwrap_or(1.0);
-        self.epsilon <= last && self.interval[1].is_finite()
+        self.reached
     }
 }
 
@@ -218,7 +220,7 @@ fn by_epsilon(blocks: &[Block], task: Task) -> Vec<AtEpsilon> {
 }
 
 /// The columns of a table of thresholds before those of the setting.
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "observer",
     "image",
     "attack",
@@ -243,6 +245,7 @@ const COLUMNS: [&str; 24] = [
     "catches_right",
     "catches",
     "interval_of",
+    "reached",
 ];
 
 /// Thresholds as a table. ε are fractions of the bounds' width: as shown, or as asked for (`epsilon_is`).
@@ -269,6 +272,7 @@ pub fn thresholds_csv(found: &[Thresholds]) -> Result<String, csv::Error> {
         cells.push(t.answers.iter().filter(|a| a.block.epsilon > 0.0).count().to_string());
         cells.extend(t.catches.map(|n| n.to_string()));
         cells.push(t.interval_of());
+        cells.push(if t.is_reached() { "1" } else { "0" }.to_owned());
         cells.extend(Setting::columns().map(|column| t.setting.get(column).unwrap_or_default().to_owned()));
         writer.write_record(cells)?;
     }
@@ -293,15 +297,23 @@ pub fn read_thresholds(path: &Path) -> Result<Vec<Measured>, DataError> {
             let value = row.get(column).parse::<f64>().ok().filter(|v| *v >= 0.0);
             value.ok_or_else(|| row.bad(column))
         };
+        let (epsilon, interval) = (number("threshold")?, [number("threshold_lower")?, number("threshold_upper")?]);
+        let setting = row.setting();
+        let reached = match row.get("reached") {
+            // Older tables do not tell.
+            "" => epsilon <= setting.number("epsilon_max").unwrap_or(1.0) && interval[1].is_finite(),
+            told => truth(told).ok_or_else(|| row.bad("reached"))?,
+        };
         found.push(Measured {
             observer: row.get("observer").to_owned(),
             image: row.get("image").to_owned(),
             attack: row.get("attack").to_owned(),
-            setting: row.setting(),
+            setting,
             task: if row.get("task") == Task::YesNo.name() { Task::YesNo } else { Task::TwoAlternative },
             trials: number("trials")? as u32,
-            epsilon: number("threshold")?,
-            interval: [number("threshold_lower")?, number("threshold_upper")?],
+            epsilon,
+            interval,
+            reached,
         });
     }
     if found.is_empty() {

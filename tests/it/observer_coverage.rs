@@ -348,4 +348,21 @@ fn a_threshold_beyond_the_largest_epsilon_is_none() {
     let figure =
         |number: u8| fs::read_to_string(folder.path().join(format!("found/psychometric-0{number}.svg"))).unwrap();
     assert!(!figure(1).contains("never reached") && figure(2).contains("never reached"));
+    // The table says so too, and what it says counts, whatever the study's range.
+    let written = folder.path().join("found/thresholds.csv");
+    let text = fs::read_to_string(&written).unwrap();
+    let at = text.lines().next().unwrap().split(',').position(|name| name == "reached").unwrap();
+    assert_eq!(text.lines().skip(1).map(|row| row.split(',').nth(at).unwrap()).collect::<Vec<_>>(), ["1", "0"]);
+    let reached = |path| read_thresholds(path).unwrap().iter().map(|t| t.is_reached()).collect::<Vec<_>>();
+    assert_eq!(reached(&written), [true, false]);
+    // Older tables have no such column.
+    let mut older = csv::Writer::from_path(folder.path().join("older.csv")).unwrap();
+    for record in csv::ReaderBuilder::new().has_headers(false).from_path(&written).unwrap().records() {
+        let record = record.unwrap();
+        older
+            .write_record(record.iter().enumerate().filter(|(column, _)| *column != at).map(|(_, cell)| cell))
+            .unwrap();
+    }
+    older.flush().unwrap();
+    assert_eq!(reached(&folder.path().join("older.csv")), [true, false]);
 }
