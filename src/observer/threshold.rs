@@ -1,7 +1,7 @@
 //! What trials say: a threshold for each observer, image, attack and setting.
 
 use super::table::{Reader, Row, read_csv, truth};
-use super::{Block, Fit, FitError, Setting, Task, bootstrap, d_prime_two_alternatives, d_prime_yes_no, fit};
+use super::{Block, Estimate, Fit, FitError, Setting, Task, bootstrap, d_prime_two_alternatives, d_prime_yes_no, fit};
 use crate::data::DataError;
 use crate::study::report::ThresholdLine;
 use std::path::Path;
@@ -76,14 +76,22 @@ impl Thresholds {
         crate::attack::find(&self.attack).is_some_and(|entry| entry.name == CONTROL)
     }
 
-    /// The same with the interval of the threshold by the parametric bootstrap in place of the posterior's. The threshold stays the
-    /// posterior's median.
+    /// The same with the threshold of the most probable ψ and its interval by the parametric bootstrap, in place of the posterior's median and
+    /// interval: what is fitted again and again is that ψ. An interval that does not reach its threshold is widened to it: the prior draws what
+    /// is fitted again the same way once more.
     #[must_use]
     pub fn bootstrapped(mut self, resamples: usize, seed: u64) -> Self {
         let blocks: Vec<Block> = self.answers.iter().map(|a| a.block).collect();
-        self.fit.threshold.interval = bootstrap(&self.fit, &blocks, self.task, self.range, resamples, seed);
+        let [low, high] = bootstrap(&self.fit, &blocks, self.task, self.range, resamples, seed);
+        let threshold = self.fit.mode.threshold().unwrap_or(f64::INFINITY);
+        self.fit.threshold = Estimate { median: threshold, interval: [low.min(threshold), high.max(threshold)] };
         self.resamples = Some(resamples);
         self
+    }
+
+    /// Which threshold it is.
+    pub fn threshold_of(&self) -> &'static str {
+        if self.resamples.is_some() { "that of the most probable ψ" } else { "median of its posterior" }
     }
 
     /// What the threshold's interval of 95 % is of.
