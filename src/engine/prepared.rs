@@ -345,6 +345,7 @@ pub(super) mod tests {
             label_values: Vec::new(),
             tiles: None,
             image: case.image.clone(),
+            identity: crate::observer::Identity::default(),
         }
     }
 

@@ -4,7 +4,8 @@ use super::interactive::text;
 use super::{CaseInfo, Plane, TargetWish, TruthChoice, decision};
 use crate::attack::Reference;
 use crate::data::{Axis, Bounds, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
-use crate::model::Model;
+use crate::model::{Model, ModelCard, Task};
+use crate::observer::{Identity, fingerprint};
 use crate::study::Subject;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ impl Scene {
             label_values: self.label.as_ref().map(|(l, _)| l.values.clone()).unwrap_or_default(),
             tiles: None,
             image: case.image.clone(),
+            identity: Identity::default(),
         }
     }
 
@@ -95,6 +97,7 @@ impl Scene {
         let (map, guessed, mask) = self.label(&plain)?;
         // A sparsely labelled stack has slices that say nothing; a measure over no pixel would look perfect.
         let label_is_empty = mask.as_ref().is_some_and(Mask::is_all_ignored);
+        let info = CaseInfo { label_map: map, label_map_guessed: guessed, label_is_empty, ..info };
         let subject = match mask.filter(|_| !label_is_empty) {
             Some(mask) => plain.relabel(Some(mask)).map_err(text)?,
             None => plain,
@@ -107,8 +110,48 @@ impl Scene {
         let reference = subject.reference_kind;
         let [height, width] = subject.case.size();
         let tiles = subject.model.tiles(height, width).ok().flatten();
-        let info = CaseInfo { reference, truth_by, target, label_is_empty, tiles, ..info };
-        Ok((subject, CaseInfo { label_map: map, label_map_guessed: guessed, ..info }))
+        let identity = self.identity(&info, subject.model.card());
+        Ok((subject, CaseInfo { reference, truth_by, target, tiles, identity, ..info }))
+    }
+
+    /// What tells the chosen slice, of which `info` is known, from others of its name, with what is chosen of it for a model with `card`.
+    pub(super) fn identity(&self, info: &CaseInfo, card: &ModelCard) -> Identity {
+        let Bounds { lower, upper } = info.bounds;
+        let region = |region: &Region| {
+            let [height, width] = region.size();
+            let inside = (0..height * width).map(|i| u32::from(region.contains([i % width, i / width])));
+            format!("{}, {}", region.describe(), fingerprint(inside))
+        };
+        let target = |wish: TargetWish| match wish {
+            TargetWish::Class(class) => format!("class {class}"),
+            TargetWish::Erase(class) => format!("no class {class}"),
+            TargetWish::Mask(mask) => format!("mask {}", of_mask(&mask)),
+        };
+        Identity {
+            pixels: Some(fingerprint(info.image.pixels.iter().map(|v| v.to_bits()))),
+            bounds: Some(format!("{lower} to {upper}")),
+            axis: Some(format!("{:?}", info.axis).to_lowercase()),
+            reference: self.compared_with(info, card),
+            region: Some(info.region.as_ref().map_or_else(|| "whole image".to_owned(), region)),
+            target: Some(self.target.clone().filter(|wish| wish.fits(card)).map_or_else(|| "none".to_owned(), target)),
+        }
+    }
+
+    /// What the loss compares with; none where a label has no map yet.
+    fn compared_with(&self, info: &CaseInfo, card: &ModelCard) -> Option<String> {
+        const OWN: &str = "clean prediction";
+        if card.task == Task::Classification {
+            let class = match self.truth_choice() {
+                TruthChoice::Given => info.class.as_ref().and_then(|label| card.class_of(label).ok()),
+                TruthChoice::Chosen(class) => Some(class),
+                TruthChoice::CleanDecision => None,
+            };
+            return Some(class.map_or_else(|| OWN.to_owned(), |class| format!("class {class}")));
+        }
+        let Some((label, _)) = &self.label else { return Some(OWN.to_owned()) };
+        let label = label.along(self.stack.along(self.axis).axis);
+        let mask = label.mask(self.slice, info.label_map.as_ref()?)?;
+        Some(if mask.is_all_ignored() { OWN.to_owned() } else { format!("label {}", of_mask(&mask)) })
     }
 
     /// Whose word the truth of the present slice is to be.
@@ -135,6 +178,10 @@ impl Scene {
         let mask = label.mask(self.slice, &map).ok_or(lacking)?;
         Ok((Some(map), guessed, Some(mask)))
     }
+}
+
+fn of_mask(mask: &Mask) -> String {
+    fingerprint(mask.classes.iter().copied().map(u32::from))
 }
 
 /// 1 on the positive class, 0 elsewhere, −1 where ignored.

@@ -7,6 +7,7 @@ use super::{CaseInfo, Event, Outbox, Plane, host_plane, panic_text};
 use crate::attack::Attack;
 use crate::data::{Axis, Bounds, Dataset};
 use crate::model::{self, Model};
+use crate::observer::Identity;
 use crate::study::{Adversary, Subject};
 use crate::tensor;
 use crate::view::Presentation;
@@ -50,6 +51,16 @@ impl StimuliWish {
                 "another image was opened meanwhile, and the study shows {}. Open that again, then resume the session",
                 meant.name
             )),
+            // What is chosen of it decides the perturbation.
+            Some(case) if of_present && !case.differs(&meant.identity).is_empty() => Err(format!(
+                "{} was changed meanwhile ({}). Choose what the study began with, then resume the session",
+                meant.name,
+                case.differs(&meant.identity).join(", ")
+            )),
+            Some(case) if !case.shares_target(meant) => {
+                Err("another target was chosen meanwhile. Choose that of the study again, then resume the session"
+                    .to_owned())
+            }
             None if of_present => Err("no image is open".to_owned()),
             _ => Ok(()),
         }
@@ -100,6 +111,8 @@ pub struct StudyImage {
     pub slice: usize,
     /// Channels, height and width.
     pub shape: [usize; 3],
+    /// What tells it from others of its name.
+    pub identity: Identity,
     /// What 0 and 1 of its values are.
     pub bounds: Bounds,
     /// Distances in mm between rows and between columns, where known.
@@ -144,12 +157,14 @@ impl Source {
     fn image(&self, set: &Dataset, index: usize, cancel: &AtomicBool) -> Result<StudyImage, String> {
         let scene = self.scene(set, index, cancel)?;
         let case = scene.case(self.model.as_ref())?;
+        let identity = scene.identity(&scene.info(&case), self.model.card());
         let plane = unit_plane(&case.image, case.bounds);
         Ok(StudyImage {
             entry: index,
             name: scene.name,
             slice: scene.slice,
             shape: [case.image.channels, case.image.height, case.image.width],
+            identity,
             bounds: case.bounds,
             spacing: case.spacing(),
             values: plane.values().unwrap_or_default().into(),

@@ -31,7 +31,8 @@ const POSSIBLE: f64 = 1e-5;
 /// too many for ψ to reach ¾.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The median.
+    /// The median; of a threshold with the interval of a bootstrap that of the most probable ψ
+    /// ([`Thresholds::bootstrapped`](super::Thresholds::bootstrapped)).
     pub median: f64,
     /// Lower and upper end.
     pub interval: [f64; 2],

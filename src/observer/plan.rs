@@ -1,6 +1,6 @@
 //! What a reader study asks: images, attacks, trials, and the order in which they come.
 
-use super::{Domain, logarithmic};
+use super::{Domain, Level, logarithmic};
 use crate::study::report::epsilon::short;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -78,6 +78,10 @@ pub struct Plan {
     /// ([`distinguishable`](super::distinguishable)); none: those of `steps`.
     #[serde(default)]
     pub levels: Option<Vec<f64>>,
+    /// What the screen makes of the smallest and the largest of `levels`: under a window that is not the full one it is not what was asked
+    /// for. Not told in older plans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<[f64; 2]>,
     /// How a trial runs.
     pub timing: Timing,
     /// Decides order and sides.
@@ -110,8 +114,21 @@ impl Plan {
             range: [0.1 / 255.0, 64.0 / 255.0],
             steps: 40,
             levels: None,
+            shown: None,
             timing: Timing::default(),
             seed,
+        }
+    }
+
+    /// The same with these ε alone.
+    #[must_use]
+    pub fn with_levels(self, levels: &[Level]) -> Self {
+        let shown = || levels.iter().map(|level| level.shown).filter(|shown| *shown > 0.0);
+        let ends = [shown().fold(f64::INFINITY, f64::min), shown().fold(0.0, f64::max)];
+        Self {
+            levels: Some(levels.iter().map(|level| level.asked).collect()),
+            shown: Some(ends).filter(|[low, high]| low < high),
+            ..self
         }
     }
 
@@ -142,6 +159,8 @@ impl Plan {
             .is_some_and(|levels| !levels.is_sorted_by(|a, b| a < b) || !within(levels, self.range))
         {
             "the ε to be shown do not ascend within their range".to_owned()
+        } else if self.shown.is_some_and(|[low, high]| !(low > 0.0 && low < high && high.is_finite())) {
+            "the ends of the ε that are shown do not ascend from above 0".to_owned()
         } else {
             return Ok(());
         };
@@ -174,19 +193,20 @@ impl Plan {
         nearest.unwrap_or(wished)
     }
 
-    /// The largest ε that is shown.
+    /// The largest ε that is asked for.
     pub fn largest(&self) -> f64 {
         self.levels.as_ref().and_then(|levels| levels.last().copied()).unwrap_or(self.range[1])
     }
 
-    /// The smallest ε that is shown and is another picture than the original, as far as that is known.
+    /// The smallest ε that is asked for and is another picture than the original, as far as that is known.
     pub fn smallest(&self) -> f64 {
         self.levels.as_ref().and_then(|levels| levels.first().copied()).unwrap_or(self.range[0])
     }
 
-    /// The smallest and the largest ε that are shown: what a fit takes the range of the study for.
+    /// The smallest and the largest ε that are shown, as the screen shows them where that is known: what a fit takes the range of the study
+    /// for.
     pub fn shown_range(&self) -> [f64; 2] {
-        [self.smallest(), self.largest()]
+        self.shown.unwrap_or_else(|| [self.smallest(), self.largest()])
     }
 
     /// Every ε above 0 that can be shown: those of the first trials first, so that images can be made while a study runs.
@@ -321,6 +341,15 @@ mod tests {
         assert!(plan.epsilons().iter().all(|e| levels.contains(e)), "practice too: {:?}", plan.epsilons());
         assert_eq!(plan.shown_range(), [levels[0], levels[4]]);
         assert_eq!(Plan { levels: None, ..plan.clone() }.shown_range(), plan.range);
+        let level = |asked: f64, shown: f64| Level { asked: asked / 255.0, shown: shown / 255.0 };
+        let plan = plan.with_levels(&[level(0.1, 0.3), level(1.0, 1.1), level(2.0, 2.03)]);
+        assert_eq!(plan.check(), Ok(()));
+        assert_eq!([plan.smallest(), plan.largest()], [0.1 / 255.0, 2.0 / 255.0], "asked for");
+        assert_eq!(plan.shown_range(), [0.3 / 255.0, 2.03 / 255.0]);
+        // A plan of before has none.
+        let mut text = serde_json::to_value(&plan).unwrap();
+        text.as_object_mut().unwrap().remove("shown");
+        assert_eq!(serde_json::from_value::<Plan>(text).unwrap().shown_range(), [0.1 / 255.0, 2.0 / 255.0]);
     }
 
     #[test]
@@ -347,6 +376,8 @@ mod tests {
             Plan { levels: Some(vec![0.1]), ..plan() },
             Plan { levels: Some(vec![0.1, 0.05]), ..plan() },
             Plan { levels: Some(vec![0.1, 0.9]), ..plan() },
+            Plan { shown: Some([0.1, 0.1]), ..plan() },
+            Plan { shown: Some([0.0, f64::NAN]), ..plan() },
         ] {
             assert!(broken.check().is_err(), "{broken:?}");
         }

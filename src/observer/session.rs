@@ -3,7 +3,7 @@
 //! The first line holds plan and display, each further one an answer or a break. What comes next follows from the plan and the
 //! answers, so that nothing else needs to be kept, and a file that was cut off goes on where it ends.
 
-use super::{Answer, Answered, Display, Next, Plan, Presented, Procedure};
+use super::{Answer, Answered, Display, Identity, Next, Plan, Presented, Procedure};
 use crate::attack::Attack;
 use crate::data::DataError;
 use crate::study::report::utc_now;
@@ -52,6 +52,9 @@ pub struct Stimuli {
     /// Of a study over several images of a data set that of each condition; empty: all are of the one image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<StimulusImage>,
+    /// What the one image is, and what is chosen of it; nothing is told where there are several, and in older sessions.
+    #[serde(default, skip_serializing_if = "Identity::is_empty")]
+    pub identity: Identity,
 }
 
 /// An image of a data set that a study shows.
@@ -63,12 +66,20 @@ pub struct StimulusImage {
     pub slice: usize,
     /// Channels, height and width.
     pub shape: [usize; 3],
+    /// What it is; not told in older sessions.
+    #[serde(default, skip_serializing_if = "Identity::is_empty")]
+    pub identity: Identity,
 }
 
 impl Stimuli {
     /// Slice and shape of what `condition` shows.
     pub fn image(&self, condition: usize) -> (usize, [usize; 3]) {
         self.images.get(condition).map_or((self.slice, self.shape), |image| (image.slice, image.shape))
+    }
+
+    /// What `condition` shows, as far as the session tells.
+    pub fn identity(&self, condition: usize) -> &Identity {
+        self.images.get(condition).map_or(&self.identity, |image| &image.identity)
     }
 }
 

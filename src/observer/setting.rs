@@ -6,8 +6,14 @@ use crate::view::Sampling;
 use std::collections::BTreeMap;
 
 /// Column of a table, what it is called, and its unit.
-const ASKED: [(&str, &str, &str); 18] = [
+const ASKED: [(&str, &str, &str); 24] = [
     ("slice", "slice, from 0", ""),
+    ("pixels", "fingerprint of the image", ""),
+    ("bounds", "0 and 1 stand for", ""),
+    ("axis", "sliced along", ""),
+    ("reference", "the loss compares with", ""),
+    ("region", "the attack changes", ""),
+    ("target", "the attack’s target", ""),
     ("model", "model", ""),
     ("parameters", "attack", ""),
     ("zoom", "zoom", " screen pixels to one of the image"),
@@ -68,9 +74,9 @@ impl Setting {
             "fixation_ms" => Some(plan.timing.fixation_ms.to_string()),
             "duration_ms" => Some(plan.timing.shown_ms.map_or(UNTIL_ANSWER.to_owned(), |ms| ms.to_string())),
             "mask_ms" => Some(plan.timing.mask_ms.to_string()),
-            "epsilon_min" => Some(plan.smallest().to_string()),
-            "epsilon_max" => Some(plan.largest().to_string()),
-            _ => None,
+            "epsilon_min" => Some(plan.shown_range()[0].to_string()),
+            "epsilon_max" => Some(plan.shown_range()[1].to_string()),
+            _ => stimuli.and_then(|s| s.identity(condition).get(column)).map(str::to_owned),
         };
         Self { values: Self::columns().filter_map(|c| Some((c, value(c)?))).collect() }
     }
@@ -115,6 +121,10 @@ impl Setting {
         }
         let mut parts = Vec::new();
         parts.extend(self.get("slice").map(|v| format!("slice {v}")));
+        parts.extend(self.get("pixels").map(|v| format!("image {}", v.get(..8).unwrap_or(v))));
+        parts.extend(self.get("reference").map(str::to_owned));
+        parts.extend(self.get("region").map(|v| format!("changed: {v}")));
+        parts.extend(self.get("target").map(|v| format!("target: {v}")));
         parts.extend(self.get("zoom").map(|v| format!("zoom {v}")));
         let window = self.get("window_lower").zip(self.get("window_upper"));
         parts.extend(window.map(|(low, high)| format!("window {low} to {high}")));

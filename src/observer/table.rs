@@ -294,7 +294,8 @@ fn said(error: &csv::Error) -> String {
     }
 }
 
-fn truth(text: &str) -> Option<bool> {
+/// Yes or no, as tables have it.
+pub(super) fn truth(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "altered" => Some(true),
         "0" | "false" | "no" | "unaltered" => Some(false),

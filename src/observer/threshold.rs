@@ -1,7 +1,7 @@
 //! What trials say: a threshold for each observer, image, attack and setting.
 
-use super::table::{Reader, Row, read_csv};
-use super::{Block, Fit, FitError, Setting, Task, bootstrap, d_prime_two_alternatives, d_prime_yes_no, fit};
+use super::table::{Reader, Row, read_csv, truth};
+use super::{Block, Estimate, Fit, FitError, Setting, Task, bootstrap, d_prime_two_alternatives, d_prime_yes_no, fit};
 use crate::data::DataError;
 use crate::study::report::ThresholdLine;
 use std::path::Path;
@@ -76,14 +76,22 @@ impl Thresholds {
         crate::attack::find(&self.attack).is_some_and(|entry| entry.name == CONTROL)
     }
 
-    /// The same with the interval of the threshold by the parametric bootstrap in place of the posterior's. The threshold stays the
-    /// posterior's median.
+    /// The same with the threshold of the most probable ψ and its interval by the parametric bootstrap, in place of the posterior's median and
+    /// interval: what is fitted again and again is that ψ. An interval that does not reach its threshold is widened to it: the prior draws what
+    /// is fitted again the same way once more.
     #[must_use]
     pub fn bootstrapped(mut self, resamples: usize, seed: u64) -> Self {
         let blocks: Vec<Block> = self.answers.iter().map(|a| a.block).collect();
-        self.fit.threshold.interval = bootstrap(&self.fit, &blocks, self.task, self.range, resamples, seed);
+        let [low, high] = bootstrap(&self.fit, &blocks, self.task, self.range, resamples, seed);
+        let threshold = self.fit.mode.threshold().unwrap_or(f64::INFINITY);
+        self.fit.threshold = Estimate { median: threshold, interval: [low.min(threshold), high.max(threshold)] };
         self.resamples = Some(resamples);
         self
+    }
+
+    /// Which threshold it is.
+    pub fn threshold_of(&self) -> &'static str {
+        if self.resamples.is_some() { "that of the most probable ψ" } else { "median of its posterior" }
     }
 
     /// What the threshold's interval of 95 % is of.
@@ -107,6 +115,7 @@ impl Thresholds {
             trials: self.fit.trials,
             epsilon: self.fit.threshold.median,
             interval: self.fit.threshold.interval,
+            reached: self.is_reached(),
         }
     }
 }
@@ -130,6 +139,8 @@ pub struct Measured {
     pub epsilon: f64,
     /// Its interval of 95 %.
     pub interval: [f64; 2],
+    /// There is a threshold: within the ε that the study could show, and with an upper end.
+    reached: bool,
 }
 
 impl Measured {
@@ -140,13 +151,12 @@ impl Measured {
 
     /// Whether there is a threshold: within the ε that the study could show, and with an upper end.
     pub fn is_reached(&self) -> bool {
-        let last = self.setting.number("epsilon_max").unwrap_or(1.0);
-        self.epsilon <= last && self.interval[1].is_finite()
+        self.reached
     }
 }
 
 /// Fits the trials of every observer, image, attack and setting, in the order in which they first come. `range` overrules the
-/// smallest and largest ε that the table names; without either they are those of all its trials.
+/// smallest and largest ε that the table names, which are widened by those of its trials; without either they are those of all its trials.
 ///
 /// # Errors
 /// [`TableError`].
@@ -168,7 +178,12 @@ pub fn thresholds(rows: &[Row], range: Option<[f64; 2]>) -> Result<Vec<Threshold
             return Err(TableError::MixedTasks(format!("{observer}, {image}, {attack}")));
         }
         let blocks = Block::gather(group.iter().map(|r| (r.seen(), r.positive)));
-        let range = range.or(group[0].range).unwrap_or_else(tested);
+        // What was shown could be shown: another attack than ±ε at every value may come a little beyond.
+        let named = group[0].range.map(|[low, high]| {
+            let shown = || group.iter().map(|row| row.seen()).filter(|e| *e > 0.0);
+            [shown().fold(low, f64::min), shown().fold(high, f64::max)]
+        });
+        let range = range.or(named).unwrap_or_else(tested);
         let mut seeds: Vec<String> = group.iter().filter_map(|r| r.seed.clone()).collect();
         seeds.dedup();
         let as_shown = group.iter().all(|r| r.epsilon_shown.is_some());
@@ -213,7 +228,7 @@ fn by_epsilon(blocks: &[Block], task: Task) -> Vec<AtEpsilon> {
 }
 
 /// The columns of a table of thresholds before those of the setting.
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "observer",
     "image",
     "attack",
@@ -238,6 +253,7 @@ const COLUMNS: [&str; 24] = [
     "catches_right",
     "catches",
     "interval_of",
+    "reached",
 ];
 
 /// Thresholds as a table. ε are fractions of the bounds' width: as shown, or as asked for (`epsilon_is`).
@@ -264,6 +280,7 @@ pub fn thresholds_csv(found: &[Thresholds]) -> Result<String, csv::Error> {
         cells.push(t.answers.iter().filter(|a| a.block.epsilon > 0.0).count().to_string());
         cells.extend(t.catches.map(|n| n.to_string()));
         cells.push(t.interval_of());
+        cells.push(if t.is_reached() { "1" } else { "0" }.to_owned());
         cells.extend(Setting::columns().map(|column| t.setting.get(column).unwrap_or_default().to_owned()));
         writer.write_record(cells)?;
     }
@@ -288,15 +305,23 @@ pub fn read_thresholds(path: &Path) -> Result<Vec<Measured>, DataError> {
             let value = row.get(column).parse::<f64>().ok().filter(|v| *v >= 0.0);
             value.ok_or_else(|| row.bad(column))
         };
+        let (epsilon, interval) = (number("threshold")?, [number("threshold_lower")?, number("threshold_upper")?]);
+        let setting = row.setting();
+        let reached = match row.get("reached") {
+            // Older tables do not tell.
+            "" => epsilon <= setting.number("epsilon_max").unwrap_or(1.0) && interval[1].is_finite(),
+            told => truth(told).ok_or_else(|| row.bad("reached"))?,
+        };
         found.push(Measured {
             observer: row.get("observer").to_owned(),
             image: row.get("image").to_owned(),
             attack: row.get("attack").to_owned(),
-            setting: row.setting(),
+            setting,
             task: if row.get("task") == Task::YesNo.name() { Task::YesNo } else { Task::TwoAlternative },
             trials: number("trials")? as u32,
-            epsilon: number("threshold")?,
-            interval: [number("threshold_lower")?, number("threshold_upper")?],
+            epsilon,
+            interval,
+            reached,
         });
     }
     if found.is_empty() {

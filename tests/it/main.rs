@@ -66,6 +66,7 @@ mod opening;
 mod panels;
 mod paper_studies;
 mod predictions;
+mod reader_identity;
 mod reader_images;
 mod reader_pixels;
 mod reader_study;

@@ -4,8 +4,8 @@
 use crate::command_line::{complaint, program, text};
 use crate::fixture;
 use epsiloscope::observer::{
-    Answer, Block, Condition, Display, Domain, Kind, Next, Plan, Psychometric, QuestPlus, Session, Side, Simulation,
-    Task, Trial, bootstrap, export_csv, fit, read_csv, simulate, thresholds,
+    Answer, Block, Condition, Display, Domain, Kind, Next, Plan, Psychometric, QuestPlus, Row, Session, Setting, Side,
+    Simulation, Task, Trial, bootstrap, export_csv, fit, read_csv, simulate, thresholds,
 };
 use epsiloscope::view::{Presentation, Window};
 use serde_json::Value;
@@ -128,6 +128,51 @@ fn the_bootstrap_is_seeded_and_near_the_posterior_where_trials_are_many() {
     for (a, b) in again(1).into_iter().zip(found.threshold.interval) {
         assert!(near(a, b, 0.05), "{a} {b}");
     }
+}
+
+/// 80 observers of few trials, of a flat ψ and of one beyond the ε of the study: the median of a skewed posterior lies beyond an interval
+/// around the most probable ψ now and then.
+#[test]
+fn a_bootstrapped_threshold_lies_within_its_interval() {
+    let mut chance = super::reader_study::Chance(17);
+    let observers = [(4.0, 0.8), (30.0, 2.0)].map(|(level, beta)| Psychometric {
+        alpha: level / 255.0,
+        beta,
+        gamma: 0.5,
+        lambda: 0.02,
+    });
+    let row = |number: usize, epsilon: f64, correct: bool| Row {
+        observer: format!("observer {number}"),
+        image: "a".to_owned(),
+        attack: "fgsm".to_owned(),
+        setting: Setting::default(),
+        task: Task::TwoAlternative,
+        epsilon,
+        epsilon_shown: None,
+        positive: correct,
+        catch: false,
+        correct,
+        too_soon: false,
+        range: Some([0.1 / 255.0, 64.0 / 255.0]),
+        seed: None,
+    };
+    let mut rows = Vec::new();
+    for number in 0..80 {
+        let observer = observers[number / 40];
+        for epsilon in [1.0, 2.0, 4.0, 8.0, 16.0].map(|level| level / 255.0) {
+            rows.extend((0..8).map(|_| row(number, epsilon, chance.next() < observer.probability(epsilon))));
+        }
+    }
+    let mut beyond = 0;
+    for found in thresholds(&rows, None).unwrap() {
+        let median = found.fit.threshold.median;
+        let again = found.clone().bootstrapped(100, 0);
+        let [low, high] = again.fit.threshold.interval;
+        assert!(low <= again.fit.threshold.median && again.fit.threshold.median <= high, "{again:?}");
+        assert_eq!(again.fit.threshold.median, found.fit.mode.threshold().unwrap_or(f64::INFINITY));
+        beyond += usize::from(median < low || median > high);
+    }
+    assert!(beyond > 4, "what is tested does happen: {beyond}");
 }
 
 fn plan(task: Task) -> Plan {
@@ -379,10 +424,12 @@ fn studies_on_the_command_line() {
         rows.map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
     };
     for (posterior, bootstrap) in cells(&table).iter().zip(cells(&again)) {
-        assert_eq!(posterior[5], bootstrap[5], "the threshold itself is the same");
+        assert_ne!(posterior[5], bootstrap[5], "the median, and that of the most probable ψ");
         assert_ne!(posterior[6..8], bootstrap[6..8], "another interval");
         assert_eq!([&posterior[23], &bootstrap[23]], ["posterior", "bootstrap of 200"]);
     }
+    let said = text(&resampled.stdout);
+    assert!(said.contains("that of the most probable ψ; its interval of 95 %: bootstrap of 200"), "{said}");
     let report = fs::read_to_string(folder.path().join("again/report.html")).unwrap();
     assert!(report.contains("parametric bootstrap, 200 times") && report.contains("--bootstrap 200 --out again"));
     let alone = run(&["fit", "trials.csv", "--seed", "1"]);

@@ -159,7 +159,7 @@ fn a_threshold_at_the_smallest_picture_is_found_from_the_pictures_there_are() {
     let plan = Plan { practice: 0, break_every: 0, ..Plan::new(Task::TwoAlternative, Vec::new(), 150, 5) };
     let image: Vec<f32> = (64..192).map(|level| level as f32 / 255.0).collect();
     let levels = distinguishable(&image, plan.range, plan.steps, &Presentation::default());
-    let plan = Plan { levels: Some(levels), ..plan };
+    let plan = plan.with_levels(&levels);
     let [smallest, largest] = plan.shown_range().map(|e| e * 255.0);
     assert!((smallest - 1.0).abs() < 1e-3 && (largest - 64.0).abs() < 0.1, "{smallest} to {largest}");
     let found = simulate(&Simulation { observer, plan, runs: RUNS, resamples: 0 }, || ()).unwrap();
@@ -319,6 +319,23 @@ fn answers_that_came_too_soon_are_told_and_can_be_left_out() {
     assert!(fit(&["careful.csv", "--leave-out-too-soon"]).contains("no answer is marked"));
 }
 
+/// The ends that a table names are of ±ε at every value; an attack that stays below its bound somewhere is shown as a little more or less.
+#[test]
+fn what_was_shown_lies_within_the_range_that_is_believed_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let line = |i: u32| {
+        let (level, right) = ([0.3, 1.0, 2.036][i as usize % 3], u8::from(i % 3 > 0 || i % 2 == 0));
+        format!("Ada,a,fgsm,{},{},{right},{},{}\n", 0.9 * level / 255.0, level / 255.0, 0.4 / 255.0, 2.0 / 255.0)
+    };
+    let header = "observer,image,attack,epsilon,epsilon_shown,correct,epsilon_min,epsilon_max\n".to_owned();
+    fs::write(&path, header + &(0..60).map(line).collect::<String>()).unwrap();
+    let rows = read_csv(&path).unwrap();
+    assert_eq!(thresholds(&rows, None).unwrap()[0].range, [0.3 / 255.0, 2.036 / 255.0]);
+    let typed = [0.1 / 255.0, 2.0 / 255.0];
+    assert_eq!(thresholds(&rows, Some(typed)).unwrap()[0].range, typed, "a range that is typed overrules it");
+}
+
 #[test]
 fn a_threshold_beyond_the_largest_epsilon_is_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -341,4 +358,21 @@ fn a_threshold_beyond_the_largest_epsilon_is_none() {
     let figure =
         |number: u8| fs::read_to_string(folder.path().join(format!("found/psychometric-0{number}.svg"))).unwrap();
     assert!(!figure(1).contains("never reached") && figure(2).contains("never reached"));
+    // The table says so too, and what it says counts, whatever the study's range.
+    let written = folder.path().join("found/thresholds.csv");
+    let text = fs::read_to_string(&written).unwrap();
+    let at = text.lines().next().unwrap().split(',').position(|name| name == "reached").unwrap();
+    assert_eq!(text.lines().skip(1).map(|row| row.split(',').nth(at).unwrap()).collect::<Vec<_>>(), ["1", "0"]);
+    let reached = |path| read_thresholds(path).unwrap().iter().map(|t| t.is_reached()).collect::<Vec<_>>();
+    assert_eq!(reached(&written), [true, false]);
+    // Older tables have no such column.
+    let mut older = csv::Writer::from_path(folder.path().join("older.csv")).unwrap();
+    for record in csv::ReaderBuilder::new().has_headers(false).from_path(&written).unwrap().records() {
+        let record = record.unwrap();
+        older
+            .write_record(record.iter().enumerate().filter(|(column, _)| *column != at).map(|(_, cell)| cell))
+            .unwrap();
+    }
+    older.flush().unwrap();
+    assert_eq!(reached(&folder.path().join("older.csv")), [true, false]);
 }

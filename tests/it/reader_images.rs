@@ -165,6 +165,12 @@ fn a_session_of_an_older_version_goes_on() {
     harness.state().send(Command::Enter(Mode::Reader));
     click(&mut harness, "Resume");
     wait(&mut harness, "the instructions", |app| app.reader().is_some_and(|r| r.instructs()));
+    harness.run_steps(2);
+    let untold = "does not tell pixels, bounds, label, region and target";
+    assert!(
+        harness.query_all_by_label_contains(untold).next().is_some(),
+        "older sessions do not tell what they are of"
+    );
     assert_eq!(answers(&mut harness, &mut Chance(2), usize::MAX), 14 - 6);
     let session = harness.state().reader().unwrap().session().unwrap();
     assert_eq!(session.next, Next::Done);

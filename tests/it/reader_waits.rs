@@ -159,7 +159,7 @@ fn a_key_answers_only_what_was_on_the_screen_before_it() {
     assert_eq!(answered.len(), 12);
     assert!(answered.iter().all(|a| a.seconds > 0.0 && a.presented.is_some_and(|p| p.frames > 1)), "{answered:?}");
     // Answers in the next frame are none to what was seen.
-    assert!(shows(&harness, "answers came within 150 ms after the images"));
+    assert!(shows(&harness, "came within 150 ms after the images"));
     click(&mut harness, "Export all trials (CSV)");
     let table = folder.path().join("reader-studies/trials.csv");
     wait(&mut harness, "the table", |_| table.exists());

@@ -82,6 +82,7 @@ pub fn state(method: Attack, epsilon: f64) -> State {
         target: None,
         label_values: vec![0, 255],
         image: Image::new(1, HEIGHT, WIDTH, pixels).expect("the shape fits"),
+        identity: epsiloscope::observer::Identity::default(),
     });
     let frame = Frame {
         case: case.clone(),

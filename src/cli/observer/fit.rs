@@ -23,8 +23,8 @@ pub(in crate::cli) struct FitTrials {
     /// there are is told in both cases.
     #[arg(long)]
     leave_out_too_soon: bool,
-    /// The threshold's interval of 95 % by the parametric bootstrap with so many resamples (2000 are usual). Without it, of the posterior,
-    /// which holds the threshold more often after few trials.
+    /// The threshold of the most probable ψ, with its interval of 95 % by the parametric bootstrap with so many resamples (2000 are usual).
+    /// Without it, median and interval of the posterior, which holds the threshold more often after few trials.
     #[arg(long, value_name = "RESAMPLES", value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     bootstrap: Option<u32>,
     /// Seed of the bootstrap.
@@ -161,8 +161,11 @@ fn table(found: &[Thresholds]) -> String {
         padded.join("  ").trim_end().to_owned() + "\n"
     };
     let mut text: String = lines.iter().map(line).collect();
-    text += "threshold: the ε at which ψ, lapses included, is half-way from guessing to certainty (¾ in a forced choice); median of its posterior; its interval of 95 %: ";
-    text += &found.first().map_or_else(String::new, |t| t.interval_of() + "\n");
+    text +=
+        "threshold: the ε at which ψ, lapses included, is half-way from guessing to certainty (¾ in a forced choice); ";
+    text += &found
+        .first()
+        .map_or_else(String::new, |t| format!("{}; its interval of 95 %: {}\n", t.threshold_of(), t.interval_of()));
     if found.iter().all(|t| t.as_shown) {
         text += "ε: as the screen showed them\n";
     } else {

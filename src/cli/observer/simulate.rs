@@ -85,7 +85,7 @@ impl Simulate {
         if let Some(bits) = self.bits {
             let image: Vec<f32> = (64..192).map(|level| level as f32 / 255.0).collect();
             let screen = Presentation { bits, ..Presentation::default() };
-            plan.levels = Some(distinguishable(&image, plan.range, plan.steps, &screen));
+            plan = plan.clone().with_levels(&distinguishable(&image, plan.range, plan.steps, &screen));
         }
         let levels = plan.levels.as_ref().map_or(String::new(), |levels| format!(" of {} different ε", levels.len()));
         let (catches, runs) = (plan.catches, self.runs as usize);

@@ -4,6 +4,7 @@ use crate::attack::{Attack, Reference};
 use crate::data::{About, Axis, Bounds, ClassLabel, Image, LabelMap, Region, StoredType};
 use crate::engine::{ClassDice, ClassScores, Plane, TargetWish, TruthChoice, Unfinished};
 use crate::model::Tiles;
+use crate::observer::Identity;
 use crate::study::Measure;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct CaseInfo {
     pub tiles: Option<Tiles>,
     /// The slice in pixel units, for the pixel probe.
     pub image: Image,
+    /// What tells it from others of its name; nothing is told before a model has looked at it.
+    pub identity: Identity,
 }
 
 impl CaseInfo {
@@ -66,6 +69,17 @@ impl CaseInfo {
     pub fn shows_same(&self, other: &Self) -> bool {
         let place = |case: &Self| (case.axis, case.slice, case.shape, case.bounds);
         place(self) == place(other) && self.path == other.path && self.name == other.name
+    }
+
+    /// In what it differs from `other`, as far as both are told.
+    pub fn differs(&self, other: &Identity) -> Vec<&'static str> {
+        self.identity.differs(|column| other.get(column))
+    }
+
+    /// Whether attacks on any image wish the same as with `other`.
+    pub fn shares_target(&self, other: &Self) -> bool {
+        let wish = |case: &Self| case.target.clone().filter(TargetWish::is_of_any_image);
+        wish(self) == wish(other)
     }
 
     /// How the file stores a pixel, for people.

@@ -2,7 +2,7 @@
 
 use crate::attack::Attack;
 use crate::engine::StudyImage;
-use crate::observer::{Condition, Plan, Stimuli, StimulusImage, Task, Timing, distinguishable};
+use crate::observer::{Condition, Identity, Plan, Stimuli, StimulusImage, Task, Timing, distinguishable};
 use crate::view::Presentation;
 use crate::workbench::State;
 use crate::workbench::tuning::{epsilon_short, is_of_levels};
@@ -121,13 +121,17 @@ impl Draft {
             _ => Some(together.as_slice()),
         };
         let levels = original.map(|values| distinguishable(values, plan.range, plan.steps, &drawn(state)));
-        let plan = Plan { levels, ..plan };
+        let plan = match &levels {
+            Some(levels) => plan.with_levels(levels),
+            None => plan,
+        };
         let model = state.model.as_ref().map_or_else(String::new, |m| m.name.clone());
         let set = state.browse.set.as_ref();
         let shown = |image: &StudyImage| StimulusImage {
             entry: set.and_then(|set| set.entries.get(image.entry)).map_or_else(String::new, |e| e.name.to_string()),
             slice: image.slice,
             shape: image.shape,
+            identity: image.identity.clone(),
         };
         let stimuli = Stimuli {
             slice: case.slice,
@@ -135,6 +139,7 @@ impl Draft {
             model,
             attacks: names.iter().flat_map(|_| attacks.iter().copied()).collect(),
             images: images.iter().flat_map(|image| vec![shown(image); attacks.len()]).collect(),
+            identity: if images.is_empty() { case.identity.clone() } else { Identity::default() },
         };
         Some((plan, stimuli))
     }

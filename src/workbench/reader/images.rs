@@ -34,6 +34,17 @@ pub(super) struct Lie {
 pub(super) const NOTHING_SHOWN: &str =
     "the image is not on the screen yet, or none is open. Wait for it, then try again";
 
+/// Said of sessions of older versions.
+const NOT_TOLD: &str = "The session does not tell pixels, bounds, label, region and target that it began with: make sure that they are the same now";
+
+/// Said where what is open has the name of what a session shows, and is another in these respects.
+fn another(name: &str, differs: &[&str]) -> String {
+    format!(
+        "the session shows another {name} (what differs: {}): open and choose what it began with, then resume",
+        differs.join(", ")
+    )
+}
+
 /// A number that no other study has.
 pub(super) fn number() -> u64 {
     RandomState::new().build_hasher().finish()
@@ -73,10 +84,17 @@ impl Reader {
                 if let Some(image) = lacking {
                     // Reading them once more would bring the same.
                     let [_, height, width] = image.shape;
-                    self.problem = Some(format!(
-                        "{} is not the image of the session any more, which has {width} × {height} pixels: open the data set with that one, \
-                         then resume",
-                        image.entry
+                    let other = self.named(image, state).filter(|read| read.shape == image.shape);
+                    let other = other.map(|read| image.identity.differs(|column| read.identity.get(column)));
+                    self.problem = Some(other.map_or_else(
+                        || {
+                            format!(
+                                "{} is not the image of the session any more, which has {width} × {height} pixels: open the data set with \
+                                 that one, then resume",
+                                image.entry
+                            )
+                        },
+                        |differs| another(&image.entry, &differs),
                     ));
                     commands.request(Request::Reader(ReaderRequest::Close));
                     return;
@@ -125,9 +143,17 @@ impl Reader {
 
     /// The image that was read of what a session names.
     fn found(&self, image: &StimulusImage, state: &State) -> Option<&StudyImage> {
+        let same = |i: &&StudyImage| {
+            i.shape == image.shape && image.identity.differs(|column| i.identity.get(column)).is_empty()
+        };
+        self.named(image, state).filter(same)
+    }
+
+    /// The image that was read of the entry that a session names, whatever has become of it.
+    fn named(&self, image: &StimulusImage, state: &State) -> Option<&StudyImage> {
         let set = state.browse.set.as_ref()?;
         let named = |index: usize| set.entries.get(index).is_some_and(|entry| *entry.name == *image.entry);
-        self.images.iter().find(|i| i.slice == image.slice && i.shape == image.shape && named(i.entry))
+        self.images.iter().find(|i| i.slice == image.slice && named(i.entry))
     }
 
     /// Asks for the images of a session, if it is of what is open; `false` where those of its data set are to be read first.
@@ -162,6 +188,15 @@ impl Reader {
             }
         } else if case.name != image || case.slice != stimuli.slice || case.shape != stimuli.shape {
             return Err(format!("the session shows {image}, slice {}: open that first, then resume", stimuli.slice));
+        } else {
+            let differs = case.differs(&stimuli.identity);
+            if !differs.is_empty() {
+                return Err(another(image, &differs));
+            }
+        }
+        if (0..plan.conditions.len()).any(|condition| stimuli.identity(condition).is_empty()) {
+            let before = self.note.take().map_or_else(String::new, |note| note + ". ");
+            self.note = Some(before + NOT_TOLD);
         }
         let entry =
             |condition: usize| stimuli.images.get(condition).and_then(|i| self.found(i, state)).map(|i| i.entry);

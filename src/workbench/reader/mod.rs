@@ -306,7 +306,7 @@ impl Reader {
                 ),
             ));
             if let Some(levels) = &plan.levels {
-                let [first, last] = [plan.smallest(), plan.largest()].map(|e| state.epsilon_text(e));
+                let [first, last] = plan.shown_range().map(|e| state.epsilon_text(e));
                 let text = format!(
                     "On this screen {} ε from {first} to {last} are different pictures; no other is shown.",
                     levels.len()

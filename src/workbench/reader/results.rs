@@ -3,6 +3,7 @@
 use super::Reader;
 use crate::engine::{ReaderRequest, Request, SessionView};
 use crate::observer::{AtEpsilon, Block, SOONEST_SECS, Task, Thresholds, threshold_probability};
+use crate::study::campaign::counted;
 use crate::workbench::{Command, CommandSender, State, theme};
 use eframe::egui::{CollapsingHeader, Color32, Grid, Rect, RichText, Sense, Shape, Stroke, Ui, vec2};
 use egui_plot::{GridMark, HLine, Line, LineStyle, MarkerShape, Plot, Points, VLine};
@@ -69,12 +70,12 @@ impl Reader {
             }
             Ok(found) => {
                 table_ui(ui, state, found);
-                if found.iter().any(|t| !t.measured().is_reached()) {
+                if found.iter().any(|t| !t.is_reached()) {
                     let text = "A threshold beyond the largest ε of the study, or without an upper end, is none: no line stands for it on any plot. \
                                 More trials, or a larger ε, may find one.";
                     ui.label(RichText::new(text).color(theme::of(ui).warning));
                 }
-                let smallest = session.header.plan.smallest();
+                let [smallest, _] = session.header.plan.shown_range();
                 if found.iter().any(|t| t.fit.threshold.median < smallest) {
                     let text = format!(
                         "A threshold below {} was not measured but follows from the fitted ψ: that is the smallest change that the \
@@ -95,27 +96,38 @@ impl Reader {
         }
         ui.add_space(8.0);
         ui.label(conditions(state, &session));
-        let [missed, trials] = result.dropped;
+        let [missed, trials] = result.dropped.map(|n| n as usize);
         let (text, colour) = match missed {
             0 => ("No refresh of the screen was missed while images were shown.".to_owned(), theme::of(ui).weak),
-            n => (
-                format!(
-                    "{n} refreshes of the screen were missed while images were shown, in {trials} trials: see the table of trials."
-                ),
-                theme::of(ui).warning,
-            ),
+            n => (missed_text(n, trials), theme::of(ui).warning),
         };
         ui.label(RichText::new(text).color(colour));
         if result.too_soon > 0 {
-            let text = format!(
-                "{} answers came within {:.0} ms after the images, too soon to be answers to them. They count; the table of trials marks them.",
-                result.too_soon,
-                SOONEST_SECS * 1000.0
-            );
-            ui.label(RichText::new(text).color(theme::of(ui).warning));
+            ui.label(RichText::new(too_soon_text(result.too_soon)).color(theme::of(ui).warning));
         }
         ui.label(theme::weak(ui, format!("Written to {}", session.path.display())));
     }
+}
+
+/// That so many answers came too soon.
+fn too_soon_text(count: usize) -> String {
+    let [they_are, they] =
+        if count == 1 { ["an answer to them. It counts", "it"] } else { ["answers to them. They count", "them"] };
+    format!(
+        "{} came within {:.0} ms after the images, too soon to be {they_are}; the table of trials marks {they}.",
+        counted(count, "answer"),
+        SOONEST_SECS * 1000.0
+    )
+}
+
+/// That so many refreshes were missed.
+fn missed_text(missed: usize, trials: usize) -> String {
+    let refreshes = if missed == 1 {
+        "1 refresh of the screen was".to_owned()
+    } else {
+        format!("{missed} refreshes of the screen were")
+    };
+    format!("{refreshes} missed while images were shown, in {}: see the table of trials.", counted(trials, "trial"))
 }
 
 /// Share and d′ at each ε, folded away.
@@ -166,7 +178,6 @@ fn several(found: &[Thresholds]) -> bool {
 }
 
 fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
-    let epsilon = |e: f64| if e.is_finite() { state.epsilon_text(e) } else { "none".to_owned() };
     let of_several = several(found);
     Grid::new("thresholds").num_columns(8).spacing([18.0, 4.0]).show(ui, |ui| {
         for (name, tip) in [
@@ -174,7 +185,7 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
             ("Image", ""),
             ("Attack", ""),
             ("Threshold ε", "Where ψ, lapses included, is half-way between guessing and certainty, in a forced choice ¾: the perturbation is detected in half of all looks. The median of the posterior; ε as the screen showed it."),
-            ("95 %", "The threshold's interval, from the posterior. “None”: lapses may be too many for ψ to reach it."),
+            ("95 %", "The threshold's interval, from the posterior. “Beyond” the largest ε of the study nothing was measured."),
             ("Catch trials", "Right answers to trials of the largest ε, or in yes/no of none: whether the observer still looked."),
             ("Lapses", "The share of answers that are wrong however visible the perturbation is."),
             ("Trials", "Practice left out."),
@@ -198,9 +209,9 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
                 ui.label(self::name(t));
             }
             ui.label(crate::attack::find(&t.attack).map_or(t.attack.as_str(), |entry| entry.title));
-            ui.label(theme::semibold(epsilon(fit.threshold.median)));
-            let [low, high] = fit.threshold.interval;
-            ui.label(format!("{} to {}", epsilon(low), epsilon(high)));
+            let [threshold, interval] = threshold_text(t, |epsilon| state.epsilon_text(epsilon));
+            ui.label(theme::semibold(threshold));
+            ui.label(interval);
             let [right, catches] = t.catches;
             ui.label(if catches > 0 { format!("{right} of {catches}") } else { "none".to_owned() });
             ui.label(format!("{:.1} %", fit.lapse.median * 100.0));
@@ -208,6 +219,15 @@ fn table_ui(ui: &mut Ui, state: &State, found: &[Thresholds]) {
             ui.end_row();
         }
     });
+}
+
+/// The threshold, none where the study did not reach it, and its interval: what lies beyond the ε of the study was not measured.
+fn threshold_text(of: &Thresholds, text: impl Fn(f64) -> String) -> [String; 2] {
+    let largest = of.range[1];
+    let end = |e: f64| if e <= largest { text(e) } else { format!("beyond {}", text(largest)) };
+    let threshold = if of.is_reached() { text(of.fit.threshold.median) } else { "none".to_owned() };
+    let [low, high] = of.fit.threshold.interval.map(end);
+    [threshold, format!("{low} to {high}")]
 }
 
 /// ψ over ε with the answers as points, as large as there were many.
@@ -256,7 +276,7 @@ fn plot_ui(ui: &mut Ui, state: &State, session: &SessionView, found: &[Threshold
                 .map(|x| [x, t.fit.mode.probability(10f64.powf(x))])
                 .collect();
             plot.line(Line::new(t.attack.clone(), curve).color(colour).width(2.0).allow_hover(false));
-            if t.measured().is_reached() {
+            if t.is_reached() {
                 plot.vline(
                     VLine::new("threshold", t.fit.threshold.median.log10())
                         .color(colour)
@@ -303,6 +323,7 @@ fn conditions(state: &State, session: &SessionView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observer::{Row, Setting, thresholds};
     use std::collections::HashSet;
 
     #[test]
@@ -311,5 +332,47 @@ mod tests {
             let inks: HashSet<String> = (0..16).map(|at| format!("{:?}", ink(at, dark))).collect();
             assert_eq!(inks.len(), 16);
         }
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert!(too_soon_text(1).starts_with("1 answer came within 150 ms after the images, too soon to be an answer"));
+        assert!(too_soon_text(2).starts_with("2 answers came within 150 ms after the images, too soon to be answers"));
+        assert!(
+            missed_text(1, 1).starts_with("1 refresh of the screen was missed")
+                && missed_text(1, 1).contains("in 1 trial:")
+        );
+        assert!(
+            missed_text(3, 2)
+                .starts_with("3 refreshes of the screen were missed while images were shown, in 2 trials:")
+        );
+    }
+
+    #[test]
+    fn a_threshold_that_was_not_reached_is_none() {
+        let texts = |right: [usize; 3]| {
+            let row = |level: f64, correct: bool| Row {
+                observer: "Ada".to_owned(),
+                image: "a".to_owned(),
+                attack: "fgsm".to_owned(),
+                setting: Setting::default(),
+                task: Task::TwoAlternative,
+                epsilon: level / 255.0,
+                epsilon_shown: None,
+                positive: correct,
+                catch: false,
+                correct,
+                too_soon: false,
+                range: Some([1.0 / 255.0, 64.0 / 255.0]),
+                seed: None,
+            };
+            let block = |(level, right): (f64, usize)| (0..40).map(move |i| row(level, i < right));
+            let rows: Vec<Row> = [4.0, 16.0, 64.0].into_iter().zip(right).flat_map(block).collect();
+            threshold_text(&thresholds(&rows, None).unwrap()[0], |e| format!("{:.1}", e * 255.0))
+        };
+        let [threshold, interval] = texts([20, 21, 25]);
+        assert!(threshold == "none" && interval.ends_with(" to beyond 64.0"), "{threshold}, {interval}");
+        let [threshold, interval] = texts([21, 36, 40]);
+        assert!(threshold.parse::<f64>().is_ok() && !interval.contains("beyond"), "{threshold}, {interval}");
     }
 }

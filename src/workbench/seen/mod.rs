@@ -185,7 +185,10 @@ impl State {
             ("attack", found.attack == self.method.name() && told("parameters", &self.method.summary())),
             ("window", near("window_lower", lower) && near("window_upper", upper)),
         ];
-        same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+        // Of another image or slice the pixels are others anyway.
+        let named_so = same[0].1 && same[1].1;
+        let chosen = case.identity.differs(|column| found.setting.get(column).filter(|_| named_so));
+        same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).chain(chosen).collect()
     }
 
     /// From where on a perturbation counts as seen.
