@@ -30,7 +30,7 @@ pub enum ReaderRequest {
         /// The observer's name or pseudonym, if one was typed.
         observer: Option<String>,
         /// What the images are made of.
-        stimuli: Stimuli,
+        stimuli: Box<Stimuli>,
     },
     /// Go on with a session.
     Resume(PathBuf),
@@ -180,7 +180,7 @@ fn serve(request: ReaderRequest, open: &mut Option<(Session, PathBuf)>) -> Resul
             *open = None;
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}. Choose another folder", folder.display()))?;
             let path = new_file(&folder, observer.as_deref());
-            let session = Session::create_with(&path, *plan, display, observer, Some(stimuli)).map_err(text)?;
+            let session = Session::create_with(&path, *plan, display, observer, Some(*stimuli)).map_err(text)?;
             *open = Some((session, path));
         }
         ReaderRequest::Resume(path) => {

@@ -270,7 +270,7 @@ impl Reader {
             plan: Box::new(plan),
             display,
             observer: (!typed.is_empty()).then(|| typed.to_owned()),
-            stimuli,
+            stimuli: Box::new(stimuli),
         }));
     }
 
