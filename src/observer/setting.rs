@@ -121,10 +121,12 @@ impl Setting {
         }
         let mut parts = Vec::new();
         parts.extend(self.get("slice").map(|v| format!("slice {v}")));
+        // A line has room for the beginning of a fingerprint, which tells two images or labels apart.
         parts.extend(self.get("pixels").map(|v| format!("image {}", v.get(..8).unwrap_or(v))));
-        parts.extend(self.get("reference").map(str::to_owned));
-        parts.extend(self.get("region").map(|v| format!("changed: {v}")));
-        parts.extend(self.get("target").map(|v| format!("target: {v}")));
+        let label = self.get("reference").filter(|v| v.starts_with("label "));
+        parts.extend(label.map(|v| v.get(..14).unwrap_or(v).to_owned()));
+        parts.extend(self.get("region").filter(|v| *v != "whole image").map(|v| format!("changed: {v}")));
+        parts.extend(self.get("target").filter(|v| *v != "none").map(|v| format!("target: {v}")));
         parts.extend(self.get("zoom").map(|v| format!("zoom {v}")));
         let window = self.get("window_lower").zip(self.get("window_upper"));
         parts.extend(window.map(|(low, high)| format!("window {low} to {high}")));
@@ -161,5 +163,16 @@ mod tests {
         assert_eq!(setting.facts()[2], ("images shown for", "until the answer".to_owned()));
         assert_eq!(setting.words(), "zoom 2, 8 bits, screen not calibrated, until the answer");
         assert!(Setting::default().words().contains("not told"));
+        let words =
+            |told: [(&str, &str); 4]| Setting::read(|column| told.iter().find(|t| t.0 == column).map(|t| t.1)).words();
+        let [pixels, reference] = [("pixels", "0123456789abcdef"), ("reference", "label fedcba9876543210")];
+        assert_eq!(
+            words([pixels, reference, ("region", "whole image"), ("target", "none")]),
+            "image 01234567, label fedcba98, screen not calibrated"
+        );
+        assert_eq!(
+            words([pixels, ("reference", "clean prediction"), ("region", "90 pixels"), ("target", "class 1")]),
+            "image 01234567, changed: 90 pixels, target: class 1, screen not calibrated"
+        );
     }
 }

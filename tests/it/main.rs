@@ -53,6 +53,7 @@ mod model_files;
 mod model_panel;
 mod models;
 mod observer;
+mod observer_bootstrap;
 mod observer_coverage;
 mod onnx;
 mod onnx_errors;

@@ -71,7 +71,7 @@ fn a_session_goes_on_with_what_it_began_with_alone() {
 
     let mut harness = app(Some(folder.path()));
     open(&mut harness, &b, Some(&mask));
-    refused(&mut harness, "what differs: image content)");
+    refused(&mut harness, "what differs: image content");
     open(&mut harness, &a, None);
     refused(&mut harness, "what differs: label or prediction)");
     open(&mut harness, &a, Some(&mask));

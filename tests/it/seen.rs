@@ -121,6 +121,14 @@ fn thresholds_of_observers_are_drawn_with_their_conditions() {
     }
     let svg = std::fs::read_to_string(folder.path().join("here/curve.svg")).unwrap();
     assert!(svg.contains("class=\"fig-seenband\""));
+    // An image of the same name is another one if its pixels are.
+    let of_pixels = |line: (usize, &str)| format!("{},{}\n", line.1, ["pixels", "", "0123456789abcdef"][line.0]);
+    let elsewhere: String = name(&text).replace(",0.2,0.4,", ",0,1,").lines().enumerate().map(of_pixels).collect();
+    std::fs::write(folder.path().join("elsewhere.csv"), elsewhere).unwrap();
+    let output = sweep(folder.path(), &["--unseen", "elsewhere.csv"]);
+    let report = std::fs::read_to_string(folder.path().join("here/report.html")).unwrap();
+    assert!(report.contains("Ben: measured under another image"), "{}", text_of(&output));
+    assert!(text_of(&output).contains("below 5/255"), "the threshold of the image itself counts");
     // A table of trials is fitted first.
     let trials = std::fs::read_to_string(crate::fixture::path("observer-trials.csv")).unwrap();
     std::fs::write(folder.path().join("trials.csv"), trials).unwrap();
