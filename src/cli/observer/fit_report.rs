@@ -39,27 +39,32 @@ pub(super) fn write(
         "fit",
         "ψ(ε) = γ + (1 − γ − λ)·(1 − exp(−(ε/α)^β)), λ free, γ = ½ in a forced choice; Bayesian, on a grid",
     );
+    let bootstrapped = found.iter().find(|t| t.resamples.is_some());
+    let posterior = if bootstrapped.is_some() { "" } else { "; median, 2.5 and 97.5 percentile of the posterior" };
     facts.add(
         "threshold",
-        "the ε at which ψ, lapses included, is half-way between guessing and certainty, (ψ − γ)/(1 − γ) = ½, so ¾ in a forced choice: the perturbation \
-         is detected in half of all looks, by this observer, who knows the image and has seen the perturbation often; median, 2.5 and 97.5 percentile \
-         of the posterior",
+        format!(
+            "the ε at which ψ, lapses included, is half-way between guessing and certainty, (ψ − γ)/(1 − γ) = ½, so ¾ in a forced choice: the perturbation \
+         is detected in half of all looks, by this observer, who knows the image and has seen the perturbation often{posterior}"
+        ),
     );
-    if let Some(resamples) = found.iter().find_map(|t| t.resamples) {
+    if let Some((of, resamples)) = bootstrapped.and_then(|t| Some((t.threshold_of(), t.resamples?))) {
         facts.add(
             "interval",
             format!(
-                "in place of the posterior’s: 2.5 and 97.5 percentile of the parametric bootstrap, {resamples} times answers drawn from the most \
+                "the threshold is {of}; its interval in place of the posterior’s: 2.5 and 97.5 percentile of the parametric bootstrap, {resamples} times answers drawn from the most \
                  probable ψ at the same ε and fitted again"
             ),
         );
     }
     facts.add("ε", "a fraction of the width of the image’s bounds, and grey levels of 8 bits (/255)");
     facts.add("prior", "of psignifit, but for the width of ψ: log-normal about a decade of ε with a spread of e; λ and γ in yes/no Beta(1, 10)");
-    facts.add(
-        "figures",
-        "the line is the most probable ψ, the threshold the median of the posterior: after few trials they differ",
-    );
+    if bootstrapped.is_none() {
+        facts.add(
+            "figures",
+            "the line is the most probable ψ, the threshold the median of the posterior: after few trials they differ",
+        );
+    }
     facts.add(
         "not measured",
         "luminance and gamma of the screen, and the light in the room: a threshold in grey levels holds for screens like this one",
