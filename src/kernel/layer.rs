@@ -48,6 +48,14 @@ pub struct Convolution {
     plan: Option<Arc<Plan>>,
 }
 
+/// On GPUs burn's convolutions give one channel with strides that its fused kernels take for others where a tensor in the usual
+/// order stands beside it: the gradient of a sigmoid after such a convolution was noise. By way of a vector the strides are the
+/// usual ones; the values stay where they are.
+fn in_order(x: Tensor<4>) -> Tensor<4> {
+    let shape = x.dims();
+    if shape[1] == 1 { x.flatten::<1>(0, 3).reshape(shape) } else { x }
+}
+
 impl Convolution {
     /// `weight` is `[outputs, channels / groups, kernel rows, kernel columns]`, `bias` `[outputs]`. On the CPU a kernel of
     /// its own computes it, with the weights where they are; `parts` are then the channels of each tensor that it reads
@@ -110,14 +118,20 @@ impl Convolution {
     }
 
     fn sums(&self, x: Tensor<4>) -> Tensor<4> {
+        if is_cpu(&x.device()) {
+            return conv2d(x, self.weight.clone(), self.bias.clone(), self.options.clone());
+        }
+        // What comes out, and the gradient that goes back in.
+        let x = in_order(x);
         let tracked = self.weight.is_tracked() || self.bias.as_ref().is_some_and(Tensor::is_tracked);
-        if self.options.stride != [1, 1] && x.is_tracked() && !tracked && !is_cpu(&x.device()) {
+        in_order(if self.options.stride != [1, 1] && x.is_tracked() && !tracked {
             let options = Arc::new(self.options.clone());
             let weight = like(self.weight.clone(), &x);
             let y = Dispatch::strided_conv(x.into_dispatch(), weight.into_dispatch(), options);
-            return biased(Tensor::from_dispatch(y), self.bias.as_ref());
-        }
-        conv2d(x, self.weight.clone(), self.bias.clone(), self.options.clone())
+            biased(Tensor::from_dispatch(y), self.bias.as_ref())
+        } else {
+            conv2d(x, self.weight.clone(), self.bias.clone(), self.options.clone())
+        })
     }
 
     /// The same function by the definition's multiplications only: to measure what Winograd's way changes.
@@ -213,7 +227,7 @@ impl UpOptions {
                 let options = ConvOptions::new_with_padding(self.stride, padding, self.dilation, self.groups);
                 let weight = like(weight.clone(), &x).into_dispatch();
                 let y = Dispatch::strided_up(x.into_dispatch(), weight, Arc::new(options), size);
-                Ok(biased(Tensor::from_dispatch(y), bias))
+                Ok(in_order(biased(Tensor::from_dispatch(y), bias)))
             }
             _ => Err(x),
         }

@@ -1,7 +1,7 @@
 //! The kernels of frozen networks compute what burn's own operations compute, and so do their gradients.
 
 use crate::fixture::{cosine, devices, host, max_difference};
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -126,6 +126,24 @@ fn strided_gradients_are_the_same_on_every_device() {
             assert_close(&format!("{name}, {what}"), &both(&x, |x| layer(&device).forward(x)), &expected);
             let up = up.clone().to_device(&device);
             assert_close(&format!("{name}, transposed {what}"), &both(&up, |x| spread(&device, x)), &expected_up);
+        }
+    }
+}
+
+/// Of a GPU burn's convolution gives one channel with strides that its fused kernels misread beside a tensor in the usual order.
+#[test]
+fn one_channel_has_the_same_gradient_on_every_device() {
+    for [n, c, o, h, w, k] in [[1, 3, 1, 64, 64, 3], [2, 8, 1, 12, 20, 1], [1, 1, 1, 17, 16, 3], [2, 1, 4, 16, 16, 3]] {
+        let (x, weight, bias) = (random([n, c, h, w]), random([o, c, k, k]), random([o]));
+        let layer = |device: &Device| {
+            let options = ConvOptions::new([1, 1], [k / 2, k / 2], [1, 1], 1);
+            let (weight, bias) = (weight.clone().to_device(device), bias.clone().to_device(device));
+            Convolution::new(weight, Some(bias), options, &[c], Activation::None)
+        };
+        let expected = both(&x, |x| sigmoid(layer(&Device::flex()).forward(sigmoid(x))));
+        for (name, device) in devices() {
+            let got = both(&x.clone().to_device(&device), |x| sigmoid(layer(&device).forward(sigmoid(x))));
+            assert_close(&format!("{name}, {n} × {c}→{o} {h}×{w}"), &got, &expected);
         }
     }
 }
