@@ -38,7 +38,7 @@ pub fn with_set(folder: &Path, set: &Path) -> Harness<'static, App> {
 }
 
 /// Whether an image of the data set is on the screen: the set is listed before, while the sample still is.
-fn shows_the_set(app: &App) -> bool {
+pub fn shows_the_set(app: &App) -> bool {
     let of_the_set = app.state.case.as_ref().is_some_and(|case| NAMES.contains(&case.name.as_str()));
     of_the_set && app.state.is_current() && app.state.browse.shown.len() == NAMES.len()
 }

@@ -3,7 +3,7 @@
 
 use super::command_line::sample;
 use super::looking::{app, wait};
-use super::reader_images::{NAMES, click, data_set, with_set};
+use super::reader_images::{NAMES, click, data_set, shows_the_set, with_set};
 use super::reader_pixels::{canvases, mean_difference, places};
 use super::reader_study::{Chance, answers, form, session_file};
 use eframe::egui::{Key, Role};
@@ -116,7 +116,9 @@ fn images_that_changed_since_are_not_read_for_ever() {
             image.crop_imm(0, 0, 128, 192).save(set.join(&name)).unwrap();
         }
     }
-    let mut harness = with_set(folder.path(), &set);
+    // The window reopens the data set that it had.
+    let mut harness = app(Some(folder.path()));
+    wait(&mut harness, "the data set again", shows_the_set);
     harness.state().send(Command::Enter(Mode::Reader));
     click(&mut harness, "Resume");
     says(&mut harness, &["is not the image of the session any more"]);
