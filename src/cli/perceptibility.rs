@@ -2,8 +2,8 @@
 
 use super::options::parse_bounds;
 use crate::attack::Attack;
-use crate::data::{Bounds, Case};
-use crate::observer::{Measured, fingerprint, read_thresholds};
+use crate::data::{Bounds, Case, Fnv};
+use crate::observer::{Measured, read_thresholds};
 use crate::study::campaign::{CampaignModel, Row};
 use crate::study::report::{Criterion, Observed, epsilon};
 use crate::study::{Curve, EpsilonWindow, Limit, SeenMetric, SeenPlan, SeenWanted, windows_by_metric};
@@ -130,7 +130,7 @@ impl SeenOptions {
             distinct(reached.iter().map(|t| t.image.as_str()))
         );
         let wanted = self.wanted_of(Vec::new()).plan(case.bounds).presentation;
-        let pixels = fingerprint(case.image.pixels.iter().map(|value| value.to_bits()));
+        let pixels = Fnv::of_bits(case.image.pixels.iter().map(|value| value.to_bits())).text();
         let differs = |t: &Measured| -> Vec<String> {
             let same = [
                 ("image", t.image == case.name && told(t, "pixels", &pixels)),

@@ -3,9 +3,9 @@
 use super::interactive::text;
 use super::{CaseInfo, Plane, TargetWish, TruthChoice, decision};
 use crate::attack::Reference;
-use crate::data::{Axis, Bounds, Case, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
+use crate::data::{Axis, Bounds, Case, Fnv, IGNORE, LabelMap, LabelStack, Mask, Region, Stack};
 use crate::model::{Model, ModelCard, Task};
-use crate::observer::{Identity, fingerprint};
+use crate::observer::Identity;
 use crate::study::Subject;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,7 +120,7 @@ impl Scene {
         let region = |region: &Region| {
             let [height, width] = region.size();
             let inside = (0..height * width).map(|i| u32::from(region.contains([i % width, i / width])));
-            format!("{}, {}", region.describe(), fingerprint(inside))
+            format!("{}, {}", region.describe(), Fnv::of_bits(inside).text())
         };
         let target = |wish: TargetWish| match wish {
             TargetWish::Class(class) => format!("class {class}"),
@@ -128,7 +128,7 @@ impl Scene {
             TargetWish::Mask(mask) => format!("mask {}", of_mask(&mask)),
         };
         Identity {
-            pixels: Some(fingerprint(info.image.pixels.iter().map(|v| v.to_bits()))),
+            pixels: Some(Fnv::of_bits(info.image.pixels.iter().map(|v| v.to_bits())).text()),
             bounds: Some(format!("{lower} to {upper}")),
             axis: Some(format!("{:?}", info.axis).to_lowercase()),
             reference: self.compared_with(info, card),
@@ -181,7 +181,7 @@ impl Scene {
 }
 
 fn of_mask(mask: &Mask) -> String {
-    fingerprint(mask.classes.iter().copied().map(u32::from))
+    Fnv::of_bits(mask.classes.iter().copied().map(u32::from)).text()
 }
 
 /// 1 on the positive class, 0 elsewhere, −1 where ignored.

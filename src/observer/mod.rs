@@ -24,7 +24,7 @@ pub use bootstrap::bootstrap;
 pub use detection::{d_prime_two_alternatives, d_prime_yes_no, normal_quantile, wilson};
 pub use display::{CARD_WIDTH_MM, Calibration, CalibrationError, Display};
 pub use fit::{Estimate, Fit, FitError, fit};
-pub use identity::{Identity, fingerprint};
+pub use identity::Identity;
 pub use levels::{Level, distinguishable};
 pub use plan::{Condition, Kind, Plan, PlanError, Slot, Task, Timing, drawn};
 pub use procedure::{Answer, Answered, Next, Presented, Procedure, ProcedureError, SOONEST_SECS, Side, Trial};
